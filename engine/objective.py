@@ -1,0 +1,125 @@
+"""What a recipe trains for: the contract between a recipe's objective and the loop that runs it.
+
+An objective owns its modules (a discriminator, embeddings, a memory) and declares its phases. An ordinary one has one
+phase, the student's; an adversarial one has more, run one after the other at each step, in the paper's order. The loop
+knows no paper: it asks a phase for its terms, sums them, and moves that phase's parameters.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from .settings import OptimizerSettings, ScheduleSettings
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Modules or bare parameters that share a learning rate.
+
+    Attributes:
+        name: Names the group in the log (``lr/<name>``).
+        parameters: (name, parameter) pairs, in a fixed order.
+        lr_scale: Multiplies the phase's learning rate.
+        weight_decay: Overrides the phase's, or None.
+    """
+
+    name: str
+    parameters: Sequence[tuple[str, nn.Parameter]]
+    lr_scale: float = 1.0
+    weight_decay: float | None = None
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One loss, one optimiser and the parameters that it moves.
+
+    Attributes:
+        name: ``student``, ``critic``, …; names the phase in logs and checkpoints.
+        groups: What the phase's optimiser moves. Gradients that the loss sends elsewhere are discarded.
+        optimizer: The optimiser and its base learning rate; None for the run's own.
+        schedule: None for the run's own.
+    """
+
+    name: str
+    groups: Sequence[ParameterGroup]
+    optimizer: OptimizerSettings | None = None
+    schedule: ScheduleSettings | None = None
+
+
+class ModelOutput(Protocol):
+    """A network's answer to a batch.
+
+    Attributes:
+        logits: (B, C).
+        features: Pooled penultimate features before dropout and classifier, (B, D); computed together with the logits.
+    """
+
+    logits: Tensor
+    features: Tensor
+
+
+class TeacherOutput(Protocol):
+    """The teachers' answer to a batch; constants, no gradient flows into them.
+
+    Attributes:
+        logits: One (B, C) float32 tensor a teacher, in the order in which the teachers were given.
+        features: One (B, D_k) tensor a teacher.
+    """
+
+    logits: tuple[Tensor, ...]
+    features: tuple[Tensor, ...]
+
+
+class StepView(Protocol):
+    """What an objective sees of a step (of one accumulated part of it).
+
+    Attributes:
+        images: float32 in [0, 1], (B, 3, H, W), already mixed where the recipe mixes.
+        labels: int64, (B,); -1 where the image has no label. The training objective decides whether it reads them.
+        mixed_labels: int64, (B,); the labels of the images that were mixed in, or None for an unmixed step.
+        mix_weight: Weight of ``labels`` where images were mixed (1 - mix_weight goes to ``mixed_labels``); else 1.0.
+        sample_ids: int64, (B,), positions in the training source.
+        epoch: 0-based.
+        step: 0-based global step.
+        num_training_images: Length of the training source.
+    """
+
+    images: Tensor
+    labels: Tensor
+    mixed_labels: Tensor | None
+    mix_weight: float
+    sample_ids: Tensor
+    epoch: int
+    step: int
+    num_training_images: int
+
+    def student(self, images: Tensor | None = None) -> ModelOutput:
+        """The student, normalised as its own, on ``images`` in [0, 1] (the step's by default; then run once a phase)."""
+
+    def teachers(self, images: Tensor | None = None) -> TeacherOutput:
+        """Every teacher on ``images`` (the step's by default; then run once a step), in its own normalisation."""
+
+
+class Objective(nn.Module):
+    """Base of the recipes' objectives. Submodules and buffers are saved in every checkpoint and moved to the device."""
+
+    @abstractmethod
+    def phases(self, student: nn.Module) -> tuple[Phase, ...]:
+        """The phases of a step, in the order in which they run."""
+
+    @abstractmethod
+    def terms(self, phase: str, step: StepView) -> dict[str, Tensor]:
+        """The phase's loss terms by name: scalars, already weighted, whose sum is minimised."""
+
+    def after_step(self, step: StepView) -> None:
+        """Called once after all phases of a step (updates of memory banks and the like)."""
+
+
+def student_group(student: nn.Module) -> ParameterGroup:
+    """All trainable parameters of the student as one group."""
+    return ParameterGroup("student", [(n, p) for n, p in student.named_parameters() if p.requires_grad])

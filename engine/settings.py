@@ -1,0 +1,93 @@
+"""The settings that the engine understands. They name no paper; recipes fill them and cite their values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSettings:
+    """An optimiser and its base learning rate.
+
+    Attributes:
+        name: ``sgd``, ``adam`` or ``adamw``, torch's own.
+        lr: Base learning rate at the global batch size that the recipe states.
+        momentum: SGD's momentum, or Adam's first beta.
+        beta2: Adam's second beta.
+        nesterov: SGD only.
+        weight_decay: Decay of the parameters that are decayed.
+        decay_norm_and_bias: Whether one-dimensional parameters (BatchNorm's affine, biases) are decayed too.
+    """
+
+    name: Literal["sgd", "adam", "adamw"]
+    lr: float
+    momentum: float
+    weight_decay: float
+    nesterov: bool = False
+    beta2: float = 0.999
+    decay_norm_and_bias: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleSettings:
+    """How the learning rate moves; a pure function of the position in the run.
+
+    Attributes:
+        name: ``constant``, ``milestones``, ``cosine`` or ``exponential``.
+        milestones: Epochs (0-based) from whose start on the rate is multiplied by ``gamma`` once more each.
+        gamma: Factor at a milestone, or once a period of the exponential schedule.
+        period_epochs: The exponential schedule's period.
+        staircase: Whether the exponential schedule moves in steps (once a period) or smoothly.
+        warmup_epochs: Linear rise over these first epochs, a step at a time; a cosine then spans the rest.
+        warmup_start: Where the rise starts, as a fraction of the base rate.
+        final: The cosine's last value, as a fraction of the base rate.
+        update: Whether a cosine moves each ``step`` or each ``epoch``.
+    """
+
+    name: Literal["constant", "milestones", "cosine", "exponential"]
+    milestones: tuple[int, ...] = ()
+    gamma: float = 0.1
+    period_epochs: float = 1.0
+    staircase: bool = True
+    warmup_epochs: float = 0.0
+    warmup_start: float = 0.0
+    final: float = 0.0
+    update: Literal["step", "epoch"] = "step"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """The length, size and numerics of a run.
+
+    Attributes:
+        epochs: Passes over the training images.
+        batch_size: Images in a global batch, all processes and accumulated parts together.
+        accumulate: Parts a process's share of the batch is run in, one after the other.
+        precision: ``fp32``, ``bf16`` or ``fp16`` (with loss scaling).
+        clip_norm: Largest gradient norm of a phase, or None.
+        ema_decay: Decay of the exponential moving average of the student's weights, or None for no average.
+        channels_last: Whether images and convolutions are laid out NHWC in memory.
+        compile: Whether the student runs through torch.compile.
+        deterministic: Whether only deterministic kernels are used, so that a resumed run is the same to the bit.
+        sync_batchnorm: Whether BatchNorm statistics span all processes.
+        evaluate_every_epochs: Epochs between evaluations; the last epoch is always evaluated; 0 for the last only.
+        checkpoint_every_steps: Steps between checkpoints inside an epoch; 0 for the ends of epochs only.
+        log_every_steps: Steps between lines of metrics.
+        max_unreadable_fraction: The run stops when more than this fraction of the training images cannot be decoded.
+    """
+
+    epochs: int
+    batch_size: int
+    accumulate: int = 1
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    clip_norm: float | None = None
+    ema_decay: float | None = None
+    channels_last: bool = True
+    compile: bool = False
+    deterministic: bool = True
+    sync_batchnorm: bool = False
+    evaluate_every_epochs: int = 1
+    checkpoint_every_steps: int = 0
+    log_every_steps: int = 50
+    max_unreadable_fraction: float = 0.001
