@@ -1,0 +1,153 @@
+"""What a run will do, settled before it starts: every setting with its value and where the value came from.
+
+For the command line::
+
+    plan = resolve(
+        "meal_v2",                       # a recipe's name, or the path of a YAML file made by `recipes copy`
+        given={
+            "student.model": Given("resnet18", "--student"),
+            "teachers.models": Given(("runs/a", "runs/b"), "--teacher"),
+            "data.dataset": Given("digits", "--data"),           # data.val_dataset, data.unlabeled alike
+            "training.epochs": Given("3", "KDZOO_EPOCHS"),        # training.batch_size, training.precision alike
+            "run.seed": Given(1, "--seed"),                       # run.workers, run.device alike
+            **parse_set(["optimizer.lr=0.02"]),                   # --set
+        },
+        variants=("cutmix",),                                     # --variant
+    )
+    print(plan.to_dict())                                         # settings, sources, notes: what --dry-run shows first
+
+``given`` holds one entry a setting: the command line merges its layers first, the strongest winning (flag, environment,
+config file). Text is converted by the setting's type; other values are checked against it. What is not given comes, in
+this order, from the variants, the data (image size), the student's row in the recipe's table, the recipe.
+
+Three settings follow others where they are not given themselves, and say so in their source:
+
+* milestones, warm-up and period of the schedule are scaled in proportion when ``training.epochs`` is given;
+* the image size is the data set's own where all its images have one (digits, CIFAR), the evaluation then crops nothing;
+* the student starts from random weights where there are no pretrained ones, and where a bare architecture name meets
+  data with other classes than the weights (an ``arch.tag`` keeps its weights and gets a new classifier).
+
+The learning rate is never scaled silently: a note gives the value that linear scaling would.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .overrides import parse_assignments
+from .recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Given:
+    """A setting that the user gave.
+
+    Attributes:
+        value: Text, or a value of the setting's type.
+        source: Where it was given: ``--epochs``, ``KDZOO_EPOCHS``, ``kdzoo.toml``, ``--set``.
+    """
+
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What a run needs beside its recipe.
+
+    Attributes:
+        seed: Of every random choice.
+        workers: Loader processes; no result depends on it.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    """
+
+    seed: int = 0
+    workers: int = field(default_factory=lambda: min(8, os.cpu_count() or 1))
+    device: str = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFacts:
+    """What is known of the data before the run.
+
+    Attributes:
+        num_classes: Or None where the data is missing and unknown.
+        num_images: Training images, unlabeled ones included, or None where the data is missing.
+        native_size: (height, width) that every image has, or None.
+        missing: What is missing and how to get it, or None.
+    """
+
+    num_classes: int | None
+    num_images: int | None
+    native_size: tuple[int, int] | None
+    missing: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A resolved run.
+
+    Attributes:
+        recipe: After every change; its ``student.model`` and ``teachers.models`` are pinned references.
+        origin: The recipe's name, or the file that it was read from.
+        variants: Names of the variants that were applied.
+        run: Seed, workers, device.
+        facts: Of the data.
+        sources: ``{dotted setting: where its value came from}``, ``run.*`` included.
+        notes: What the user should know, a line each.
+        warnings: What is probably wrong, a line each.
+    """
+
+    recipe: Recipe
+    origin: str
+    variants: tuple[str, ...]
+    run: RunSettings
+    facts: DataFacts
+    sources: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def student(self) -> str:
+        """The pinned reference of the student."""
+        return self.recipe.student.model
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """The pinned references of the teachers."""
+        return self.recipe.teachers.models
+
+    @property
+    def image_size(self) -> int:
+        """Side of training and evaluation crops, pixels."""
+        return self.recipe.data.augmentation.image_size
+
+    def settings(self) -> dict[str, Any]:
+        """``{dotted setting: value}``, ``run.*`` included."""
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able: recipe, variants, settings ({path: {value, source}}), notes, warnings, data."""
+        raise NotImplementedError
+
+
+def parse_set(arguments: Iterable[str]) -> dict[str, Given]:
+    """``--set KEY=VALUE`` arguments as entries for ``resolve``."""
+    return {key: Given(value, "--set") for key, value in parse_assignments(arguments).items()}
+
+
+def resolve(recipe: str, *, given: Mapping[str, Given] | None = None, variants: Sequence[str] = ()) -> Plan:
+    """Settle a run.
+
+    Args:
+        recipe: A recipe's name or the path of a recipe file.
+        given: ``{dotted setting: what the user gave}``.
+        variants: Names of the recipe's variants, applied in order.
+
+    Raises:
+        UsageError: An unknown recipe, variant or setting, or a value of the wrong type.
+    """
+    raise NotImplementedError

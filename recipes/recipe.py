@@ -1,0 +1,228 @@
+"""What a recipe is: a frozen tree of literals with an objective.
+
+The tree names everything that decides a run's result: the data and its views, the student and where it starts from, the
+teachers, the length of the run, optimiser, schedule and loss. It holds numbers, strings, booleans and tuples only, so
+that it can be printed, written as YAML, changed by ``--set`` and compared. Importing this module imports no torch.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from ..data.mixing import Mixing
+from ..data.views import Augmentation
+from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
+
+if TYPE_CHECKING:
+    from ..engine.objective import Objective
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paper:
+    """Where a recipe comes from.
+
+    Attributes:
+        title: The paper's title.
+        authors: As printed.
+        year: Of the version that was read.
+        url: Where to read it.
+        code: The official repository and the commit that was read, or an empty string.
+    """
+
+    title: str
+    authors: str
+    year: int
+    url: str
+    code: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentRow:
+    """A line of the paper's table of students.
+
+    Attributes:
+        name: What ``--student`` calls it: the architecture.
+        model: The reference that the run starts from, pinned to a tag where it has pretrained weights.
+        teachers: The references of its teachers.
+        image_size: Training and evaluation crop, pixels.
+        initial_top1: The starting weights' accuracy on ImageNet as their publisher measured it, percent, or None.
+        top1: The paper's result, percent, or None.
+        top5: The paper's result, percent, or None.
+        note: What a reader of the table should know.
+    """
+
+    name: str
+    model: str
+    teachers: tuple[str, ...]
+    image_size: int
+    initial_top1: float | None = None
+    top1: float | None = None
+    top5: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentSettings:
+    """The student.
+
+    Attributes:
+        model: A model reference, or a name of the recipe's table of students.
+        init: Whether the run starts from the reference's weights (``pretrained``) or from seeded random ones.
+    """
+
+    model: str
+    init: Literal["pretrained", "random"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherSettings:
+    """The teachers.
+
+    Attributes:
+        models: Model references, in order; empty where a recipe trains on labels alone.
+    """
+
+    models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSettings:
+    """The evaluation transform: resize the short side to floor(image size / crop_pct), then crop the centre.
+
+    Attributes:
+        crop_pct: Crop over resized short side.
+        interpolation: Of the resize.
+    """
+
+    crop_pct: float
+    interpolation: Literal["bilinear", "bicubic"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """The images and what is done to them.
+
+    Attributes:
+        dataset: Data spec of the training images.
+        val_dataset: Data spec of the validation images; None for ``dataset``'s own validation split.
+        unlabeled: Data spec of further images without labels, or None.
+        augmentation: Training views, their size included.
+        mixing: MixUp and CutMix of the batch.
+        evaluation: The evaluation transform, at the training views' size.
+        mean: Normalisation of the student's input, in [0, 1]; ``model`` for what its weights came with.
+        std: As ``mean``.
+    """
+
+    dataset: str
+    augmentation: Augmentation
+    mixing: Mixing
+    evaluation: EvaluationSettings
+    mean: Literal["model"] | Triple
+    std: Literal["model"] | Triple
+    val_dataset: str | None = None
+    unlabeled: str | None = None
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """What an objective must know to build its modules.
+
+    Attributes:
+        num_classes: C.
+        num_teachers: K.
+        student_features: D, width of the student's pooled penultimate features.
+        teacher_features: D_k of each teacher.
+        num_training_images: Length of the training source.
+    """
+
+    num_classes: int
+    num_teachers: int
+    student_features: int
+    teacher_features: tuple[int, ...]
+    num_training_images: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveSettings(ABC):
+    """Base of the recipes' loss settings: literals, and how to build the objective from them.
+
+    Attributes:
+        uses_teachers: Whether the loss reads teachers.
+        uses_labels: Whether the loss reads labels; unlabeled images are refused where it does.
+    """
+
+    uses_teachers: ClassVar[bool]
+    uses_labels: ClassVar[bool]
+
+    @abstractmethod
+    def build(self, shapes: Shapes) -> Objective:
+        """The objective with freshly initialised modules (the caller seeds torch).
+
+        Raises:
+            UsageError: The settings do not fit the shapes.
+        """
+
+    def notes(self, num_classes: int) -> tuple[str, ...]:
+        """What these settings mean for this number of classes, where that is worth a line."""
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """A named set of changes: the other side of a conflict between sources, or another row of a table.
+
+    Attributes:
+        name: What ``--variant`` calls it.
+        why: What it is for, a line.
+        overrides: ``{dotted setting: value}``.
+    """
+
+    name: str
+    why: str
+    overrides: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A paper's training recipe.
+
+    Attributes:
+        name: What ``--recipe`` calls it.
+        summary: What it does, a line.
+        paper: Where it comes from.
+        reproduces: The tables it reproduces, with their numbers.
+        deviations: Where it differs from the paper, numbered in this order.
+        conflicts: Where the sources disagree, and which side is the default.
+    """
+
+    name: str
+    summary: str
+    paper: Paper
+    reproduces: tuple[str, ...]
+    student: StudentSettings
+    teachers: TeacherSettings
+    data: DataSettings
+    training: TrainingSettings
+    optimizer: OptimizerSettings
+    schedule: ScheduleSettings
+    objective: ObjectiveSettings
+    students: tuple[StudentRow, ...] = ()
+    variants: tuple[Variant, ...] = ()
+    deviations: tuple[str, ...] = ()
+    conflicts: tuple[str, ...] = ()
+
+    def student_row(self, name: str) -> StudentRow | None:
+        """The row called ``name`` (its name or its full reference), or None."""
+        return next((row for row in self.students if name in (row.name, row.model)), None)
+
+
+SECTIONS = ("student", "teachers", "data", "training", "optimizer", "schedule", "objective")
+"""The recipe's settings, as against its description and its tables; what ``--set`` can reach."""
+
+DESCRIPTION = ("name", "summary", "paper", "reproduces", "deviations", "conflicts")
+"""The recipe's fields that describe it; they need no citation."""
