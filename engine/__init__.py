@@ -1,0 +1,1 @@
+"""The run: the loop, its optimisers and schedules, teachers, checkpoints, processes, progress."""

@@ -99,7 +99,7 @@ class StepView(Protocol):
     num_training_images: int
 
     def student(self, images: Tensor | None = None) -> ModelOutput:
-        """The student, normalised as its own, on ``images`` in [0, 1] (the step's by default; then run once a phase)."""
+        """The student, in its own normalisation, on images in [0, 1] (the step's by default; then run once a phase)."""
 
     def teachers(self, images: Tensor | None = None) -> TeacherOutput:
         """Every teacher on ``images`` (the step's by default; then run once a step), in its own normalisation."""

@@ -74,6 +74,8 @@ class TrainingSettings:
         evaluate_every_epochs: Epochs between evaluations; the last epoch is always evaluated; 0 for the last only.
         checkpoint_every_steps: Steps between checkpoints inside an epoch; 0 for the ends of epochs only.
         log_every_steps: Steps between lines of metrics.
+        export: Which weights ``model/`` gets: those of the ``last`` evaluation or of the ``best``; the average's where
+            there is one.
         max_unreadable_fraction: The run stops when more than this fraction of the training images cannot be decoded.
     """
 
@@ -90,4 +92,5 @@ class TrainingSettings:
     evaluate_every_epochs: int = 1
     checkpoint_every_steps: int = 0
     log_every_steps: int = 50
+    export: Literal["last", "best"] = "last"
     max_unreadable_fraction: float = 0.001

@@ -1,0 +1,201 @@
+"""Several processes under torchrun. The one place that names process groups.
+
+Gradients are averaged after each phase's backward rather than by wrapping modules: several optimisers, phases and
+accumulation then need no special case, models stay single-device code, and gloo and nccl give the same results.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from ..errors import RunError, UsageError
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among the run's processes.
+
+    Attributes:
+        rank: 0-based; rank 0 alone writes and prints.
+        world_size: Number of processes.
+        device: Where this process computes.
+        host_group: A process group for numbers on the host, so that they never wait for the accelerator.
+    """
+
+    rank: int
+    world_size: int
+    device: torch.device
+    host_group: Any = None
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that writes and prints."""
+        return self.rank == 0
+
+    def start_mean(self, values: Tensor) -> Callable[[], list[float]]:
+        """Begin to take the mean of each value over the processes, in float64.
+
+        Args:
+            values: (N,), on the device. A NaN anywhere is a NaN everywhere.
+
+        Returns:
+            A function that waits for this mean alone, not for what was queued on the accelerator after it.
+        """
+        values = values.double()
+        if self.world_size > 1:
+            dist.all_reduce(values)
+            values /= self.world_size
+        if values.device.type != "cuda":
+            return values.tolist
+        host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+        host.copy_(values, non_blocking=True)
+        arrived = torch.cuda.Event()
+        arrived.record()
+
+        def wait() -> list[float]:
+            arrived.synchronize()
+            return list(host.tolist())
+
+        return wait
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """The sum of each of the host's numbers over the processes, in float64."""
+        if self.world_size == 1:
+            return list(values)
+        tensor = torch.tensor(list(values), dtype=torch.float64)
+        dist.all_reduce(tensor, group=self.host_group)
+        return list(tensor.tolist())
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace each gradient by its mean over the processes, through one flat buffer a dtype."""
+        if self.world_size == 1:
+            return
+        by_dtype: dict[torch.dtype, list[Tensor]] = {}
+        for parameter in parameters:
+            if parameter.grad is not None:
+                by_dtype.setdefault(parameter.grad.dtype, []).append(parameter.grad)
+        for gradients in by_dtype.values():
+            flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+            dist.all_reduce(flat)
+            flat /= self.world_size
+            parts = flat.split([gradient.numel() for gradient in gradients])
+            torch._foreach_copy_(gradients, [part.view(g.shape) for part, g in zip(parts, gradients, strict=True)])
+
+    def copy_from_main(self, modules: Iterable[nn.Module]) -> None:
+        """Give every process rank 0's parameters and buffers."""
+        if self.world_size == 1:
+            return
+        for module in modules:
+            for tensor in (*module.parameters(), *module.buffers()):
+                dist.broadcast(tensor.data, src=0)
+
+    def copy_buffers_from_main(self, modules: Iterable[nn.Module]) -> None:
+        """Give every process rank 0's buffers: BatchNorm's running statistics are those of rank 0's images."""
+        if self.world_size == 1:
+            return
+        for module in modules:
+            for buffer in module.buffers():
+                dist.broadcast(buffer, src=0)
+
+    def gather_batch(self, tensor: Tensor) -> Tensor:
+        """All ranks' slices of a batch, in rank order: (B, …) to (world_size · B, …)."""
+        if self.world_size == 1:
+            return tensor
+        parts = [torch.empty_like(tensor) for _ in range(self.world_size)]
+        dist.all_gather(parts, tensor.contiguous())
+        return torch.cat(parts)
+
+    def gather_objects(self, item: Any) -> list[Any]:
+        """Every process's item, in rank order."""
+        if self.world_size == 1:
+            return [item]
+        items: list[Any] = [None] * self.world_size
+        dist.all_gather_object(items, item, group=self.host_group)
+        return items
+
+    def barrier(self) -> None:
+        """Wait until every process is here."""
+        if self.world_size > 1:
+            dist.barrier()
+
+    def stop(self) -> None:
+        """Leave the process group."""
+        if self.world_size > 1 and dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called ``name``; ``auto`` is the accelerator where there is one.
+
+    Raises:
+        UsageError: There is no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"unknown device {name!r}", hint="use auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"device {name!r} asked for, but torch sees no CUDA device", hint="use --device cpu")
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"device {name!r} is not supported", hint="use auto, cpu, cuda or cuda:N")
+    return device
+
+
+def start_processes(device: str = "auto") -> Processes:
+    """Join the processes that torchrun started; one process where it did not.
+
+    Args:
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; under torchrun each process takes its own accelerator.
+    """
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    chosen = choose_device(device)
+    if world_size == 1:
+        return Processes(0, 1, chosen)
+    if chosen.type == "cuda":
+        chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(chosen)
+    backend = "nccl" if chosen.type == "cuda" else "gloo"
+    if not dist.is_initialized():
+        try:
+            dist.init_process_group(backend, timeout=timedelta(minutes=30))
+        except (RuntimeError, ValueError) as error:
+            raise RunError(f"the processes could not find each other: {error}", hint="start with torchrun") from error
+    host_group = None if backend == "gloo" else dist.new_group(backend="gloo")
+    return Processes(dist.get_rank(), dist.get_world_size(), chosen, host_group)
+
+
+def share_batch(global_batch: int, world_size: int, accumulate: int) -> int:
+    """Images a process takes of each global batch.
+
+    Raises:
+        UsageError: The batch does not divide evenly.
+    """
+    if global_batch % (world_size * accumulate):
+        raise UsageError(
+            f"a batch of {global_batch} does not divide into {world_size} processes x {accumulate} accumulated parts",
+            hint=f"use a --batch-size that is a multiple of {world_size * accumulate}",
+        )
+    return global_batch // world_size
+
+
+def convert_sync_batchnorm(model: nn.Module, processes: Processes) -> nn.Module:
+    """The model with BatchNorm statistics over all processes.
+
+    Raises:
+        UsageError: The processes compute on CPUs, where torch has no synchronised BatchNorm.
+    """
+    if processes.world_size == 1:
+        return model
+    if processes.device.type != "cuda":
+        raise UsageError("synchronised BatchNorm needs CUDA devices", hint="--set training.sync_batchnorm=false")
+    return nn.SyncBatchNorm.convert_sync_batchnorm(model)

@@ -1,0 +1,82 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ..errors import RunError
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the folder's own entries durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Make a file's content durable."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def clear_os_errors(path: Path) -> Iterator[None]:
+    """Turn the system's refusals to write below ``path`` into one clear line each."""
+    try:
+        yield
+    except OSError as error:
+        reason = str(error).lower()
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) or "no space left" in reason or "quota" in reason:
+            hint = "free some space, or choose another disk with --out; then run again with --resume"
+            raise RunError(f"the disk is full: {path} could not be written", hint=hint) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) or "permission denied" in reason:
+            raise RunError(
+                f"{path} cannot be written ({error.strerror or error})", hint="choose another --out"
+            ) from error
+        if error.errno in (errno.ENOTDIR, errno.EEXIST):
+            raise RunError(f"{path} is not a folder", hint="choose another --out") from error
+        raise RunError(f"{path} could not be written ({error})", hint="choose another --out") from error
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file through a temporary sibling: synced, renamed into place, its folder synced.
+
+    Args:
+        path: Where the file shall be.
+        write: Writes the content to the path that it is given.
+
+    Raises:
+        RunError: The disk is full or the folder cannot be written; nothing half-written stays.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    with clear_os_errors(path):
+        try:
+            write(temporary)
+            sync_file(temporary)
+            os.replace(temporary, path)
+            sync_folder(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a JSON document whole or not at all."""
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,123 @@
+"""What goes into a run, where it stands, and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..data import Augmentation, EvalTransform, ImageSource, Mixing
+from ..zoo import LoadedModel
+from .objective import Objective
+from .settings import OptimizerSettings, ScheduleSettings, TrainingSettings
+from .teachers import TeacherEnsemble
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainJob:
+    """Everything a run needs, already built and checked.
+
+    Attributes:
+        student: What is trained, with the preprocessing that it is trained and evaluated with.
+        objective: What it is trained for.
+        teachers: Frozen, or None.
+        train_source: Training images.
+        val_source: Held-out images.
+        augmentation: How training views are drawn.
+        mixing: MixUp and CutMix.
+        eval_transform: How held-out images become inputs.
+        training: Length, size, numerics.
+        optimizer: The optimiser of phases that bring none.
+        schedule: The schedule of phases that bring none.
+        seed: Of every random choice.
+        workers: Loader processes.
+        out: The run folder.
+        resume: Whether a run in ``out`` goes on.
+        config: Resolved settings with their sources, for config.json.
+        fixed: What a resumed run must share with its beginning, flat.
+        provenance: What the model's own config and card say of its origin.
+        trackers: Names of extra trackers.
+    """
+
+    student: LoadedModel
+    objective: Objective
+    teachers: TeacherEnsemble | None
+    train_source: ImageSource
+    val_source: ImageSource
+    augmentation: Augmentation
+    mixing: Mixing
+    eval_transform: EvalTransform
+    training: TrainingSettings
+    optimizer: OptimizerSettings
+    schedule: ScheduleSettings
+    seed: int
+    workers: int
+    out: Path
+    resume: bool
+    config: Mapping[str, Any]
+    fixed: Mapping[str, Any]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    trackers: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a finished run gave; ``result.json`` in the run folder.
+
+    Attributes:
+        run: The run folder.
+        model: The exported student, timm's own layout.
+        top1: Percent, of the exported weights, on all held-out images.
+        top5: Percent.
+        loss: Cross-entropy in nats.
+        num_images: Held-out images.
+        epochs: Finished.
+        steps: Finished.
+        images_per_s: Training throughput of the last process that worked on the run, all ranks together.
+        seconds: That this process trained.
+        best_top1: Highest top-1 of any evaluation.
+        unreadable: Training images that could not be decoded and were replaced.
+    """
+
+    run: str
+    model: str
+    top1: float
+    top5: float
+    loss: float
+    num_images: int
+    epochs: int
+    steps: int
+    images_per_s: float
+    seconds: float
+    best_top1: float
+    unreadable: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self)
+
+
+@dataclass
+class Position:
+    """Where a run stands, and what it has counted since its last line of metrics.
+
+    Attributes:
+        step: Finished steps.
+        evaluated: Finished steps at the last evaluation, or -1.
+        best_top1: Highest top-1 so far, or -1.
+        best_step: Where that was.
+        last: The newest evaluation of the student, as a dict.
+        sums: Sum of each term since the last line.
+        count: Steps since the last line.
+        unreadable: Position and reason of each training image that could not be decoded.
+    """
+
+    step: int = 0
+    evaluated: int = -1
+    best_top1: float = -1.0
+    best_step: int = -1
+    last: dict[str, Any] = field(default_factory=dict)
+    sums: dict[str, float] = field(default_factory=dict)
+    count: int = 0
+    unreadable: dict[int, str] = field(default_factory=dict)

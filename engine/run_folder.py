@@ -1,0 +1,164 @@
+"""The folder of one run: what it was asked to do, on what, and what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import CheckpointError, RunError
+from ..redact import redact_arguments
+from .checkpoint import remove_leftovers
+from .files import clear_os_errors, write_json
+
+_PACKAGES = ("kdzoo", "torch", "torchvision", "timm", "numpy", "pillow", "huggingface-hub", "safetensors")
+
+
+class RunFolder:
+    """Paths and documents of a run.
+
+    Args:
+        path: The folder; made by ``claim``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.json"
+        self.environment = path / "environment.json"
+        self.result = path / "result.json"
+        self.metrics = path / "metrics.jsonl"
+        self.speed = path / "speed.jsonl"
+        self.checkpoints = path / "checkpoints"
+        self.model = path / "model"
+
+    @contextlib.contextmanager
+    def claim(self, config: Mapping[str, Any], fixed: Mapping[str, Any], *, resume: bool) -> Iterator[None]:
+        """Take the folder for this process; refuse what would mix two runs.
+
+        Args:
+            config: The resolved settings, written to config.json.
+            fixed: What must be the same when the run goes on, as flat ``{setting: value}``.
+            resume: Whether an existing run may go on.
+
+        Raises:
+            RunError: The folder holds a run and ``resume`` is false, belongs to something else, is in use by another
+                process, or cannot be written.
+            CheckpointError: The settings differ from the run's own.
+        """
+        with clear_os_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = open(self.path / ".lock", "w")  # noqa: SIM115 (held until the run ends)
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise RunError(
+                    f"{self.path} is in use by another process", hint="wait for it, or use another --out"
+                ) from error
+            self.refuse_if_taken(fixed, resume=resume)
+            with clear_os_errors(self.path):
+                self.checkpoints.mkdir(exist_ok=True)
+                remove_leftovers(self.checkpoints)
+                remove_leftovers(self.path)
+            if not self.has_progress():
+                write_json(self.config, {**config, "fixed": dict(fixed)})
+            self._append_session()
+            yield
+
+    def has_progress(self) -> bool:
+        """Whether the folder holds anything that a new run would lose: a checkpoint or a result."""
+        return self.result.exists() or any(self.checkpoints.glob("step-*.safetensors"))
+
+    def refuse_if_taken(self, fixed: Mapping[str, Any], *, resume: bool) -> None:
+        """Refuse a folder that holds something else, or a run that must not go on as asked.
+
+        Raises:
+            RunError: The folder holds a run and ``resume`` is false, or files that no run wrote.
+            CheckpointError: The run's settings were others.
+        """
+        if not self.path.is_dir():
+            return
+        if not self.config.exists():
+            strangers = [entry.name for entry in self.path.iterdir() if entry.name not in (".lock", "checkpoints")]
+            if strangers:
+                raise RunError(
+                    f"{self.path} is not empty and holds no run (it has {strangers[0]})", hint="use another --out"
+                )
+        elif self.has_progress():
+            if not resume:
+                hint = "--resume goes on with it; --out starts another"
+                raise RunError(f"{self.path} already holds a run", hint=hint)
+            self._refuse_changes(fixed)
+
+    def read_result(self) -> dict[str, Any] | None:
+        """The finished run's result, or None."""
+        try:
+            document = json.loads(self.result.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return document if isinstance(document, dict) else None
+
+    def _refuse_changes(self, fixed: Mapping[str, Any]) -> None:
+        try:
+            before = json.loads(self.config.read_text(encoding="utf-8"))["fixed"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"{self.config} cannot be read ({error})", hint="start again in another --out"
+            ) from error
+        now = json.loads(json.dumps(fixed))
+        changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
+        if changed:
+            shown = "; ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in changed[:5])
+            more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+            raise CheckpointError(
+                f"the run in {self.path} had other settings: {shown}{more}",
+                hint="resume with the settings it was started with, or use another --out",
+            )
+
+    def _append_session(self) -> None:
+        sessions: list[Any] = []
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            sessions = list(json.loads(self.environment.read_text(encoding="utf-8"))["sessions"])
+        write_json(self.environment, {"sessions": [*sessions, describe_session()]})
+
+
+def describe_session() -> dict[str, Any]:
+    """What this process runs on: versions, device, revision of the code and the command, secrets taken out."""
+    versions: dict[str, str] = {}
+    for name in _PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": redact_arguments(sys.argv),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": versions,
+        "cpu_cores": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "devices": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+        "world_size": int(os.environ.get("WORLD_SIZE", "1")),
+        "git_revision": _git_revision(),
+    }
+
+
+def _git_revision() -> str | None:
+    """The revision of the checkout that kdzoo runs from, or None where it was installed."""
+    folder = Path(__file__).resolve().parent
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        answer = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
+        )
+        return answer.stdout.strip()
+    return None

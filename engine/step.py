@@ -1,0 +1,147 @@
+"""One step as an objective sees it: the mixed images, the student's and the teachers' answers, each computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..data import Batch, Mix, Mixing, apply_mix, draw_mix
+from ..errors import RunError
+from .distributed import Processes
+from .teachers import Answers, TeacherEnsemble
+
+
+@dataclass(frozen=True)
+class StudentOutput:
+    """The student's answer: logits (B, C) and pooled features (B, D), float32."""
+
+    logits: Tensor
+    features: Tensor
+
+
+StudentForward = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+class Step:
+    """One accumulated part of a step (see ``StepView`` for what its attributes mean).
+
+    Args:
+        images: Mixed images in [0, 1].
+        labels: The images' labels.
+        mixed_labels: The labels of what was mixed in, or None.
+        mix_weight: Weight of ``labels``.
+        sample_ids: Positions in the training source.
+        epoch: 0-based.
+        step: 0-based.
+        num_training_images: Length of the training source.
+        student: Images in [0, 1] to (logits, features).
+        teachers: The ensemble, or None for a run without teachers.
+    """
+
+    def __init__(
+        self,
+        *,
+        images: Tensor,
+        labels: Tensor,
+        mixed_labels: Tensor | None,
+        mix_weight: float,
+        sample_ids: Tensor,
+        epoch: int,
+        step: int,
+        num_training_images: int,
+        student: StudentForward,
+        teachers: TeacherEnsemble | None,
+    ) -> None:
+        self.images = images
+        self.labels = labels
+        self.mixed_labels = mixed_labels
+        self.mix_weight = mix_weight
+        self.sample_ids = sample_ids
+        self.epoch = epoch
+        self.step = step
+        self.num_training_images = num_training_images
+        self._student, self._teachers = student, teachers
+        self._student_answer: StudentOutput | None = None
+        self._teacher_answer: Answers | None = None
+
+    def student(self, images: Tensor | None = None) -> StudentOutput:
+        """The student's answer; to the step's own images it is computed once a phase."""
+        if images is not None:
+            return StudentOutput(*self._student(images))
+        if self._student_answer is None:
+            self._student_answer = StudentOutput(*self._student(self.images))
+        return self._student_answer
+
+    def teachers(self, images: Tensor | None = None) -> Answers:
+        """The teachers' answers; to the step's own images they are computed once."""
+        if self._teachers is None:
+            raise RunError("this recipe asks for teachers and has none", hint="name one with --teacher REF")
+        if images is not None:
+            return self._teachers(images)
+        if self._teacher_answer is None:
+            self._teacher_answer = self._teachers(self.images)
+        return self._teacher_answer
+
+    def begin_phase(self) -> None:
+        """Forget the student's answer: the phase before has moved its weights or used up its graph."""
+        self._student_answer = None
+
+
+def mix_batch(
+    images: Tensor, labels: Tensor, mixing: Mixing, *, seed: int, epoch: int, step: int, processes: Processes
+) -> tuple[Tensor, Tensor | None, float]:
+    """Mix a rank's images with their partners in the global batch.
+
+    Returns:
+        The mixed images, the partners' labels (None for an unmixed step) and the weight of the images' own labels.
+    """
+    share = len(labels)
+    height, width = images.shape[-2:]
+    mix: Mix | None = draw_mix(mixing, share * processes.world_size, height, width, seed, epoch, step)
+    if mix is None:
+        return images, None, 1.0
+    mine = torch.as_tensor(mix.partner[processes.rank * share : (processes.rank + 1) * share], device=images.device)
+    partners = processes.gather_batch(images)[mine]
+    partner_labels = processes.gather_batch(labels)[mine]
+    return apply_mix(images, partners, mix), partner_labels, mix.weight
+
+
+def split_step(
+    batch: Batch,
+    *,
+    parts: int,
+    mixing: Mixing,
+    seed: int,
+    epoch: int,
+    step: int,
+    num_training_images: int,
+    processes: Processes,
+    layout: torch.memory_format,
+    student: StudentForward,
+    teachers: TeacherEnsemble | None,
+) -> list[Step]:
+    """A rank's batch on its device, mixed, as the accumulated parts of one step."""
+    images = batch.to_float(processes.device, layout)
+    labels = batch.labels.to(processes.device, non_blocking=True)
+    images, mixed, weight = mix_batch(images, labels, mixing, seed=seed, epoch=epoch, step=step, processes=processes)
+    ids = batch.sample_ids.to(processes.device, non_blocking=True)
+    size = len(batch) // parts
+    slices = [slice(index * size, (index + 1) * size) for index in range(parts)]
+    return [
+        Step(
+            images=images[part],
+            labels=labels[part],
+            mixed_labels=None if mixed is None else mixed[part],
+            mix_weight=weight,
+            sample_ids=ids[part],
+            epoch=epoch,
+            step=step,
+            num_training_images=num_training_images,
+            student=student,
+            teachers=teachers,
+        )
+        for part in slices
+    ]

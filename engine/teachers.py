@@ -1,0 +1,135 @@
+"""Teachers: frozen in one place, and kept so.
+
+The ensemble is not an ``nn.Module`` and nothing that trains holds it, so ``.train()``, an optimiser or a checkpoint
+never reach a teacher. Each teacher sees the images in its own normalisation and resolution.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from types import MethodType
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..errors import TeacherError
+from ..zoo import LoadedModel, forward_with_features
+from .precision import autocast
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The teachers' answers to a batch: one (B, C) and one (B, D_k) float32 tensor a teacher."""
+
+    logits: tuple[Tensor, ...]
+    features: tuple[Tensor, ...]
+
+
+def _stay_in_eval(self: nn.Module, mode: bool = True) -> nn.Module:
+    return self
+
+
+def freeze(model: nn.Module) -> nn.Module:
+    """The one place that freezes a teacher: eval mode that ``train()`` cannot undo, no gradient to any parameter."""
+    model.eval().requires_grad_(False)
+    for module in model.modules():
+        module.train = MethodType(_stay_in_eval, module)  # type: ignore[method-assign]
+    return model
+
+
+def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Images in [0, 1] with a model's own mean and standard deviation taken out, (B, 3, H, W)."""
+    offset = images.new_tensor(mean)[None, :, None, None]
+    scale = images.new_tensor(std)[None, :, None, None]
+    return (images - offset) / scale
+
+
+def resize(images: Tensor, size: int, interpolation: str) -> Tensor:
+    """Images at ``size`` x ``size``, antialiased; unchanged where they have that size."""
+    if images.shape[-2:] == (size, size):
+        return images
+    mode = interpolation if interpolation in ("bilinear", "bicubic") else "bilinear"
+    return functional.interpolate(images, (size, size), mode=mode, antialias=True, align_corners=False)
+
+
+class TeacherEnsemble:
+    """Frozen teachers, in the order in which they were given.
+
+    Args:
+        members: The loaded teachers; moved to the device and frozen here.
+        device: Where they compute.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        channels_last: Whether they are laid out NHWC.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[LoadedModel],
+        device: torch.device,
+        *,
+        precision: str = "fp32",
+        channels_last: bool = True,
+    ) -> None:
+        if not members:
+            raise TeacherError("no teacher given", hint="name one with --teacher REF")
+        self.members = tuple(members)
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        for member in self.members:
+            member.model = freeze(member.model.to(device=device, memory_format=layout))
+        self._device, self._precision = device, precision
+        self._before = self.digest()
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The precision in which the teachers compute."""
+        return autocast(self._device, self._precision)
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Answers:
+        """Every teacher's answer.
+
+        Args:
+            images: float32 in [0, 1], (B, 3, H, W).
+
+        Raises:
+            TeacherError: A teacher was put in training mode.
+        """
+        logits, features = [], []
+        for member in self.members:
+            if member.model.training:
+                raise TeacherError(
+                    f"teacher {member.reference} was put in training mode", hint="this is a bug; report it"
+                )
+            look = member.preprocessing
+            with self.autocast():
+                own = normalise(resize(images, look.image_size, look.interpolation), look.mean, look.std)
+                answer, feature = forward_with_features(member.model, own)
+            logits.append(answer.float())
+            features.append(feature.float())
+        return Answers(tuple(logits), tuple(features))
+
+    def digest(self) -> tuple[str, ...]:
+        """A SHA-256 over each teacher's parameters and buffers."""
+        return tuple(_digest(member.model) for member in self.members)
+
+    def verify_unchanged(self) -> None:
+        """Raise TeacherError if a teacher is not what it was when it was frozen."""
+        for member, before, now in zip(self.members, self._before, self.digest(), strict=True):
+            if before != now:
+                raise TeacherError(
+                    f"teacher {member.reference} changed during the run", hint="this is a bug; report it"
+                )
+
+
+def _digest(model: nn.Module) -> str:
+    total = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        total.update(name.encode())
+        total.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return total.hexdigest()
