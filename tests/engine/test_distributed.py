@@ -1,0 +1,80 @@
+"""Two gloo processes against one: gradients, counts and batches."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from kdzoo.engine.distributed import choose_device, share_batch
+
+from kdzoo.errors import UsageError
+
+_PROGRAM = """
+import json, sys, torch
+from kdzoo.engine.distributed import start_processes
+torch.set_num_threads(1)
+p = start_processes("cpu")
+parameter = torch.nn.Parameter(torch.zeros(3))
+parameter.grad = torch.full((3,), float(p.rank))
+p.average_gradients([parameter])
+answer = {
+    "gradient": parameter.grad.tolist(),
+    "mean": p.start_mean(torch.tensor([p.rank, 10.0]))(),
+    "nan": p.start_mean(torch.tensor([float("nan") if p.rank else 1.0]))(),
+    "sum": p.sum([1.0, p.rank]),
+    "batch": p.gather_batch(torch.tensor([[p.rank, p.rank]])).tolist(),
+    "objects": p.gather_objects({"rank": p.rank}),
+}
+module = torch.nn.BatchNorm1d(2)
+module.running_mean += p.rank
+p.copy_buffers_from_main([module])
+answer["buffer"] = module.running_mean.tolist()
+open(f"{sys.argv[1]}/{p.rank}.json", "w").write(json.dumps(answer))
+p.stop()
+"""
+
+
+def test_two_processes_agree(tmp_path: Path) -> None:
+    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    program = tmp_path / "program.py"
+    program.write_text(_PROGRAM)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node=2",
+            str(program),
+            str(tmp_path),
+        ],
+        check=True,
+        env=environment,
+        capture_output=True,
+        timeout=120,
+    )
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
+    assert str(first) == str(second)
+    assert first["gradient"] == [0.5] * 3
+    assert first["mean"] == [0.5, 10.0]
+    assert first["nan"][0] != first["nan"][0]
+    assert first["sum"] == [2.0, 1.0]
+    assert first["batch"] == [[0, 0], [1, 1]]
+    assert first["objects"] == [{"rank": 0}, {"rank": 1}]
+    assert first["buffer"] == [0.0, 0.0]
+
+
+def test_a_batch_must_divide() -> None:
+    assert share_batch(512, 8, 2) == 64
+    with pytest.raises(UsageError, match="does not divide"):
+        share_batch(100, 3, 1)
+
+
+@pytest.mark.parametrize("name", ["gpu", "mps", "cuda:x"])
+def test_an_unknown_device_is_refused(name: str) -> None:
+    with pytest.raises(UsageError):
+        choose_device(name)
