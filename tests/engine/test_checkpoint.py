@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from kdzoo.engine.checkpoint import checkpoint_path, digest_path, newest_good, remove_leftovers, save_checkpoint
 
+from kdzoo.engine.checkpoint import checkpoint_path, digest_path, newest_good, remove_leftovers, save_checkpoint
 from kdzoo.errors import CheckpointError
 
 

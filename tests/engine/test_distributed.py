@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from kdzoo.engine.distributed import choose_device, share_batch
 
+from kdzoo.engine.distributed import choose_device, share_batch
 from kdzoo.errors import UsageError
 
 _PROGRAM = """

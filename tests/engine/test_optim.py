@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
+
 from kdzoo.engine.objective import ParameterGroup, Phase, student_group
 from kdzoo.engine.optim import build_optimizer, set_lr
 from kdzoo.engine.settings import OptimizerSettings
-from torch import nn
 
 SGD = OptimizerSettings(name="sgd", lr=0.1, momentum=0.9, weight_decay=1e-4)
 

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+
 from kdzoo.engine.schedule import lr_factor
 from kdzoo.engine.settings import ScheduleSettings
 

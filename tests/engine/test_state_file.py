@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from kdzoo.engine.state_file import read_state, write_state
 from torch import nn
 
+from kdzoo.engine.state_file import read_state, write_state
 from kdzoo.errors import CheckpointError
 
 
