@@ -1,0 +1,10 @@
+"""Networks that timm does not have, under timm's model interface and in timm's registry.
+
+Importing this package registers them: ``timm.create_model("cifar_resnet20")`` then works like any other timm name.
+"""
+
+from __future__ import annotations
+
+from . import cifar_resnet, wide_resnet
+
+__all__ = ["cifar_resnet", "wide_resnet"]

@@ -1,0 +1,113 @@
+"""What the networks for small images share: timm's model interface around a pooled linear classifier.
+
+A network gives ``forward_features`` and a few attributes; the rest of timm's interface is here, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from timm.layers import SelectAdaptivePool2d
+from timm.models import build_model_with_cfg, generate_default_cfgs
+from torch import Tensor, nn
+from torch.nn import functional
+
+CIFAR_MEAN = (0.4914, 0.4822, 0.4465)
+CIFAR_STD = (0.2470, 0.2435, 0.2616)
+
+
+def cifar_default_cfgs(names: Sequence[str], **changes: Any) -> Any:
+    """timm's default configurations for networks that see 32x32 images; none has published weights.
+
+    Args:
+        names: Architectures.
+        changes: Entries that differ from the CIFAR-10 ones.
+    """
+    record: dict[str, Any] = {
+        "input_size": (3, 32, 32),
+        "num_classes": 10,
+        "pool_size": (8, 8),
+        "crop_pct": 1.0,
+        "interpolation": "bilinear",
+        "mean": CIFAR_MEAN,
+        "std": CIFAR_STD,
+        "first_conv": "conv1",
+        "classifier": "fc",
+    }
+    return generate_default_cfgs({name: {**record, **changes} for name in names})
+
+
+class SmallImageNet(nn.Module):
+    """timm's interface around a subclass's ``forward_features``.
+
+    Args:
+        num_features: Channels of the last feature map.
+        num_classes: Outputs of the classifier; 0 for none.
+        in_chans: Channels of the images.
+        global_pool: timm's name of the pooling; ``""`` for none.
+        drop_rate: Dropout between the pooled features and the classifier.
+
+    Attributes:
+        feature_info: timm's description of the stages, read by ``features_only=True``.
+    """
+
+    feature_info: list[dict[str, Any]]
+
+    def __init__(
+        self, num_features: int, *, num_classes: int, in_chans: int, global_pool: str, drop_rate: float
+    ) -> None:
+        super().__init__()
+        self.num_features = self.head_hidden_size = num_features
+        self.num_classes = num_classes
+        self.in_chans = in_chans
+        self.drop_rate = drop_rate
+        self.grad_checkpointing = False
+
+    def build_head(self, global_pool: str) -> None:
+        """Add pooling and classifier; called last, so that they come last in the state dict."""
+        self.global_pool = SelectAdaptivePool2d(pool_type=global_pool, flatten=bool(global_pool))
+        self.fc: nn.Module = nn.Identity()
+        if self.num_classes:
+            self.fc = nn.Linear(self.num_features * self.global_pool.feat_mult(), self.num_classes)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Images (B, in_chans, H, W) to the last feature map (B, num_features, h, w)."""
+        raise NotImplementedError
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """The last feature map to logits (B, num_classes), or to pooled features with ``pre_logits``."""
+        x = self.global_pool(x)
+        if self.drop_rate:
+            x = functional.dropout(x, self.drop_rate, self.training)
+        return x if pre_logits else self.fc(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images to logits."""
+        return self.forward_head(self.forward_features(x))
+
+    def get_classifier(self) -> nn.Module:
+        """The last layer."""
+        return self.fc
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """Put a new last layer for ``num_classes`` (0 for none), and another pooling if named."""
+        self.num_classes = num_classes
+        self.build_head(self.global_pool.pool_type if global_pool is None else global_pool)
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, str]:
+        """Regular expressions that order the parameters by depth, for layer-wise learning rates."""
+        return {"stem": r"^conv1|^bn1", "blocks": r"^layer(\d+)" if coarse else r"^layer(\d+)\.(\d+)"}
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Refused: these networks are too small to need it."""
+        if enable:
+            raise NotImplementedError("gradient checkpointing is not offered for networks this small")
+
+
+def build(network: type[SmallImageNet], name: str, pretrained: bool, **arguments: Any) -> Any:
+    """Build a network the way timm builds its own."""
+    stages = len(arguments["widths"]) - 1
+    return build_model_with_cfg(
+        network, name, pretrained, feature_cfg={"out_indices": tuple(range(stages))}, **arguments
+    )
