@@ -34,11 +34,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .overrides import parse_assignments
+from .overrides import flatten, parse_assignments
 from .recipe import Recipe
+
+_FREE = ("checkpoint_every_steps", "max_unreadable_fraction", "export")
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,14 @@ class DataFacts:
         num_classes: Or None where the data is missing and unknown.
         num_images: Training images, unlabeled ones included, or None where the data is missing.
         native_size: (height, width) that every image has, or None.
+        typical_side: Median short side of a few images, pixels, or None.
         missing: What is missing and how to get it, or None.
     """
 
     num_classes: int | None
     num_images: int | None
     native_size: tuple[int, int] | None
+    typical_side: int | None = None
     missing: str | None = None
 
 
@@ -127,11 +131,29 @@ class Plan:
 
     def settings(self) -> dict[str, Any]:
         """``{dotted setting: value}``, ``run.*`` included."""
-        raise NotImplementedError
+        return {**flatten(self.recipe), **flatten(self.run, "run.")}
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able: recipe, variants, settings ({path: {value, source}}), notes, warnings, data."""
-        raise NotImplementedError
+        """As a JSON object: the settings as ``{path: {"value", "source"}}``."""
+        return {
+            "recipe": self.recipe.name,
+            "origin": self.origin,
+            "variants": list(self.variants),
+            "student": self.student,
+            "teachers": list(self.teachers),
+            "settings": {
+                path: {"value": list(value) if isinstance(value, tuple) else value, "source": self.sources[path]}
+                for path, value in self.settings().items()
+            },
+            "data": asdict(self.facts),
+            "notes": list(self.notes),
+            "warnings": list(self.warnings),
+        }
+
+    def fixed(self) -> dict[str, Any]:
+        """What a resumed run must share with its beginning: every setting but those that change no result."""
+        free = ("run.workers", "run.device", *(f"training.{name}" for name in _FREE))
+        return {path: value for path, value in self.settings().items() if path not in free}
 
 
 def parse_set(arguments: Iterable[str]) -> dict[str, Given]:
@@ -149,5 +171,8 @@ def resolve(recipe: str, *, given: Mapping[str, Given] | None = None, variants: 
 
     Raises:
         UsageError: An unknown recipe, variant or setting, or a value of the wrong type.
+        ModelError: A reference that names nothing. (Missing data is no error here; see ``Plan.facts``.)
     """
-    raise NotImplementedError
+    from .resolution import Resolution
+
+    return Resolution(recipe, dict(given or {}), tuple(variants)).plan()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..data.mixing import Mixing
 from ..data.views import Augmentation
@@ -149,15 +149,17 @@ class Shapes:
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveSettings(ABC):
-    """Base of the recipes' loss settings: literals, and how to build the objective from them.
+    """Base of the recipes' loss settings: literals, and how to build the objective from them."""
 
-    Attributes:
-        uses_teachers: Whether the loss reads teachers.
-        uses_labels: Whether the loss reads labels; unlabeled images are refused where it does.
-    """
+    @property
+    @abstractmethod
+    def uses_teachers(self) -> bool:
+        """Whether the loss reads teachers."""
 
-    uses_teachers: ClassVar[bool]
-    uses_labels: ClassVar[bool]
+    @property
+    @abstractmethod
+    def uses_labels(self) -> bool:
+        """Whether the loss reads labels; unlabeled images are refused where it does."""
 
     @abstractmethod
     def build(self, shapes: Shapes) -> Objective:
@@ -189,15 +191,15 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A paper's training recipe.
+    """A paper's training recipe. Its deviations and the sources' conflicts stand, numbered, in its file's docstring.
 
     Attributes:
         name: What ``--recipe`` calls it.
         summary: What it does, a line.
         paper: Where it comes from.
         reproduces: The tables it reproduces, with their numbers.
-        deviations: Where it differs from the paper, numbered in this order.
-        conflicts: Where the sources disagree, and which side is the default.
+        students: The paper's table of students; empty where it has none.
+        variants: Named changes.
     """
 
     name: str
@@ -213,8 +215,6 @@ class Recipe:
     objective: ObjectiveSettings
     students: tuple[StudentRow, ...] = ()
     variants: tuple[Variant, ...] = ()
-    deviations: tuple[str, ...] = ()
-    conflicts: tuple[str, ...] = ()
 
     def student_row(self, name: str) -> StudentRow | None:
         """The row called ``name`` (its name or its full reference), or None."""
@@ -224,5 +224,5 @@ class Recipe:
 SECTIONS = ("student", "teachers", "data", "training", "optimizer", "schedule", "objective")
 """The recipe's settings, as against its description and its tables; what ``--set`` can reach."""
 
-DESCRIPTION = ("name", "summary", "paper", "reproduces", "deviations", "conflicts")
+DESCRIPTION = ("name", "summary", "paper", "reproduces")
 """The recipe's fields that describe it; they need no citation."""

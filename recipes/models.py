@@ -1,0 +1,77 @@
+"""The networks of a plan: the student with the preprocessing of its run, and its teachers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..zoo import LoadedModel, load_model
+from .plan import Plan
+from .recipe import Shapes
+
+
+def student_of(plan: Plan, num_classes: int, class_names: tuple[str, ...] = (), *, weights: bool = True) -> LoadedModel:
+    """The student, with the size, normalisation and evaluation crop of its run in place of its own.
+
+    Args:
+        plan: The run.
+        num_classes: Of the data.
+        class_names: Of the data, in label order.
+        weights: Whether to load its starting weights where the plan has any; False to look at the architecture alone.
+
+    Raises:
+        ModelError: The weights are missing or the architecture does not fit.
+    """
+    data, settings = plan.recipe.data, plan.recipe.student
+    loaded = load_model(
+        settings.model,
+        pretrained=weights and settings.init == "pretrained",
+        num_classes=num_classes,
+        seed=plan.run.seed,
+        image_size=plan.image_size,
+    )
+    own = loaded.preprocessing
+    preprocessing = replace(
+        own,
+        image_size=plan.image_size,
+        crop_pct=data.evaluation.crop_pct,
+        interpolation=data.evaluation.interpolation,
+        mean=own.mean if data.mean == "model" else data.mean,
+        std=own.std if data.std == "model" else data.std,
+    )
+    notes, own_names = loaded.notes, loaded.class_names
+    if loaded.pretrained and own_names and len(own_names) == len(class_names) and own_names != class_names:
+        notes += (f"{loaded.reference} has another class order than the data: its classifier must learn anew",)
+    return replace(loaded, preprocessing=preprocessing, class_names=class_names, notes=notes)
+
+
+def teachers_of(plan: Plan, *, weights: bool = True, num_classes: int | None = None) -> list[LoadedModel]:
+    """The teachers, in order.
+
+    Args:
+        plan: The run.
+        weights: False to look at the architectures alone.
+        num_classes: Where only the architectures matter: theirs are made to fit.
+
+    Raises:
+        ModelError: A teacher's weights are missing.
+    """
+    return [load_model(reference, pretrained=weights, num_classes=num_classes) for reference in plan.teachers]
+
+
+def feature_width(loaded: LoadedModel) -> int:
+    """Width of the pooled penultimate features that ``forward_with_features`` gives."""
+    network = loaded.model
+    width = getattr(network, "head_hidden_size", None) or network.num_features
+    assert isinstance(width, int)
+    return width
+
+
+def shapes_of(student: LoadedModel, teachers: list[LoadedModel], num_training_images: int) -> Shapes:
+    """What the objective must know of the networks."""
+    return Shapes(
+        num_classes=student.num_classes,
+        num_teachers=len(teachers),
+        student_features=feature_width(student),
+        teacher_features=tuple(feature_width(teacher) for teacher in teachers),
+        num_training_images=num_training_images,
+    )

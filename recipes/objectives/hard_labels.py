@@ -1,0 +1,70 @@
+"""Learning from labels: cross-entropy, both definitions of label smoothing, mixed labels.
+
+Every function takes float logits (B, C) and int64 labels (B,), and returns a scalar: mean over the batch, in nats.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Smoothing = Literal["all_classes", "other_classes"]
+
+
+def label_distribution(
+    labels: Tensor, num_classes: int, smoothing: float, definition: Smoothing, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Smoothed one-hot labels, (B, C).
+
+    Args:
+        labels: (B,).
+        num_classes: C.
+        smoothing: ε.
+        definition: ``all_classes``: ε/C on every class, the true one included (C. Szegedy et al., arXiv 1512.00567, §7;
+            torch's own). ``other_classes``: 1 − ε on the true class and ε/(C − 1) on each other one (XCL, arXiv
+            2007.00051, supplement Eq. 1).
+        dtype: Of the result.
+    """
+    if definition == "all_classes":
+        off, on = smoothing / num_classes, 1 - smoothing + smoothing / num_classes
+    else:
+        off, on = smoothing / (num_classes - 1), 1 - smoothing
+    target = torch.full((len(labels), num_classes), off, dtype=dtype, device=labels.device)
+    return target.scatter_(1, labels[:, None], on)
+
+
+def cross_entropy(
+    logits: Tensor, labels: Tensor, smoothing: float = 0.0, definition: Smoothing = "all_classes"
+) -> Tensor:
+    """−(1/B) Σ_i Σ_c q_ic log softmax(z_i)_c with q from ``label_distribution``."""
+    if smoothing == 0:
+        return functional.cross_entropy(logits, labels)
+    target = label_distribution(labels, logits.shape[1], smoothing, definition, logits.dtype)
+    return -(target * logits.log_softmax(dim=1)).sum(dim=1).mean()
+
+
+def mixed_cross_entropy(
+    logits: Tensor,
+    labels: Tensor,
+    mixed_labels: Tensor | None,
+    mix_weight: float,
+    smoothing: float = 0.0,
+    definition: Smoothing = "all_classes",
+) -> Tensor:
+    """λ·CE(labels) + (1 − λ)·CE(mixed_labels) for MixUp's and CutMix's images (arXiv 1710.09412, 1905.04899 Eq. 1).
+
+    Args:
+        logits: (B, C), of the mixed images.
+        labels: The images' own labels.
+        mixed_labels: The labels of what was mixed in, or None for an unmixed batch.
+        mix_weight: λ; CutMix's is the share of pixels that stayed.
+        smoothing: ε.
+        definition: Of the smoothing.
+    """
+    loss = cross_entropy(logits, labels, smoothing, definition)
+    if mixed_labels is None:
+        return loss
+    return mix_weight * loss + (1 - mix_weight) * cross_entropy(logits, mixed_labels, smoothing, definition)

@@ -1,0 +1,203 @@
+"""Recipes as YAML files: every value with its citation as a comment, to copy, edit and pass back.
+
+A file names the recipe that it changes (``base``) and holds any part of its settings, students and variants; what it
+leaves out stays as in the base.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+
+from ..errors import UsageError
+from .citations import citations
+from .overrides import annotations, convert, flatten, replace_settings, typed, unknown
+from .recipe import Recipe, StudentRow, Variant
+from .registry import get_recipe, recipe_names
+
+_TABLES = ("students", "variants")
+_HINT = "'kdzoo recipes copy NAME' writes a file that is right"
+
+
+@dataclass(frozen=True)
+class LoadedRecipe:
+    """A recipe by name or from a file.
+
+    Attributes:
+        recipe: With the file's changes.
+        origin: Its name, or the file's path.
+        changed: Settings that the file changed.
+    """
+
+    recipe: Recipe
+    origin: str
+    changed: frozenset[str] = frozenset()
+
+
+def _scalar(value: Any) -> str:
+    """A value in YAML's flow style, on one line."""
+    plain = list(value) if isinstance(value, tuple) else value
+    text = yaml.safe_dump(plain, default_flow_style=True, allow_unicode=True, width=100_000)
+    return text.removesuffix("\n").removesuffix("\n...").strip()
+
+
+def _commented(line: str, citation: str | None) -> str:
+    return f"{line}  # {citation}" if citation else line
+
+
+def _nested(flat: Mapping[str, Any], cited: Mapping[str, str]) -> Iterator[str]:
+    """Lines of a mapping from dotted paths, a level of indentation a dot."""
+    before: list[str] = []
+    for path, value in flat.items():
+        *parents, name = path.split(".")
+        for depth, parent in enumerate(parents):
+            if before[: depth + 1] != parents[: depth + 1]:
+                yield f"{'  ' * depth}{parent}:"
+        before = parents
+        yield _commented(f"{'  ' * len(parents)}{name}: {_scalar(value)}", cited.get(path))
+
+
+def _rows(recipe: Recipe, cited: Mapping[str, str]) -> Iterator[str]:
+    yield "students:" if recipe.students else "students: []"
+    for row in recipe.students:
+        mark = "- "
+        for field in dataclasses.fields(row):
+            line = f"{mark}{field.name}: {_scalar(getattr(row, field.name))}"
+            yield _commented(line, cited.get(f"students.{row.name}.{field.name}"))
+            mark = "  "
+
+
+def _variants(recipe: Recipe, cited: Mapping[str, str]) -> Iterator[str]:
+    yield "variants:" if recipe.variants else "variants: []"
+    for variant in recipe.variants:
+        yield f"- name: {_scalar(variant.name)}"
+        yield f"  why: {_scalar(variant.why)}"
+        yield "  overrides:"
+        for path, value in variant.overrides.items():
+            yield _commented(f"    {path}: {_scalar(value)}", cited.get(f"variants.{variant.name}.{path}"))
+
+
+def export_recipe(recipe: Recipe) -> str:
+    """The recipe as the text of a YAML file: every setting with its citation, the table of students, the variants."""
+    cited = citations(recipe)
+    lines = [
+        f"# {recipe.paper.title} ({recipe.paper.year}), {recipe.paper.url}",
+        "# Run it with: kdzoo distill --recipe THIS_FILE",
+        f"base: {recipe.name}  # what this file leaves out is as there",
+        *_nested(flatten(recipe), cited),
+        *_rows(recipe, cited),
+        *_variants(recipe, cited),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _mapping(value: Any, what: str, path: Path) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise UsageError(f"{path}: {what} must be a mapping of names to values, got {value!r}", hint=_HINT)
+    return value
+
+
+def _flat(document: Mapping[str, Any], known: Mapping[str, Any], path: Path, prefix: str = "") -> dict[str, Any]:
+    """The document's settings by dotted path; refuses what is no setting."""
+    flat: dict[str, Any] = {}
+    for key, value in document.items():
+        name = f"{prefix}{key}"
+        if name in known:
+            flat[name] = value
+        elif any(other.startswith(f"{name}.") for other in known):
+            flat.update(_flat(_mapping(value, name, path), known, path, f"{name}."))
+        else:
+            raise unknown(name, [*known, *_TABLES, "base"], what="setting", where=f"in {path}; {_HINT}")
+    return flat
+
+
+def _list(value: Any, what: str, path: Path) -> list[Mapping[str, Any]]:
+    if not isinstance(value, list):
+        raise UsageError(f"{path}: {what} must be a list, got {value!r}", hint=_HINT)
+    return [_mapping(item, f"each of {what}", path) for item in value]
+
+
+def _build_row(kind: type, values: Mapping[str, Any], what: str, path: Path) -> Any:
+    """A row's dataclass from a mapping."""
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for key in values:
+        if key not in fields:
+            raise unknown(key, fields, what=f"field of {what}", where=f"in {path}; {_HINT}")
+    required = dataclasses.MISSING
+    missing = [name for name, field in fields.items() if field.default is required and name not in values]
+    if missing:
+        raise UsageError(f"{path}: an entry of {what} lacks {', '.join(missing)}", hint=_HINT)
+    hints = get_type_hints(kind)
+    texts = ("note",)  # the one field that may be empty
+    return kind(
+        **{key: value if key in texts else convert(value, hints[key], f"{what}.{key}") for key, value in values.items()}
+    )
+
+
+def read_recipe_file(path: Path) -> LoadedRecipe:
+    """A recipe from a YAML file.
+
+    Raises:
+        UsageError: The file is missing or not YAML, names no base, or holds something unknown or of the wrong type.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the recipe file {path} cannot be read ({error})", hint="check the path") from error
+    except yaml.YAMLError as error:
+        where = " ".join(str(error).split())
+        raise UsageError(f"{path} is not YAML: {where}", hint=_HINT) from error
+    content = dict(_mapping(document, "a recipe file", path))
+    if "base" not in content:
+        known = ", ".join(recipe_names())
+        raise UsageError(f"{path} names no base recipe", hint=f"add a line 'base: NAME' with one of {known}")
+    base = get_recipe(str(content.pop("base")))
+    tables = {name: content.pop(name) for name in _TABLES if name in content}
+    try:
+        values = typed(base, _flat(content, annotations(base), path))
+        recipe = replace_settings(base, values)
+        changes: dict[str, Any] = {}
+        if "students" in tables:
+            rows = _list(tables["students"], "students", path)
+            changes["students"] = tuple(_build_row(StudentRow, row, "students", path) for row in rows)
+        if "variants" in tables:
+            changes["variants"] = tuple(
+                _build_variant(base, entry, path) for entry in _list(tables["variants"], "variants", path)
+            )
+    except UsageError as error:
+        message = error.message if str(path) in error.message else f"{path}: {error.message}"
+        raise UsageError(message, hint=error.hint) from error
+    recipe = dataclasses.replace(recipe, **changes)
+    before = flatten(base)
+    changed = frozenset(name for name, value in values.items() if value != before[name])
+    return LoadedRecipe(recipe, str(path), changed)
+
+
+def _build_variant(base: Recipe, entry: Mapping[str, Any], path: Path) -> Variant:
+    content = dict(entry)
+    overrides = typed(base, _mapping(content.pop("overrides", None), "a variant's overrides", path))
+    for key in content:
+        if key not in ("name", "why"):
+            raise unknown(key, ["name", "why", "overrides"], what="field of variants", where=f"in {path}; {_HINT}")
+    if "name" not in content:
+        raise UsageError(f"{path}: an entry of variants lacks name", hint=_HINT)
+    return Variant(name=str(content["name"]), why=str(content.get("why", "")), overrides=overrides)
+
+
+def load_recipe(text: str) -> LoadedRecipe:
+    """A recipe by name, or from a YAML file by its path.
+
+    Raises:
+        UsageError: Neither a recipe's name nor a readable recipe file.
+    """
+    path = Path(text).expanduser()
+    if text in recipe_names():
+        return LoadedRecipe(get_recipe(text), text)
+    if path.suffix.lower() in (".yaml", ".yml") or path.is_file():
+        return read_recipe_file(path)
+    return LoadedRecipe(get_recipe(text), text)

@@ -1,0 +1,90 @@
+"""The recipes by name. Listing them imports none of them, and no torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """A line of ``kdzoo recipes list``.
+
+    Attributes:
+        name: What ``--recipe`` calls it.
+        title: The paper's.
+        year: The paper's.
+        summary: What it does.
+        students: The students of its table.
+    """
+
+    name: str
+    title: str
+    year: int
+    summary: str
+    students: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self)
+
+
+_LISTINGS = (
+    Listing(
+        name="supervised",
+        title="Extracurricular Learning: Knowledge Transfer Beyond Empirical Distribution",
+        year=2021,
+        summary="Training on labels, with label smoothing, MixUp and CutMix as options: teachers and baselines.",
+        students=("resnet50",),
+    ),
+    Listing(
+        name="hinton_kd",
+        title="Distilling the Knowledge in a Neural Network",
+        year=2015,
+        summary="Hinton's distillation: softened teacher probabilities and labels, in CRD's CIFAR-100 settings.",
+        students=("cifar_resnet8x4", "cifar_wrn_16_2"),
+    ),
+    Listing(
+        name="meal_v2",
+        title="MEAL V2: Boosting Vanilla ResNet-50 to 80%+ Top-1 Accuracy on ImageNet without Tricks",
+        year=2020,
+        summary="A well-initialised student learns the mean probabilities of a teacher ensemble; no labels, no tricks.",
+        students=(
+            "resnet50",
+            "tf_mobilenetv3_small_075",
+            "tf_mobilenetv3_small_100",
+            "tf_mobilenetv3_large_100",
+            "tf_efficientnet_b0",
+            "efficientnet_b0",
+            "resnet18",
+        ),
+    ),
+)
+
+
+def list_recipes() -> tuple[Listing, ...]:
+    """Every recipe, a line each."""
+    return _LISTINGS
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Every recipe's name."""
+    return tuple(listing.name for listing in _LISTINGS)
+
+
+def get_recipe(name: str) -> Recipe:
+    """The recipe called ``name``.
+
+    Raises:
+        UsageError: There is none; the nearest name is given.
+    """
+    if name not in recipe_names():
+        from .overrides import unknown
+
+        raise unknown(name, recipe_names(), what="recipe", where="'kdzoo recipes list' shows them")
+    recipe: Recipe = import_module(f".{name}", __package__).RECIPE
+    return recipe

@@ -1,0 +1,333 @@
+"""How a plan is made: layers of settings, the weakest first, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..data import ImageSource, open_source
+from ..errors import DataError, UsageError
+from ..zoo.references import Reference, parse_reference
+from .citations import DEFAULT, citations
+from .overrides import annotations, convert, flatten, replace_settings, typed, unknown
+from .plan import DataFacts, Given, Plan, RunSettings
+from .recipe import Recipe, StudentRow, Variant
+from .recipe_file import load_recipe
+
+_KNOWN_CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100, "imagenet": 1000}
+_KNOWN_SIZES = {"digits": (32, 32), "cifar10": (32, 32), "cifar100": (32, 32)}
+_IMAGENET_CLASSES = 1000
+_LOOKED_AT = 9
+_FEW_STEPS = 10
+_SIZE = "data.augmentation.image_size"
+_CROP = "data.evaluation.crop_pct"
+
+
+def read_facts(recipe: Recipe) -> DataFacts:
+    """What is known of a recipe's data; missing data is described, not raised."""
+    spec = recipe.data.dataset
+    try:
+        source = open_source(spec, "train")
+        size = len(source)
+        if recipe.data.unlabeled is not None:
+            size += len(open_source(recipe.data.unlabeled, "unlabeled"))
+        if recipe.data.val_dataset is not None:
+            open_source(recipe.data.val_dataset, "val")
+    except DataError as error:
+        name = spec.partition(":")[0]
+        return DataFacts(
+            num_classes=_KNOWN_CLASSES.get(name),
+            num_images=None,
+            native_size=_KNOWN_SIZES.get(name),
+            missing=f"{error.message} ({error.hint})" if error.hint else error.message,
+        )
+    return DataFacts(
+        num_classes=len(source.class_names),
+        num_images=size,
+        native_size=source.native_size,
+        typical_side=_typical_side(source),
+    )
+
+
+def _typical_side(source: ImageSource) -> int | None:
+    """Median short side of a few images spread over the source, pixels; None where none can be read."""
+    if source.native_size is not None:
+        return min(source.native_size)
+    sides = []
+    for index in {round(position * (len(source) - 1) / (_LOOKED_AT - 1)) for position in range(_LOOKED_AT)}:
+        try:
+            sides.append(min(source.load(index).size))
+        except DataError:
+            continue
+    return sorted(sides)[len(sides) // 2] if sides else None
+
+
+class Resolution:
+    """One resolving of one plan.
+
+    Args:
+        origin: A recipe's name or a recipe file.
+        given: What the user gave.
+        variants: Names of variants.
+    """
+
+    def __init__(self, origin: str, given: dict[str, Given], variants: tuple[str, ...]) -> None:
+        loaded = load_recipe(origin)
+        self.base, self.origin = loaded.recipe, loaded.origin
+        self.cited = citations(self.base)
+        self.values = flatten(self.base)
+        self.sources = {path: self._recipe_source(path, loaded.changed) for path in self.values}
+        self.notes: list[str] = []
+        self.warnings: list[str] = []
+        self.variants = tuple(self._variant(name) for name in variants)
+        self.given = given
+        self.run = self._run_settings()
+        recipe_given = {path: item.value for path, item in given.items() if not path.startswith("run.")}
+        self.typed_given = self._typed(recipe_given)
+        self.chosen = {path for variant in self.variants for path in variant.overrides} | set(self.typed_given)
+
+    def _recipe_source(self, path: str, changed: frozenset[str]) -> str:
+        if path in changed:
+            return self.origin
+        citation = self.cited.get(path, DEFAULT)
+        return citation if citation == DEFAULT else f"{self.base.name}: {citation}"
+
+    def _typed(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        known = {**annotations(self.base), **annotations(RunSettings(), "run.")}
+        for path in values:
+            if path not in known:
+                where = f"'kdzoo recipes show {self.base.name}' lists them all"
+                raise unknown(path, known, what="setting", where=where)
+        return typed(self.base, values)
+
+    def _variant(self, name: str) -> Variant:
+        for variant in self.base.variants:
+            if variant.name == name:
+                return variant
+        names = [variant.name for variant in self.base.variants]
+        raise unknown(name, names, what=f"variant of {self.base.name}", where=f"there are {', '.join(names) or 'none'}")
+
+    def _run_settings(self) -> RunSettings:
+        hints, values = annotations(RunSettings(), "run."), flatten(RunSettings(), "run.")
+        for path, item in self.given.items():
+            if path in hints:
+                values[path] = convert(item.value, hints[path], path)
+        run = RunSettings(**{path.removeprefix("run."): value for path, value in values.items()})
+        if run.seed < 0 or run.workers < 0:
+            raise UsageError("run.seed and run.workers must not be negative", hint="use --seed 0, --workers 0")
+        return run
+
+    # -- layers ----------------------------------------------------------------------------------------------------
+
+    def _put(self, path: str, value: Any, source: str) -> None:
+        self.values[path], self.sources[path] = value, source
+
+    def _apply_layers(self) -> None:
+        """Row, then variants, then what was given; the student's name decides the row."""
+        name = self._student_name()
+        self.row = self.base.student_row(name)
+        if self.row is not None:
+            self._apply_row(self.row)
+        for variant in self.variants:
+            for path, value in variant.overrides.items():
+                citation = self.cited.get(f"variants.{variant.name}.{path}", self.origin)
+                self._put(path, value, f"variant {variant.name}: {citation}")
+        for path, value in self.typed_given.items():
+            self._put(path, value, self.given[path].source)
+        self.values["student.model"] = name
+
+    def _student_name(self) -> str:
+        name = self.values["student.model"]
+        for variant in self.variants:
+            name = variant.overrides.get("student.model", name)
+        return str(self.typed_given.get("student.model", name))
+
+    def _apply_row(self, row: StudentRow) -> None:
+        prefix = f"{self.base.name}: students.{row.name}"
+        for path, value, field in (
+            ("teachers.models", row.teachers, "teachers"),
+            (_SIZE, row.image_size, "image_size"),
+        ):
+            citation = self.cited.get(f"students.{row.name}.{field}", self.origin)
+            self._put(path, value, f"{prefix}, {citation}")
+
+    def _recipe(self) -> Recipe:
+        return replace_settings(self.base, self.values)
+
+    # -- what follows ----------------------------------------------------------------------------------------------
+
+    def _follow_data(self, facts: DataFacts) -> None:
+        """The image size of data whose images have one size, and no crop of them in evaluation."""
+        size = facts.native_size
+        if size is None or size[0] != size[1]:
+            self._warn_of_small_images(facts)
+            return
+        where = f"data: every image has {size[0]}×{size[1]} px"
+        if _SIZE not in self.chosen and self.values[_SIZE] != size[0]:
+            self._put(_SIZE, size[0], where)
+        if _CROP not in self.chosen and self.values[_SIZE] == size[0] and self.values[_CROP] != 1.0:
+            self._put(_CROP, 1.0, where)
+        self._warn_of_small_images(facts)
+
+    def _warn_of_small_images(self, facts: DataFacts) -> None:
+        side, size = facts.typical_side, self.values[_SIZE]
+        if side is not None and size >= 2 * side:
+            self.warnings.append(
+                f"the images' short side is about {side} px, the crops have {size} px: --set {_SIZE}={side} is cheaper "
+                "and loses no detail"
+            )
+
+    def _follow_epochs(self) -> None:
+        """Milestones, warm-up and period in proportion to a given number of epochs."""
+        if "training.epochs" not in self.typed_given:
+            return
+        before, now = self._epochs_before(), int(self.values["training.epochs"])
+        if before == now:
+            return
+        scaled = []
+        milestones = self.values["schedule.milestones"]
+        if (
+            milestones
+            and "schedule.milestones" not in self.typed_given
+            and self.values["schedule.name"] == "milestones"
+        ):
+            shrunk = tuple(max(1, round(epoch * now / before)) for epoch in milestones)
+            self._put("schedule.milestones", shrunk, f"scaled from {list(milestones)} of {before} epochs")
+            scaled.append(f"milestones {list(milestones)} to {list(shrunk)}")
+        used = {"schedule.warmup_epochs": True, "schedule.period_epochs": self.values["schedule.name"] == "exponential"}
+        for path, applies in used.items():
+            value = self.values[path]
+            if value and applies and path not in self.typed_given:
+                self._put(path, value * now / before, f"scaled from {value:g} of {before} epochs")
+                scaled.append(f"{path.removeprefix('schedule.')} {value:g} to {value * now / before:g}")
+        if scaled:
+            self.notes.append(f"{before} epochs became {now}: {', '.join(scaled)}")
+
+    def _epochs_before(self) -> int:
+        epochs = flatten(self.base)["training.epochs"]
+        for variant in self.variants:
+            epochs = variant.overrides.get("training.epochs", epochs)
+        return int(epochs)
+
+    def _follow_batch_size(self) -> None:
+        """Say what linear scaling would make of the learning rate."""
+        if "training.batch_size" not in self.typed_given or "optimizer.lr" in self.typed_given:
+            return
+        before = flatten(self.base)["training.batch_size"]
+        for variant in self.variants:
+            before = variant.overrides.get("training.batch_size", before)
+        now, lr = self.values["training.batch_size"], self.values["optimizer.lr"]
+        if now != before:
+            self.notes.append(
+                f"batch {now} instead of {before}: the learning rate stays {lr:g}; linear scaling would make it "
+                f"{lr * now / before:g} (--set optimizer.lr={lr * now / before:g})"
+            )
+
+    def _pin_student(self, facts: DataFacts) -> None:
+        """The student's reference with its weights named, or without them where it starts from random ones."""
+        name = str(self.values["student.model"])
+        reference = parse_reference(self.row.model if self.row is not None else name)
+        written = parse_reference(name).names_weights
+        self.notes.extend(reference.notes if self.row is None and not written else ())
+        if "student.init" not in self.typed_given and self.values["student.init"] == "pretrained":
+            reason = self._random_reason(reference, facts, written)
+            if reason:
+                self._put("student.init", "random", "data" if "classes" in reason else "no weights")
+                self.notes.append(reason)
+        if "student.init" not in self.chosen and self.values["student.init"] == "random" and written:
+            self._put("student.init", "pretrained", f"{self.sources['student.model']} names weights")
+        random = self.values["student.init"] == "random" and reference.kind == "timm"
+        self.values["student.model"] = reference.architecture if random else reference.pinned
+        if self.row is not None and self.values["student.model"] != name:
+            citation = self.cited.get(f"students.{self.row.name}.model", self.origin)
+            self.sources["student.model"] += f"; {self.base.name}: students.{self.row.name}, {citation}"
+
+    def _random_reason(self, reference: Reference, facts: DataFacts, written: bool) -> str | None:
+        if written:
+            return None
+        if not reference.tag:
+            return f"{reference.architecture} has no pretrained weights: the student starts from random ones"
+        if facts.num_classes not in (None, _IMAGENET_CLASSES):
+            return (
+                f"the data has {facts.num_classes} classes, {reference.pinned} has {_IMAGENET_CLASSES}: the student "
+                f"starts from random weights (--student {reference.pinned} keeps its own, with a new classifier)"
+            )
+        return None
+
+    def _pin_teachers(self, facts: DataFacts) -> None:
+        models = self.values["teachers.models"]
+        uses = self.base.objective.uses_teachers
+        if not uses:
+            if models and "teachers.models" in self.typed_given:
+                raise UsageError(f"{self.base.name} has no teachers", hint="use kdzoo distill with another recipe")
+            self.values["teachers.models"] = ()
+            return
+        if not models:
+            raise UsageError(f"{self.base.name} needs a teacher", hint="name one with --teacher REF")
+        if "teachers.models" not in self.chosen and self._teachers_do_not_fit(facts):
+            self.warnings.append(
+                f"the recipe's own teachers know other classes than the data's {facts.num_classes}: name yours with "
+                "--teacher REF ('kdzoo train' makes one)"
+            )
+        references = [parse_reference(model) for model in models]
+        self.notes.extend(note for reference in references for note in reference.notes)
+        self.values["teachers.models"] = tuple(reference.pinned for reference in references)
+
+    def _teachers_do_not_fit(self, facts: DataFacts) -> bool:
+        own = _KNOWN_CLASSES.get(str(flatten(self.base)["data.dataset"]))
+        return facts.num_classes is not None and own is not None and facts.num_classes != own
+
+    def plan(self) -> Plan:
+        """The plan."""
+        self._apply_layers()
+        facts = read_facts(self._recipe())
+        self._follow_data(facts)
+        self._follow_epochs()
+        self._follow_batch_size()
+        self._pin_student(facts)
+        self._pin_teachers(facts)
+        recipe = self._recipe()
+        self._check(recipe, facts)
+        if facts.num_classes is not None:
+            self.notes.extend(recipe.objective.notes(facts.num_classes))
+        run_sources = {
+            path: self.given[path].source if path in self.given else DEFAULT for path in flatten(self.run, "run.")
+        }
+        return Plan(
+            recipe=recipe,
+            origin=self.origin,
+            variants=tuple(variant.name for variant in self.variants),
+            run=self.run,
+            facts=facts,
+            sources={**self.sources, **run_sources},
+            notes=tuple(self.notes),
+            warnings=tuple(self.warnings),
+        )
+
+    def _check(self, recipe: Recipe, facts: DataFacts) -> None:
+        training = recipe.training
+        if training.epochs < 1 or training.batch_size < 1 or training.accumulate < 1:
+            raise UsageError(
+                "training.epochs, training.batch_size and training.accumulate must be at least 1",
+                hint="for example --epochs 1 --batch-size 64",
+            )
+        if facts.num_images is not None and facts.num_images < training.batch_size:
+            raise UsageError(
+                f"{recipe.data.dataset} has {facts.num_images} training images, fewer than one batch of "
+                f"{training.batch_size}",
+                hint=f"use --batch-size {max(1, facts.num_images // 4)} or another size below {facts.num_images}",
+            )
+        if facts.num_images is not None and facts.num_images // training.batch_size < _FEW_STEPS:
+            steps = facts.num_images // training.batch_size
+            self.warnings.append(
+                f"an epoch of {facts.num_images} images has only {steps} step{'s' if steps > 1 else ''} of "
+                f"{training.batch_size}: a smaller --batch-size gives more"
+            )
+        if recipe.data.unlabeled is not None and recipe.objective.uses_labels:
+            raise UsageError(
+                f"{recipe.name} reads labels, {recipe.data.unlabeled} has none",
+                hint="leave --unlabeled out, or use a recipe without labels, such as meal_v2",
+            )
+        late = [epoch for epoch in recipe.schedule.milestones if epoch >= training.epochs]
+        if recipe.schedule.name == "milestones" and late:
+            self.notes.append(f"the milestones {late} lie after the last of {training.epochs} epochs")

@@ -1,0 +1,233 @@
+"""From a plan to a finished run: open the data, build the models, check the teachers, train."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ..data import ConcatSource, EvalTransform, ImageSource, open_source, torch_seed
+from ..engine.distributed import Processes, start_processes
+from ..engine.loop import TrainJob, TrainResult, train
+from ..engine.preflight import TeacherReport, preflight
+from ..engine.progress import say
+from ..engine.run_folder import RunFolder
+from ..engine.signals import StopRequest
+from ..engine.teachers import TeacherEnsemble
+from ..errors import DataError
+from ..zoo import LoadedModel, seeded
+from .models import shapes_of, student_of, teachers_of
+from .plan import Plan
+from .recipe import Recipe
+
+_EVAL_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Sources:
+    """A run's images.
+
+    Attributes:
+        train: Labelled training images, then the unlabeled ones.
+        val: Held-out labelled images of the same classes in the same order.
+        class_names: In label order.
+    """
+
+    train: ImageSource
+    val: ImageSource
+    class_names: tuple[str, ...]
+
+
+def open_sources(recipe: Recipe) -> Sources:
+    """Open a recipe's data.
+
+    Raises:
+        DataError: Data is missing, or training and validation images have other classes or another class order.
+    """
+    settings = recipe.data
+    labelled = open_source(settings.dataset, "train")
+    val = open_source(settings.val_dataset or settings.dataset, "val")
+    if labelled.class_names != val.class_names:
+        raise DataError(
+            f"training data {settings.dataset} and validation data {settings.val_dataset or settings.dataset} have "
+            f"other classes: {_first_difference(labelled.class_names, val.class_names)}",
+            hint="both need the same class folders",
+        )
+    train_source = labelled
+    if settings.unlabeled is not None:
+        train_source = ConcatSource([labelled, open_source(settings.unlabeled, "unlabeled")])
+    return Sources(train_source, val, labelled.class_names)
+
+
+def _first_difference(first: Sequence[str], second: Sequence[str]) -> str:
+    for index, (one, other) in enumerate(zip(first, second, strict=False)):
+        if one != other:
+            return f"class {index} is {one!r} in the one and {other!r} in the other"
+    return f"{len(first)} and {len(second)} of them"
+
+
+def _provenance(plan: Plan, sources: Sources, teachers: Sequence[LoadedModel]) -> dict[str, Any]:
+    """What the exported model says of its origin."""
+    recipe = plan.recipe
+    return {
+        "kdzoo_version": metadata.version("kdzoo"),
+        "recipe": recipe.name,
+        "variants": list(plan.variants),
+        "paper": recipe.paper.url,
+        "student_start": plan.student if recipe.student.init == "pretrained" else "random",
+        "teachers": [{"reference": teacher.reference, "license": teacher.licence} for teacher in teachers],
+        "data": sources.val.name,
+        "training_data": sources.train.description(),
+        "epochs": recipe.training.epochs,
+    }
+
+
+def _identity(sources: Sources, teachers: TeacherEnsemble | None) -> dict[str, Any]:
+    """What a resumed run must find unchanged outside its settings: images, classes and teachers, by their digests."""
+    digests = teachers.digest() if teachers is not None else ()
+    return {
+        "data.train_fingerprint": sources.train.fingerprint(),
+        "data.val_fingerprint": sources.val.fingerprint(),
+        "teachers.digests": list(digests),
+    }
+
+
+def build_job(
+    plan: Plan,
+    *,
+    out: Path,
+    resume: bool,
+    trust_teacher: bool,
+    processes: Processes,
+    stop: StopRequest | None = None,
+    trackers: Sequence[str] = (),
+) -> TrainJob:
+    """Open, build and check everything that a plan names.
+
+    Raises:
+        DataError: Data is missing or its parts do not fit together.
+        ModelError: A model cannot be built or its weights are missing.
+        TeacherError: A teacher does not fit the data, or is worse than it promises and not trusted.
+        RunError: ``out`` holds another run.
+        CheckpointError: ``out`` holds this run with other settings, data or teachers.
+    """
+    recipe = plan.recipe
+    sources = open_sources(recipe)
+    student = student_of(plan, len(sources.class_names), sources.class_names)
+    members = teachers_of(plan)
+    training = recipe.training
+    teachers = None
+    if members:
+        teachers = TeacherEnsemble(
+            members, processes.device, precision=training.precision, channels_last=training.channels_last
+        )
+    fixed = {**plan.fixed(), **_identity(sources, teachers)}
+    if processes.is_main:
+        for note in student.notes:
+            say(note)
+        RunFolder(out).refuse_if_taken(fixed, resume=resume)
+    transform = EvalTransform(
+        image_size=plan.image_size,
+        crop_pct=recipe.data.evaluation.crop_pct,
+        interpolation=recipe.data.evaluation.interpolation,
+    )
+    reports: list[TeacherReport] = []
+    if teachers is not None:
+        batch = min(_EVAL_BATCH, training.batch_size)
+        reports, warnings = preflight(
+            teachers,
+            sources.val,
+            transform,
+            batch_size=batch,
+            workers=plan.run.workers,
+            processes=processes,
+            trust=trust_teacher,
+            stop=stop,
+        )
+        if processes.is_main:
+            _say_reports(reports, warnings)
+    with seeded(torch_seed(plan.run.seed, "objective")):
+        objective = recipe.objective.build(shapes_of(student, members, len(sources.train)))
+    return TrainJob(
+        student=student,
+        objective=objective,
+        teachers=teachers,
+        train_source=sources.train,
+        val_source=sources.val,
+        augmentation=recipe.data.augmentation,
+        mixing=recipe.data.mixing,
+        eval_transform=transform,
+        training=training,
+        optimizer=recipe.optimizer,
+        schedule=recipe.schedule,
+        seed=plan.run.seed,
+        workers=plan.run.workers,
+        out=out,
+        resume=resume,
+        config=_config(plan, sources, student, reports),
+        fixed=fixed,
+        provenance=_provenance(plan, sources, members),
+        trackers=trackers,
+    )
+
+
+def _config(plan: Plan, sources: Sources, student: LoadedModel, reports: Sequence[TeacherReport]) -> Mapping[str, Any]:
+    """config.json: the plan, and what it met."""
+    return {
+        **plan.to_dict(),
+        "class_names": list(sources.class_names),
+        "train_data": sources.train.description(),
+        "val_data": sources.val.description(),
+        "student_notes": list(student.notes),
+        "teacher_reports": [report.to_dict() for report in reports],
+    }
+
+
+def _say_reports(reports: Sequence[TeacherReport], warnings: Sequence[str]) -> None:
+    for report in reports:
+        promised = "" if report.promised_top1 is None else f" (promised {report.promised_top1:.2f})"
+        say(f"teacher {report.reference}: top-1 {report.top1:.2f}{promised} on {report.num_images} images")
+    for warning in warnings:
+        say(f"warning: {warning}")
+
+
+def run(
+    plan: Plan,
+    *,
+    out: Path | str,
+    resume: bool = False,
+    trust_teacher: bool = False,
+    trackers: Sequence[str] = (),
+) -> TrainResult:
+    """Carry out a plan, in this process or (under torchrun) in all of them.
+
+    Args:
+        plan: From ``resolve``.
+        out: The run folder.
+        resume: Go on with the run in ``out``, or start it where there is none.
+        trust_teacher: Go on although a teacher is worse than it promises.
+        trackers: Names of extra trackers.
+
+    Raises:
+        KdzooError: As ``build_job`` and ``engine.loop.train``.
+    """
+    with StopRequest() as stop:
+        processes = start_processes(plan.run.device)
+        try:
+            if processes.is_main:
+                for line in (*plan.notes, *(f"warning: {warning}" for warning in plan.warnings)):
+                    say(line)
+            job = build_job(
+                plan,
+                out=Path(out).expanduser(),
+                resume=resume,
+                trust_teacher=trust_teacher,
+                processes=processes,
+                stop=stop,
+                trackers=trackers,
+            )
+            return train(job, processes, stop)
+        finally:
+            processes.stop()

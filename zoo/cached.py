@@ -1,0 +1,43 @@
+"""Whether a model's weights are already on this machine. Nothing is downloaded and no network is asked."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import urlparse
+
+import torch
+from huggingface_hub import constants, try_to_load_from_cache
+from timm.models import get_pretrained_cfg
+
+from .downloads import WEIGHT_FILES
+from .references import Reference
+
+
+def cached_weights(reference: Reference) -> Path | None:
+    """The local file with the weights that a reference names, or None where they would have to be downloaded.
+
+    A folder, run or file of the user's own is its own answer.
+    """
+    if reference.kind == "hub":
+        return _in_hub_cache(reference.repository, WEIGHT_FILES, reference.revision)
+    if reference.kind != "timm":
+        return reference.path
+    record = get_pretrained_cfg(reference.pinned) if reference.tag else None
+    if record is None or not record.has_weights:
+        return None
+    if record.hf_hub_id:
+        repository, _, revision = record.hf_hub_id.partition("@")
+        names = (record.hf_hub_filename,) if record.hf_hub_filename else WEIGHT_FILES
+        return _in_hub_cache(repository, names, revision or None)
+    name = record.url[1] if not isinstance(record.url, str) else os.path.basename(urlparse(record.url).path)
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    return path if path.is_file() else None
+
+
+def _in_hub_cache(repository: str, names: tuple[str, ...], revision: str | None) -> Path | None:
+    for name in names:
+        found = try_to_load_from_cache(repository, name, cache_dir=constants.HF_HUB_CACHE, revision=revision)
+        if isinstance(found, str):
+            return Path(found)
+    return None
