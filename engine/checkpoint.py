@@ -73,6 +73,7 @@ def keep_as_best(checkpoint: Path) -> None:
             except OSError:
                 shutil.copyfile(source, temporary)
             os.replace(temporary, target)
+            temporary.unlink(missing_ok=True)  # a rename onto another name of the same file leaves both
     sync_folder(best.parent)
 
 

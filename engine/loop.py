@@ -21,7 +21,7 @@ from .ema import WeightAverage
 from .evaluate import EvalResult, evaluate
 from .files import write_json
 from .job import Position, TrainJob, TrainResult
-from .metrics import JsonLines, write_csv
+from .metrics import JsonLines, length_until, write_csv
 from .phases import RunningPhase, run_phases, start_phases
 from .precision import autocast, deterministic
 from .progress import Progress, say
@@ -106,7 +106,6 @@ class Run:
         """Everything that what is still to come depends on."""
         position = asdict(self.at)
         position["metrics_bytes"] = self.metrics.length() if self.metrics else 0
-        position["speed_bytes"] = self.speed.length() if self.speed else 0
         return {
             "student": self.model.state_dict(),
             "ema": self.average.state() if self.average else {},
@@ -129,7 +128,7 @@ class Run:
             for running in self.phases:
                 running.load(state["phases"][running.phase.name])
             position = dict(state["position"])
-            lengths = position.pop("metrics_bytes"), position.pop("speed_bytes")
+            metrics_bytes = position.pop("metrics_bytes")
             self.at = Position(**position)
         except (KeyError, ValueError, RuntimeError, TypeError) as error:
             first = str(error).strip().splitlines()
@@ -137,7 +136,7 @@ class Run:
                 f"the checkpoint in {self.folder.checkpoints} does not fit this run ({' '.join(first[:2])})",
                 hint="resume with the student and recipe that the run was started with",
             ) from error
-        self._open_logs(*lengths)
+        self._open_logs(metrics_bytes)
 
     def save(self, *, best: bool = False) -> None:
         """Write a checkpoint of the present position."""
@@ -146,10 +145,10 @@ class Run:
             save_checkpoint(self.folder.checkpoints, self.at.step, self.state(), best=best)
         self.processes.barrier()
 
-    def _open_logs(self, metrics_bytes: int = 0, speed_bytes: int = 0) -> None:
+    def _open_logs(self, metrics_bytes: int = 0) -> None:
         if self.processes.is_main:
             self.metrics = JsonLines(self.folder.metrics, metrics_bytes)
-            self.speed = JsonLines(self.folder.speed, speed_bytes)
+            self.speed = JsonLines(self.folder.speed, length_until(self.folder.speed, self.at.step))
             self.trackers = open_trackers(self.job.trackers, self.folder.path, dict(self.job.config))
 
     def _log(self, line: dict[str, Any], *, speed: bool = False) -> None:

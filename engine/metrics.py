@@ -66,6 +66,20 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
+def length_until(path: Path, step: int) -> int:
+    """Bytes of the lines up to ``step``; what comes after was written by steps that will be run again."""
+    length = 0
+    if path.exists():
+        for text in path.read_bytes().splitlines(keepends=True):
+            try:
+                if json.loads(text)["step"] > step:
+                    break
+            except (ValueError, KeyError, TypeError):
+                break
+            length += len(text)
+    return length
+
+
 def write_csv(metrics: Path) -> Path:
     """metrics.csv beside metrics.jsonl: the same lines as a table."""
     path = metrics.with_suffix(".csv")
