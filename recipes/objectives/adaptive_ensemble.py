@@ -5,8 +5,8 @@ NeurIPS 2020. Each step weighs the teachers' losses so that the combined gradien
 direction that serves all teachers alike. A tolerance C caps what one teacher may weigh; 1/M gives the plain average.
 
 The authors' code hands the Gram matrix of raw gradients to a one-class SVM whose stopping tolerance is absolute
-(1e-6). Gradients of a batch mean are so short that it stops where it starts: with 5 teachers and C = 0.6 the first
-two teachers get 0.6 and 0.4, the others nothing. Here the problem is solved, whatever the gradients' length.
+(1e-6). Gradients of a batch mean can be so short that it stops where it starts: with 5 teachers and C = 0.6 the first
+two teachers then get 0.6 and 0.4, the others nothing. Here the problem is solved, whatever the gradients' length.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import kdzoo.zoo.networks  # noqa: F401
 from kdzoo.zoo.networks.preact_resnet import PreActResNet
 
 
-# Counts of the same networks in hysts/pytorch_mpiigaze, 2a31a6c; CIFAR ones: He et al., arXiv 1603.05027 (1.7 M).
+# Counts of the same networks in hysts/pytorch_mpiigaze, 2a31a6c; ResNet-110: 1.7 M in arXiv 1512.03385, Table 6.
 @pytest.mark.parametrize(
     ("name", "arguments", "count"),
     [
