@@ -32,7 +32,7 @@ def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def annotations(settings: Any, prefix: str = "") -> dict[str, Any]:
+def setting_types(settings: Any, prefix: str = "") -> dict[str, Any]:
     """The type of every leaf that ``flatten`` gives."""
     hints = get_type_hints(type(settings))
     names = SECTIONS if isinstance(settings, Recipe) else [field.name for field in fields(settings)]
@@ -40,7 +40,7 @@ def annotations(settings: Any, prefix: str = "") -> dict[str, Any]:
     for name in names:
         value = getattr(settings, name)
         if is_dataclass(value):
-            flat.update(annotations(value, f"{prefix}{name}."))
+            flat.update(setting_types(value, f"{prefix}{name}."))
         else:
             flat[f"{prefix}{name}"] = hints[name]
     return flat
@@ -190,7 +190,7 @@ def typed(settings: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UsageError: An unknown path (the nearest one is named) or a value of the wrong type.
     """
-    known = annotations(settings)
+    known = setting_types(settings)
     for path in values:
         if path not in known:
             raise unknown(path, known, what="setting", where="'kdzoo recipes show NAME' lists them all")

@@ -77,7 +77,7 @@ class DataFacts:
 
     Attributes:
         num_classes: Or None where the data is missing and unknown.
-        num_images: Training images, unlabeled ones included, or None where the data is missing.
+        num_images: Training images, unlabeled ones included, or None where the data is missing and unknown.
         native_size: (height, width) that every image has, or None.
         typical_side: Median short side of a few images, pixels, or None.
         missing: What is missing and how to get it, or None.

@@ -16,7 +16,7 @@ import yaml
 
 from ..errors import UsageError
 from .citations import citations
-from .overrides import annotations, convert, flatten, replace_settings, typed, unknown
+from .overrides import convert, flatten, replace_settings, setting_types, typed, unknown
 from .recipe import Recipe, StudentRow, Variant
 from .registry import get_recipe, recipe_names
 
@@ -159,7 +159,7 @@ def read_recipe_file(path: Path) -> LoadedRecipe:
     base = get_recipe(str(content.pop("base")))
     tables = {name: content.pop(name) for name in _TABLES if name in content}
     try:
-        values = typed(base, _flat(content, annotations(base), path))
+        values = typed(base, _flat(content, setting_types(base), path))
         recipe = replace_settings(base, values)
         changes: dict[str, Any] = {}
         if "students" in tables:

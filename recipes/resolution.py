@@ -9,12 +9,13 @@ from ..data import ImageSource, open_source
 from ..errors import DataError, UsageError
 from ..zoo.references import Reference, parse_reference
 from .citations import DEFAULT, citations
-from .overrides import annotations, convert, flatten, replace_settings, typed, unknown
+from .overrides import convert, flatten, replace_settings, setting_types, typed, unknown
 from .plan import DataFacts, Given, Plan, RunSettings
 from .recipe import Recipe, StudentRow, Variant
 from .recipe_file import load_recipe
 
 _KNOWN_CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100, "imagenet": 1000}
+_KNOWN_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "imagenet": 1_281_167}
 _KNOWN_SIZES = {"digits": (32, 32), "cifar10": (32, 32), "cifar100": (32, 32)}
 _IMAGENET_CLASSES = 1000
 _LOOKED_AT = 9
@@ -37,7 +38,7 @@ def read_facts(recipe: Recipe) -> DataFacts:
         name = spec.partition(":")[0]
         return DataFacts(
             num_classes=_KNOWN_CLASSES.get(name),
-            num_images=None,
+            num_images=_KNOWN_IMAGES.get(name),
             native_size=_KNOWN_SIZES.get(name),
             missing=f"{error.message} ({error.hint})" if error.hint else error.message,
         )
@@ -93,7 +94,7 @@ class Resolution:
         return citation if citation == DEFAULT else f"{self.base.name}: {citation}"
 
     def _typed(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        known = {**annotations(self.base), **annotations(RunSettings(), "run.")}
+        known = {**setting_types(self.base), **setting_types(RunSettings(), "run.")}
         for path in values:
             if path not in known:
                 where = f"'kdzoo recipes show {self.base.name}' lists them all"
@@ -108,7 +109,7 @@ class Resolution:
         raise unknown(name, names, what=f"variant of {self.base.name}", where=f"there are {', '.join(names) or 'none'}")
 
     def _run_settings(self) -> RunSettings:
-        hints, values = annotations(RunSettings(), "run."), flatten(RunSettings(), "run.")
+        hints, values = setting_types(RunSettings(), "run."), flatten(RunSettings(), "run.")
         for path, item in self.given.items():
             if path in hints:
                 values[path] = convert(item.value, hints[path], path)
