@@ -50,11 +50,12 @@ def write_report(run_dir: Path, *, examples: Sequence[Example] = ()) -> Path:
         charts_note=_CHARTS_NOTE,
         pictures=[picture(example) for example in examples],
         pictures_note=pictures_note(examples),
-        teachers=[teacher_row(row) for row in run.table("teachers")],
+        teachers=[teacher_row(row) for row in run.table("teacher_reports")],
         data=data_rows(run),
         unreadable=unreadable[:_SHOWN_UNREADABLE],
         unreadable_more=max(0, len(unreadable) - _SHOWN_UNREADABLE),
-        groups=setting_groups(run),
+        groups=setting_groups(run, defaults=False),
+        default_groups=setting_groups(run, defaults=True),
         notes=run.texts("notes"),
         commands=commands(run),
         sessions=[session_rows(session) for session in run.sessions],
@@ -70,7 +71,7 @@ def scores(run: RunRecord) -> list[Score]:
             as_number(row.get("top1")),
             as_count(row.get("num_images")),
         )
-        for row in run.table("teachers")
+        for row in run.table("teacher_reports")
     ]
     if len(found) == 2 and found[-1].role == "ensemble":  # one teacher is its own ensemble
         found.pop()
@@ -107,7 +108,7 @@ def _lede(run: RunRecord) -> list[str]:
         sentences.append(f"{after} the student is {right}.")
     else:
         sentences.append("The student has not been evaluated yet.")
-    ensemble = [row for row in run.table("teachers") if math.isfinite(as_number(row.get("top1")))]
+    ensemble = [row for row in run.table("teacher_reports") if math.isfinite(as_number(row.get("top1")))]
     if ensemble:
         who = "its teachers' ensemble" if len(ensemble) > 2 else "its teacher"
         sentences[0] += f" Before the run {who} was right on {as_number(ensemble[-1]['top1']):.2f} %."

@@ -39,7 +39,7 @@ def run_charts(run: RunRecord) -> list[Markup]:
     models = list(dict.fromkeys(str(line.get("model", "student")) for line in evaluations))
     by_model = {name: [line for line in evaluations if str(line.get("model", "student")) == name] for name in models}
     charts = []
-    levels = [Level(_level_name(row), as_number(row.get("top1"))) for row in run.table("teachers")]
+    levels = [Level(_level_name(row), as_number(row.get("top1"))) for row in run.table("teacher_reports")]
     levels = [level for level in levels if math.isfinite(level.y)]
     charts.append(axis.chart("Top-1, held-out images", "%", by_model, "top1", levels=levels[-1:]))
     if any(as_number(line.get("top5")) < 100 for line in evaluations):

@@ -10,6 +10,8 @@ from typing import Any
 from .page import count
 from .run_record import RunRecord, as_count, as_number
 
+DEFAULT = "kdzoo default"  # how a plan names the source of a setting that nobody set
+
 
 def student_name(run: RunRecord) -> str:
     """What the student is called: its architecture, or the reference it started from."""
@@ -47,12 +49,19 @@ def data_rows(run: RunRecord) -> list[tuple[str, str]]:
     return rows
 
 
-def setting_groups(run: RunRecord) -> list[tuple[str, list[dict[str, str]]]]:
-    """Every setting with its value and where it comes from, by section."""
+def setting_groups(run: RunRecord, *, defaults: bool) -> list[tuple[str, list[dict[str, str]]]]:
+    """Settings with their values and where these come from, by section.
+
+    Args:
+        run: The run.
+        defaults: Those that nobody set, in place of those that a recipe, the data or the user set.
+    """
     settings = run.get("settings")
     groups: dict[str, list[dict[str, str]]] = {}
     for name, entry in (settings if isinstance(settings, dict) else {}).items():
         value, source = (entry.get("value"), entry.get("source")) if isinstance(entry, dict) else (entry, "")
+        if (source == DEFAULT) != defaults:
+            continue
         group, _, rest = str(name).partition(".")
         groups.setdefault(group, []).append({"name": rest or group, "value": plain(value), "source": str(source or "")})
     return list(groups.items())

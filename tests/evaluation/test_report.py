@@ -70,6 +70,7 @@ def test_a_finished_run_shows_its_numbers_curves_settings_and_teachers(make_run:
         assert shown in page.text, shown
     for shown in ("apache-2.0", "not stated", "1\u2009437 images", "Loss term soft_label", "Loss term discriminator"):
         assert shown in page.text, shown
+    assert page.source.index("channels_last") > page.source.index("left at kdzoo") > page.source.index("KDZOO_EPOCHS")
     assert "This report is partial" not in page.text
     assert "Resume" not in page.text
     assert page.source.count('class="chart"') == 9  # top-1, top-5, loss, two terms, cross-entropy, lr, speed, wait
@@ -84,13 +85,13 @@ def test_an_unfinished_run_says_how_far_it_came_and_how_to_go_on(make_run: MakeR
 
 def test_one_teacher_is_not_shown_twice(make_run: MakeRun) -> None:
     one = {"reference": "only", "top1": 97.5, "promised_top1": None, "num_images": 360, "licence": "mit"}
-    page = Page(write_report(make_run(teachers=[one, {**one, "reference": "ensemble"}])))
+    page = Page(write_report(make_run(teacher_reports=[one, {**one, "reference": "ensemble"}])))
     assert page.source.count('<li class="teacher">') == 1
     assert page.source.count('<li class="ensemble">') == 0
 
 
 def test_without_teachers_there_is_no_table_of_them(make_run: MakeRun) -> None:
-    page = Page(write_report(make_run(recipe="supervised", teachers=[])))
+    page = Page(write_report(make_run(recipe="supervised", teacher_reports=[])))
     assert "Promised" not in page.text
     assert "teachers" not in page.text.split("Settings")[0]
 
@@ -104,7 +105,16 @@ def test_hostile_text_stays_text_wherever_it_stands(make_run: MakeRun, tmp_path:
         return value + HOSTILE if isinstance(value, str) and value not in KEPT else value
 
     KEPT = {
-        *("settings", "value", "source", "student.model", "data.dataset", "training.epochs", "class_names", "teachers"),
+        *(
+            "settings",
+            "value",
+            "source",
+            "student.model",
+            "data.dataset",
+            "training.epochs",
+            "teacher_reports",
+            "class_names",
+        ),
         *("reference", "ensemble", "top1", "top5", "promised_top1", "num_images", "licence", "recipe", "name", "path"),
         *("train_data", "val_data", "num_classes", "notes", "warnings", "sessions", "command", "versions", "platform"),
         *("python", "devices", "git_revision", "started", "kind", "epoch", "step", "lr", "loss", "train", "eval"),
