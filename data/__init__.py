@@ -1,0 +1,48 @@
+"""Data: sources and their checks, views, mixing, batches. Everything here is a pure function of the run's seed."""
+
+from __future__ import annotations
+
+from .batch import Batch
+from .check import CheckReport, SplitReport, check_source
+from .images import UnreadableImage, read_rgb
+from .loader import eval_batches, train_batches
+from .mixing import Mix, Mixing, apply_mix, draw_mix
+from .order import BatchOrder
+from .randomness import epoch_order, generator, seed_torch, torch_seed
+from .sources import ArraySource, ConcatSource, FileSource, ImageSource
+from .specs import DataSpec, open_source, parse_data_spec
+from .views import Augmentation, EvalTransform, View, apply_view, draw_view
+from .workers import TaskIterator
+
+__all__ = [
+    "ArraySource",
+    "Augmentation",
+    "Batch",
+    "BatchOrder",
+    "CheckReport",
+    "ConcatSource",
+    "DataSpec",
+    "EvalTransform",
+    "FileSource",
+    "ImageSource",
+    "Mix",
+    "Mixing",
+    "SplitReport",
+    "TaskIterator",
+    "UnreadableImage",
+    "View",
+    "apply_mix",
+    "apply_view",
+    "check_source",
+    "draw_mix",
+    "draw_view",
+    "epoch_order",
+    "eval_batches",
+    "generator",
+    "open_source",
+    "parse_data_spec",
+    "read_rgb",
+    "seed_torch",
+    "torch_seed",
+    "train_batches",
+]

@@ -1,0 +1,232 @@
+"""`kdzoo data check`: decode every file and compare what is there with what should be."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError
+from .folders import compare_splits, find_split, has_split_folders
+from .images import UnreadableImage
+from .sources import FileSource, ImageSource
+from .specs import DataSpec, open_source, parse_data_spec
+from .workers import TaskIterator
+
+# (images, classes) of the official splits.
+EXPECTED_COUNTS = {
+    "digits": {"train": (1437, 10), "val": (360, 10)},
+    "cifar10": {"train": (50_000, 10), "val": (10_000, 10)},
+    "cifar100": {"train": (50_000, 100), "val": (10_000, 100)},
+    "imagenet": {"train": (1_281_167, 1000), "val": (50_000, 1000)},
+}
+
+_CHUNK = 64
+
+ProgressCallback = Callable[[str, int, int], None]
+
+
+@dataclass(kw_only=True)
+class SplitReport:
+    """One split.
+
+    Attributes:
+        split: ``train``, ``val`` or ``unlabeled``.
+        num_images: Files listed, readable or not.
+        class_counts: Images of each class, by name, in label order.
+        expected: Official (images, classes), or None where none are known.
+        unreadable: (identity, reason) of every file that cannot be decoded.
+        num_ignored: Files left out because their extension is no image's.
+    """
+
+    split: str
+    num_images: int
+    class_counts: dict[str, int]
+    expected: tuple[int, int] | None
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    num_ignored: int = 0
+
+
+@dataclass(kw_only=True)
+class CheckReport:
+    """The whole data set.
+
+    Attributes:
+        spec: As it was given.
+        path: Where it lies, or None when embedded.
+        splits: Those that could be opened.
+        problems: What must be repaired; unreadable files are not repeated here.
+        warnings: What should be known.
+    """
+
+    spec: str
+    path: str | None
+    splits: list[SplitReport] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """No problem and no unreadable file."""
+        return not self.problems and not any(split.unreadable for split in self.splits)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able, with ``ok``."""
+        return {**asdict(self), "ok": self.ok}
+
+
+def check_source(
+    spec: str, *, workers: int | None = None, progress: ProgressCallback | None = None, split: str | None = None
+) -> CheckReport:
+    """Check every split that a spec has.
+
+    Args:
+        spec: A data spec.
+        workers: Processes that decode; by default one a core.
+        progress: Called with (split, images done, images of the split) as it goes on.
+        split: Check this one only; ``"unlabeled"`` for a folder of images without labels.
+
+    Raises:
+        DataError, UsageError: There is nothing to check: an unknown name, no such folder, or no split at all.
+    """
+    parsed = parse_data_spec(spec)
+    path = parsed.resolved_path()
+    report = CheckReport(spec=spec, path=None if path is None else str(path))
+    splits = (split,) if split is not None else _splits_of(parsed, path)
+    num_workers = (os.cpu_count() or 1) if workers is None else workers
+    hashes: dict[str, np.ndarray] = {}
+    sources: dict[str, ImageSource] = {}
+    errors: list[DataError] = []
+    for name in splits:
+        try:
+            sources[name] = open_source(parsed, name)
+        except DataError as error:
+            errors.append(error)
+            text = error.message if error.hint is None else f"{error.message} ({error.hint})"
+            if text not in report.problems:
+                report.problems.append(text)
+    if not sources and all(error.message.startswith(f"{parsed.name} not found") for error in errors):
+        raise errors[0]
+    if path is not None and has_split_folders(path):
+        _note(report.problems, lambda: compare_splits(path))
+    for name, source in sources.items():
+        split_report, hashes[name] = _check_split(parsed.name, name, source, num_workers, progress)
+        report.splits.append(split_report)
+        _compare_with_official(parsed.name, split_report, source, report.warnings)
+    if parsed.name in {"cifar10", "cifar100"}:
+        _compare_checksums(parsed.name, sources, report.warnings)
+    _find_duplicates(sources, hashes, report.warnings)
+    return report
+
+
+def _splits_of(spec: DataSpec, path: Path | None) -> tuple[str, ...]:
+    if spec.name != "folder" or path is None or not path.is_dir():
+        return ("train", "val")
+    if not has_split_folders(path):
+        return ("train",)
+    present = [split for split in ("train", "val") if find_split(path, split) is not None]
+    return (*present, "unlabeled") if (path / "unlabeled").is_dir() else tuple(present)
+
+
+def _note(problems: list[str], check: Callable[[], None]) -> None:
+    try:
+        check()
+    except DataError as error:
+        if not any(problem.startswith(error.message) for problem in problems):
+            problems.append(error.message)
+
+
+def _check_split(
+    data: str, split: str, source: ImageSource, workers: int, progress: ProgressCallback | None
+) -> tuple[SplitReport, np.ndarray]:
+    """Decode all images of a split; with the report, a 64-bit hash of each image's pixels (0 where unreadable)."""
+    counts = np.bincount(source.labels[source.labels >= 0], minlength=len(source.class_names)).tolist()
+    report = SplitReport(
+        split=split,
+        num_images=len(source),
+        class_counts=dict(zip(source.class_names, counts, strict=True)),
+        expected=EXPECTED_COUNTS.get(data, {}).get(split),
+        num_ignored=source.num_ignored if isinstance(source, FileSource) else 0,
+    )
+    hashes = np.zeros(len(source), dtype=np.uint64)
+    num_chunks = -(-len(source) // _CHUNK)
+    with TaskIterator(_DecodeTask(source), range(num_chunks), workers=workers) as chunks:
+        for number, (chunk_hashes, unreadable) in enumerate(chunks):
+            start = number * _CHUNK
+            hashes[start : start + len(chunk_hashes)] = chunk_hashes
+            report.unreadable += [(source.identity(index), reason) for index, reason in unreadable]
+            if progress is not None:
+                progress(split, start + len(chunk_hashes), len(source))
+    return report, hashes
+
+
+class _DecodeTask:
+    def __init__(self, source: ImageSource) -> None:
+        self.source = source
+
+    def __call__(self, index: int) -> tuple[np.ndarray, list[tuple[int, str]]]:
+        indices = range(index * _CHUNK, min((index + 1) * _CHUNK, len(self.source)))
+        hashes = np.zeros(len(indices), dtype=np.uint64)
+        unreadable = []
+        for row, sample_id in enumerate(indices):
+            try:
+                image = self.source.load(sample_id)
+            except UnreadableImage as error:
+                unreadable.append((sample_id, error.reason))
+                continue
+            digest = hashlib.blake2b(str(image.size).encode(), digest_size=8)
+            digest.update(image.tobytes())
+            hashes[row] = max(1, int.from_bytes(digest.digest(), "little"))
+        return hashes, unreadable
+
+
+def _compare_with_official(data: str, report: SplitReport, source: ImageSource, warnings: list[str]) -> None:
+    if report.num_ignored:
+        warnings.append(
+            f"{report.split}: {report.num_ignored:,} files are no images by their extension and are ignored"
+        )
+    if report.expected is not None:
+        images, classes = report.expected
+        if (report.num_images, len(report.class_counts)) != (images, classes):
+            warnings.append(
+                f"{report.split}: {report.num_images:,} images in {len(report.class_counts):,} classes; "
+                f"the official {data} has {images:,} in {classes:,}: numbers on it are not comparable"
+            )
+    if data == "imagenet" and report.class_counts:
+        from timm.data import ImageNetInfo
+
+        if tuple(ImageNetInfo().label_names()) != source.class_names:
+            warnings.append(f"{report.split}: the class folders are not the 1,000 WordNet ids of ImageNet-1k")
+
+
+def _compare_checksums(name: str, sources: dict[str, ImageSource], warnings: list[str]) -> None:
+    from .cifar import official_md5s
+
+    folders = {source.path for source in sources.values() if source.path is not None and source.native_size is not None}
+    for folder in folders:
+        for file, md5 in official_md5s(name).items():
+            path = folder / file
+            if path.is_file() and hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != md5:
+                warnings.append(f"{path} is not the official file: its MD5 differs")
+
+
+def _find_duplicates(sources: dict[str, ImageSource], hashes: dict[str, np.ndarray], warnings: list[str]) -> None:
+    for other in ("train", "unlabeled"):
+        if "val" not in hashes or other not in hashes:
+            continue
+        # Hash 0 stands for an unreadable file.
+        shared = np.setdiff1d(np.intersect1d(hashes["val"], hashes[other]), np.zeros(1, dtype=np.uint64))
+        if not len(shared):
+            continue
+        in_val = np.flatnonzero(np.isin(hashes["val"], shared))
+        first = int(in_val[0])
+        twin = int(np.flatnonzero(hashes[other] == hashes["val"][first])[0])
+        warnings.append(
+            f"{len(in_val):,} of {len(hashes['val']):,} validation images also lie in {other}, pixel for pixel, "
+            f"such as {sources['val'].identity(first)} = {sources[other].identity(twin)}"
+        )

@@ -1,0 +1,55 @@
+"""`digits`: real scans that are always there, because scikit-learn carries them.
+
+1,797 handwritten digits, 8x8 pixels in 17 grey levels (E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten
+Digits", UCI Machine Learning Repository, 1998; its test part, as `sklearn.datasets.load_digits` has it).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from .randomness import epoch_order
+from .sources import ArraySource
+
+NUM_VAL = 360
+SIZE = 32
+
+
+def open_digits(split: str) -> ArraySource:
+    """The scans of one split, 32x32 RGB.
+
+    The split is fixed: 1,437 images to train on and 360 to evaluate on, each digit in proportion, the same for every
+    seed of a run. The grey levels 0..16 become 0..255 (rounded), each 8x8 scan is enlarged four times with Pillow's
+    bilinear filter, and the three channels are equal. ``"unlabeled"`` gives the training images without labels.
+    """
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    labels = np.asarray(bunch.target, dtype=np.int64)
+    in_val = _validation_mask(labels)
+    chosen = np.flatnonzero(in_val if split == "val" else ~in_val)
+    pixels = np.stack([_enlarge(scan) for scan in np.asarray(bunch.images)[chosen]])
+    identities = [f"scan_{index:04d}" for index in chosen]
+    if split == "unlabeled":
+        return ArraySource("digits", split, (), np.full(len(chosen), -1), pixels, identities)
+    return ArraySource("digits", split, [str(digit) for digit in range(10)], labels[chosen], pixels, identities)
+
+
+def _validation_mask(labels: np.ndarray) -> np.ndarray:
+    """True for the 360 validation scans: shares by largest remainder, members by a fixed permutation a class."""
+    counts = np.bincount(labels)
+    shares = counts * NUM_VAL / len(labels)
+    quota = shares.astype(np.int64)
+    for digit in np.argsort(quota - shares, kind="stable")[: NUM_VAL - int(quota.sum())]:
+        quota[digit] += 1
+    mask = np.zeros(len(labels), dtype=bool)
+    for digit, count in enumerate(quota):
+        members = np.flatnonzero(labels == digit)
+        mask[members[epoch_order(len(members), 0, digit)[:count]]] = True
+    return mask
+
+
+def _enlarge(scan: np.ndarray) -> np.ndarray:
+    grey = Image.fromarray(np.rint(scan * (255 / 16)).astype(np.uint8))
+    return np.asarray(grey.resize((SIZE, SIZE), Image.Resampling.BILINEAR).convert("RGB"))

@@ -1,0 +1,154 @@
+"""From a source to batches, in the order and with the views that the seed decides, for any number of workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..errors import DataError
+from .batch import Batch
+from .images import UnreadableImage
+from .order import BatchOrder
+from .randomness import generator
+from .sources import ImageSource
+from .views import Augmentation, EvalTransform, apply_view, draw_view
+from .workers import TaskIterator
+
+__all__ = ["BatchOrder", "eval_batches", "train_batches"]
+
+_MAX_REPLACEMENTS = 100
+
+
+def train_batches(
+    source: ImageSource,
+    augmentation: Augmentation,
+    order: BatchOrder,
+    *,
+    start_step: int = 0,
+    workers: int,
+    pin_memory: bool = False,
+) -> TaskIterator[Batch]:
+    """This rank's batches for all remaining steps of all epochs.
+
+    The workers live to the end of the run, and starting in its middle costs no more than starting at its beginning.
+    An image that cannot be decoded is replaced by another one, chosen by (seed, its sample id), label included, and
+    listed in `Batch.unreadable`.
+
+    Args:
+        source: The training images.
+        augmentation: How they are varied; a view depends on (seed, epoch, sample id).
+        order: Which images a step takes; made for ``len(source)`` images.
+        start_step: Steps of the run that are already done, all epochs counted.
+        workers: Processes that decode; 0 for this one. The batches are the same.
+        pin_memory: Whether batches come in page-locked memory (with CUDA only).
+
+    Returns:
+        An iterator; its ``close()`` ends the workers at once.
+
+    Raises:
+        DataError: From the iterator: so many images in a row are unreadable that no replacement is found.
+    """
+    if order.num_samples != len(source):
+        raise ValueError(f"the order is for {order.num_samples} samples, the source has {len(source)}")
+    task = _TrainTask(source, augmentation, order)
+    return TaskIterator(task, range(start_step, order.total_steps), workers=workers, pin_memory=pin_memory)
+
+
+def eval_batches(
+    source: ImageSource,
+    transform: EvalTransform,
+    *,
+    batch_size: int,
+    workers: int,
+    rank: int = 0,
+    world_size: int = 1,
+    limit: Sequence[int] | np.ndarray | None = None,
+    pin_memory: bool = False,
+) -> TaskIterator[Batch]:
+    """This rank's share of the images, once each, in order; the last batch may be smaller, none is padded.
+
+    Args:
+        batch_size: Images in one of this rank's batches.
+        limit: Sample ids to evaluate on; by default all.
+
+    Raises:
+        UnreadableImage: From the iterator: an image cannot be decoded. A number over the rest would not be comparable.
+    """
+    ids = np.arange(len(source)) if limit is None else np.asarray(limit, dtype=np.int64)
+    share = np.array_split(ids, world_size)[rank]
+    task = _EvalTask(source, transform, share, batch_size)
+    num_batches = -(-len(share) // batch_size)
+    return TaskIterator(task, range(num_batches), workers=workers, pin_memory=pin_memory)
+
+
+class _TrainTask:
+    def __init__(self, source: ImageSource, augmentation: Augmentation, order: BatchOrder) -> None:
+        self.source = source
+        self.augmentation = augmentation
+        self.order = order
+
+    def __call__(self, index: int) -> Batch:
+        epoch, step = divmod(index, self.order.steps_per_epoch)
+        ids = self.order.ids(epoch, step)
+        images = _empty_images(len(ids), self.augmentation.image_size)
+        pixels = images.numpy()
+        labels = self.source.labels[ids]
+        shift = np.zeros((len(ids), 3), dtype=np.float32) if self.augmentation.lighting_std > 0 else None
+        unreadable = []
+        for row, sample_id in enumerate(ids.tolist()):
+            try:
+                image = self.source.load(sample_id)
+            except UnreadableImage as error:
+                unreadable.append((sample_id, error.reason))
+                replacement, image = _replacement(self.source, self.order.seed, sample_id, error)
+                labels[row] = self.source.labels[replacement]
+            rng = generator(self.order.seed, "view", epoch, sample_id)
+            view = draw_view(self.augmentation, *image.size, rng, epoch=epoch)
+            pixels[row] = apply_view(image, view, self.augmentation)
+            if shift is not None and view.lighting is not None:
+                shift[row] = view.lighting
+        return Batch(
+            images.permute(0, 3, 1, 2),
+            torch.from_numpy(labels),
+            torch.from_numpy(ids),
+            None if shift is None else torch.from_numpy(shift),
+            tuple(unreadable),
+        )
+
+
+def _replacement(source: ImageSource, seed: int, sample_id: int, error: UnreadableImage) -> tuple[int, Image.Image]:
+    """The first readable image of a series that depends on (seed, sample id) alone."""
+    for attempt in range(_MAX_REPLACEMENTS):
+        candidate = int(generator(seed, "replace", sample_id, attempt).integers(len(source)))
+        try:
+            return candidate, source.load(candidate)
+        except UnreadableImage:
+            continue
+    raise DataError(
+        f"no readable image found in place of {error.identity} in {_MAX_REPLACEMENTS} tries ({error.reason})",
+        hint="most images of this data set cannot be decoded: run `kdzoo data check SPEC`",
+    )
+
+
+class _EvalTask:
+    def __init__(self, source: ImageSource, transform: EvalTransform, ids: np.ndarray, batch_size: int) -> None:
+        self.source = source
+        self.transform = transform
+        self.ids = ids
+        self.batch_size = batch_size
+
+    def __call__(self, index: int) -> Batch:
+        ids = self.ids[index * self.batch_size : (index + 1) * self.batch_size].copy()
+        images = _empty_images(len(ids), self.transform.image_size)
+        pixels = images.numpy()
+        for row, sample_id in enumerate(ids.tolist()):
+            pixels[row] = self.transform.apply(self.source.load(sample_id))
+        return Batch(images.permute(0, 3, 1, 2), torch.from_numpy(self.source.labels[ids]), torch.from_numpy(ids))
+
+
+def _empty_images(count: int, size: int) -> torch.Tensor:
+    # Height, width, channels as decoded: seen as (B, 3, H, W) this is channels_last, and nothing is transposed here.
+    return torch.empty((count, size, size, 3), dtype=torch.uint8)

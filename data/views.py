@@ -1,0 +1,310 @@
+"""Views: what augmentation does to one image, first drawn as a small record, then applied without chance.
+
+A view is a pure function of the augmentation's settings, the image's size and a generator for (seed, epoch, sample id).
+Whoever knows these has the view; a stored teacher label needs no bytes for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image, ImageEnhance
+
+from ..errors import UsageError
+from .masks import Erase, Grid, apply_erase, apply_grid, draw_cutout, draw_erasing, draw_grid
+from .pixel_ops import RESAMPLING, apply_op
+from .policies import IMAGENET_MEAN_COLOUR, draw_policy, parse_policy, policy_geometry
+
+PAD = 4
+_JITTER = (
+    ("brightness", ImageEnhance.Brightness),
+    ("contrast", ImageEnhance.Contrast),
+    ("saturation", ImageEnhance.Color),
+)
+
+# Principal components of ImageNet's RGB values in [0, 1] (A. Krizhevsky et al., NIPS 2012, §4.1; numbers as in
+# facebookarchive/fb.resnet.torch). One eigenvector a column.
+_EIGENVALUES = np.array([0.2175, 0.0188, 0.0045])
+_EIGENVECTORS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """How training images are varied. The steps are applied in the order of these attributes.
+
+    Attributes:
+        image_size: Height and width of the result, pixels.
+        crop: ``random_resized`` (Inception's crop as in torchvision), ``pad4`` (CIFAR's: pad by 4 black pixels, crop
+            back; images of another size are first cropped and resized as in evaluation at crop_pct 1) or ``center``
+            (the evaluation transform: no chance in it).
+        scale: Bounds of the cropped share of the area (``random_resized``).
+        ratio: Bounds of width over height (``random_resized``).
+        crop_pct: As in `EvalTransform` (``center``).
+        interpolation: ``bilinear`` or ``bicubic``, antialiased as Pillow does it.
+        hflip_prob: Probability of a horizontal flip.
+        policy: ``imagenet_autoaugment``, ``cifar_autoaugment``, ``ssld_autoaugment``, RandAugment in timm's notation
+            (``rand-m9-n2-mstd0.5-inc1``), or None.
+        color_jitter: Brightness, contrast and saturation: each factor uniform in [1 - b, 1 + b], in random order.
+        lighting_std: Standard deviation of AlexNet's lighting noise; goes to `Batch.pixel_shift`.
+        erase_prob: Probability of random erasing.
+        erase_mode: ``const`` (mask_fill) or ``pixel`` (noise).
+        erase_area: Bounds of the erased share of the image.
+        erase_min_aspect: Bound of height over width, and of its inverse.
+        erase_count: Rectangles that share the erased area.
+        cutout_size: Side of cutout's squares in pixels; 0 for none.
+        cutout_count: Number of them.
+        grid_prob: Probability of GridMask.
+        grid_ramp_epochs: The probability rises linearly from 0 over these first epochs; 0 for no rise.
+        grid_period: Bounds of GridMask's period in pixels, the upper one excluded.
+        grid_ratio: The kept band's share of the period.
+        grid_degrees: GridMask's rotation is drawn from 0 to this, excluded.
+        mask_fill: Colour of erased pixels; by default ImageNet's mean, which is 0 after normalisation.
+    """
+
+    image_size: int
+    crop: Literal["random_resized", "pad4", "center"] = "random_resized"
+    scale: tuple[float, float] = (0.08, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    crop_pct: float = 1.0
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    hflip_prob: float = 0.5
+    policy: str | None = None
+    color_jitter: tuple[float, float, float] | None = None
+    lighting_std: float = 0.0
+    erase_prob: float = 0.0
+    erase_mode: Literal["const", "pixel"] = "const"
+    erase_area: tuple[float, float] = (0.02, 1 / 3)
+    erase_min_aspect: float = 0.3
+    erase_count: int = 1
+    cutout_size: int = 0
+    cutout_count: int = 1
+    grid_prob: float = 0.0
+    grid_ramp_epochs: int = 0
+    grid_period: tuple[int, int] = (96, 224)
+    grid_ratio: float = 0.5
+    grid_degrees: int = 360
+    mask_fill: tuple[int, int, int] = IMAGENET_MEAN_COLOUR
+
+    def __post_init__(self) -> None:
+        _check_common(self.image_size, self.crop_pct, self.interpolation)
+        if self.crop not in ("random_resized", "pad4", "center"):
+            raise UsageError(f"unknown crop {self.crop!r}", hint="one of random_resized, pad4, center")
+        if self.erase_mode not in ("const", "pixel"):
+            raise UsageError(f"unknown erase_mode {self.erase_mode!r}", hint="one of const, pixel")
+        if not 0 < self.scale[0] <= self.scale[1] or not 0 < self.ratio[0] <= self.ratio[1]:
+            raise UsageError(f"scale {self.scale} and ratio {self.ratio} must be positive and rising")
+        if self.policy is not None:
+            parse_policy(self.policy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What happens to one image; every chance is already taken.
+
+    Attributes:
+        crop: (top, left, height, width) in pixels of the image, or of the squared image plus its padding's offset
+            (``pad4``: top and left from -4 to 4), or None for the evaluation transform.
+        flip: Whether it is mirrored left to right.
+        policy: Operations and their final arguments, in order.
+        jitter: (``brightness``, ``contrast`` or ``saturation``; its factor), in order.
+        lighting: Shift of R, G and B in units of the [0, 1] pixel range, or None.
+        erase: Rectangles that are painted over.
+        grid: GridMask's squares, or None.
+    """
+
+    crop: tuple[int, int, int, int] | None = None
+    flip: bool = False
+    policy: tuple[tuple[str, float], ...] = ()
+    jitter: tuple[tuple[str, float], ...] = ()
+    lighting: tuple[float, float, float] | None = None
+    erase: tuple[Erase, ...] = ()
+    grid: Grid | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as JSON-able values; `from_json` gives the same view back."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> View:
+        """The view of a record that `to_json` made, before or after its way through JSON."""
+        return cls(
+            crop=_tuple(record["crop"]),
+            flip=record["flip"],
+            policy=tuple((name, value) for name, value in record["policy"]),
+            jitter=tuple((name, value) for name, value in record["jitter"]),
+            lighting=_tuple(record["lighting"]),
+            erase=tuple(Erase(**erase) for erase in record["erase"]),
+            grid=None if record["grid"] is None else Grid(**record["grid"]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalTransform:
+    """Resize and centre crop, as timm evaluates.
+
+    The short side is resized to ``floor(image_size / crop_pct)``, then the middle is cut out.
+
+    Attributes:
+        image_size: Height and width of the result, pixels.
+        crop_pct: In (0, 1].
+        interpolation: ``bilinear`` or ``bicubic``, antialiased as Pillow does it.
+    """
+
+    image_size: int
+    crop_pct: float
+    interpolation: Literal["bilinear", "bicubic"]
+
+    def __post_init__(self) -> None:
+        _check_common(self.image_size, self.crop_pct, self.interpolation)
+
+    def apply(self, image: Image.Image) -> np.ndarray:
+        """uint8, (image_size, image_size, 3)."""
+        return np.asarray(self.apply_image(image))
+
+    def apply_image(self, image: Image.Image) -> Image.Image:
+        """As `apply`, left as an image."""
+        size, short = self.image_size, math.floor(self.image_size / self.crop_pct)
+        width, height = image.size
+        if width <= height:
+            new_width, new_height = short, int(short * height / width)
+        else:
+            new_width, new_height = int(short * width / height), short
+        if (new_width, new_height) != (width, height):
+            image = image.resize((new_width, new_height), RESAMPLING[self.interpolation])
+        top, left = round((new_height - size) / 2), round((new_width - size) / 2)
+        return image.crop((left, top, left + size, top + size))
+
+
+def draw_view(augmentation: Augmentation, width: int, height: int, rng: np.random.Generator, *, epoch: int = 0) -> View:
+    """Draw a view of an image.
+
+    Crop and flip are drawn first, so that two augmentations with the same crop show the same part of the image.
+
+    Args:
+        width, height: Size of the image in pixels.
+        rng: ``generator(seed, "view", epoch, sample_id)``.
+        epoch: Where the run is; only GridMask's rise looks at it.
+    """
+    aug, size = augmentation, augmentation.image_size
+    if aug.crop == "random_resized":
+        crop = _draw_random_resized(width, height, aug, rng)
+    elif aug.crop == "pad4":
+        crop = (int(rng.random() * (2 * PAD + 1)) - PAD, int(rng.random() * (2 * PAD + 1)) - PAD, size, size)
+    else:
+        crop = None
+    flip = rng.random() < aug.hflip_prob
+    policy = draw_policy(aug.policy, size, rng) if aug.policy is not None else ()
+    jitter = _draw_jitter(aug.color_jitter, rng) if aug.color_jitter is not None else ()
+    lighting = _draw_lighting(aug.lighting_std, rng) if aug.lighting_std > 0 else None
+    erase: tuple[Erase, ...] = ()
+    if aug.erase_prob > 0 and rng.random() < aug.erase_prob:
+        noise = aug.erase_mode == "pixel"
+        erase = draw_erasing(
+            size, area=aug.erase_area, min_aspect=aug.erase_min_aspect, count=aug.erase_count, noise=noise, rng=rng
+        )
+    if aug.cutout_size > 0:
+        erase += draw_cutout(size, length=aug.cutout_size, count=aug.cutout_count, rng=rng)
+    grid = None
+    if aug.grid_prob > 0:
+        rise = min(1.0, epoch / aug.grid_ramp_epochs) if aug.grid_ramp_epochs else 1.0
+        if rng.random() < aug.grid_prob * rise:
+            grid = draw_grid(period=aug.grid_period, ratio=aug.grid_ratio, max_degrees=aug.grid_degrees, rng=rng)
+    return View(crop=crop, flip=flip, policy=policy, jitter=jitter, lighting=lighting, erase=erase, grid=grid)
+
+
+def apply_view(image: Image.Image, view: View, augmentation: Augmentation) -> np.ndarray:
+    """The view of an RGB image: uint8, (image_size, image_size, 3). The lighting shift is left to `Batch.pixel_shift`.
+
+    Of the augmentation only what no chance decides is used (sizes, interpolation, fill), so that a view can be
+    applied at another size than it was drawn for, if it has no erased parts.
+    """
+    size = augmentation.image_size
+    if view.crop is None:
+        square = EvalTransform(
+            image_size=size, crop_pct=augmentation.crop_pct, interpolation=augmentation.interpolation
+        )
+        image = square.apply_image(image)
+    else:
+        if augmentation.crop == "pad4" and image.size != (size, size):
+            square = EvalTransform(image_size=size, crop_pct=1.0, interpolation=augmentation.interpolation)
+            image = square.apply_image(image)
+        top, left, height, width = view.crop
+        if (top, left, width, height) != (0, 0, *image.size):
+            image = image.crop((left, top, left + width, top + height))
+        if image.size != (size, size):
+            image = image.resize((size, size), RESAMPLING[augmentation.interpolation])
+    if view.flip:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if view.policy:
+        geometry = policy_geometry(str(augmentation.policy), augmentation.interpolation)
+        for name, value in view.policy:
+            image = apply_op(image, name, value, geometry)
+    for name, factor in view.jitter:
+        image = _ENHANCERS[name](image).enhance(factor)
+    if not view.erase and view.grid is None:
+        return np.asarray(image)
+    pixels = np.array(image)
+    for erase in view.erase:
+        apply_erase(pixels, erase, augmentation.mask_fill)
+    if view.grid is not None:
+        apply_grid(pixels, view.grid, augmentation.mask_fill)
+    return pixels
+
+
+_ENHANCERS = dict(_JITTER)
+
+
+def _draw_random_resized(
+    width: int, height: int, aug: Augmentation, rng: np.random.Generator
+) -> tuple[int, int, int, int]:
+    """torchvision's RandomResizedCrop: ten tries, then the largest middle part within the ratio's bounds."""
+    log_low, log_high = _log_bounds(aug.ratio)
+    for _ in range(10):
+        area = width * height * (aug.scale[0] + (aug.scale[1] - aug.scale[0]) * rng.random())
+        ratio = math.exp(log_low + (log_high - log_low) * rng.random())
+        crop_width, crop_height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < crop_width <= width and 0 < crop_height <= height:
+            top, left = int(rng.random() * (height - crop_height + 1)), int(rng.random() * (width - crop_width + 1))
+            return top, left, crop_height, crop_width
+    crop_width, crop_height = width, height
+    if width / height < aug.ratio[0]:
+        crop_height = round(width / aug.ratio[0])
+    elif width / height > aug.ratio[1]:
+        crop_width = round(height * aug.ratio[1])
+    return (height - crop_height) // 2, (width - crop_width) // 2, crop_height, crop_width
+
+
+@lru_cache(maxsize=8)
+def _log_bounds(ratio: tuple[float, float]) -> tuple[float, float]:
+    return math.log(ratio[0]), math.log(ratio[1])
+
+
+def _draw_jitter(strengths: tuple[float, float, float], rng: np.random.Generator) -> tuple[tuple[str, float], ...]:
+    factors = []
+    for (name, _), strength in zip(_JITTER, strengths, strict=True):
+        low = max(0.0, 1.0 - strength)
+        factors.append((rng.random(), name, low + (1.0 + strength - low) * rng.random(), strength))
+    return tuple((name, factor) for _, name, factor, strength in sorted(factors) if strength > 0)
+
+
+def _draw_lighting(std: float, rng: np.random.Generator) -> tuple[float, float, float]:
+    red, green, blue = _EIGENVECTORS @ (std * rng.standard_normal(3) * _EIGENVALUES)
+    return float(red), float(green), float(blue)
+
+
+def _check_common(image_size: int, crop_pct: float, interpolation: str) -> None:
+    if image_size < 1:
+        raise UsageError(f"image_size must be positive, got {image_size}")
+    if not 0 < crop_pct <= 1:
+        raise UsageError(f"crop_pct must be in (0, 1], got {crop_pct}")
+    if interpolation not in ("bilinear", "bicubic"):
+        raise UsageError(f"unknown interpolation {interpolation!r}", hint="one of bilinear, bicubic")
+
+
+def _tuple(values: Any) -> Any:
+    return None if values is None else tuple(values)
