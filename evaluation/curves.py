@@ -27,10 +27,12 @@ class Series:
     Attributes:
         name: Shown in the legend.
         points: (x, y) in drawing order; a y that is not finite interrupts the line.
+        slot: Position in the palette, 0 to 6, and of its dash pattern; by default the line's place in the chart.
     """
 
     name: str
     points: tuple[tuple[float, float], ...]
+    slot: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,13 @@ def line_chart(
     y_scale = (log_scale if logarithmic else linear_scale)(low, max(ys), HEIGHT - _BOTTOM, _TOP)
     body = [_grid(x_scale, y_scale, x_label)]
     body += [_level(level, y_scale, len(series) + i) for i, level in enumerate(levels)]
-    body += [_line(line, x_scale, y_scale, i) for i, line in enumerate(series)]
+    slots = [i if line.slot is None else line.slot for i, line in enumerate(series)]
+    body += [_line(line, x_scale, y_scale, slot) for slot, line in zip(slots, series, strict=True)]
     spoken = f"{title}: " + "; ".join(_last(line, unit) for line in series)
     svg = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
         WIDTH, HEIGHT, spoken, Markup("").join(body)
     )
-    entries = [_legend(i, line.name, _last_value(line), unit) for i, line in enumerate(series)]
+    entries = [_legend(slot, line.name, _last_value(line), unit) for slot, line in zip(slots, series, strict=True)]
     entries += [_legend(len(series) + i, level.name, level.y, unit) for i, level in enumerate(levels)]
     heading = Markup("<h3>{} <small>{}{}</small></h3>").format(title, unit, " (log)" if logarithmic else "")
     return Markup('<figure class="chart">{}<ul class="legend">{}</ul>{}</figure>').format(

@@ -11,6 +11,8 @@ from markupsafe import Markup
 
 from .scales import linear_scale, number
 
+Role = Literal["student", "baseline", "teacher", "ensemble"]
+
 
 @dataclass(frozen=True)
 class Score:
@@ -24,7 +26,7 @@ class Score:
     """
 
     name: str
-    role: Literal["student", "baseline", "teacher", "ensemble"]
+    role: Role
     top1: float
     num_images: int
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .curves import Series, line_chart
-from .dots import Score, dot_plot
+from .dots import Role, Score, dot_plot
 from .examples import Example, picture
 from .page import write_page
 from .report import pictures_note
@@ -38,7 +38,7 @@ class ComparedModel:
     """
 
     name: str
-    role: str
+    role: Role
     parameters: int
     top1: float
     loss: float
@@ -100,14 +100,15 @@ def write_overview(
     """
     runs = {model.name: read_run(Path(model.run)) for model in models if model.run}
     last = runs[compared[1]]
-    charts = [_curves(title, key, unit, runs) for title, key, unit in _CURVES]
+    slots = _slots(models)
+    charts = [_curves(title, key, unit, runs, slots) for title, key, unit in _CURVES]
     charts += [chart for chart in run_charts(last) if "Loss term" in chart]
     return write_page(
         path,
         "overview.html.j2",
         headline=title,
         lede=lede,
-        dots=dot_plot([Score(m.name, m.role, m.top1, m.num_images) for m in models]),  # type: ignore[arg-type]
+        dots=dot_plot([Score(m.name, m.role, m.top1, m.num_images) for m in models]),
         models=[{**m.to_dict(), "report": _link(path, m.run)} for m in models],
         charts=charts,
         compared=compared,
@@ -122,14 +123,20 @@ def write_overview(
 _CURVES = (("Top-1, held-out images", "top1", "%"), ("Held-out cross-entropy", "loss", "nats"))
 
 
-def _curves(title: str, key: str, unit: str, runs: dict[str, RunRecord]) -> Any:
+def _slots(models: Sequence[ComparedModel]) -> dict[str, int]:
+    """Each model's place in the palette: a role has the same colour in the dots and in the curves."""
+    teachers = iter((4, 3, 6, 5))
+    fixed = {"student": 0, "baseline": 1, "ensemble": 2}
+    return {m.name: fixed[m.role] if m.role in fixed else next(teachers, 5) for m in models}
+
+
+def _curves(title: str, key: str, unit: str, runs: dict[str, RunRecord], slots: dict[str, int]) -> Any:
     series = []
     for name, run in runs.items():
         scale = steps_per_epoch(run) or 1.0
         lines = [line for line in run.of_kind("eval") if line.get("model", "student") == "student"]
-        series.append(
-            Series(name, tuple((as_number(line.get("step")) / scale, as_number(line.get(key))) for line in lines))
-        )
+        points = tuple((as_number(line.get("step")) / scale, as_number(line.get(key))) for line in lines)
+        series.append(Series(name, points, slots[name]))
     return line_chart(title, series, x_label="epochs", unit=unit)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from .dots import Score, dot_plot
 from .examples import Example, picture
 from .page import count, duration, write_page
-from .run_charts import last_evaluation, run_charts
+from .run_charts import last_evaluation, run_charts, short_name
 from .run_record import RunRecord, as_count, as_number, read_run
 from .run_sections import commands, data_rows, session_rows, setting_groups, student_name, teacher_row
 
@@ -66,7 +66,9 @@ def scores(run: RunRecord) -> list[Score]:
     """The student's last accuracy and what preflight measured of its teachers."""
     found = [
         Score(
-            "Ensemble of the teachers" if row.get("reference") == "ensemble" else f"Teacher {row.get('reference')}",
+            "Ensemble of the teachers"
+            if row.get("reference") == "ensemble"
+            else f"Teacher {short_name(str(row.get('reference')))}",
             "ensemble" if row.get("reference") == "ensemble" else "teacher",
             as_number(row.get("top1")),
             as_count(row.get("num_images")),
@@ -101,9 +103,9 @@ def _lede(run: RunRecord) -> list[str]:
     if math.isfinite(top1):
         right = f"right on {top1:.2f} % of {count(as_count(final.get('num_images')))} held-out images"
         after = (
-            f"After {run.result.get('epochs')} epochs"
+            f"After {_epochs(run.result.get('epochs'))}"
             if run.result
-            else f"After {final.get('epoch')} of {epochs} epochs"
+            else f"After {final.get('epoch')} of {_epochs(epochs)}"
         )
         sentences.append(f"{after} the student is {right}.")
     else:
@@ -113,6 +115,10 @@ def _lede(run: RunRecord) -> list[str]:
         who = "its teachers' ensemble" if len(ensemble) > 2 else "its teacher"
         sentences[0] += f" Before the run {who} was right on {as_number(ensemble[-1]['top1']):.2f} %."
     return sentences
+
+
+def _epochs(number: object) -> str:
+    return f"{number} epoch" if number == 1 else f"{number} epochs"
 
 
 def _figures(run: RunRecord) -> list[dict[str, str]]:

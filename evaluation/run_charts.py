@@ -51,8 +51,9 @@ def run_charts(run: RunRecord) -> list[Markup]:
     charts += [axis.chart(f"Gradient norm {name}", "", {name: train}, name) for name in _keys(train, "grad_norm")]
     charts.append(axis.chart("Held-out cross-entropy", "nats", by_model, "loss"))
     rates = _keys(train, "lr")
+    stepwise = run.setting("schedule.name") != "cosine"  # a cosine's end would fill a logarithmic axis
     charts.append(
-        axis.lines("Learning rate", "", [(name, train, name) for name in rates], log_if_wide=True, from_zero=True)
+        axis.lines("Learning rate", "", [(name, train, name) for name in rates], log_if_wide=stepwise, from_zero=True)
     )
     speed = list(run.speed)
     charts.append(axis.chart("Throughput", "images/s", {"training": speed}, "images_per_s", from_zero=True))
@@ -73,7 +74,12 @@ def _keys(train: Iterable[dict[str, Any]], name: str) -> list[str]:
 
 
 def _level_name(row: dict[str, Any]) -> str:
-    return "teachers' ensemble" if row.get("reference") == "ensemble" else str(row.get("reference"))
+    return "teachers' ensemble" if row.get("reference") == "ensemble" else short_name(str(row.get("reference")))
+
+
+def short_name(reference: str) -> str:
+    """A run folder by its last part; other references as they are."""
+    return reference if ":" in reference else reference.rstrip("/").rpartition("/")[2] or reference
 
 
 class _Axis:
