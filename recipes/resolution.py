@@ -83,7 +83,8 @@ class Resolution:
         self.variants = tuple(self._variant(name) for name in variants)
         self.given = given
         self.run = self._run_settings()
-        recipe_given = {path: item.value for path, item in given.items() if not path.startswith("run.")}
+        of_the_run = flatten(RunSettings(), "run.")
+        recipe_given = {path: item.value for path, item in given.items() if path not in of_the_run}
         self.typed_given = self._typed(recipe_given)
         self.chosen = {path for variant in self.variants for path in variant.overrides} | set(self.typed_given)
 

@@ -51,8 +51,9 @@ def test_tempered_kl_equals_reference(logits, temperature):
     student, teachers = logits
     target = np.mean([softmax(z / temperature) for z in teachers], axis=0)
     reference = temperature**2 * (target * np.log(target / softmax(student / temperature))).sum(axis=1).mean()
-    found = tempered_kl(torch.from_numpy(student), mean_probabilities([torch.from_numpy(z) for z in teachers], temperature),
-                        temperature)
+    found = tempered_kl(
+        torch.from_numpy(student), mean_probabilities([torch.from_numpy(z) for z in teachers], temperature), temperature
+    )
     assert found.item() == pytest.approx(reference, abs=1e-9)
 
 

@@ -1,0 +1,112 @@
+"""The generated parts of docs/recipes.md: ``python -m kdzoo.recipes.document docs/recipes.md`` writes them anew."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from .citations import citations
+from .description import commands, numbered
+from .overrides import flatten
+from .recipe import Recipe
+from .registry import get_recipe, list_recipes, recipe_names
+
+_BLOCK = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(f"`{item}`" for item in value) or "none"
+    return "none" if value is None else f"`{value}`"
+
+
+def table_of_recipes() -> str:
+    """A line a recipe."""
+    return _table(
+        ("recipe", "what it does", "paper"),
+        (
+            (f"[`{listing.name}`](#{listing.name})", listing.summary, f"{listing.title} ({listing.year})")
+            for listing in list_recipes()
+        ),
+    )
+
+
+def _students(recipe: Recipe) -> str:
+    if not recipe.students:
+        return ""
+    rows = (
+        (
+            f"`{row.name}`",
+            f"`{row.model}`",
+            _value(row.teachers),
+            str(row.image_size),
+            "" if row.initial_top1 is None else f"{row.initial_top1:.2f}",
+            "" if row.top1 is None else f"{row.top1:.2f}",
+            "" if row.top5 is None else f"{row.top5:.2f}",
+            row.note,
+        )
+        for row in recipe.students
+    )
+    head = ("student", "starts from", "teachers", "px", "top-1 before", "paper's top-1", "top-5", "note")
+    return "\n**Students**\n\n" + _table(head, rows)
+
+
+def _variants(recipe: Recipe) -> str:
+    rows = (
+        (f"`{variant.name}`", variant.why, ", ".join(f"`{k}` = {_value(v)}" for k, v in variant.overrides.items()))
+        for variant in recipe.variants
+    )
+    return "\n**Variants**\n\n" + _table(("variant", "why", "changes"), rows)
+
+
+def _numbered(recipe: Recipe, heading: str) -> str:
+    lines = [f"{number}. {text}" for number, text in enumerate(numbered(recipe, heading), 1)]
+    return f"\n**{heading}**\n\n" + "\n".join(lines) + "\n"
+
+
+def section(recipe: Recipe) -> str:
+    """A recipe on a page: what it reproduces, settings with citations, students, variants, deviations, conflicts."""
+    cited, paper = citations(recipe), recipe.paper
+    own = [(f"`{path}`", _value(value), cited[path]) for path, value in flatten(recipe).items() if cited[path]]
+    settings = [row for row in own if row[2] != "kdzoo default"]
+    code = f" Code read: {paper.code}." if paper.code else ""
+    return "".join(
+        [
+            f"\n### {recipe.name}\n\n",
+            f"{recipe.summary} [{paper.title}]({paper.url}), {paper.authors}, {paper.year}.{code}\n\n",
+            "\n".join(f"- {line}" for line in recipe.reproduces) + "\n\n",
+            "```\n" + "\n".join(commands(recipe)) + "\n```\n\n",
+            "**Settings**\n\n",
+            _table(("setting", "value", "from"), settings),
+            _students(recipe),
+            _variants(recipe),
+            _numbered(recipe, "Deviations"),
+            _numbered(recipe, "Conflicts"),
+        ]
+    )
+
+
+def all_sections() -> str:
+    """Every recipe on a page."""
+    return "".join(section(get_recipe(name)) for name in recipe_names()).lstrip("\n")
+
+
+_PARTS: dict[str, Callable[[], str]] = {"recipes": table_of_recipes, "sections": all_sections}
+
+
+def render(text: str) -> str:
+    """The page with its generated parts made anew."""
+    return _BLOCK.sub(lambda block: f"{block[1]}\n{_PARTS[block['name']]()}\n{block[3]}", text)
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        page = Path(argument)
+        page.write_text(render(page.read_text(encoding="utf-8")), encoding="utf-8")

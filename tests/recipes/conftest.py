@@ -1,0 +1,47 @@
+"""Runs small enough for a test: the embedded digits at 16 pixels, batches of 256, networks of 78,000 parameters."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from kdzoo.engine.loop import TrainResult
+from kdzoo.recipes.plan import Given, Plan, resolve
+from kdzoo.recipes.run import run
+
+SMALL = {
+    "student.model": "cifar_resnet8",
+    "data.dataset": "digits",
+    "data.augmentation.image_size": 16,
+    "data.augmentation.hflip_prob": 0,
+    "training.epochs": 1,
+    "training.batch_size": 256,
+    "training.log_every_steps": 1,
+    "optimizer.lr": 0.05,
+    "run.workers": 0,
+    "run.device": "cpu",
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def small_plan(recipe: str, *variants: str, **given: object) -> Plan:
+    """A plan of a small run; settings as keywords, ``__`` for the dot."""
+    settings = {**SMALL, **{key.replace("__", "."): value for key, value in given.items()}}
+    return resolve(recipe, given={path: Given(value, "test") for path, value in settings.items()}, variants=variants)
+
+
+@pytest.fixture(scope="session")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
+    """A teacher that has seen the digits four times."""
+    torch.set_num_threads(1)
+    out: Path = tmp_path_factory.mktemp("teacher") / "run"
+    plan = small_plan("supervised", "small_images", training__epochs=4, training__batch_size=64, run__seed=7)
+    return run(plan, out=out)

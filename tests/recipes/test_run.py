@@ -1,0 +1,127 @@
+"""Whole runs of every recipe on real images, and the losses they begin with."""
+
+import json
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from kdzoo.engine.loop import TrainResult
+from kdzoo.errors import CheckpointError, DataError, RunError, TeacherError
+from kdzoo.recipes.run import run
+from kdzoo.zoo import load_model
+
+from .conftest import small_plan
+
+GOLDEN = Path(__file__).with_name("golden")
+CASES = {
+    "supervised": ("supervised", ("small_images",), {}),
+    "supervised-smooth-cutmix": ("supervised", ("small_images", "label_smoothing", "cutmix"), {}),
+    "hinton_kd": ("hinton_kd", (), {}),
+    "meal_v2": ("meal_v2", ("small_images",), {}),
+    "meal_v2-reversed-cutmix": ("meal_v2", ("small_images", "reversed", "cutmix"), {}),
+    "meal_v2-alternating": ("meal_v2", ("small_images", "alternating"), {}),
+}
+
+
+def terms(folder: Path) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [
+        {k: v for k, v in line.items() if k not in ("kind", "epoch", "step")}
+        for line in lines
+        if line["kind"] == "train"
+    ]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_recipe_takes_real_steps_and_lands_on_its_golden_losses(case, teacher: TrainResult, tmp_path: Path):
+    """KDZOO_UPDATE_GOLDEN=1 writes the files anew; a pure refactor leaves them as they are."""
+    recipe, variants, given = CASES[case]
+    if recipe != "supervised":
+        given = {**given, "teachers__models": (teacher.model,)}
+    result = run(small_plan(recipe, *variants, **given), out=tmp_path / "run")
+    found = terms(tmp_path / "run")
+    assert len(found) == result.steps == 1437 // 256
+    path = GOLDEN / f"{case}.json"
+    if os.environ.get("KDZOO_UPDATE_GOLDEN"):
+        path.write_text(json.dumps(found[:3], indent=2) + "\n", encoding="utf-8")
+    expected = json.loads(path.read_text(encoding="utf-8"))
+    assert [set(line) for line in found[:3]] == [set(line) for line in expected]
+    for line, golden in zip(found, expected, strict=False):
+        assert line == pytest.approx(golden, rel=1e-3), case
+
+
+def test_the_result_is_a_timm_model_that_carries_the_recipes_normalisation(teacher: TrainResult):
+    loaded = load_model(teacher.model)
+    assert loaded.preprocessing.mean == (0.485, 0.456, 0.406)
+    assert loaded.preprocessing.image_size == 16
+    assert len(loaded.class_names) == 10
+    assert loaded.promised_top1 == pytest.approx(teacher.top1)
+    assert teacher.top1 > 40
+    assert loaded.provenance["recipe"] == "supervised"
+
+
+def test_config_says_where_each_setting_came_from(teacher: TrainResult):
+    config = json.loads((Path(teacher.run) / "config.json").read_text())
+    assert config["settings"]["optimizer.lr"] == {"value": 0.05, "source": "test"}
+    assert config["settings"]["optimizer.nesterov"] == {"value": True, "source": "supervised: §A.5"}
+    assert config["settings"]["data.augmentation.crop"]["source"].startswith("variant small_images: ours")
+    assert config["class_names"] == [str(digit) for digit in range(10)]
+
+
+def test_the_teacher_is_what_it_was_after_the_run(teacher: TrainResult, tmp_path: Path):
+    def state() -> dict[str, torch.Tensor]:
+        return load_model(teacher.model).model.state_dict()
+
+    before = state()
+    run(small_plan("meal_v2", "small_images", teachers__models=(teacher.model,)), out=tmp_path / "run")
+    assert all(torch.equal(before[name], tensor) for name, tensor in state().items())
+
+
+def test_resuming_refuses_other_settings_and_repeats_a_finished_result(tmp_path: Path):
+    plan = small_plan("supervised", "small_images")
+    first = run(plan, out=tmp_path / "run")
+    with pytest.raises(RunError, match="already holds a run"):
+        run(plan, out=tmp_path / "run")
+    assert run(plan, out=tmp_path / "run", resume=True) == first
+    with pytest.raises(CheckpointError, match=r"optimizer\.lr was 0\.05, is 0\.1"):
+        run(small_plan("supervised", "small_images", optimizer__lr=0.1), out=tmp_path / "run", resume=True)
+    run(small_plan("supervised", "small_images", run__workers=1), out=tmp_path / "run", resume=True)
+
+
+def test_a_teacher_no_better_than_chance_stops_the_run_unless_trusted(tmp_path: Path):
+    bad = run(
+        small_plan("supervised", "small_images", optimizer__lr=1e-9, training__evaluate_every_epochs=0),
+        out=tmp_path / "bad",
+    )
+    config = Path(bad.model) / "config.json"
+    document = json.loads(config.read_text())
+    document["kdzoo"]["top1"] = 95.0
+    config.write_text(json.dumps(document))
+    plan = small_plan("meal_v2", "small_images", teachers__models=(bad.model,))
+    with pytest.raises(TeacherError, match=r"95\.0 % is promised"):
+        run(plan, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert math.isfinite(run(plan, out=tmp_path / "run", trust_teacher=True).loss)
+
+
+def test_training_and_validation_classes_must_agree(tmp_path: Path):
+    for split, labels in (("train", "ab"), ("val", "ac")):
+        for label in labels:
+            folder = tmp_path / split / split / label
+            folder.mkdir(parents=True)
+            for index in range(4):
+                Image.fromarray(np.full((16, 16, 3), 10 * index, np.uint8)).save(folder / f"{index}.png")
+    plan = small_plan(
+        "supervised",
+        "small_images",
+        data__dataset=str(tmp_path / "train" / "train"),
+        data__val_dataset=str(tmp_path / "val" / "val"),
+        training__batch_size=4,
+    )
+    with pytest.raises(DataError, match="class 1 is 'b' in the one and 'c' in the other"):
+        run(plan, out=tmp_path / "run")
