@@ -1,0 +1,100 @@
+"""What a model expects of its images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..errors import ModelError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """Size and normalisation of a model's images, in timm's meaning.
+
+    Attributes:
+        image_size: Pixels of the square that the model sees.
+        mean: Per channel, of images in [0, 1].
+        std: Per channel, of images in [0, 1].
+        interpolation: ``bilinear``, ``bicubic``, ``nearest`` or ``lanczos``.
+        crop_pct: The short side is resized to ``image_size / crop_pct`` before the centre crop.
+    """
+
+    image_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: str
+    crop_pct: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+
+
+def preprocessing_from_dict(record: Mapping[str, Any], source: str) -> Preprocessing:
+    """Read what ``to_dict`` wrote.
+
+    Raises:
+        ModelError: An entry is missing or makes no sense; ``source`` names the file.
+    """
+    try:
+        mean, std = (tuple(float(value) for value in record[key]) for key in ("mean", "std"))
+        crop_pct, image_size = float(record["crop_pct"]), int(record["image_size"])
+        interpolation = str(record["interpolation"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{source} has no usable preprocessing ({error})",
+            hint="it needs image_size, mean, std, interpolation, crop_pct",
+        ) from error
+    sensible = len(mean) == len(std) == 3 and image_size > 0 and 0 < crop_pct <= 2
+    if not sensible or not all(math.isfinite(value) for value in mean) or not all(0 < value < 1e3 for value in std):
+        raise ModelError(
+            f"{source} has preprocessing that makes no sense: {dict(record)}",
+            hint="mean and std have three entries, std, image_size and crop_pct are positive",
+        )
+    return Preprocessing(
+        image_size=image_size,
+        mean=(mean[0], mean[1], mean[2]),
+        std=(std[0], std[1], std[2]),
+        interpolation=interpolation if interpolation != "random" else "bilinear",
+        crop_pct=crop_pct,
+    )
+
+
+def preprocessing_from_timm(
+    pretrained_cfg: Mapping[str, Any], source: str, image_size: int | None = None
+) -> tuple[Preprocessing, tuple[str, ...]]:
+    """The preprocessing that timm states for a model, at its training size (not at its larger ``test_input_size``).
+
+    Args:
+        pretrained_cfg: timm's record.
+        source: Names the model in messages.
+        image_size: Pixels, in place of the record's.
+
+    Returns:
+        The preprocessing, and notes on what it cannot express.
+
+    Raises:
+        ModelError: The model takes other than three channels or the record makes no sense.
+    """
+    channels, height, width = pretrained_cfg.get("input_size") or (3, 224, 224)
+    if channels != 3:
+        raise ModelError(
+            f"{source} takes {channels} channels; kdzoo gives RGB images", hint="choose a model of 3 channels"
+        )
+    notes = []
+    if image_size is None and height != width:
+        notes.append(f"{source} was trained on {height}x{width} pixels: shown {height}x{height}")
+    crop_mode = pretrained_cfg.get("crop_mode") or "center"
+    if crop_mode != "center":
+        notes.append(f"{source} was evaluated with crop mode {crop_mode!r}: shown a centre crop")
+    record = {
+        "image_size": image_size or height,
+        "mean": pretrained_cfg.get("mean", (0.485, 0.456, 0.406)),
+        "std": pretrained_cfg.get("std", (0.229, 0.224, 0.225)),
+        "interpolation": pretrained_cfg.get("interpolation", "bicubic"),
+        "crop_pct": pretrained_cfg.get("crop_pct", 0.875),
+    }
+    return preprocessing_from_dict(record, source), tuple(notes)

@@ -1,0 +1,71 @@
+"""The short README.md beside a saved model. Whatever a field holds comes out literal: not as Markdown, HTML or YAML."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from .references import is_kdzoo_network
+
+_HEAD = """---
+library_name: timm
+pipeline_tag: image-classification
+tags:
+- image-classification
+- timm
+- knowledge-distillation
+---
+"""
+_SHOWN = 400
+
+
+def literal(value: Any) -> str:
+    """A value as a Markdown code span, in which nothing has a meaning; unprintable characters as their code points."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+    text = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    pad = " " if not text or text[0] in "` " or text[-1] in "` " else ""
+    return f"{fence}{pad}{text}{pad}{fence}" if text.strip() else "(empty)"
+
+
+def render_readme(config: Mapping[str, Any], folder: str) -> str:
+    """The README of a model folder, from its config.json.
+
+    Args:
+        config: The content of config.json.
+        folder: Name of the folder.
+    """
+    record, provenance = config["pretrained_cfg"], config["kdzoo"]
+    size = record["input_size"][-1]
+    facts = {
+        "architecture": config["architecture"],
+        "arguments": config.get("model_args") or None,
+        "classes": config["num_classes"],
+        "image size": f"{size} x {size}",
+        "mean": record["mean"],
+        "std": record["std"],
+        "resize and crop": f"{record['interpolation']}, crop_pct {record['crop_pct']}",
+    }
+    lines = [_HEAD, "# An image classification model written by kdzoo", "", "## What it is", ""]
+    lines += [f"- {name}: {literal(value)}" for name, value in facts.items() if value is not None]
+    lines += ["", "## Where it comes from, and its numbers", ""]
+    lines += [f"- {literal(str(name))}: {literal(value)}" for name, value in provenance.items() if value is not None]
+    if not provenance:
+        lines.append("Nothing is recorded.")
+    lines += ["", "## Load it", "", "In Python, with timm (run beside this folder):", ""]
+    lines += [f"    {line}" for line in _timm_lines(folder, is_kdzoo_network(config["architecture"]))]
+    lines += ["", "With kdzoo:", "", *(f"    {line}" for line in _kdzoo_lines(folder)), ""]
+    return "\n".join(lines)
+
+
+def _timm_lines(folder: str, own: bool) -> list[str]:
+    first = ["import kdzoo.zoo  # registers the architecture"] if own else []
+    return [*first, "import timm", f"model = timm.create_model({f'local-dir:{folder}'!a}, pretrained=True)"]
+
+
+def _kdzoo_lines(folder: str) -> list[str]:
+    return ["from kdzoo.zoo import load_model", f"model = load_model({f'local-dir:{folder}'!a}).model"]

@@ -1,0 +1,162 @@
+"""Writing a model folder in timm's layout: config.json, model.safetensors, README.md; whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ..errors import ModelError, RunError
+from .loaded import LoadedModel
+from .readme import render_readme
+from .weights import strip_wrappers
+
+# Facts about the architecture that stay true of new weights; everything else in timm's record is about the old ones.
+_OF_THE_ARCHITECTURE = ("first_conv", "classifier", "pool_size", "fixed_input_size")
+_FILES = {"config.json", "model.safetensors", "README.md"}
+
+
+def save_model(
+    loaded: LoadedModel, directory: Path | str, *, provenance: Mapping[str, Any], model: nn.Module | None = None
+) -> Path:
+    """Write a model so that ``timm.create_model("local-dir:DIRECTORY", pretrained=True)`` and ``load_model`` read it.
+
+    The folder is written beside its place, made durable and renamed, so that a kill leaves the old one or the new one.
+
+    Args:
+        loaded: What the model is: architecture, arguments, preprocessing, classes.
+        directory: The folder to write; an earlier model there is replaced.
+        provenance: kdzoo's block of config.json, JSON values: kdzoo_version, recipe, teachers, data, top1, top5,
+            num_images, seed, … ``license`` is that of the new weights; the source's is not inherited.
+        model: The network whose weights are written (an average of them, say); ``loaded.model`` by default.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ModelError: The provenance is not JSON, or the place holds something else than a model.
+        RunError: The disk is full or the place cannot be written; nothing half-written stays.
+    """
+    directory = Path(directory)
+    _refuse_other_content(directory)
+    network = loaded.model if model is None else model
+    config = model_config(loaded, network, provenance)
+    try:
+        text = json.dumps(config, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"the record of {directory} is not JSON ({error})", hint="give plain values") from error
+    temporary = directory.with_name(f".{directory.name}.tmp")
+    with _clear_errors(directory):
+        try:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            save_file(portable_weights(network), temporary / "model.safetensors", metadata={"format": "pt"})
+            (temporary / "config.json").write_text(text, encoding="utf-8")
+            (temporary / "README.md").write_text(render_readme(config, directory.name), encoding="utf-8")
+            for path in temporary.iterdir():
+                _sync(path)
+            _sync(temporary)
+            _replace_folder(temporary, directory)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+    return directory
+
+
+def portable_weights(model: nn.Module) -> dict[str, Tensor]:
+    """A model's state as safetensors stores it: contiguous CPU tensors under the bare network's names.
+
+    Tied tensors are stored once for each name, so that every reader finds them.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in strip_wrappers(model.state_dict()).items()}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        storage = tensor.untyped_storage().data_ptr()
+        whole = tensor.numel() * tensor.element_size() == tensor.untyped_storage().nbytes()
+        if storage in seen or not whole:
+            tensors[name] = tensor.clone()
+        seen.add(storage)
+    return tensors
+
+
+def model_config(loaded: LoadedModel, model: nn.Module, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of config.json, in timm's layout with kdzoo's block."""
+    look = loaded.preprocessing
+    model = getattr(model, "_orig_mod", model)
+    source = getattr(model, "pretrained_cfg", None) or {}
+    record = {key: source[key] for key in _OF_THE_ARCHITECTURE if key in source}
+    if tuple(source.get("input_size", ()))[1:] != (look.image_size, look.image_size):
+        record["pool_size"] = None
+    record |= {
+        "custom_load": False,
+        "input_size": [3, look.image_size, look.image_size],
+        "mean": list(look.mean),
+        "std": list(look.std),
+        "interpolation": look.interpolation,
+        "crop_pct": look.crop_pct,
+        "crop_mode": "center",
+        "num_classes": loaded.num_classes,
+    }
+    if isinstance(provenance.get("license"), str):
+        record["license"] = provenance["license"]
+    config: dict[str, Any] = {
+        "architecture": loaded.architecture,
+        "num_classes": loaded.num_classes,
+        "num_features": getattr(model, "num_features", None),
+    }
+    if loaded.class_names:
+        config["label_names"] = list(loaded.class_names)
+    if loaded.model_args:
+        config["model_args"] = dict(loaded.model_args)
+    return {**config, "pretrained_cfg": record, "kdzoo": dict(provenance)}
+
+
+def _refuse_other_content(directory: Path) -> None:
+    if directory.is_dir() and (others := {path.name for path in directory.iterdir()} - _FILES):
+        raise ModelError(
+            f"{directory} holds other files ({', '.join(sorted(others)[:3])}) and is not replaced",
+            hint="choose an empty folder, or one that does not exist",
+        )
+
+
+def _replace_folder(new: Path, place: Path) -> None:
+    old = place.with_name(f".{place.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if place.exists():
+        os.rename(place, old)
+    os.rename(new, place)
+    _sync(place.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _clear_errors(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError) as error:  # safetensors wraps the system's error in words
+        reason = str(error).lower()
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "no space left" in reason:
+            message, hint = (
+                f"the disk is full: {directory} could not be written",
+                "free some space, or choose another disk",
+            )
+        else:
+            message, hint = f"{directory} could not be written ({error})", "choose a folder that can be written"
+        raise RunError(message, hint=hint) from error
