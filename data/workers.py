@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import multiprocessing.connection
 import os
 import signal
 import threading
@@ -77,7 +78,8 @@ class TaskIterator(Generic[T]):
             raise
         except (RuntimeError, OSError, EOFError):
             # Depending on when a worker died, its silence is noticed, or what it had sent cannot be received.
-            if all(process.is_alive() for process in getattr(self._iterator, "_workers", ())):
+            sentinels = [process.sentinel for process in getattr(self._iterator, "_workers", ())]
+            if not multiprocessing.connection.wait(sentinels, timeout=5):
                 raise
             self.close()
             raise DataError(
