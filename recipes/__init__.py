@@ -1,6 +1,7 @@
 """Recipes: one file a paper, its settings beside their citations; plans and runs made from them.
 
-Names are imported when they are first used, so that listing the recipes needs no torch.
+Names are imported when they are first used, so that listing the recipes needs no torch. A plan is carried out by
+``kdzoo.recipes.run.run``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from .recipe import ObjectiveSettings, Recipe, Shapes, StudentRow, Variant
     from .recipe_file import export_recipe, load_recipe
     from .registry import Listing, get_recipe, list_recipes, recipe_names
-    from .run import run
 
 _HOMES = {
     "Cost": "cost",
@@ -42,7 +42,6 @@ _HOMES = {
     "parse_set": "plan",
     "recipe_names": "registry",
     "resolve": "plan",
-    "run": "run",
 }
 
 __all__ = [
@@ -68,7 +67,6 @@ __all__ = [
     "parse_set",
     "recipe_names",
     "resolve",
-    "run",
 ]
 
 

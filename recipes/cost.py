@@ -152,7 +152,7 @@ class _Bench:
         self.plan, self.processes = plan, processes
         training = plan.recipe.training
         self.layout = torch.channels_last if training.channels_last else torch.contiguous_format
-        self.model: torch.nn.Module = student.model.to(device=processes.device, memory_format=self.layout).train()
+        self.model = student.model.to(processes.device).to(memory_format=self.layout).train()
         self.look = student.preprocessing
         self.teachers = None
         if teachers:

@@ -10,7 +10,8 @@ from typing import Any
 
 from ..data import ConcatSource, EvalTransform, ImageSource, open_source, torch_seed
 from ..engine.distributed import Processes, start_processes
-from ..engine.loop import TrainJob, TrainResult, train
+from ..engine.job import TrainJob, TrainResult
+from ..engine.loop import train
 from ..engine.preflight import TeacherReport, preflight
 from ..engine.progress import say
 from ..engine.run_folder import RunFolder

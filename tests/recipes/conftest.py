@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kdzoo.engine.loop import TrainResult
+from kdzoo.engine.job import TrainResult
 from kdzoo.recipes.plan import Given, Plan, resolve
 from kdzoo.recipes.run import run
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from kdzoo.engine.loop import TrainResult
+from kdzoo.engine.job import TrainResult
 from kdzoo.recipes.cost import count, estimate
 from kdzoo.recipes.models import student_of
 from kdzoo.recipes.plan import resolve

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from kdzoo.engine.loop import TrainResult
+from kdzoo.engine.job import TrainResult
 from kdzoo.errors import CheckpointError, DataError, RunError, TeacherError
 from kdzoo.recipes.run import run
 from kdzoo.zoo import load_model
