@@ -9,6 +9,7 @@ from typing import Any
 
 from ..data import Augmentation, EvalTransform, ImageSource, Mixing
 from ..zoo import LoadedModel
+from .evaluate import EvalResult
 from .objective import Objective
 from .settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from .teachers import TeacherEnsemble
@@ -121,3 +122,25 @@ class Position:
     sums: dict[str, float] = field(default_factory=dict)
     count: int = 0
     unreadable: dict[int, str] = field(default_factory=dict)
+
+    def count_step(self, values: dict[str, float]) -> None:
+        """One more step is finished; its terms are added to the sums."""
+        self.step += 1
+        self.count += 1
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def take_means(self) -> dict[str, float]:
+        """Each term's mean since the last call; the sums begin anew."""
+        means = {name: total / self.count for name, total in self.sums.items()}
+        self.sums, self.count = {}, 0
+        return means
+
+    def count_evaluation(self, result: EvalResult) -> bool:
+        """The weights that are exported were evaluated here; returns whether they are the best so far."""
+        best = result.top1 > self.best_top1
+        if best:
+            self.best_top1, self.best_step = result.top1, self.step
+        self.last = result.to_dict()
+        self.evaluated = self.step
+        return best

@@ -10,8 +10,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
+import numpy as np
 from torch import Tensor, nn
 
 from .settings import OptimizerSettings, ScheduleSettings
@@ -57,10 +58,13 @@ class ModelOutput(Protocol):
     Attributes:
         logits: (B, C).
         features: Pooled penultimate features before dropout and classifier, (B, D); computed together with the logits.
+        maps: Outputs of the network's stages, (B, C_k, H_k, W_k) in a convolutional one, the earliest first; empty
+            unless the objective says ``reads_maps``.
     """
 
     logits: Tensor
     features: Tensor
+    maps: tuple[Tensor, ...]
 
 
 class TeacherOutput(Protocol):
@@ -104,9 +108,28 @@ class StepView(Protocol):
     def teachers(self, images: Tensor | None = None) -> TeacherOutput:
         """Every teacher on ``images`` (the step's by default; then run once a step), in its own normalisation."""
 
+    def teacher(self, index: int) -> ModelOutput:
+        """One teacher alone on the step's images."""
+
+    def generator(self, stream: str, *position: int) -> np.random.Generator:
+        """The run's generator for a random choice of the objective's own, the same in every process.
+
+        What is drawn depends on the run's seed, the stream's name and the position (up to three of epoch, step, sample
+        id) alone, so that a resumed run and any number of processes draw the same.
+        """
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """Every process's rows, in rank order: (B, …) to (processes · B, …); without a gradient. All must call it."""
+
 
 class Objective(nn.Module):
-    """Base of the recipes' objectives. Submodules and buffers are saved in every checkpoint and moved to the device."""
+    """Base of the recipes' objectives. Submodules and buffers are saved in every checkpoint and moved to the device.
+
+    Attributes:
+        reads_maps: Whether ``ModelOutput.maps`` is to be filled.
+    """
+
+    reads_maps: ClassVar[bool] = False
 
     @abstractmethod
     def phases(self, student: nn.Module) -> tuple[Phase, ...]:
@@ -116,8 +139,11 @@ class Objective(nn.Module):
     def terms(self, phase: str, step: StepView) -> dict[str, Tensor]:
         """The phase's loss terms by name: scalars, already weighted, whose sum is minimised."""
 
+    def set_modes(self, student: nn.Module) -> None:
+        """Called before each step with the student in training mode: put in eval mode what the recipe keeps there."""
+
     def after_step(self, step: StepView) -> None:
-        """Called once after all phases of a step (updates of memory banks and the like)."""
+        """Called once after all phases of a step (updates of memory banks and the like), with its last part."""
 
 
 def student_group(student: nn.Module) -> ParameterGroup:

@@ -5,24 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ..data import Batch, Mix, Mixing, apply_mix, draw_mix
+from ..data import Batch, Mix, Mixing, apply_mix, draw_mix, generator
 from ..errors import RunError
 from .distributed import Processes
 from .teachers import Answers, TeacherEnsemble
 
 
 @dataclass(frozen=True)
-class StudentOutput:
-    """The student's answer: logits (B, C) and pooled features (B, D), float32."""
+class NetworkOutput:
+    """A network's answer: logits (B, C), pooled features (B, D) and, where they were asked for, its stages' outputs."""
 
     logits: Tensor
     features: Tensor
+    maps: tuple[Tensor, ...] = ()
 
 
-StudentForward = Callable[[Tensor], tuple[Tensor, Tensor]]
+StudentForward = Callable[[Tensor], tuple[Tensor, Tensor] | tuple[Tensor, Tensor, tuple[Tensor, ...]]]
+_ALONE = Processes(0, 1, torch.device("cpu"))
 
 
 class Step:
@@ -37,8 +40,11 @@ class Step:
         epoch: 0-based.
         step: 0-based.
         num_training_images: Length of the training source.
-        student: Images in [0, 1] to (logits, features).
+        student: Images in [0, 1] to (logits, features), and to the stages' outputs where the objective reads them.
         teachers: The ensemble, or None for a run without teachers.
+        seed: The run's.
+        processes: This process among the run's.
+        reads_maps: Whether the objective reads the stages' outputs.
     """
 
     def __init__(
@@ -54,6 +60,9 @@ class Step:
         num_training_images: int,
         student: StudentForward,
         teachers: TeacherEnsemble | None,
+        seed: int = 0,
+        processes: Processes = _ALONE,
+        reads_maps: bool = False,
     ) -> None:
         self.images = images
         self.labels = labels
@@ -64,26 +73,42 @@ class Step:
         self.step = step
         self.num_training_images = num_training_images
         self._student, self._teachers = student, teachers
-        self._student_answer: StudentOutput | None = None
+        self._seed, self._processes, self._reads_maps = seed, processes, reads_maps
+        self._student_answer: NetworkOutput | None = None
         self._teacher_answer: Answers | None = None
 
-    def student(self, images: Tensor | None = None) -> StudentOutput:
+    def student(self, images: Tensor | None = None) -> NetworkOutput:
         """The student's answer; to the step's own images it is computed once a phase."""
         if images is not None:
-            return StudentOutput(*self._student(images))
+            return NetworkOutput(*self._student(images))
         if self._student_answer is None:
-            self._student_answer = StudentOutput(*self._student(self.images))
+            self._student_answer = NetworkOutput(*self._student(self.images))
         return self._student_answer
 
     def teachers(self, images: Tensor | None = None) -> Answers:
         """The teachers' answers; to the step's own images they are computed once."""
+        if images is not None:
+            return self._ensemble()(images)
+        if self._teacher_answer is None:
+            self._teacher_answer = self._ensemble()(self.images)
+        return self._teacher_answer
+
+    def teacher(self, index: int) -> NetworkOutput:
+        """One teacher's answer to the step's own images; computed at every call."""
+        return NetworkOutput(*self._ensemble().one(index, self.images, with_maps=self._reads_maps))
+
+    def _ensemble(self) -> TeacherEnsemble:
         if self._teachers is None:
             raise RunError("this recipe asks for teachers and has none", hint="name one with --teacher REF")
-        if images is not None:
-            return self._teachers(images)
-        if self._teacher_answer is None:
-            self._teacher_answer = self._teachers(self.images)
-        return self._teacher_answer
+        return self._teachers
+
+    def generator(self, stream: str, *position: int) -> np.random.Generator:
+        """The run's generator at one position of one stream."""
+        return generator(self._seed, f"objective/{stream}", *position)
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """Every process's rows, in rank order."""
+        return self._processes.gather_batch(tensor.detach())
 
     def begin_phase(self) -> None:
         """Forget the student's answer: the phase before has moved its weights or used up its graph."""
@@ -122,6 +147,7 @@ def split_step(
     layout: torch.memory_format,
     student: StudentForward,
     teachers: TeacherEnsemble | None,
+    reads_maps: bool = False,
 ) -> list[Step]:
     """A rank's batch on its device, mixed, as the accumulated parts of one step."""
     images = batch.to_float(processes.device, layout)
@@ -142,6 +168,9 @@ def split_step(
             num_training_images=num_training_images,
             student=student,
             teachers=teachers,
+            seed=seed,
+            processes=processes,
+            reads_maps=reads_maps,
         )
         for part in slices
     ]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import TeacherError
-from ..zoo import LoadedModel, forward_with_features
+from ..zoo import LoadedModel, forward_with_features, forward_with_maps
 from .precision import autocast
 
 
@@ -100,19 +100,35 @@ class TeacherEnsemble:
         Raises:
             TeacherError: A teacher was put in training mode.
         """
-        logits, features = [], []
-        for member in self.members:
-            if member.model.training:
-                raise TeacherError(
-                    f"teacher {member.reference} was put in training mode", hint="this is a bug; report it"
-                )
-            look = member.preprocessing
-            with self.autocast():
-                own = normalise(resize(images, look.image_size, look.interpolation), look.mean, look.std)
-                answer, feature = forward_with_features(member.model, own)
-            logits.append(answer.float())
-            features.append(feature.float())
-        return Answers(tuple(logits), tuple(features))
+        answers = [self.one(index, images) for index in range(len(self.members))]
+        return Answers(tuple(answer[0] for answer in answers), tuple(answer[1] for answer in answers))
+
+    @torch.no_grad()
+    def one(
+        self, index: int, images: Tensor, *, with_maps: bool = False
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """One teacher's logits (B, C), pooled features (B, D_k) and, where asked for, its stages' outputs; float32.
+
+        Args:
+            index: Which, in the order in which they were given.
+            images: float32 in [0, 1], (B, 3, H, W).
+            with_maps: Whether to keep the stages' outputs.
+
+        Raises:
+            TeacherError: It was put in training mode.
+        """
+        member = self.members[index]
+        if member.model.training:
+            raise TeacherError(f"teacher {member.reference} was put in training mode", hint="this is a bug; report it")
+        look = member.preprocessing
+        maps: tuple[Tensor, ...] = ()
+        with self.autocast():
+            own = normalise(resize(images, look.image_size, look.interpolation), look.mean, look.std)
+            if with_maps:
+                logits, features, maps = forward_with_maps(member.model, own)
+            else:
+                logits, features = forward_with_features(member.model, own)
+        return logits.float(), features.float(), tuple(item.float() for item in maps)
 
     def digest(self) -> tuple[str, ...]:
         """A SHA-256 over each teacher's parameters and buffers."""

@@ -1,0 +1,80 @@
+"""The student of a run: its network, the average of its weights, and how images go through them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..zoo import LoadedModel, forward_with_features
+from .distributed import Processes, convert_sync_batchnorm
+from .ema import WeightAverage
+from .precision import autocast
+from .settings import TrainingSettings
+from .teachers import normalise
+
+
+class Student:
+    """The network that is trained, on its device and in its layout.
+
+    Args:
+        loaded: The network with the preprocessing that it is trained and evaluated with.
+        training: Numerics and averaging.
+        processes: Where it computes; every process starts from rank 0's weights.
+    """
+
+    def __init__(self, loaded: LoadedModel, training: TrainingSettings, processes: Processes) -> None:
+        layout = torch.channels_last if training.channels_last else torch.contiguous_format
+        model = loaded.model.to(device=processes.device, memory_format=layout)
+        if training.sync_batchnorm:
+            model = convert_sync_batchnorm(model, processes)
+        processes.copy_from_main([model])
+        self.model: nn.Module = model
+        self.average = WeightAverage(model, training.ema_decay) if training.ema_decay is not None else None
+        self._look, self._precision, self._device = loaded.preprocessing, training.precision, processes.device
+
+        def forward(images: Tensor) -> tuple[Tensor, Tensor]:
+            return forward_with_features(model, images)
+
+        self._forward = torch.compile(forward) if training.compile else forward
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images in [0, 1] to float32 logits (B, C) and pooled features (B, D)."""
+        with autocast(self._device, self._precision):
+            logits, features = self._forward(normalise(images, self._look.mean, self._look.std))
+        return logits.float(), features.float()
+
+    def predictor(self, model: nn.Module) -> Callable[[Tensor], tuple[Tensor]]:
+        """Images in [0, 1] to logits, through ``model``, which is the network or its average."""
+
+        def predict(images: Tensor) -> tuple[Tensor]:
+            with autocast(self._device, self._precision):
+                return (model(normalise(images, self._look.mean, self._look.std)),)
+
+        return predict
+
+    def candidates(self) -> dict[str, nn.Module]:
+        """What is evaluated, by name: ``student``, and ``ema`` where there is an average."""
+        return {"student": self.model} if self.average is None else {"student": self.model, "ema": self.average.model}
+
+    @property
+    def exported(self) -> str:
+        """Which of the candidates the run is about: the average where there is one."""
+        return "student" if self.average is None else "ema"
+
+    def after_step(self) -> None:
+        """Let the average follow."""
+        if self.average is not None:
+            self.average.update(self.model)
+
+    def state(self) -> dict[str, Any]:
+        """The weights and buffers of the network and of its average."""
+        return {"student": self.model.state_dict(), "ema": self.average.state() if self.average else {}}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Put back what ``state`` gave."""
+        self.model.load_state_dict(state["student"])
+        if self.average is not None:
+            self.average.load(state["ema"])
