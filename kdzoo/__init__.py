@@ -1,5 +1,110 @@
-"""kdzoo: a better vision backbone of the same size, by distillation."""
+"""kdzoo: a better vision backbone of the same size, by distillation.
+
+Everything public is here, and imported when it is first used::
+
+    import kdzoo
+
+    kdzoo.train("cifar_resnet20", data="digits", epochs=5, out="runs/teacher")
+    kdzoo.distill("meal_v2", student="cifar_resnet8", teachers=["runs/teacher"], data="digits", epochs=5, out="runs/a")
+    kdzoo.evaluate("runs/a", on="digits")
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api import Measured, distill, evaluate, train
+    from .data import check_source, open_source
+    from .demo import run_demo
+    from .engine.job import TrainResult
+    from .errors import (
+        CheckpointError,
+        DataError,
+        Interrupted,
+        KdzooError,
+        ModelError,
+        RunError,
+        TeacherError,
+        UsageError,
+    )
+    from .evaluation.report import write_report
+    from .recipes.plan import Plan, resolve
+    from .recipes.recipe import Recipe
+    from .recipes.registry import get_recipe, list_recipes
+    from .zoo import LoadedModel, list_models, load_model, save_model
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "CheckpointError": "kdzoo.errors",
+    "DataError": "kdzoo.errors",
+    "Interrupted": "kdzoo.errors",
+    "KdzooError": "kdzoo.errors",
+    "LoadedModel": "kdzoo.zoo",
+    "Measured": "kdzoo.api",
+    "ModelError": "kdzoo.errors",
+    "Plan": "kdzoo.recipes.plan",
+    "Recipe": "kdzoo.recipes.recipe",
+    "RunError": "kdzoo.errors",
+    "TeacherError": "kdzoo.errors",
+    "TrainResult": "kdzoo.engine.job",
+    "UsageError": "kdzoo.errors",
+    "check_source": "kdzoo.data",
+    "distill": "kdzoo.api",
+    "evaluate": "kdzoo.api",
+    "get_recipe": "kdzoo.recipes.registry",
+    "list_models": "kdzoo.zoo",
+    "list_recipes": "kdzoo.recipes.registry",
+    "load_model": "kdzoo.zoo",
+    "open_source": "kdzoo.data",
+    "resolve": "kdzoo.recipes.plan",
+    "run_demo": "kdzoo.demo",
+    "save_model": "kdzoo.zoo",
+    "train": "kdzoo.api",
+    "write_report": "kdzoo.evaluation.report",
+}
+"""Where each public name lives."""
+
+__all__ = [
+    "CheckpointError",
+    "DataError",
+    "Interrupted",
+    "KdzooError",
+    "LoadedModel",
+    "Measured",
+    "ModelError",
+    "Plan",
+    "Recipe",
+    "RunError",
+    "TeacherError",
+    "TrainResult",
+    "UsageError",
+    "__version__",
+    "check_source",
+    "distill",
+    "evaluate",
+    "get_recipe",
+    "list_models",
+    "list_recipes",
+    "load_model",
+    "open_source",
+    "resolve",
+    "run_demo",
+    "save_model",
+    "train",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

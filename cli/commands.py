@@ -1,0 +1,152 @@
+"""click's command and group, with sections, examples and the nearest name for a wrong one."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class SectionOption(click.Option):
+    """An option that stands under a heading of its verb's help.
+
+    Args:
+        section: The heading; None for the general ones.
+    """
+
+    def __init__(self, *args: Any, section: str | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.section = section
+
+
+def _examples_section(formatter: click.HelpFormatter, examples: Sequence[tuple[str, str]]) -> None:
+    """Lines to copy, as they are: a long command is not broken."""
+    if not examples:
+        return
+    with formatter.section("Examples"):
+        for command, meaning in examples:
+            indent = " " * formatter.current_indent
+            first, *rest = command.split("\n")
+            formatter.write(f"{indent}{first}\n")
+            for line in [*rest, meaning]:
+                formatter.write(f"{indent}    {line}\n")
+
+
+@contextlib.contextmanager
+def _known_context(ctx: click.Context) -> Iterator[None]:
+    """click's parser forgets to say in which command something was wrong; the hint needs it."""
+    try:
+        yield
+    except click.UsageError as error:
+        error.ctx = error.ctx or ctx
+        raise
+
+
+class VerbCommand(click.Command):
+    """A verb.
+
+    Args:
+        examples: Command (in one or more lines) and meaning, shown at the end of the help.
+    """
+
+    def __init__(self, *args: Any, examples: Sequence[tuple[str, str]] = (), **kwargs: Any) -> None:
+        kwargs["context_settings"] = {**CONTEXT, **(kwargs.get("context_settings") or {})}
+        kwargs.setdefault("options_metavar", "[OPTIONS]")
+        super().__init__(*args, **kwargs)
+        self.examples = tuple(examples)
+        self.params.append(debug_option())
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with _known_context(ctx):
+            return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        general: list[tuple[str, str]] = []
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            section = getattr(parameter, "section", None)
+            if record is not None:
+                (general if section is None else sections.setdefault(section, [])).append(record)
+        groups = [*sections.items(), ("General" if sections else "Options", general)]
+        width = max(len(names) for _, records in groups for names, _ in records)
+        for title, records in groups:
+            with formatter.section(title):
+                formatter.write_dl([(f"{names:<{width}}", text) for names, text in records])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_epilog(ctx, formatter)
+        _examples_section(formatter, self.examples)
+
+
+class VerbGroup(click.Group):
+    """A verb with verbs of its own. Called without one, it shows its help.
+
+    Args:
+        examples: As `VerbCommand`'s.
+    """
+
+    command_class = VerbCommand
+
+    def __init__(self, *args: Any, examples: Sequence[tuple[str, str]] = (), **kwargs: Any) -> None:
+        kwargs["context_settings"] = {**CONTEXT, **(kwargs.get("context_settings") or {})}
+        kwargs.setdefault("subcommand_metavar", "VERB …")
+        super().__init__(*args, **{"no_args_is_help": False, **kwargs})
+        self.examples = tuple(examples)
+        self.params.append(debug_option())
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help())
+            ctx.exit(0)
+        with _known_context(ctx):
+            return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and name not in self.list_commands(ctx):
+            raise click.UsageError(unknown("verb", name, self.list_commands(ctx)), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_epilog(ctx, formatter)
+        _examples_section(formatter, self.examples)
+
+
+def unknown(kind: str, name: str, known: Sequence[str]) -> str:
+    """What to say of a name that is not there: the nearest one that is."""
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"no {kind} {name!r}" + (
+        f"; did you mean {nearest[0]!r}?" if nearest else f"; there are: {', '.join(known)}"
+    )
+
+
+def debug_option() -> click.Option:
+    """``--debug``, at the root and at every verb."""
+    return SectionOption(
+        ["--debug"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_set_debug,
+        help="Show the traceback of an error (also KDZOO_DEBUG=1).",
+    )
+
+
+def _set_debug(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    session = ctx.find_root().obj
+    if value and session is not None:
+        session.debug = True
+
+
+def complete_from(names: Sequence[str], incomplete: str) -> list[CompletionItem]:
+    """The names that begin with what was typed."""
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]

@@ -1,0 +1,98 @@
+"""``kdzoo data``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
+from .commands import VerbCommand, VerbGroup
+from .completion import DATA
+from .listing import json_option
+from .output import print_fields, print_json, print_rows, work
+from .settings import setting
+
+if TYPE_CHECKING:
+    from ..data import CheckReport
+
+_SHOWN = 20
+
+
+@click.group(cls=VerbGroup, name="data")
+def command() -> None:
+    """Data sets: check one before training on it."""
+
+
+@command.command(
+    cls=VerbCommand,
+    examples=[
+        ("kdzoo data check imagenet", "$KDZOO_DATA/imagenet, against ILSVRC 2012's counts."),
+        ("kdzoo data check photos/", "Class folders in photos/train and photos/val, or in photos itself."),
+    ],
+)
+@click.argument("spec", type=DATA)
+@click.option("--unlabeled", is_flag=True, help="SPEC is a folder of images without labels.")
+@setting(
+    "--workers", type=click.IntRange(min=0), metavar="N", help="Processes that decode images; one a core by default."
+)
+@json_option
+@click.pass_context
+def check(ctx: click.Context, spec: str, unlabeled: bool, workers: int | None, as_json: bool) -> None:
+    """Decode every image of a data set, count its classes, and say what is wrong with it.
+
+    Exits with 1 where something is wrong.
+    """
+    from ..data import check_source
+
+    with work():
+        report = check_source(spec, workers=workers, progress=_progress(), split="unlabeled" if unlabeled else None)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        _show(report)
+    ctx.exit(0 if report.ok else 1)
+
+
+def _progress() -> Callable[[str, int, int], None]:
+    from ..engine.progress import say
+
+    last = {"tenth": -1}
+
+    def show(split: str, done: int, total: int) -> None:
+        tenth = 10 * done // max(total, 1)
+        if done == total or (total >= 10_000 and tenth != last["tenth"]):
+            say(f"{split}: {done:,} of {total:,} images decoded")
+        last["tenth"] = tenth
+
+    return show
+
+
+def _show(report: CheckReport) -> None:
+    print_fields({"data": report.spec, "path": report.path or "embedded"})
+    rows = [
+        {
+            "split": split.split,
+            "images": split.num_images,
+            "classes": len(split.class_counts) or None,
+            "smallest": min(split.class_counts.values(), default=None),
+            "largest": max(split.class_counts.values(), default=None),
+            "unreadable": len(split.unreadable),
+            "expected": split.expected and f"{split.expected[0]} in {split.expected[1]}",
+        }
+        for split in report.splits
+    ]
+    columns = ("split", "images", "classes", "smallest", "largest", "unreadable", "expected")
+    headings = {"smallest": "smallest class", "largest": "largest class", "expected": "expected images"}
+    if rows:
+        print_rows(rows, {name: headings.get(name, name) for name in columns}, "table")
+    for split in report.splits:
+        for identity, reason in split.unreadable[:_SHOWN]:
+            click.echo(f"unreadable: {split.split}: {identity}: {reason}")
+        if len(split.unreadable) > _SHOWN:
+            click.echo(f"unreadable: {split.split}: and {len(split.unreadable) - _SHOWN} more (--json lists them all)")
+    for warning in report.warnings:
+        click.echo(f"warning: {warning}")
+    for problem in report.problems:
+        click.echo(f"problem: {problem}")
+    click.echo("ok" if report.ok else "not ok")

@@ -1,0 +1,38 @@
+"""``kdzoo demo``."""
+
+from __future__ import annotations
+
+import click
+
+from .commands import VerbCommand
+from .listing import json_option
+from .output import print_json, work
+from .settings import config_option, setting
+
+
+@click.command(
+    cls=VerbCommand,
+    examples=[
+        ("kdzoo demo", "Then open runs/demo/report.html."),
+        ("kdzoo demo --seed 1 --out runs/demo-1", "Once more."),
+    ],
+)
+@setting("--out", metavar="DIR", default="runs/demo", show_default=True, help="Folder for the runs and the report.")
+@setting("--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True, help="Of the students.")
+@config_option()
+@json_option
+def command(out: str, seed: int, as_json: bool) -> None:
+    """The whole story on embedded real images: teachers, a student with and without them, evaluation, report.
+
+    Interrupted and called again, it goes on where it was.
+    """
+    from ..demo import run_demo
+
+    with work():
+        result = run_demo(out, seed=seed)
+    if as_json:
+        print_json(result.to_dict())
+        return
+    click.echo(result.table())
+    click.echo(f"\n{result.verdict}")
+    click.echo(f"report: {result.report}")

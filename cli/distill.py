@@ -1,0 +1,56 @@
+"""``kdzoo distill``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .commands import VerbCommand
+from .completion import RECIPE
+from .run_options import WHAT, run_options
+from .settings import setting
+
+
+@click.command(
+    cls=VerbCommand,
+    examples=[
+        (
+            "kdzoo distill --recipe meal_v2 --student resnet50 --dry-run",
+            "The paper's own run: its settings with their citations, and its cost.",
+        ),
+        (
+            "kdzoo distill --recipe meal_v2 --student cifar_resnet8 --teacher runs/a --teacher runs/b \\\n"
+            "--data digits --epochs 5 --out runs/student",
+            "Two teachers that 'kdzoo train' made, and a small student.",
+        ),
+        ("kdzoo distill --recipe meal_v2 … --out runs/student --resume", "Go on after an interruption."),
+    ],
+)
+@setting(
+    "--recipe",
+    metavar="NAME|FILE",
+    required=True,
+    section=WHAT,
+    type=RECIPE,
+    help="A recipe's name, or a file made by 'kdzoo recipes copy'.",
+)
+@setting("--student", metavar="REF", section=WHAT, help="What to train; the recipe's own by default.")
+@setting(
+    "--teacher",
+    multiple=True,
+    metavar="REF",
+    section=WHAT,
+    help="A teacher. Repeatable; the recipe's own by default.",
+)
+@run_options
+@click.pass_context
+def command(ctx: click.Context, recipe: str, **_: Any) -> None:
+    """Train a student from teachers, with a recipe.
+
+    REF is a timm name (resnet50.a1_in1k), hf-hub:ORG/NAME, local-dir:PATH, or a run's folder. SPEC is digits, cifar10,
+    cifar100, imagenet, NAME:PATH, or a folder of class folders.
+    """
+    from .start import start
+
+    start(ctx, recipe)

@@ -1,0 +1,57 @@
+"""The verbs that are planned: their help says what they will do, calling them says that they are not there."""
+
+from __future__ import annotations
+
+import click
+
+from ..errors import KdzooError
+from .commands import VerbCommand
+
+_WILL = {
+    "label": (
+        "Will run teachers over a data set once and store their soft labels, so that many students can be trained "
+        "without running the teachers again.",
+        "'kdzoo distill' runs the teachers beside the student",
+    ),
+    "curate": (
+        "Will choose images from an unlabeled folder: near-duplicates of the evaluation set left out, the best k a "
+        "class kept.",
+        "'kdzoo distill --unlabeled FOLDER' takes a folder as it is",
+    ),
+    "transfer": (
+        "Will measure a backbone on other tasks (classification, detection, segmentation), beside its baseline.",
+        "'kdzoo eval' measures a model on any labelled images of its own classes",
+    ),
+    "reproduce": (
+        "Will re-run a table of a paper: what it takes, and the paper's numbers beside ours.",
+        "'kdzoo distill --recipe NAME --student NAME --dry-run' shows one row's settings and cost",
+    ),
+    "pull": (
+        "Will fetch a distilled backbone from the Hub or from the papers' own releases.",
+        "a reference such as hf-hub:ORG/NAME works wherever a model is asked for",
+    ),
+    "publish": (
+        "Will publish a model to the Hub with a card that carries its evidence.",
+        "a run's model/ folder is in timm's layout: timm.create_model('local-dir:RUN/model') loads it",
+    ),
+    "export": (
+        "Will write a model as ONNX and check it against the original.",
+        "a run's model/ folder is in timm's layout, from which torch.onnx exports",
+    ),
+}
+
+
+def make(name: str) -> click.Command:
+    """The command that stands in for a verb that is not there yet."""
+    will, instead = _WILL[name]
+
+    def callback() -> None:
+        raise KdzooError(f"'kdzoo {name}' is not there yet", hint=f"until then: {instead}")
+
+    return VerbCommand(
+        name=name,
+        callback=callback,
+        help=f"{will}\n\nNot there yet: calling it only says so and exits with 1. Until then: {instead}.",
+        options_metavar="…",
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )

@@ -1,0 +1,123 @@
+"""What ``train`` and ``distill`` do with their options: settle a plan, show it or carry it out, print the result."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import Interrupted, KdzooError, UsageError
+from .dry_run import show
+from .output import print_fields, print_json, work
+from .run_options import given_settings
+
+if TYPE_CHECKING:
+    from ..engine.job import TrainResult
+    from ..recipes.plan import Plan
+
+
+def start(ctx: click.Context, recipe: str) -> None:
+    """Run the verb of ``ctx`` with a recipe."""
+    from ..recipes import resolve
+
+    options = ctx.params
+    with work():
+        plan = resolve(recipe, given=given_settings(ctx), variants=options["variant"])
+        _check_verb(str(ctx.info_name), plan)
+    out = Path(options["out"] or default_folder(plan)).expanduser()
+    if options["dry_run"]:
+        if _is_main():
+            show(plan, as_json=options["as_json"], out=str(out))
+        return
+    with work():
+        result = _run(ctx, plan, out)
+    if _is_main():
+        _print(result, as_json=options["as_json"])
+
+
+def default_folder(plan: Plan) -> str:
+    """The run folder where none was given: what is trained, how, on what, from which seed."""
+    data = plan.recipe.data.dataset.partition(":")[0].rstrip("/").rpartition("/")[2]
+    student = plan.student.rstrip("/").rpartition("/")[2]
+    name = f"{plan.recipe.name}-{student}-{data}-{plan.run.seed}"
+    return os.path.join("runs", re.sub(r"[^\w.-]+", "_", name))
+
+
+def _check_verb(verb: str, plan: Plan) -> None:
+    needs_teachers = plan.recipe.objective.uses_teachers
+    if verb == "train" and needs_teachers:
+        raise UsageError(f"recipe {plan.recipe.name} learns from teachers", hint="'kdzoo distill' takes --teacher")
+    if verb == "distill" and not needs_teachers:
+        raise UsageError(f"recipe {plan.recipe.name} uses no teachers", hint="'kdzoo train' trains on labels")
+
+
+def _run(ctx: click.Context, plan: Plan, out: Path) -> TrainResult:
+    from ..engine.progress import say
+    from ..recipes.run import run
+
+    options = ctx.params
+    try:
+        result = run(
+            plan,
+            out=out,
+            resume=options["resume"],
+            trust_teacher=options["trust_teacher"],
+            trackers=options["tracker"],
+        )
+    except Interrupted as error:
+        if _is_main():
+            say(f"to go on: {resume_command(sys.argv, options['out'], out)}")
+        raise error
+    if _is_main():
+        _report(out)
+    return result
+
+
+def resume_command(command: list[str], given_out: str | None, out: Path) -> str:
+    """The command that goes on with a run: the same one, with ``--resume`` and the folder that it chose."""
+    from ..redact import redact_arguments
+
+    arguments = ["kdzoo", *redact_arguments(command[1:])]
+    if given_out is None:
+        arguments += ["--out", str(out)]
+    if "--resume" not in arguments:
+        arguments.append("--resume")
+    return shlex.join(arguments)
+
+
+def _report(out: Path) -> None:
+    """The run's report. A run that is finished stays so where its report cannot be written."""
+    from ..engine.progress import say
+    from ..evaluation.report import write_report
+
+    try:
+        say(f"report: {write_report(out)}")
+    except KdzooError as error:
+        say(f"warning: no report: {error.message}")
+
+
+def _print(result: TrainResult, *, as_json: bool) -> None:
+    document = result.to_dict()
+    if as_json:
+        print_json(document)
+        return
+    print_fields(
+        {
+            "run": document["run"],
+            "model": document["model"],
+            "top-1": f"{document['top1']:.2f} % of {document['num_images']:,} held-out images",
+            "top-5": f"{document['top5']:.2f} %",
+            "epochs": document["epochs"],
+            "speed": f"{document['images_per_s']:.0f} images/s",
+        }
+    )
+
+
+def _is_main() -> bool:
+    """Whether this process prints: under torchrun, the first one."""
+    return os.environ.get("RANK", "0") == "0"

@@ -1,0 +1,44 @@
+"""The table of verbs: what the root help shows of each, and where it lives. Reading it imports no verb."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+TRAIN, EVALUATE, ZOO, TOOLS = "Train", "Evaluate", "Zoo", "Tools"
+SECTIONS = (TRAIN, EVALUATE, ZOO, TOOLS)
+
+
+class Verb(NamedTuple):
+    """One verb.
+
+    Attributes:
+        section: Heading in the root help.
+        summary: One line.
+        module: Module of this package that holds it; None for a verb that is not there yet.
+        attribute: Name of its click command in that module.
+    """
+
+    section: str
+    summary: str
+    module: str | None
+    attribute: str = "command"
+
+
+VERBS: dict[str, Verb] = {
+    "distill": Verb(TRAIN, "Train a student from teachers, with a recipe.", "distill"),
+    "train": Verb(TRAIN, "Train on labels: a teacher, or the baseline a student must beat.", "train"),
+    "recipes": Verb(TRAIN, "List recipes, show one with its citations, copy one to edit.", "recipes"),
+    "label": Verb(TRAIN, "Store a teacher's labels once, for many runs.", None),
+    "curate": Verb(TRAIN, "Choose unlabeled images to distil on.", None),
+    "eval": Verb(EVALUATE, "Measure top-1 and top-5 on labelled data.", "eval"),
+    "transfer": Verb(EVALUATE, "Measure a backbone on other tasks.", None),
+    "reproduce": Verb(EVALUATE, "Re-run a table of a paper, ours beside theirs.", None),
+    "models": Verb(ZOO, "List the models that can be built, show one.", "models"),
+    "pull": Verb(ZOO, "Fetch a distilled backbone.", None),
+    "publish": Verb(ZOO, "Publish a model with its evidence.", None),
+    "export": Verb(ZOO, "Write a model as ONNX.", None),
+    "demo": Verb(TOOLS, "The whole story on embedded real images, in about two minutes.", "demo"),
+    "data": Verb(TOOLS, "Check a data set before training on it.", "data"),
+    "doctor": Verb(TOOLS, "Check the installation, devices, folders and space.", "doctor"),
+    "completion": Verb(TOOLS, "Print the shell's completion script.", "completion"),
+}

@@ -1,0 +1,100 @@
+"""The package itself: what ``import kdzoo`` gives, and what is installed."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import kdzoo
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def run_python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_importing_kdzoo_imports_no_work() -> None:
+    heavy = "('torch', 'numpy', 'pandas', 'timm', 'rich', 'click')"
+    assert run_python(f"import kdzoo, sys; print([name for name in {heavy} if name in sys.modules])") == "[]"
+
+
+def test_every_public_name_is_there() -> None:
+    for name in kdzoo.__all__:
+        assert getattr(kdzoo, name) is not None
+    assert set(kdzoo.__all__) <= set(dir(kdzoo))
+
+
+def test_the_type_checker_sees_what_runs() -> None:
+    """The names under TYPE_CHECKING and the table of homes say the same."""
+    tree = ast.parse((ROOT / "kdzoo" / "__init__.py").read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    seen = {
+        alias.name: f"kdzoo.{node.module}"
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert seen == kdzoo._HOMES
+    assert sorted({*seen, "__version__"}) == sorted(kdzoo.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="distil_"):
+        kdzoo.distil_  # noqa: B018
+
+
+def test_versions_agree() -> None:
+    assert kdzoo.__version__ == PROJECT["project"]["version"] == metadata.version("kdzoo")
+
+
+def test_every_folder_with_code_is_packaged() -> None:
+    setuptools = PROJECT["tool"]["setuptools"]
+    folders = {
+        str(path.parent.relative_to(ROOT))
+        for top in {value.split("/")[0] for value in setuptools["package-dir"].values()} | {"transfer"}
+        for path in (ROOT / top).rglob("*.py")
+    }
+    assert set(setuptools["package-dir"].values()) == folders
+    assert sorted(setuptools["package-dir"]) == sorted(setuptools["packages"])
+    for package, folder in setuptools["package-dir"].items():
+        assert package == "kdzoo" or package == "kdzoo." + folder.replace("/", ".")
+        assert (ROOT / folder / "__init__.py").is_file()
+
+
+def test_every_data_file_is_packaged() -> None:
+    """Files beside the code that are no code (templates, tables) are named in package-data."""
+    setuptools = PROJECT["tool"]["setuptools"]
+    for package, folder in setuptools["package-dir"].items():
+        patterns = setuptools["package-data"].get(package, [])
+        for path in (ROOT / folder).iterdir():
+            if path.is_file() and path.suffix not in (".py", ".pyc"):
+                assert any(path.match(pattern) for pattern in patterns), f"{path.relative_to(ROOT)} is not packaged"
+
+
+def test_every_import_is_a_declared_dependency() -> None:
+    """What the library imports at its top is in the dependencies, so that a plain installation works."""
+    from packaging.requirements import Requirement
+
+    declared = {Requirement(text).name.lower() for text in PROJECT["project"]["dependencies"]}
+    names = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml", "huggingface_hub": "huggingface-hub"}
+    imported = set()
+    for folder in PROJECT["tool"]["setuptools"]["package-dir"].values():
+        for path in (ROOT / folder).glob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Import):
+                    imported |= {alias.name.split(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                    imported.add(node.module.split(".")[0])
+    foreign = {names.get(name, name) for name in imported if name not in sys.stdlib_module_names} - {"kdzoo"}
+    optional = {"wandb", "tensorboard"}
+    assert foreign - optional <= declared
+    assert "torch" in foreign

@@ -1,0 +1,236 @@
+"""The rooms' import order, read from every import in the source: who may know whom."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("cli", "recipes", "transfer", "zoo", "evaluation", "engine", "data")
+LEAVES = ("kdzoo.errors", "kdzoo.redact")
+FOUNDATION = {"kdzoo.engine", "kdzoo.data", "kdzoo.zoo"}
+MAY_IMPORT: dict[str, set[str]] = {
+    "kdzoo.data": set(),
+    "kdzoo.zoo": set(),
+    "kdzoo.engine": {"kdzoo.data", "kdzoo.zoo"},
+    "kdzoo.recipes": FOUNDATION,
+    "kdzoo.evaluation": FOUNDATION,
+    "kdzoo.transfer": FOUNDATION | {"kdzoo.evaluation"},
+    "kdzoo.cli": {f"kdzoo.{room}" for room in ROOMS} | {"kdzoo"},
+    "kdzoo": {f"kdzoo.{room}" for room in ROOMS},
+}
+"""Beside itself and the leaves."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module.
+
+    Attributes:
+        module: Where the import stands, such as ``kdzoo.engine.loop``.
+        line: Its line.
+        target: What is imported, absolute; for ``from a import b`` both ``a`` and ``a.b`` are tried, see ``names``.
+        names: What is taken from it.
+        lazy: Whether it stands inside a function.
+        typing_only: Whether it stands under ``if TYPE_CHECKING``.
+    """
+
+    module: str
+    line: int
+    target: str
+    names: tuple[str, ...]
+    lazy: bool
+    typing_only: bool
+
+    @property
+    def at_import(self) -> bool:
+        """Whether importing the module runs it."""
+        return not self.lazy and not self.typing_only
+
+
+def source_files() -> dict[str, Path]:
+    """Every module of the package, by import name."""
+    files = {}
+    for folder in (*ROOMS, "kdzoo"):
+        prefix = "kdzoo" if folder == "kdzoo" else f"kdzoo.{folder}"
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            parts = path.relative_to(ROOT / folder).with_suffix("").parts
+            files[".".join([prefix, *(part for part in parts if part != "__init__")])] = path
+    return files
+
+
+FILES = source_files()
+PACKAGES = {name for name, path in FILES.items() if path.name == "__init__.py"}
+
+
+def imports_of(module: str, source: str, *, is_package: bool) -> Iterator[Import]:
+    """Every import statement of a module's text."""
+
+    def walk(node: ast.AST, lazy: bool, typing_only: bool) -> Iterator[Import]:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(module, node.lineno, alias.name, (), lazy, typing_only)
+        elif isinstance(node, ast.ImportFrom):
+            target = node.module or ""
+            if node.level:
+                base = module.split(".")
+                base = base[: len(base) - node.level + is_package]
+                target = ".".join([*base, *([node.module] if node.module else [])])
+            yield Import(module, node.lineno, target, tuple(alias.name for alias in node.names), lazy, typing_only)
+        inside = lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for child in ast.iter_child_nodes(node):
+            typing = typing_only
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                typing = typing_only or child in node.body
+            yield from walk(child, inside, typing)
+
+    yield from walk(ast.parse(source), False, False)
+
+
+IMPORTS = [
+    found
+    for module, path in FILES.items()
+    for found in imports_of(module, path.read_text(encoding="utf-8"), is_package=module in PACKAGES)
+]
+
+
+def room_of(module: str) -> str:
+    """The room that a module of the project belongs to."""
+    parts = module.split(".")
+    return ".".join(parts[:2]) if len(parts) > 1 and parts[1] in ROOMS else "kdzoo"
+
+
+def targets(found: Import) -> set[str]:
+    """The modules of the project that an import reaches; the version number counts as none."""
+    if found.target.split(".")[0] != "kdzoo" or (found.target == "kdzoo" and found.names == ("__version__",)):
+        return set()
+    deeper = {f"{found.target}.{name}" for name in found.names}
+    modules = {name for name in deeper if name in FILES}
+    others = deeper - modules
+    return modules | ({found.target} if others or not found.names else set())
+
+
+def show(found: Import, what: str) -> str:
+    return f"{FILES[found.module].relative_to(ROOT)}:{found.line} {what}"
+
+
+def order_violations(imports: list[Import]) -> list[str]:
+    wrong = []
+    for found in imports:
+        own = room_of(found.module)
+        for target in targets(found):
+            room = room_of(target)
+            if target not in LEAVES and room != own and room not in MAY_IMPORT[own]:
+                wrong.append(show(found, f"{own} may not import {target}"))
+    return wrong
+
+
+def test_the_source_was_found() -> None:
+    assert len(FILES) > 40
+    assert {room_of(module) for module in FILES} >= {f"kdzoo.{room}" for room in ROOMS if room != "transfer"}
+    assert any(targets(found) == {"kdzoo.data"} for found in IMPORTS)
+
+
+def test_rooms_import_only_what_they_may() -> None:
+    assert order_violations(IMPORTS) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "forbidden"),
+    [
+        ("kdzoo.data.specs", "from ..engine import loop", "kdzoo.engine"),
+        ("kdzoo.data.specs", "def f():\n    from .. import zoo", "kdzoo.zoo"),
+        ("kdzoo.zoo.networks.cifar_resnet", "from ...data import Batch", "kdzoo.data"),
+        ("kdzoo.engine.loop", "import kdzoo.recipes.plan", "kdzoo.recipes"),
+        ("kdzoo.evaluation.report", "from kdzoo.recipes import resolve", "kdzoo.recipes"),
+        ("kdzoo.recipes.plan", "from ..cli.output import print_json", "kdzoo.cli"),
+        ("kdzoo.data.specs", "from .. import distill", "kdzoo"),
+    ],
+)
+def test_a_wrong_import_would_be_seen(module: str, source: str, forbidden: str) -> None:
+    found = list(imports_of(module, source, is_package=False))
+    assert forbidden in order_violations(found)[0]
+
+
+def test_leaves_import_nothing_of_the_project() -> None:
+    assert [show(found, found.target) for found in IMPORTS if found.module in LEAVES and targets(found)] == []
+
+
+def test_the_front_door_imports_the_rooms_lazily() -> None:
+    wrong = [
+        show(found, found.target)
+        for found in IMPORTS
+        if room_of(found.module) == "kdzoo"
+        and found.at_import
+        and any(room_of(target) not in ("kdzoo", "kdzoo.cli") for target in targets(found))
+    ]
+    assert wrong == []
+
+
+def test_objectives_know_tensors_only() -> None:
+    """No files, names, devices or ranks: torch, the standard library and themselves."""
+    wrong = []
+    for found in IMPORTS:
+        if not found.module.startswith("kdzoo.recipes.objectives"):
+            continue
+        top = found.target.split(".")[0]
+        own = top == "kdzoo" and found.target.startswith("kdzoo.recipes.objectives")
+        if not (own or top == "torch" or top in sys.stdlib_module_names):
+            wrong.append(show(found, found.target))
+    assert wrong == []
+
+
+def test_verbs_import_only_click_at_the_top() -> None:
+    """The command line answers before torch could even be found."""
+    wrong = []
+    for found in IMPORTS:
+        if room_of(found.module) != "kdzoo.cli" or not found.at_import:
+            continue
+        top = found.target.split(".")[0]
+        ours = top == "kdzoo" and all(room_of(t) == "kdzoo.cli" or t in LEAVES for t in targets(found))
+        if not (top == "click" or top in sys.stdlib_module_names or ours):
+            wrong.append(show(found, found.target))
+    assert wrong == []
+
+
+def importers(package: str) -> set[str]:
+    """The modules that import a foreign package, lazily or not."""
+    return {
+        found.module
+        for found in IMPORTS
+        if found.target == package
+        or found.target.startswith(f"{package}.")
+        or package in {f"{found.target}.{name}" for name in found.names}
+    }
+
+
+def test_only_the_zoo_talks_to_the_hub() -> None:
+    assert {room_of(module) for module in importers("huggingface_hub")} <= {"kdzoo.zoo"}
+
+
+def names_of(path: Path) -> set[str]:
+    """Every dotted name and every plain name that a file's code (not its text) uses."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    dotted = {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
+    return dotted | {node.id for node in nodes if isinstance(node, ast.Name)}
+
+
+def test_only_one_file_names_process_groups() -> None:
+    allowed = {"kdzoo.engine.distributed"}
+    assert importers("torch.distributed") <= allowed
+    assert importers("torch.nn.parallel") <= allowed
+    words = ("torch.distributed", "nn.parallel", "DistributedDataParallel", "init_process_group")
+    users = {module for module, path in FILES.items() if any(word in name for name in names_of(path) for word in words)}
+    assert users <= allowed
+    assert importers("torch.distributed") == allowed, "the rule has lost its object"
+
+
+def test_only_one_file_loads_foreign_weights() -> None:
+    """Pickles are read in one place, with weights_only."""
+    users = {module for module, path in FILES.items() if names_of(path) & {"torch.load", "pickle.load", "pickle.loads"}}
+    assert users == {"kdzoo.zoo.weights"}
