@@ -98,7 +98,8 @@ class Run:
         )
         self.total_steps = self.order.steps_per_epoch * training.epochs
         self.layout = torch.channels_last if training.channels_last else torch.contiguous_format
-        self.student = Student(job.student, training, processes)
+        reads_maps = job.objective.reads_maps
+        self.student = Student(job.student, training, processes, reads_maps=reads_maps)
         job.objective.to(processes.device)
         processes.copy_from_main([job.objective])
         self.phases: list[RunningPhase] = start_phases(
@@ -200,6 +201,7 @@ class Run:
         seed_torch(job.seed, "step", step, self.processes.rank)
         self.student.model.train()
         job.objective.train()
+        job.objective.set_modes(self.student.model)
         parts = split_step(
             batch,
             parts=training.accumulate,
@@ -212,6 +214,7 @@ class Run:
             layout=self.layout,
             student=self.student,
             teachers=job.teachers,
+            reads_maps=job.objective.reads_maps,
         )
         values, rates = run_phases(
             self.phases, job.objective, parts, training, self.processes, steps_per_epoch=self.order.steps_per_epoch

@@ -25,6 +25,8 @@ class NetworkOutput:
 
 
 StudentForward = Callable[[Tensor], tuple[Tensor, Tensor] | tuple[Tensor, Tensor, tuple[Tensor, ...]]]
+"""Images in [0, 1] to logits and pooled features, and to the stages' outputs where the objective reads them."""
+
 _ALONE = Processes(0, 1, torch.device("cpu"))
 
 

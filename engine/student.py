@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..zoo import LoadedModel, forward_with_features
+from ..errors import UsageError
+from ..zoo import LoadedModel, forward_with_features, forward_with_maps
 from .distributed import Processes, convert_sync_batchnorm
 from .ema import WeightAverage
 from .precision import autocast
@@ -23,9 +24,20 @@ class Student:
         loaded: The network with the preprocessing that it is trained and evaluated with.
         training: Numerics and averaging.
         processes: Where it computes; every process starts from rank 0's weights.
+        reads_maps: Whether its answers hold the outputs of its stages.
+
+    Raises:
+        UsageError: Stage outputs are wanted of a compiled network.
     """
 
-    def __init__(self, loaded: LoadedModel, training: TrainingSettings, processes: Processes) -> None:
+    def __init__(
+        self, loaded: LoadedModel, training: TrainingSettings, processes: Processes, *, reads_maps: bool = False
+    ) -> None:
+        if reads_maps and training.compile:
+            raise UsageError(
+                "this recipe reads the outputs of the student's stages, which torch.compile hides",
+                hint="--set training.compile=false",
+            )
         layout = torch.channels_last if training.channels_last else torch.contiguous_format
         model = loaded.model.to(device=processes.device, memory_format=layout)
         if training.sync_batchnorm:
@@ -35,16 +47,18 @@ class Student:
         self.average = WeightAverage(model, training.ema_decay) if training.ema_decay is not None else None
         self._look, self._precision, self._device = loaded.preprocessing, training.precision, processes.device
 
-        def forward(images: Tensor) -> tuple[Tensor, Tensor]:
-            return forward_with_features(model, images)
+        def forward(images: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+            if reads_maps:
+                return forward_with_maps(model, images)
+            return *forward_with_features(model, images), ()
 
         self._forward = torch.compile(forward) if training.compile else forward
 
-    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images in [0, 1] to float32 logits (B, C) and pooled features (B, D)."""
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """Images in [0, 1] to float32 logits (B, C), pooled features (B, D) and the stages' outputs where wanted."""
         with autocast(self._device, self._precision):
-            logits, features = self._forward(normalise(images, self._look.mean, self._look.std))
-        return logits.float(), features.float()
+            logits, features, maps = self._forward(normalise(images, self._look.mean, self._look.std))
+        return logits.float(), features.float(), tuple(item.float() for item in maps)
 
     def predictor(self, model: nn.Module) -> Callable[[Tensor], tuple[Tensor]]:
         """Images in [0, 1] to logits, through ``model``, which is the network or its average."""

@@ -104,9 +104,7 @@ class TeacherEnsemble:
         return Answers(tuple(answer[0] for answer in answers), tuple(answer[1] for answer in answers))
 
     @torch.no_grad()
-    def one(
-        self, index: int, images: Tensor, *, with_maps: bool = False
-    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    def one(self, index: int, images: Tensor, *, with_maps: bool = False) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
         """One teacher's logits (B, C), pooled features (B, D_k) and, where asked for, its stages' outputs; float32.
 
         Args:

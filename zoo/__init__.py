@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import networks
 from .building import load_model, seeded
-from .features import forward_with_features
+from .features import forward_with_features, forward_with_maps
 from .listing import list_models, model_record
 from .loaded import LoadedModel
 from .preprocessing import Preprocessing, preprocessing_from_dict
@@ -17,6 +17,7 @@ __all__ = [
     "Preprocessing",
     "Reference",
     "forward_with_features",
+    "forward_with_maps",
     "list_models",
     "load_model",
     "load_weights",

@@ -1,10 +1,12 @@
-"""Logits and penultimate features of any timm model, from one forward pass."""
+"""Logits, penultimate features and stage outputs of any timm model, from one forward pass."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from torch import Tensor, nn
+
+from ..errors import ModelError
 
 
 def forward_with_features(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -30,6 +32,53 @@ def forward_with_features(model: nn.Module, images: Tensor) -> tuple[Tensor, Ten
     # before the linear layer. None of these has a BatchNorm before its features, whose statistics would move twice.
     logits = network.forward_head(maps)
     return logits, features if features.ndim == 2 else features.flatten(2).mean(dim=2)
+
+
+def stage_names(model: nn.Module) -> tuple[str, ...]:
+    """The modules whose outputs timm calls the network's feature maps (its ``feature_info``), the earliest first.
+
+    Raises:
+        ModelError: The architecture does not say.
+    """
+    info: Any = getattr(model, "feature_info", None)
+    names = tuple(str(stage["module"]) for stage in info or () if stage.get("module"))
+    if not names:
+        raise ModelError(
+            f"{type(model).__name__} does not name its stages (timm's feature_info)",
+            hint="use an architecture that timm can build with features_only=True",
+        )
+    return names
+
+
+def forward_with_maps(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    """As ``forward_with_features``, with the outputs of the network's stages. Not for ``torch.compile``.
+
+    Args:
+        model: A model with timm's interface and ``feature_info``.
+        images: (B, 3, H, W), already normalised.
+
+    Returns:
+        Logits (B, C), features (B, D), and one output a stage: (B, C_k, H_k, W_k) in a convolutional network.
+
+    Raises:
+        ModelError: The architecture does not name its stages.
+    """
+    names = stage_names(model)
+    found: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Any:
+        def hook(module: nn.Module, arguments: Any, output: Tensor) -> None:
+            found[name] = output
+
+        return hook
+
+    handles = [model.get_submodule(name).register_forward_hook(keep(name)) for name in names]
+    try:
+        logits, features = forward_with_features(model, images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return logits, features, tuple(found[name] for name in names)
 
 
 def _adds_to(model: nn.Module, classifier: nn.Linear) -> bool:
