@@ -207,7 +207,7 @@ def _auto_argument(op: str, level: int, sign: float, size: int, *, ssld: bool) -
     if op == "Posterize":
         return 8.0 - round(4 * level / 9)
     if op == "Solarize":
-        return (256 if ssld else 255) * (1 - level / 9)
+        return (256 if ssld else 255) * (9 - level) / 9
     return 0.0
 
 

@@ -57,8 +57,8 @@ def test_auto_augment_operations_equal_torchvisions(make_picture, interpolation:
                 )
                 ours = apply_op(image, op, _auto_argument(op, level, sign, 64, ssld=False), geometry)
                 difference = np.abs(np.asarray(ours).astype(int) - np.asarray(theirs))
-                # torchvision's magnitudes are float32: values may fall to the other side of a rounding, and pixels that are
-                # taken from exactly the border may fall outside.
+                # torchvision's magnitudes are float32: a value may fall to the other side of a rounding, and a pixel
+                # that is taken from exactly the border may fall outside.
                 assert (difference > 1).mean() < 0.004, (op, level, sign)
 
 
