@@ -29,7 +29,7 @@ class ConvertedWeights:
     Attributes:
         network: PaddleClas' name of the network they come from.
         dialect: The generation of its key names: "plain" or "legendary".
-        architecture: timm's architecture (one in `_paddle` is registered once kdzoo is imported).
+        architecture: timm's architecture (one in `_paddle` is registered once kdzoo.zoo is imported).
         model_args: Its further arguments, JSON-able.
         num_classes: Width of the classifier.
         state_dict: float32 tensors under timm's names, complete.

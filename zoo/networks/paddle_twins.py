@@ -1,9 +1,9 @@
 """timm models that compute exactly what PaddleClas' networks compute, where timm's own differ.
 
 Each is timm's architecture with the one or two changes that the released weights need; the names are registered with
-timm, so that `timm.create_model("mobilenetv3_large_100_paddle")` and saved `local-dir:` folders work once `kdzoo` is
-imported. Networks of which timm has the exact twin (ResNet50_vd is `resnet50d`) are not here. Definitions: PaddleClas
-`develop`, d178931f.
+timm, so that `timm.create_model("mobilenetv3_large_100_paddle")` and saved `local-dir:` folders work once `kdzoo.zoo`
+is imported. Networks of which timm has the exact twin (ResNet50_vd is `resnet50d`) are not here. Definitions:
+PaddleClas `develop`, d178931f.
 """
 
 from __future__ import annotations
