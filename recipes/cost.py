@@ -17,11 +17,12 @@ from ..data import Batch, ImageSource, Mixing, apply_view, draw_view, generator,
 from ..engine.checkpoint import KEPT
 from ..engine.distributed import Processes, choose_device, share_batch
 from ..engine.phases import run_phases, start_phases
-from ..engine.precision import autocast, deterministic
+from ..engine.precision import deterministic
 from ..engine.step import split_step
-from ..engine.teachers import TeacherEnsemble, normalise
+from ..engine.student import Student
+from ..engine.teachers import TeacherEnsemble
 from ..errors import DataError
-from ..zoo import LoadedModel, forward_with_features, parse_reference, seeded
+from ..zoo import LoadedModel, parse_reference, seeded
 from ..zoo.cached import cached_weights
 from .models import shapes_of, student_of, teachers_of
 from .plan import Plan
@@ -151,21 +152,19 @@ class _Bench:
     def __init__(self, plan: Plan, student: LoadedModel, teachers: list[LoadedModel], processes: Processes) -> None:
         self.plan, self.processes = plan, processes
         training = plan.recipe.training
-        self.layout = torch.channels_last if training.channels_last else torch.contiguous_format
-        self.model = student.model.to(processes.device).to(memory_format=self.layout).train()
-        self.look = student.preprocessing
+        shapes = shapes_of(student, teachers, plan.facts.num_images or training.batch_size)
+        with seeded(plan.run.seed):
+            self.objective = plan.recipe.objective.build(shapes).to(processes.device)
+        self.student = Student(student, training, processes, reads_maps=self.objective.reads_maps)
+        self.student.model.train()
         self.teachers = None
         if teachers:
             self.teachers = TeacherEnsemble(
                 teachers, processes.device, precision=training.precision, channels_last=training.channels_last
             )
-        with seeded(plan.run.seed):
-            self.objective = plan.recipe.objective.build(
-                shapes_of(student, teachers, plan.facts.num_images or training.batch_size)
-            ).to(processes.device)
         self.phases = start_phases(
             self.objective,
-            self.model,
+            self.student.model,
             plan.recipe.optimizer,
             plan.recipe.schedule,
             training.precision,
@@ -173,14 +172,9 @@ class _Bench:
         )
         self.num_classes = student.num_classes
 
-    def _forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        with autocast(self.processes.device, self.plan.recipe.training.precision):
-            logits, features = forward_with_features(self.model, normalise(images, self.look.mean, self.look.std))
-        return logits.float(), features.float()
-
     def step(self, batch_size: int) -> float:
         """Seconds of one step."""
-        size = self.plan.image_size
+        size, training = self.plan.image_size, self.plan.recipe.training
         rng = torch.Generator().manual_seed(0)
         batch = Batch(
             images=torch.randint(0, 256, (batch_size, 3, size, size), dtype=torch.uint8, generator=rng),
@@ -198,11 +192,12 @@ class _Bench:
             step=0,
             num_training_images=self.plan.facts.num_images or batch_size,
             processes=self.processes,
-            layout=self.layout,
-            student=self._forward,
+            layout=torch.channels_last if training.channels_last else torch.contiguous_format,
+            student=self.student,
             teachers=self.teachers,
+            reads_maps=self.objective.reads_maps,
         )
-        run_phases(self.phases, self.objective, parts, self.plan.recipe.training, self.processes, steps_per_epoch=1)
+        run_phases(self.phases, self.objective, parts, training, self.processes, steps_per_epoch=1)
         self._wait()
         return time.perf_counter() - began
 

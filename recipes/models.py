@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..zoo import LoadedModel, load_model
+import numpy as np
+
+from ..errors import ModelError
+from ..zoo import LoadedModel, load_model, parse_reference
 from .plan import Plan
 from .recipe import Shapes
 
@@ -55,6 +58,14 @@ def teachers_of(plan: Plan, *, weights: bool = True, num_classes: int | None = N
     Raises:
         ModelError: A teacher's weights are missing.
     """
+    for reference in plan.teachers if weights else ():
+        parsed = parse_reference(reference)
+        if parsed.kind == "timm" and not parsed.tag:
+            raise ModelError(
+                f"teacher {reference} is an architecture without published weights",
+                hint=f"train it: kdzoo train --model {reference} --data {plan.recipe.data.dataset} --out RUN; then "
+                "--teacher RUN",
+            )
     return [load_model(reference, pretrained=weights, num_classes=num_classes) for reference in plan.teachers]
 
 
@@ -66,12 +77,26 @@ def feature_width(loaded: LoadedModel) -> int:
     return width
 
 
-def shapes_of(student: LoadedModel, teachers: list[LoadedModel], num_training_images: int) -> Shapes:
-    """What the objective must know of the networks."""
+def shapes_of(
+    student: LoadedModel, teachers: list[LoadedModel], num_training_images: int, labels: np.ndarray | None = None
+) -> Shapes:
+    """What the objective must know of the networks and the images.
+
+    Args:
+        student: With the preprocessing of its run.
+        teachers: In order.
+        num_training_images: Length of the training source.
+        labels: Of the training source, int64, (N,).
+    """
+    look = student.preprocessing
     return Shapes(
         num_classes=student.num_classes,
         num_teachers=len(teachers),
         student_features=feature_width(student),
         teacher_features=tuple(feature_width(teacher) for teacher in teachers),
         num_training_images=num_training_images,
+        labels=labels,
+        image_size=look.image_size,
+        mean=look.mean,
+        std=look.std,
     )

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from kdzoo.engine.job import TrainResult
-from kdzoo.errors import CheckpointError, DataError, RunError, TeacherError
+from kdzoo.errors import CheckpointError, DataError, ModelError, RunError, TeacherError
 from kdzoo.recipes.run import run
 from kdzoo.zoo import load_model
 
@@ -107,6 +107,13 @@ def test_a_teacher_no_better_than_chance_stops_the_run_unless_trusted(tmp_path: 
         run(plan, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
     assert math.isfinite(run(plan, out=tmp_path / "run", trust_teacher=True).loss)
+
+
+def test_a_teacher_without_weights_says_how_to_make_one(tmp_path: Path):
+    plan = small_plan("hinton_kd", teachers__models=("cifar_resnet32x4",))
+    with pytest.raises(ModelError, match="without published weights") as error:
+        run(plan, out=tmp_path / "run")
+    assert "kdzoo train --model cifar_resnet32x4 --data digits" in error.value.hint
 
 
 def test_training_and_validation_classes_must_agree(tmp_path: Path):
