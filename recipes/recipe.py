@@ -17,6 +17,8 @@ from ..data.views import Augmentation
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..engine.objective import Objective
 
 Triple = tuple[float, float, float]
@@ -138,6 +140,10 @@ class Shapes:
         student_features: D, width of the student's pooled penultimate features.
         teacher_features: D_k of each teacher.
         num_training_images: Length of the training source.
+        labels: int64, (N,), of the training source; -1 where an image has none. None where they are not known.
+        image_size: Side of the student's input, pixels.
+        mean: Normalisation of the student's input, in [0, 1].
+        std: As ``mean``.
     """
 
     num_classes: int
@@ -145,6 +151,25 @@ class Shapes:
     student_features: int
     teacher_features: tuple[int, ...]
     num_training_images: int
+    labels: np.ndarray | None = None
+    image_size: int = 0
+    mean: Triple = (0.0, 0.0, 0.0)
+    std: Triple = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class ObjectiveMemory:
+    """What an objective takes beside the networks, in bytes.
+
+    Attributes:
+        held: All through the run, and in every checkpoint.
+        step: Further, during a step, on each process.
+        what: What it is, a few words.
+    """
+
+    held: int
+    step: int
+    what: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +197,16 @@ class ObjectiveSettings(ABC):
     def notes(self, num_classes: int) -> tuple[str, ...]:
         """What these settings mean for this number of classes, where that is worth a line."""
         return ()
+
+    def memory(self, num_images: int, batch_size: int, num_teachers: int) -> ObjectiveMemory | None:
+        """What the objective takes, where that is worth stating before it is taken.
+
+        Args:
+            num_images: Length of the training source.
+            batch_size: Images that a process sees at once.
+            num_teachers: K.
+        """
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from ..data import ImageSource, open_source
 from ..errors import DataError, UsageError
 from ..zoo.references import Reference, parse_reference
 from .citations import DEFAULT, citations
+from .memory import describe_memory
 from .overrides import convert, flatten, replace_settings, setting_types, typed, unknown
 from .plan import DataFacts, Given, Plan, RunSettings
 from .recipe import Recipe, StudentRow, Variant
@@ -292,6 +293,10 @@ class Resolution:
         self._check(recipe, facts)
         if facts.num_classes is not None:
             self.notes.extend(recipe.objective.notes(facts.num_classes))
+        if facts.num_images is not None:
+            share = recipe.training.batch_size // recipe.training.accumulate
+            memory = recipe.objective.memory(facts.num_images, share, len(recipe.teachers.models))
+            self.notes.extend(() if memory is None else (describe_memory(memory),))
         run_sources = {
             path: self.given[path].source if path in self.given else DEFAULT for path in flatten(self.run, "run.")
         }

@@ -19,6 +19,7 @@ from ..engine.signals import StopRequest
 from ..engine.teachers import TeacherEnsemble
 from ..errors import DataError
 from ..zoo import LoadedModel, seeded
+from .memory import require_memory
 from .models import shapes_of, student_of, teachers_of
 from .plan import Plan
 from .recipe import Recipe
@@ -113,6 +114,7 @@ def build_job(
         TeacherError: A teacher does not fit the data, or is worse than it promises and not trusted.
         RunError: ``out`` holds another run.
         CheckpointError: ``out`` holds this run with other settings, data or teachers.
+        UsageError: The recipe's own memory (banks and the like) does not fit into this machine's.
     """
     recipe = plan.recipe
     sources = open_sources(recipe)
@@ -149,8 +151,11 @@ def build_job(
         )
         if processes.is_main:
             _say_reports(reports, warnings)
+    share = training.batch_size // (processes.world_size * training.accumulate)
+    require_memory(recipe.objective.memory(len(sources.train), share, len(members)), processes.device)
     with seeded(torch_seed(plan.run.seed, "objective")):
-        objective = recipe.objective.build(shapes_of(student, members, len(sources.train)))
+        shapes = shapes_of(student, members, len(sources.train), sources.train.labels)
+        objective = recipe.objective.build(shapes)
     return TrainJob(
         student=student,
         objective=objective,
