@@ -54,11 +54,12 @@ def _run(out: Path, workers: int, *places: str) -> list[str]:
 
 
 def _bytes(out: Path) -> dict[str, bytes]:
-    """The files that must not depend on kills: final state (student, average, optimisers, objective), model, metrics."""
+    """The files that must not depend on kills: states (student, average, optimisers, objective), model, metrics."""
     files = [
         *sorted((out / "checkpoints").glob("*.safetensors")),
         out / "model/model.safetensors",
         out / "metrics.jsonl",
+        out / "metrics.csv",
     ]
     return {str(path.relative_to(out)): path.read_bytes() for path in files}
 

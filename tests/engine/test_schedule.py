@@ -60,3 +60,17 @@ def test_a_cosine_by_epochs_is_flat_inside_an_epoch() -> None:
     factors = _factors(ScheduleSettings(name="cosine", update="epoch"), 5, 4)
     assert len(set(factors[:5])) == 1
     assert factors[5] < factors[4]
+
+
+def test_cosine_and_milestones_together_equal_both_of_torchs_schedulers_stepped_each_epoch() -> None:
+    schedule = ScheduleSettings(name="cosine_milestones", milestones=(4, 8), gamma=0.1, update="epoch")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 10)
+    drops = torch.optim.lr_scheduler.StepLR(optimizer, 4, 0.1)
+    expected = []
+    for _ in range(10):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        cosine.step()
+        drops.step()
+    assert _factors(schedule, 2, 10)[::2] == pytest.approx(expected)
