@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 from torch import Tensor, nn
@@ -129,7 +129,7 @@ class Objective(nn.Module):
         reads_maps: Whether ``ModelOutput.maps`` is to be filled.
     """
 
-    reads_maps: ClassVar[bool] = False
+    reads_maps: bool = False
 
     @abstractmethod
     def phases(self, student: nn.Module) -> tuple[Phase, ...]:

@@ -25,11 +25,13 @@ def lr_factor(schedule: ScheduleSettings, step: int, steps_per_epoch: int, epoch
         return schedule.warmup_start + (1 - schedule.warmup_start) * position / schedule.warmup_epochs
     if schedule.name == "constant":
         return 1.0
+    dropped = schedule.gamma ** sum(epoch >= milestone for milestone in schedule.milestones)
     if schedule.name == "milestones":
-        return schedule.gamma ** sum(epoch >= milestone for milestone in schedule.milestones)
+        return dropped
     if schedule.name == "exponential":
         periods = (position if schedule.update == "step" else epoch) / schedule.period_epochs
         return schedule.gamma ** (math.floor(periods) if schedule.staircase else periods)
     done = (position if schedule.update == "step" else float(epoch)) - schedule.warmup_epochs
     fraction = min(1.0, max(0.0, done / max(epochs - schedule.warmup_epochs, 1e-9)))
-    return schedule.final + (1 - schedule.final) * 0.5 * (1 + math.cos(math.pi * fraction))
+    cosine = schedule.final + (1 - schedule.final) * 0.5 * (1 + math.cos(math.pi * fraction))
+    return cosine * dropped if schedule.name == "cosine_milestones" else cosine

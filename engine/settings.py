@@ -34,7 +34,8 @@ class ScheduleSettings:
     """How the learning rate moves; a pure function of the position in the run.
 
     Attributes:
-        name: ``constant``, ``milestones``, ``cosine`` or ``exponential``.
+        name: ``constant``, ``milestones``, ``cosine``, ``exponential``, or ``cosine_milestones``, which is the product of
+            both.
         milestones: Epochs (0-based) from whose start on the rate is multiplied by ``gamma`` once more each.
         gamma: Factor at a milestone, or once a period of the exponential schedule.
         period_epochs: The exponential schedule's period.
@@ -45,7 +46,7 @@ class ScheduleSettings:
         update: Whether a cosine moves each ``step`` or each ``epoch``.
     """
 
-    name: Literal["constant", "milestones", "cosine", "exponential"]
+    name: Literal["constant", "milestones", "cosine", "exponential", "cosine_milestones"]
     milestones: tuple[int, ...] = ()
     gamma: float = 0.1
     period_epochs: float = 1.0

@@ -10,6 +10,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -21,9 +22,10 @@ from ..engine.precision import deterministic
 from ..engine.step import split_step
 from ..engine.student import Student
 from ..engine.teachers import TeacherEnsemble
-from ..errors import DataError
+from ..errors import DataError, UsageError
 from ..zoo import LoadedModel, parse_reference, seeded
 from ..zoo.cached import cached_weights
+from .memory import require_memory
 from .models import shapes_of, student_of, teachers_of
 from .plan import Plan
 
@@ -152,11 +154,14 @@ class _Bench:
     def __init__(self, plan: Plan, student: LoadedModel, teachers: list[LoadedModel], processes: Processes) -> None:
         self.plan, self.processes = plan, processes
         training = plan.recipe.training
-        shapes = shapes_of(student, teachers, plan.facts.num_images or training.batch_size)
+        num_images = plan.facts.num_images or training.batch_size
+        labels = np.arange(num_images) % student.num_classes
+        shapes = shapes_of(student, teachers, num_images, labels)
         with seeded(plan.run.seed):
             self.objective = plan.recipe.objective.build(shapes).to(processes.device)
         self.student = Student(student, training, processes, reads_maps=self.objective.reads_maps)
         self.student.model.train()
+        self.objective.set_modes(self.student.model)
         self.teachers = None
         if teachers:
             self.teachers = TeacherEnsemble(
@@ -234,7 +239,9 @@ def _measure(
 ) -> Measurement | None:
     device = choose_device(plan.run.device)
     batch_size = _measured_batch(plan, device, flops_an_image)
+    images = plan.facts.num_images or batch_size
     try:
+        require_memory(plan.recipe.objective.memory(images, batch_size, len(teachers)), device)
         with deterministic(plan.recipe.training.deterministic):
             bench = _Bench(plan, student, teachers, Processes(0, 1, device))
             bench.step(batch_size)  # warms up
@@ -246,6 +253,9 @@ def _measure(
             f"a batch of {batch_size} does not fit into this device's memory: --set training.accumulate=2 (or 4, 8) "
             "runs it in parts"
         )
+        return None
+    except UsageError as error:
+        notes.append(f"not measured: {error.message} ({error.hint})")
         return None
     memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
     rate = None
@@ -321,5 +331,7 @@ def _disk(plan: Plan, student: LoadedModel, cost: ModelCost) -> tuple[int, int]:
     copies = 1 + moments + int(training.ema_decay is not None)
     buffers = sum(buffer.numel() for buffer in student.model.buffers())
     model = _BYTES * (cost.parameters + buffers)
-    checkpoint = _BYTES * (copies * cost.parameters + buffers)
+    memory = plan.recipe.objective.memory(plan.facts.num_images or 0, training.batch_size, len(plan.teachers))
+    held = 0 if memory is None else memory.held
+    checkpoint = _BYTES * (copies * cost.parameters + buffers) + held
     return checkpoint, (KEPT + 2) * checkpoint + model

@@ -192,7 +192,7 @@ class Resolution:
         if (
             milestones
             and "schedule.milestones" not in self.typed_given
-            and self.values["schedule.name"] == "milestones"
+            and "milestones" in self.values["schedule.name"]
         ):
             shrunk = tuple(max(1, round(epoch * now / before)) for epoch in milestones)
             self._put("schedule.milestones", shrunk, f"scaled from {list(milestones)} of {before} epochs")
@@ -336,5 +336,5 @@ class Resolution:
                 hint="leave --unlabeled out, or use a recipe without labels, such as meal_v2",
             )
         late = [epoch for epoch in recipe.schedule.milestones if epoch >= training.epochs]
-        if recipe.schedule.name == "milestones" and late:
+        if "milestones" in recipe.schedule.name and late:
             self.notes.append(f"the milestones {late} lie after the last of {training.epochs} epochs")
