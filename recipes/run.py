@@ -183,6 +183,14 @@ def _config(plan: Plan, sources: Sources, student: LoadedModel, reports: Sequenc
     """config.json: the plan, and what it met."""
     return {
         **plan.to_dict(),
+        "student": {
+            "reference": plan.student,
+            "architecture": student.architecture,
+            "model_args": dict(student.model_args),
+            "num_classes": student.num_classes,
+            "preprocessing": student.preprocessing.to_dict(),
+            "class_names": list(sources.class_names),
+        },
         "class_names": list(sources.class_names),
         "train_data": sources.train.description(),
         "val_data": sources.val.description(),

@@ -132,3 +132,13 @@ def test_training_and_validation_classes_must_agree(tmp_path: Path):
     )
     with pytest.raises(DataError, match="class 1 is 'b' in the one and 'c' in the other"):
         run(plan, out=tmp_path / "run")
+
+
+def test_a_checkpoint_of_a_run_is_a_model_reference(teacher: TrainResult):
+    checkpoint = max(Path(teacher.run, "checkpoints").glob("step-*.safetensors"))
+    from_checkpoint = load_model(str(checkpoint))
+    exported = load_model(teacher.run)
+    assert from_checkpoint.class_names == exported.class_names == tuple("0123456789")
+    assert from_checkpoint.preprocessing == exported.preprocessing
+    for name, tensor in exported.model.state_dict().items():
+        assert torch.equal(from_checkpoint.model.state_dict()[name], tensor)
