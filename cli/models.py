@@ -44,7 +44,8 @@ def list_(pattern: str | None, form: str, as_json: bool) -> None:
     form = "json" if as_json else form
     with work():
         frame = list_models(pattern)
-        rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+        records = frame.astype(object).where(frame.notna(), None).to_dict("records")
+        rows = [{str(name): value for name, value in record.items()} for record in records]
     if not rows and form == "table":
         click.echo(f"no model matches {pattern!r}", err=True)
         return

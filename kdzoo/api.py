@@ -169,14 +169,18 @@ def evaluate(
     references = [models] if isinstance(models, str) else list(models)
     specs = [on] if isinstance(on, str) else list(on)
     sources = {spec: open_source(spec, "val") for spec in specs}
-    changes = {"crop_pct": crop_pct, "interpolation": interpolation}
     measured = []
     with StopRequest() as stop:
         processes = start_processes(device)
         try:
             for reference in references:
                 loaded = load_model(reference, pretrained=True, image_size=image_size)
-                look = replace(loaded.preprocessing, **{k: v for k, v in changes.items() if v is not None})
+                look = loaded.preprocessing
+                look = replace(
+                    look,
+                    crop_pct=look.crop_pct if crop_pct is None else crop_pct,
+                    interpolation=interpolation or look.interpolation,
+                )
                 loaded = replace(loaded, preprocessing=look)
                 for spec, source in sources.items():
                     _check_classes(loaded, source)
