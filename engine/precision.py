@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 import torch
@@ -19,19 +20,24 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
 
 
 @contextlib.contextmanager
-def deterministic(enabled: bool) -> object:  # type: ignore[misc]
-    """Only deterministic kernels inside, where torch has them; torch's own settings come back afterwards."""
-    before = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-        torch.backends.cudnn.benchmark,
-    )
+def deterministic(enabled: bool) -> Iterator[None]:
+    """Only deterministic kernels inside, where torch has them; torch's own settings come back afterwards.
+
+    Filling uninitialised memory, which torch does in that mode too, is left out: it writes every activation once more,
+    and nothing here reads memory before writing it.
+    """
+    algorithms = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    fill = torch.utils.deterministic.fill_uninitialized_memory
+    benchmark = torch.backends.cudnn.benchmark
     if enabled:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(enabled, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = not enabled
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        torch.backends.cudnn.benchmark = before[2]
+        torch.use_deterministic_algorithms(algorithms, warn_only=warn_only)
+        torch.utils.deterministic.fill_uninitialized_memory = fill
+        torch.backends.cudnn.benchmark = benchmark
