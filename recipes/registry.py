@@ -63,6 +63,34 @@ _LISTINGS = (
             "resnet18",
         ),
     ),
+    Listing(
+        name="xcl_mix",
+        title="Extracurricular Learning: Knowledge Transfer Beyond Empirical Distribution",
+        year=2021,
+        summary="XCL: the teachers label the MixUp and CutMix images that the student sees; no label is read.",
+        students=(
+            "resnet50",
+            "resnet101",
+            "cifar_resnet18",
+            "cifar_pyramidnet200_a240",
+            "cifar_binary_resnet18",
+        ),
+    ),
+    Listing(
+        name="ssld",
+        title="Beyond Self-Supervision: A Simple Yet Effective Network Distillation Alternative to Improve Backbones",
+        year=2021,
+        summary="Soft labels of one strong teacher, on labelled and unlabeled images; then the labelled images alone.",
+        students=(
+            "resnet50d",
+            "resnet101d",
+            "hrnet_w18",
+            "mobilenetv1_100",
+            "mobilenetv2_100",
+            "mobilenetv3_large_100",
+            "mobilenetv3_small_100",
+        ),
+    ),
 )
 
 

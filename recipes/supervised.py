@@ -218,6 +218,63 @@ RECIPE = Recipe(
             },
         ),
         Variant(
+            name="cutout",
+            why="with cifar: one square of 8 px is cut out of each image, CIFAR-100's best size in the Cutout paper",
+            overrides={
+                "data.augmentation.cutout_size": 8,  # code: uoguelph-mlrg/Cutout README, CIFAR-100
+                "data.augmentation.mask_fill": (
+                    125,
+                    123,
+                    114,
+                ),  # code: uoguelph-mlrg/Cutout train.py, its mean
+            },
+        ),
+        Variant(
+            name="cifar_pyramidnet",
+            why="PyramidNet-200, α 240, on CIFAR-100, the setup of CutMix",
+            overrides={
+                "student.model": "cifar_pyramidnet200_a240",  # §A.3
+                "data.dataset": "cifar100",  # §A.3
+                "data.augmentation.image_size": 32,  # §A.3
+                "data.augmentation.crop": "pad4",  # §A.3
+                "data.augmentation.color_jitter": None,  # §A.3
+                "data.augmentation.lighting_std": 0.0,  # §A.3
+                "data.evaluation.crop_pct": 1.0,  # §A.3
+                "data.mean": (0.4914, 0.4824, 0.4467),  # code: clovaai/CutMix-PyTorch train.py
+                "data.std": (0.2471, 0.2435, 0.2616),  # code: clovaai/CutMix-PyTorch train.py
+                "training.epochs": 300,  # §A.3
+                "training.batch_size": 64,  # §A.3
+                "optimizer.lr": 0.25,  # §A.3
+                "schedule.name": "milestones",  # §A.3
+                "schedule.milestones": (150, 225),  # §A.3
+                "schedule.warmup_epochs": 0.0,  # §A.3
+            },
+        ),
+        Variant(
+            name="cifar_binary",
+            why="ResNet-18 with 1-bit weights on CIFAR-100, by Adam",
+            overrides={
+                "student.model": "cifar_binary_resnet18",  # §A.4
+                "data.dataset": "cifar100",  # §A.4
+                "data.augmentation.image_size": 32,  # §A.4
+                "data.augmentation.crop": "pad4",  # §A.4
+                "data.augmentation.color_jitter": None,  # §A.4
+                "data.augmentation.lighting_std": 0.0,  # §A.4
+                "data.evaluation.crop_pct": 1.0,  # §A.4
+                "data.mean": (0.5071, 0.4865, 0.4409),  # code: apple/ml-quant quant/data/data_loaders.py
+                "data.std": (0.2673, 0.2564, 0.2762),  # code: apple/ml-quant quant/data/data_loaders.py
+                "training.epochs": 350,  # §A.4
+                "training.batch_size": 128,  # §A.4
+                "optimizer.name": "adam",  # §A.4
+                "optimizer.lr": 2e-4,  # §A.4
+                "optimizer.nesterov": False,  # §A.4: Adam has none
+                "optimizer.weight_decay": 0.0,  # §A.4
+                "schedule.name": "milestones",  # §A.4
+                "schedule.milestones": (150, 250),  # §A.4
+                "schedule.warmup_epochs": 0.0,  # §A.4
+            },
+        ),
+        Variant(
             name="repdistiller",
             why="the teachers and students of hinton_kd's CIFAR-100 table, trained on labels",
             overrides={

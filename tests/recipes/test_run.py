@@ -22,6 +22,7 @@ CASES = {
     "supervised": ("supervised", ("small_images",), {}),
     "supervised-smooth-cutmix": ("supervised", ("small_images", "label_smoothing", "cutmix"), {}),
     "hinton_kd": ("hinton_kd", (), {}),
+    "xcl_mix": ("xcl_mix", ("small_images",), {}),
     "meal_v2": ("meal_v2", ("small_images",), {}),
     "meal_v2-reversed-cutmix": ("meal_v2", ("small_images", "reversed", "cutmix"), {}),
     "meal_v2-alternating": ("meal_v2", ("small_images", "alternating"), {}),
