@@ -35,7 +35,7 @@ VERBS: dict[str, Verb] = {
     "reproduce": Verb(EVALUATE, "Re-run a table of a paper, ours beside theirs.", None),
     "models": Verb(ZOO, "List the models that can be built, show one.", "models"),
     "pull": Verb(ZOO, "Fetch a distilled backbone.", None),
-    "publish": Verb(ZOO, "Publish a model with its evidence.", "publish"),
+    "publish": Verb(ZOO, "Publish a model with its evidence.", None),
     "export": Verb(ZOO, "Write a model as ONNX.", None),
     "demo": Verb(TOOLS, "The whole story on embedded real images, in about two minutes.", "demo"),
     "data": Verb(TOOLS, "Check a data set before training on it.", "data"),
