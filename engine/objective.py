@@ -91,6 +91,7 @@ class StepView(Protocol):
         epoch: 0-based.
         step: 0-based global step.
         num_training_images: Length of the training source.
+        num_teachers: How many teachers answer.
     """
 
     images: Tensor
@@ -101,6 +102,9 @@ class StepView(Protocol):
     epoch: int
     step: int
     num_training_images: int
+
+    @property
+    def num_teachers(self) -> int: ...
 
     def student(self, images: Tensor | None = None) -> ModelOutput:
         """The student, in its own normalisation, on images in [0, 1] (the step's by default; then run once a phase)."""

@@ -34,8 +34,8 @@ class ScheduleSettings:
     """How the learning rate moves; a pure function of the position in the run.
 
     Attributes:
-        name: ``constant``, ``milestones``, ``cosine``, ``exponential``, or ``cosine_milestones``, which is the product of
-            both.
+        name: ``constant``, ``milestones``, ``cosine``, ``exponential``, or ``cosine_milestones``, which is the product
+            of both.
         milestones: Epochs (0-based) from whose start on the rate is multiplied by ``gamma`` once more each.
         gamma: Factor at a milestone, or once a period of the exponential schedule.
         period_epochs: The exponential schedule's period.

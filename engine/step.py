@@ -95,6 +95,11 @@ class Step:
             self._teacher_answer = self._ensemble()(self.images)
         return self._teacher_answer
 
+    @property
+    def num_teachers(self) -> int:
+        """How many teachers answer."""
+        return 0 if self._teachers is None else len(self._teachers)
+
     def teacher(self, index: int) -> NetworkOutput:
         """One teacher's answer to the step's own images; computed at every call."""
         return NetworkOutput(*self._ensemble().one(index, self.images, with_maps=self._reads_maps))

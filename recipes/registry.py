@@ -91,6 +91,48 @@ _LISTINGS = (
             "mobilenetv3_small_100",
         ),
     ),
+    Listing(
+        name="meal_v1",
+        title="MEAL: Multi-Model Ensemble via Adversarial Learning",
+        year=2019,
+        summary="A teacher drawn for each batch, imitated block by block beside a discriminator a block; no labels.",
+        students=("cifar_resnet18",),
+    ),
+    Listing(
+        name="crd",
+        title="Contrastive Representation Distillation",
+        year=2020,
+        summary="Contrastive representation distillation with memory banks, in its CIFAR-100 settings.",
+        students=("cifar_resnet8x4", "cifar_wrn_16_2"),
+    ),
+    Listing(
+        name="ae_kd",
+        title="Agree to Disagree: Adaptive Ensemble Knowledge Distillation in Gradient Space",
+        year=2020,
+        summary="An ensemble's teachers are weighed anew at each step, so that the gradient serves all of them.",
+        students=("cifar_resnet18",),
+    ),
+    Listing(
+        name="exrep",
+        title="Compensating for the Lack of Extra Training Data by Learning Extra Representation",
+        year=2020,
+        summary="An input distiller, a critic and CRD bring a student close to a teacher that saw far more images.",
+        students=("tf_efficientnet_b1", "efficientnet_b0", "resnext50_32x4d"),
+    ),
+    Listing(
+        name="exrep_transfer",
+        title="Compensating for the Lack of Extra Training Data by Learning Extra Representation",
+        year=2020,
+        summary="Training on labels while a stored ExRep input distiller varies a few of the images (ExRep's stage 2).",
+        students=("cifar_pyramidnet272_a200",),
+    ),
+    Listing(
+        name="fixres",
+        title="Fixing the train-test resolution discrepancy",
+        year=2019,
+        summary="Fine-tuning of the classifier alone at the higher resolution of the test.",
+        students=("resnet50",),
+    ),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import networks
 from .building import load_model, seeded
-from .features import forward_with_features, forward_with_maps
+from .features import forward_with_features, forward_with_maps, stage_names
 from .listing import list_models, model_record
 from .loaded import LoadedModel
 from .preprocessing import Preprocessing, preprocessing_from_dict
@@ -28,4 +28,5 @@ __all__ = [
     "read_weights",
     "save_model",
     "seeded",
+    "stage_names",
 ]

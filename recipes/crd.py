@@ -1,0 +1,267 @@
+"""CRD: the student's features are to tell the same image's teacher features from those of other classes' images.
+
+Paper:   Contrastive Representation Distillation (CRD), Y. Tian, D. Krishnan, P. Isola, 2020, arXiv 1910.10699;
+         code: HobbitLong/RepDistiller
+Table:   Table 1, row CRD, CIFAR-100 top-1: resnet32x4 → resnet8x4 75.51, wrn_40_2 → wrn_16_2 75.48
+Command: kdzoo train --variant repdistiller --model cifar_resnet32x4 --data cifar100 --out runs/teacher
+         kdzoo distill --recipe crd --student cifar_resnet8x4 --teacher runs/teacher --data cifar100
+Cost:    not measured yet; ``--dry-run`` estimates it, the banks' memory included (1.31 GB on ImageNet)
+
+Loss: hard_label + 0.8 · contrast (+ kd in variant crd_kd). Both networks' pooled features are embedded by a linear map
+each and scaled to unit length. The student's embedding is scored against stored teacher embeddings, the teacher's
+against stored student embeddings: the same image's, and those of K images of other classes. A row of the two banks is
+refreshed after its image was scored. Both linear maps learn with the student.
+
+Deviations:
+    1. The teachers are to be trained first (``supervised``, variant ``repdistiller``): their released files are
+       not used.
+    2. Several teachers: one pair of banks each, and the mean of their losses; the paper has one teacher.
+    3. Several processes: each sees its own part of the batch, the normalisers are the mean of what each would fix,
+       and every process refreshes the rows of all of them. The code runs on one GPU.
+    4. With training.accumulate the normalisers come from the first part of the first batch, and the banks are
+       refreshed after the last part.
+    5. CRD reports the test accuracy of the last epoch, mean of five runs; one run gives one value.
+    6. Negatives, augmentation and the order of the images come from kdzoo's own random numbers, and an incomplete
+       last batch of an epoch is dropped.
+
+Conflicts:
+    1. The paper's Eq. 19 has one critic for a pair; the code scores both directions with a bank each and adds both
+       losses. Default: the code.
+    2. The paper compares negatives from all other images with negatives from other classes; the code's script uses
+       other classes, without replacement where there are enough of them. Default: the script;
+       objective.contrast.replacement changes the second part.
+    3. The sampler of the released memory (alias method) draws from all classes where no index is given; the training
+       script always gives indices of other classes. Default: the script.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from ..data import Augmentation, Mixing
+from ..engine.objective import Objective, ParameterGroup, Phase, StepView, student_group
+from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
+from ..errors import UsageError
+from .contrast import Contrast, ContrastSettings
+from .objectives.hard_labels import mixed_cross_entropy
+from .objectives.soft_labels import mean_probabilities, tempered_kl
+from .recipe import (
+    DataSettings,
+    EvaluationSettings,
+    ObjectiveMemory,
+    ObjectiveSettings,
+    Paper,
+    Recipe,
+    Shapes,
+    StudentRow,
+    StudentSettings,
+    TeacherSettings,
+    Variant,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrdSettings(ObjectiveSettings):
+    """γ·CE(labels) + α·T²·KL(teachers‖student at temperature T) + β·CRD.
+
+    Attributes:
+        label_weight: γ.
+        kd_weight: α; 0 for none.
+        temperature: T.
+        contrast_weight: β.
+        contrast: How features are compared.
+    """
+
+    label_weight: float
+    kd_weight: float
+    temperature: float
+    contrast_weight: float
+    contrast: ContrastSettings
+
+    @property
+    def uses_teachers(self) -> bool:
+        return True
+
+    @property
+    def uses_labels(self) -> bool:
+        return True  # negatives are of other classes, whatever label_weight is
+
+    def memory(self, num_images: int, batch_size: int, num_teachers: int) -> ObjectiveMemory:
+        return self.contrast.memory(num_images, batch_size, num_teachers)
+
+    def build(self, shapes: Shapes) -> Objective:
+        if shapes.num_teachers == 0:
+            raise UsageError("crd needs a teacher", hint="name one with --teacher REF")
+        return Crd(self, Contrast(self.contrast, shapes))
+
+
+class Crd(Objective):
+    """Terms: ``hard_label``, ``contrast``, and ``kd`` where its weight is not 0."""
+
+    def __init__(self, settings: CrdSettings, contrast: Contrast) -> None:
+        super().__init__()
+        self.settings = settings
+        self.contrast = contrast
+
+    def phases(self, student: nn.Module) -> tuple[Phase, ...]:
+        return (Phase("student", (student_group(student), ParameterGroup("embeddings", self.contrast.embeddings()))),)
+
+    def terms(self, phase: str, step: StepView) -> dict[str, Tensor]:
+        settings, student, teachers = self.settings, step.student(), step.teachers()
+        hard = mixed_cross_entropy(student.logits, step.labels, step.mixed_labels, step.mix_weight)
+        contrast = self.contrast.loss(step, student.features, teachers.features)
+        terms = {"hard_label": settings.label_weight * hard, "contrast": settings.contrast_weight * contrast}
+        if settings.kd_weight:
+            target = mean_probabilities(teachers.logits, settings.temperature)
+            terms["kd"] = settings.kd_weight * tempered_kl(student.logits, target, settings.temperature)
+        return terms
+
+    def after_step(self, step: StepView) -> None:
+        self.contrast.update(step)
+
+
+RECIPE = Recipe(
+    name="crd",
+    summary="Contrastive representation distillation with memory banks, in its CIFAR-100 settings.",
+    paper=Paper(
+        title="Contrastive Representation Distillation",
+        authors="Yonglong Tian, Dilip Krishnan, Phillip Isola",
+        year=2020,
+        url="https://arxiv.org/abs/1910.10699",
+        code="HobbitLong/RepDistiller b84f547",
+    ),
+    reproduces=(
+        "Table 1, CRD: resnet32x4 (79.42) to resnet8x4 (72.50) on CIFAR-100, 75.51 top-1",
+        "Table 1, CRD: wrn_40_2 (75.61) to wrn_16_2 (73.26) on CIFAR-100, 75.48 top-1",
+    ),
+    student=StudentSettings(
+        model="cifar_resnet8x4",  # Table 1
+        init="random",  # code: train_student.py
+    ),
+    teachers=TeacherSettings(
+        models=("cifar_resnet32x4",),  # Table 1
+    ),
+    data=DataSettings(
+        dataset="cifar100",  # code: train_student.py
+        val_dataset=None,  # ours: the data set's own validation split
+        unlabeled=None,  # code: train_student.py
+        augmentation=Augmentation(
+            image_size=32,  # code: dataset/cifar100.py
+            crop="pad4",  # code: dataset/cifar100.py
+            interpolation="bilinear",  # ours: of use for images of another size only
+            hflip_prob=0.5,  # code: dataset/cifar100.py
+            policy=None,  # code: dataset/cifar100.py
+            color_jitter=None,  # code: dataset/cifar100.py
+            lighting_std=0.0,  # code: dataset/cifar100.py
+            erase_prob=0.0,  # code: dataset/cifar100.py
+        ),
+        mixing=Mixing(
+            mixup_alpha=1.0,  # ours: of use with --set data.mixing.mixup_prob only
+            mixup_prob=0.0,  # code: helper/loops.py
+            cutmix_alpha=1.0,  # ours: of use with --set data.mixing.cutmix_prob only
+            cutmix_prob=0.0,  # code: helper/loops.py
+        ),
+        evaluation=EvaluationSettings(
+            crop_pct=1.0,  # code: dataset/cifar100.py
+            interpolation="bilinear",  # ours: of use for images of another size only
+        ),
+        mean=(0.5071, 0.4867, 0.4408),  # code: dataset/cifar100.py
+        std=(0.2675, 0.2565, 0.2761),  # code: dataset/cifar100.py
+    ),
+    training=TrainingSettings(
+        epochs=240,  # code: train_student.py
+        batch_size=64,  # code: train_student.py
+        precision="fp32",  # code: train_student.py
+    ),
+    optimizer=OptimizerSettings(
+        name="sgd",  # code: train_student.py
+        lr=0.05,  # code: train_student.py
+        momentum=0.9,  # code: train_student.py
+        nesterov=False,  # code: train_student.py
+        weight_decay=5e-4,  # code: train_student.py
+        decay_norm_and_bias=True,  # code: train_student.py
+    ),
+    schedule=ScheduleSettings(
+        name="milestones",  # code: helper/util.py
+        milestones=(150, 180, 210),  # code: train_student.py
+        gamma=0.1,  # code: train_student.py
+        warmup_epochs=0.0,  # code: train_student.py
+    ),
+    objective=CrdSettings(
+        label_weight=1.0,  # code: train_student.py, gamma
+        kd_weight=0.0,  # code: scripts/run_cifar_distill.sh, -a 0
+        temperature=4.0,  # code: train_student.py, kd_T
+        contrast_weight=0.8,  # code: scripts/run_cifar_distill.sh, -b 0.8
+        contrast=ContrastSettings(
+            embedding_dim=128,  # code: train_student.py, feat_dim
+            num_negatives=16384,  # code: train_student.py, nce_k
+            temperature=0.07,  # code: train_student.py, nce_t
+            momentum=0.5,  # code: train_student.py, nce_m
+            positive="exact",  # code: train_student.py, mode
+            replacement="when_needed",  # code: dataset/cifar100.py
+        ),
+    ),
+    students=(
+        StudentRow(
+            name="cifar_resnet8x4",  # Table 1
+            model="cifar_resnet8x4",  # Table 1
+            teachers=("cifar_resnet32x4",),  # Table 1
+            image_size=32,  # code: dataset/cifar100.py
+            top1=75.51,  # Table 1
+            note="on CIFAR-100; 72.50 on labels alone, 73.33 with Hinton's distillation",
+        ),
+        StudentRow(
+            name="cifar_wrn_16_2",  # Table 1
+            model="cifar_wrn_16_2",  # Table 1
+            teachers=("cifar_wrn_40_2",),  # Table 1
+            image_size=32,  # code: dataset/cifar100.py
+            top1=75.48,  # Table 1
+            note="on CIFAR-100; 73.26 on labels alone, 74.92 with Hinton's distillation",
+        ),
+    ),
+    variants=(
+        Variant(
+            name="crd_kd",
+            why="CRD together with Hinton's distillation",
+            overrides={
+                "objective.kd_weight": 1.0,  # code: scripts/run_cifar_distill.sh, -a 1
+            },
+        ),
+        Variant(
+            name="relaxed_positive",
+            why="the positive is a random image of the same class, not the image itself",
+            overrides={
+                "objective.contrast.positive": "relaxed",  # code: train_student.py, mode
+            },
+        ),
+        Variant(
+            name="imagenet",
+            why="ResNet-34 to ResNet-18 on ImageNet: fewer negatives, and torchvision's usual training",
+            overrides={
+                "student.model": "resnet18",  # §4.1
+                "teachers.models": ("resnet34.tv_in1k",),  # §4.1
+                "data.dataset": "imagenet",  # §4.1
+                "data.augmentation.image_size": 224,  # code: dataset/imagenet.py
+                "data.augmentation.crop": "random_resized",  # code: dataset/imagenet.py
+                "data.evaluation.crop_pct": 0.875,  # code: dataset/imagenet.py
+                "data.mean": (0.485, 0.456, 0.406),  # code: dataset/imagenet.py
+                "data.std": (0.229, 0.224, 0.225),  # code: dataset/imagenet.py
+                "training.epochs": 100,  # ours: usual for this pair; no ImageNet script was released
+                "training.batch_size": 256,  # ours: as torchvision trained the teacher
+                "optimizer.lr": 0.1,  # ours: as torchvision trained the teacher
+                "optimizer.weight_decay": 1e-4,  # ours: as torchvision trained the teacher
+                "schedule.milestones": (30, 60, 90),  # ours: as torchvision trained the teacher
+                "objective.contrast.num_negatives": 4096,  # code: dataset/imagenet.py, k
+            },
+        ),
+        Variant(
+            name="mobile",
+            why="the learning rate for MobileNet and ShuffleNet students",
+            overrides={
+                "optimizer.lr": 0.01,  # code: train_student.py
+            },
+        ),
+    ),
+)
