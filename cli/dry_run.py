@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -27,23 +28,70 @@ def show(plan: Plan, *, as_json: bool, out: str) -> None:
     from ..recipes import estimate
 
     with work():
-        cost = estimate(plan)
+        plans = plan.stages or (plan,)
+        costs = [estimate(one) for one in plans]
     if as_json:
-        print_json({**plan.to_dict(), "out": out, "cost": cost.to_dict()})
+        document = {**plan.to_dict(), "out": out, "cost": costs[0].to_dict()}
+        if plan.stages:
+            names = [stage["stage"]["name"] for stage in document["stages"]]
+            document["cost"] = {name: cost.to_dict() for name, cost in zip(names, costs, strict=True)}
+        print_json(document)
         return
+    if plan.stages:
+        _show_stages(plan, costs, out)
+        return
+    cost = costs[0]
     print_fields({**_what(plan, cost), "run folder": out, **_cost(plan, cost)})
     click.echo()
+    _settings(plan.to_dict()["settings"])
+    _lines((*plan.notes, *cost.notes), plan.warnings, cost.missing)
+
+
+def _show_stages(plan: Plan, costs: list[Cost], out: str) -> None:
+    """What the stages share, then each with the settings that are its own."""
+    shared = plan.to_dict()["settings"]
+    print_fields({"recipe": " + ".join([plan.origin, *plan.variants]), "run folder": out, **_whole(costs)})
+    for one, cost in zip(plan.stages, costs, strict=True):
+        assert one.stage is not None
+        start = f"the student of stage {one.stage.start}" if one.stage.start else None
+        what = {key: value for key, value in _what(one, cost).items() if key != "recipe"}
+        click.echo(f"\nStage {one.stage.number}, {one.stage.name}: {one.stage.why}")
+        fields = {**what, **({"starts from": start} if start else {}), "run folder": f"{out}/{one.stage.folder}"}
+        print_fields({**fields, **_cost(one, cost)})
+        own = {path: entry for path, entry in one.to_dict()["settings"].items() if entry != shared[path]}
+        if own:
+            click.echo()
+            _settings(own)
+        _lines((*one.notes, *(note for note in cost.notes if note not in costs[0].notes)), one.warnings, ())
+    click.echo("\nSettings of all stages where none of their own is shown")
+    _settings(shared)
+    missing = dict.fromkeys(text for cost in costs for text in cost.missing)
+    _lines((*plan.notes, *costs[0].notes), plan.warnings, tuple(missing))
+
+
+def _whole(costs: list[Cost]) -> dict[str, Any]:
+    fields = {"disk": f"about {_amount(sum(cost.disk_bytes for cost in costs))}B"}
+    seconds = [cost.seconds for cost in costs if cost.seconds is not None]
+    if len(seconds) == len(costs):
+        fields["time"] = f"about {timedelta(seconds=round(sum(seconds)))} here, all stages"
+    return fields
+
+
+def _settings(settings: Mapping[str, Mapping[str, Any]]) -> None:
     rows = [
-        {"setting": path, "value": literal(entry["value"]), "from": entry["source"]}
-        for path, entry in plan.to_dict()["settings"].items()
+        {"setting": path, "value": literal(entry["value"]), "from": entry["source"]} for path, entry in settings.items()
     ]
     print_rows(rows, {"setting": "setting", "value": "value", "from": "from"}, "table")
+
+
+def _lines(notes: Sequence[str], warnings: Sequence[str], missing: Sequence[str]) -> None:
     lines = [
-        *(f"note: {text}" for text in (*plan.notes, *cost.notes)),
-        *(f"warning: {text}" for text in plan.warnings),
-        *(f"missing: {text}" for text in cost.missing),
+        *(f"note: {text}" for text in notes),
+        *(f"warning: {text}" for text in warnings),
+        *(f"missing: {text}" for text in missing),
     ]
-    click.echo()
+    if lines:
+        click.echo()
     for line in lines:
         click.echo(line)
 

@@ -105,9 +105,20 @@ def _show(document: dict[str, Any]) -> None:
         print_rows(document["students"], {name: headings.get(name, name) for name in names}, "table")
     click.echo("\nSettings (change one with --set KEY=VALUE)")
     _settings(document["settings"])
+    for row in document["students"]:
+        if row["overrides"]:
+            click.echo(f"\nStudent {row['name']}, its own settings")
+            _settings(row["overrides"])
+    for number, stage in enumerate(document["stages"], start=1):
+        when = f" (with --variant {' or '.join(stage['only_with'])})" if stage["only_with"] else ""
+        start = "" if stage["start"] is None else f"; starts from the student of {stage['start']}"
+        click.echo(f"\nStage {number}, {stage['name']}{when}: {stage['why']}{start}")
+        if stage["overrides"]:
+            _settings(stage["overrides"])
     for variant in document["variants"]:
         click.echo(f"\nVariant {variant['name']} (--variant {variant['name']}): {variant['why']}")
-        _settings(variant["overrides"])
+        if variant["overrides"]:
+            _settings(variant["overrides"])
     _items("Deviations from the paper", document["deviations"], numbered=True)
     _items("Where the sources disagree", document["conflicts"], numbered=True)
 

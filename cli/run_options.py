@@ -84,6 +84,7 @@ def run_options(function: Function) -> Function:
             section=WHERE,
             help="Go on with the run in --out, or start it where there is none.",
         ),
+        setting("--stage", metavar="NAME", section=WHERE, help="Run one stage of a recipe that has stages."),
         setting(
             "--workers",
             type=click.IntRange(min=0),

@@ -68,14 +68,24 @@ def _run(ctx: click.Context, plan: Plan, out: Path) -> TrainResult:
             resume=options["resume"],
             trust_teacher=options["trust_teacher"],
             trackers=options["tracker"],
+            stage=options["stage"],
         )
     except Interrupted as error:
         if _is_main():
             say(f"to go on: {resume_command(sys.argv, options['out'], out)}")
         raise error
     if _is_main():
-        _report(out)
+        for folder in _report_folders(plan, out):
+            _report(folder)
     return result
+
+
+def _report_folders(plan: Plan, out: Path) -> list[Path]:
+    """The run folder, or those of the stages that began."""
+    if not plan.stages:
+        return [out]
+    folders = [out / stage.stage.folder for stage in plan.stages if stage.stage is not None]
+    return [folder for folder in folders if (folder / "config.json").exists()]
 
 
 def resume_command(command: list[str], given_out: str | None, out: Path) -> str:

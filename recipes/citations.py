@@ -29,7 +29,7 @@ from .recipe import DESCRIPTION, Recipe
 DEFAULT = "kdzoo default"
 _PAPER, _PLACE = r"(?:[A-Z][\w.-]*(?: [a-zA-Z]\w*)* )?", r"(?:§|(?:Table|Eq\.|Fig\.|App\.|Supp\.) ?\w)"
 _FORM = re.compile(rf"^{_PAPER}{_PLACE}|^(?:code|timm|ours): \S")
-_NO_SETTING = {"Variant": ("name", "why"), "StudentRow": ("note",)}
+_NO_SETTING = {"Variant": ("name", "why"), "StudentRow": ("note",), "Stage": ("name", "why", "only_with")}
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Value:
     """A value as a recipe file writes it.
 
     Attributes:
-        path: Its dotted path: a setting, ``students.NAME.FIELD`` or ``variants.NAME.SETTING``.
+        path: Its dotted path: a setting, ``students.NAME.FIELD``, ``variants.NAME.SETTING`` or ``stages.NAME.SETTING``.
         line: Where it ends, 1-based.
         citation: The comment on that line, or None.
     """
@@ -80,7 +80,8 @@ def _leaves(node: ast.expr, path: str) -> Iterator[tuple[str, ast.expr]]:
         for keyword in node.keywords:
             described = _NO_SETTING.get(kind, ()) if kind != "Recipe" else DESCRIPTION
             if keyword.arg and keyword.arg not in described:
-                inner = path if kind == "Variant" else f"{path}.{keyword.arg}".lstrip(".")
+                named = kind == "Variant" or (kind == "Stage" and keyword.arg == "overrides")
+                inner = path if named else f"{path}.{keyword.arg}".lstrip(".")
                 yield from _leaves(keyword.value, inner)
     elif isinstance(node, ast.Tuple | ast.List) and any(isinstance(item, ast.Call) for item in node.elts):
         for index, item in enumerate(node.elts):
@@ -137,9 +138,9 @@ def _cited(name: str) -> Mapping[str, str]:
 
 
 def citations(recipe: Recipe) -> dict[str, str]:
-    """The citation of every setting, by its dotted path, of every row (``students.NAME.FIELD``) and of every variant's
-    change (``variants.NAME.SETTING``)."""
+    """The citation of every setting, by its dotted path, of every row (``students.NAME.FIELD``), of every variant's
+    change (``variants.NAME.SETTING``) and of every stage's (``stages.NAME.SETTING``)."""
     cited = _cited(recipe.name)
     settings = {path: cited.get(path, DEFAULT) for path in flatten(recipe)}
-    tables = {path: text for path, text in cited.items() if path.startswith(("students.", "variants."))}
+    tables = {path: text for path, text in cited.items() if path.startswith(("students.", "variants.", "stages."))}
     return {**settings, **tables}

@@ -127,7 +127,8 @@ def count(loaded: LoadedModel, image_size: int) -> ModelCost:
 def _missing(plan: Plan) -> list[str]:
     """Data and weights that are not on this machine."""
     found = [plan.facts.missing] if plan.facts.missing else []
-    wanted = [plan.student] if plan.recipe.student.init == "pretrained" else []
+    from_stage = plan.stage is not None and plan.stage.start is not None
+    wanted = [plan.student] if plan.recipe.student.init == "pretrained" and not from_stage else []
     for reference in (*wanted, *plan.teachers):
         parsed = parse_reference(reference)
         if cached_weights(parsed) is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import import_module
 from typing import Any
@@ -47,6 +48,17 @@ def commands(recipe: Recipe) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _overrides(overrides: Mapping[str, Any], cited: Mapping[str, str], prefix: str) -> dict[str, Any]:
+    """``{setting: {"value", "citation"}}``."""
+    return {
+        path: {
+            "value": list(value) if isinstance(value, tuple) else value,
+            "citation": cited.get(f"{prefix}.{path}"),
+        }
+        for path, value in overrides.items()
+    }
+
+
 def describe_recipe(recipe: Recipe) -> dict[str, Any]:
     """Everything about a recipe as a JSON object."""
     cited = citations(recipe)
@@ -58,18 +70,29 @@ def describe_recipe(recipe: Recipe) -> dict[str, Any]:
         "reproduces": list(recipe.reproduces),
         "commands": list(commands(recipe)),
         "settings": {path: {"value": value, "citation": cited[path]} for path, value in plain.items()},
-        "students": [{**asdict(row), "teachers": list(row.teachers)} for row in recipe.students],
+        "students": [
+            {
+                **asdict(row),
+                "teachers": list(row.teachers),
+                "overrides": _overrides(row.overrides, cited, f"students.{row.name}.overrides"),
+            }
+            for row in recipe.students
+        ],
+        "stages": [
+            {
+                "name": stage.name,
+                "why": stage.why,
+                "start": stage.start,
+                "only_with": list(stage.only_with),
+                "overrides": _overrides(stage.overrides, cited, f"stages.{stage.name}"),
+            }
+            for stage in recipe.stages
+        ],
         "variants": [
             {
                 "name": variant.name,
                 "why": variant.why,
-                "overrides": {
-                    path: {
-                        "value": list(value) if isinstance(value, tuple) else value,
-                        "citation": cited.get(f"variants.{variant.name}.{path}"),
-                    }
-                    for path, value in variant.overrides.items()
-                },
+                "overrides": _overrides(variant.overrides, cited, f"variants.{variant.name}"),
             }
             for variant in recipe.variants
         ],

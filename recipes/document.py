@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from .citations import citations
@@ -55,14 +55,33 @@ def _students(recipe: Recipe) -> str:
         for row in recipe.students
     )
     head = ("student", "starts from", "teachers", "px", "top-1 before", "paper's top-1", "top-5", "note")
-    return "\n**Students**\n\n" + _table(head, rows)
+    table = "\n**Students**\n\n" + _table(head, rows)
+    own = [(f"`{row.name}`", _changes(row.overrides)) for row in recipe.students if row.overrides]
+    return table + ("\n" + _table(("student", "its own settings"), own) if own else "")
+
+
+def _changes(overrides: Mapping[str, object]) -> str:
+    return ", ".join(f"`{path}` = {_value(value)}" for path, value in overrides.items())
+
+
+def _stages(recipe: Recipe) -> str:
+    if not recipe.stages:
+        return ""
+    rows = (
+        (
+            f"`{stage.name}`",
+            stage.why,
+            "as set above" if stage.start is None else f"the student of `{stage.start}`",
+            _changes(stage.overrides),
+            "" if not stage.only_with else "with " + " or ".join(f"`{name}`" for name in stage.only_with),
+        )
+        for stage in recipe.stages
+    )
+    return "\n**Stages**\n\n" + _table(("stage", "why", "starts from", "changes", "runs"), rows)
 
 
 def _variants(recipe: Recipe) -> str:
-    rows = (
-        (f"`{variant.name}`", variant.why, ", ".join(f"`{k}` = {_value(v)}" for k, v in variant.overrides.items()))
-        for variant in recipe.variants
-    )
+    rows = ((f"`{variant.name}`", variant.why, _changes(variant.overrides)) for variant in recipe.variants)
     return "\n**Variants**\n\n" + _table(("variant", "why", "changes"), rows)
 
 
@@ -85,6 +104,7 @@ def section(recipe: Recipe) -> str:
             "```\n" + "\n".join(commands(recipe)) + "\n```\n\n",
             "**Settings**\n\n",
             _table(("setting", "value", "from"), settings),
+            _stages(recipe),
             _students(recipe),
             _variants(recipe),
             _numbered(recipe, "Deviations"),

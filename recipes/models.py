@@ -25,8 +25,14 @@ def student_of(plan: Plan, num_classes: int, class_names: tuple[str, ...] = (), 
         ModelError: The weights are missing or the architecture does not fit.
     """
     data, settings = plan.recipe.data, plan.recipe.student
+    before = None if plan.stage is None else plan.stage.start_model
+    if weights and before is None and plan.stage is not None and plan.stage.start is not None:
+        raise ModelError(
+            f"stage {plan.stage.name} goes on with the student of stage {plan.stage.start}, which is not given",
+            hint="run the recipe's plan, with stage=NAME for one stage",
+        )
     loaded = load_model(
-        settings.model,
+        settings.model if before is None else f"local-dir:{before}",
         pretrained=weights and settings.init == "pretrained",
         num_classes=num_classes,
         seed=plan.run.seed,

@@ -9,7 +9,7 @@ import difflib
 import math
 import types
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ..errors import UsageError
@@ -184,17 +184,51 @@ def replace_settings(settings: T, values: Mapping[str, Any]) -> T:
         raise UsageError(f"{', '.join(values)}: {error}") from error
 
 
+@dataclass(frozen=True)
+class Place:
+    """What a dotted path of an override reaches: ``[students.STUDENT.][stages.STAGE.]SETTING``.
+
+    Attributes:
+        student: The row of the table that it is for, or None for all.
+        stage: The stage that it is for, or None for all.
+        setting: The dotted setting.
+    """
+
+    student: str | None
+    stage: str | None
+    setting: str
+
+
+def place_of(path: str) -> Place:
+    """Take a path apart; nothing is checked."""
+    found: dict[str, str] = {}
+    for kind in ("students", "stages"):
+        parts = path.split(".", 2)
+        if parts[0] == kind and len(parts) == 3:
+            found[kind], path = parts[1], parts[2]
+    return Place(found.get("students"), found.get("stages"), path)
+
+
 def typed(settings: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values by dotted path, converted to the types of ``settings``.
+    """Values by dotted path, converted to the types of ``settings``. Of a recipe, a path may name a stage or a student.
 
     Raises:
         UsageError: An unknown path (the nearest one is named) or a value of the wrong type.
     """
     known = setting_types(settings)
-    for path in values:
-        if path not in known:
-            raise unknown(path, known, what="setting", where="'kdzoo recipes show NAME' lists them all")
-    return {path: convert(value, known[path], path) for path, value in values.items()}
+    rows = {row.name for row in settings.students} if isinstance(settings, Recipe) else set()
+    stages = {stage.name for stage in settings.stages} if isinstance(settings, Recipe) else set()
+    places = {path: place_of(path) if isinstance(settings, Recipe) else Place(None, None, path) for path in values}
+    for place in places.values():
+        if place.student is not None and place.student not in rows:
+            raise unknown(
+                place.student, rows, what="student", where=f"the table has {', '.join(sorted(rows)) or 'none'}"
+            )
+        if place.stage is not None and place.stage not in stages:
+            raise unknown(place.stage, stages, what="stage", where=f"there are {', '.join(sorted(stages)) or 'none'}")
+        if place.setting not in known:
+            raise unknown(place.setting, known, what="setting", where="'kdzoo recipes show NAME' lists them all")
+    return {path: convert(value, known[places[path].setting], path) for path, value in values.items()}
 
 
 def override(settings: T, values: Mapping[str, Any]) -> T:

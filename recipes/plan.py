@@ -28,6 +28,10 @@ Three settings follow others where they are not given themselves, and say so in 
   data with other classes than the weights (an ``arch.tag`` keeps its weights and gets a new classifier).
 
 The learning rate is never scaled silently: a note gives the value that linear scaling would.
+
+A recipe may have stages. What is given holds for each of them where the stage does not set the same thing itself;
+``stages.NAME.SETTING`` is for one stage. A stage's own epochs, learning rate and image size keep their ratio to the
+recipe's when those change, and say so; a given batch size is every stage's.
 """
 
 from __future__ import annotations
@@ -91,6 +95,37 @@ class DataFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StageStep:
+    """Where a plan stands among the stages of its recipe.
+
+    Attributes:
+        name: The stage.
+        why: What it is for.
+        number: 1-based.
+        start: The stage whose student it goes on with, or None.
+        start_folder: That stage's folder below the run's, or None.
+        start_model: That stage's exported student; known when the stage runs.
+    """
+
+    name: str
+    why: str
+    number: int
+    start: str | None
+    start_folder: str | None
+    start_model: str | None = None
+
+    @property
+    def folder(self) -> str:
+        """Its run folder below the run's."""
+        return f"{self.number}-{self.name}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON object; the same wherever the run lies."""
+        found = {"name": self.name, "why": self.why, "number": self.number, "start": self.start}
+        return {**found, "folder": self.folder}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """A resolved run.
 
@@ -103,6 +138,9 @@ class Plan:
         sources: ``{dotted setting: where its value came from}``, ``run.*`` included.
         notes: What the user should know, a line each.
         warnings: What is probably wrong, a line each.
+        stages: The plans of the recipe's stages, in order; empty where the recipe is one run. With stages, ``recipe``
+            holds what they share.
+        stage: Which stage this is the plan of, or None.
     """
 
     recipe: Recipe
@@ -113,6 +151,8 @@ class Plan:
     sources: Mapping[str, str]
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    stages: tuple[Plan, ...] = ()
+    stage: StageStep | None = None
 
     @property
     def student(self) -> str:
@@ -135,6 +175,11 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object: the settings as ``{path: {"value", "source"}}``."""
+        staged: dict[str, Any] = {}
+        if self.stage is not None:
+            staged["stage"] = self.stage.to_dict()
+        if self.stages:
+            staged["stages"] = [stage.to_dict() for stage in self.stages]
         return {
             "recipe": self.recipe.name,
             "origin": self.origin,
@@ -148,6 +193,7 @@ class Plan:
             "data": asdict(self.facts),
             "notes": list(self.notes),
             "warnings": list(self.warnings),
+            **staged,
         }
 
     def fixed(self) -> dict[str, Any]:
@@ -173,6 +219,6 @@ def resolve(recipe: str, *, given: Mapping[str, Given] | None = None, variants: 
         UsageError: An unknown recipe, variant or setting, or a value of the wrong type.
         ModelError: A reference that names nothing. (Missing data is no error here; see ``Plan.facts``.)
     """
-    from .resolution import Resolution
+    from .stage_plans import resolve_stages
 
-    return Resolution(recipe, dict(given or {}), tuple(variants)).plan()
+    return resolve_stages(recipe, dict(given or {}), tuple(variants))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..data.mixing import Mixing
@@ -56,6 +56,7 @@ class StudentRow:
         top1: The paper's result, percent, or None.
         top5: The paper's result, percent, or None.
         note: What a reader of the table should know.
+        overrides: Settings of this student's own, as a variant has them.
     """
 
     name: str
@@ -66,6 +67,7 @@ class StudentRow:
     top1: float | None = None
     top5: float | None = None
     note: str = ""
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,12 +218,32 @@ class Variant:
     Attributes:
         name: What ``--variant`` calls it.
         why: What it is for, a line.
-        overrides: ``{dotted setting: value}``.
+        overrides: ``{dotted setting: value}``; ``stages.STAGE.`` before a setting changes it in that stage alone,
+            ``students.STUDENT.`` before either changes it for that row of the table alone.
     """
 
     name: str
     why: str
     overrides: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One of several runs that a recipe consists of, one after the other.
+
+    Attributes:
+        name: What ``--stage`` calls it; part of its folder's name.
+        why: What it is for, a line.
+        start: The earlier stage whose student it goes on with; None where it starts as ``student`` says.
+        overrides: ``{dotted setting: value}``: where it differs from the recipe's settings.
+        only_with: The variants that add it; empty where it always runs.
+    """
+
+    name: str
+    why: str
+    start: str | None
+    overrides: Mapping[str, Any]
+    only_with: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,6 +257,7 @@ class Recipe:
         reproduces: The tables it reproduces, with their numbers.
         students: The paper's table of students; empty where it has none.
         variants: Named changes.
+        stages: The runs that it consists of, in order; empty for an ordinary recipe, which is one run.
     """
 
     name: str
@@ -250,6 +273,7 @@ class Recipe:
     objective: ObjectiveSettings
     students: tuple[StudentRow, ...] = ()
     variants: tuple[Variant, ...] = ()
+    stages: tuple[Stage, ...] = ()
 
     def student_row(self, name: str) -> StudentRow | None:
         """The row called ``name`` (its name or its full reference), or None."""

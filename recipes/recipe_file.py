@@ -17,10 +17,10 @@ import yaml
 from ..errors import UsageError
 from .citations import citations
 from .overrides import convert, flatten, replace_settings, setting_types, typed, unknown
-from .recipe import Recipe, StudentRow, Variant
+from .recipe import Recipe, Stage, StudentRow, Variant
 from .registry import get_recipe, recipe_names
 
-_TABLES = ("students", "variants")
+_TABLES = ("stages", "students", "variants")
 _HINT = "'kdzoo recipes copy NAME' writes a file that is right"
 
 
@@ -67,9 +67,30 @@ def _rows(recipe: Recipe, cited: Mapping[str, str]) -> Iterator[str]:
     for row in recipe.students:
         mark = "- "
         for field in dataclasses.fields(row):
+            if field.name == "overrides":
+                if row.overrides:
+                    yield from _overrides(row.overrides, cited, f"students.{row.name}.overrides")
+                continue
             line = f"{mark}{field.name}: {_scalar(getattr(row, field.name))}"
             yield _commented(line, cited.get(f"students.{row.name}.{field.name}"))
             mark = "  "
+
+
+def _overrides(overrides: Mapping[str, Any], cited: Mapping[str, str], prefix: str) -> Iterator[str]:
+    yield "  overrides:" if overrides else "  overrides: {}"
+    for path, value in overrides.items():
+        yield _commented(f"    {path}: {_scalar(value)}", cited.get(f"{prefix}.{path}"))
+
+
+def _stages(recipe: Recipe, cited: Mapping[str, str]) -> Iterator[str]:
+    if recipe.stages:
+        yield "stages:"
+    for stage in recipe.stages:
+        yield f"- name: {_scalar(stage.name)}"
+        yield f"  why: {_scalar(stage.why)}"
+        yield _commented(f"  start: {_scalar(stage.start)}", cited.get(f"stages.{stage.name}.start"))
+        yield f"  only_with: {_scalar(stage.only_with)}"
+        yield from _overrides(stage.overrides, cited, f"stages.{stage.name}")
 
 
 def _variants(recipe: Recipe, cited: Mapping[str, str]) -> Iterator[str]:
@@ -77,9 +98,7 @@ def _variants(recipe: Recipe, cited: Mapping[str, str]) -> Iterator[str]:
     for variant in recipe.variants:
         yield f"- name: {_scalar(variant.name)}"
         yield f"  why: {_scalar(variant.why)}"
-        yield "  overrides:"
-        for path, value in variant.overrides.items():
-            yield _commented(f"    {path}: {_scalar(value)}", cited.get(f"variants.{variant.name}.{path}"))
+        yield from _overrides(variant.overrides, cited, f"variants.{variant.name}")
 
 
 def export_recipe(recipe: Recipe) -> str:
@@ -90,6 +109,7 @@ def export_recipe(recipe: Recipe) -> str:
         "# Run it with: kdzoo distill --recipe THIS_FILE",
         f"base: {recipe.name}  # what this file leaves out is as there",
         *_nested(flatten(recipe), cited),
+        *_stages(recipe, cited),
         *_rows(recipe, cited),
         *_variants(recipe, cited),
     ]
@@ -129,13 +149,17 @@ def _build_row(kind: type, values: Mapping[str, Any], what: str, path: Path) -> 
         if key not in fields:
             raise unknown(key, fields, what=f"field of {what}", where=f"in {path}; {_HINT}")
     required = dataclasses.MISSING
-    missing = [name for name, field in fields.items() if field.default is required and name not in values]
+    missing = [
+        name
+        for name, field in fields.items()
+        if field.default is required and field.default_factory is required and name not in values
+    ]
     if missing:
         raise UsageError(f"{path}: an entry of {what} lacks {', '.join(missing)}", hint=_HINT)
     hints = get_type_hints(kind)
-    texts = ("note",)  # the one field that may be empty
+    free = ("note", "overrides")  # a text that may be empty, and what is typed already
     return kind(
-        **{key: value if key in texts else convert(value, hints[key], f"{what}.{key}") for key, value in values.items()}
+        **{key: value if key in free else convert(value, hints[key], f"{what}.{key}") for key, value in values.items()}
     )
 
 
@@ -161,21 +185,31 @@ def read_recipe_file(path: Path) -> LoadedRecipe:
     try:
         values = typed(base, _flat(content, setting_types(base), path))
         recipe = replace_settings(base, values)
-        changes: dict[str, Any] = {}
-        if "students" in tables:
-            rows = _list(tables["students"], "students", path)
-            changes["students"] = tuple(_build_row(StudentRow, row, "students", path) for row in rows)
-        if "variants" in tables:
-            changes["variants"] = tuple(
-                _build_variant(base, entry, path) for entry in _list(tables["variants"], "variants", path)
-            )
+        for name, build in (("stages", _build_stage), ("students", _build_student), ("variants", _build_variant)):
+            if name in tables:
+                entries = _list(tables[name], name, path)
+                recipe = dataclasses.replace(recipe, **{name: ()})
+                recipe = dataclasses.replace(recipe, **{name: tuple(build(recipe, entry, path) for entry in entries)})
     except UsageError as error:
         message = error.message if str(path) in error.message else f"{path}: {error.message}"
         raise UsageError(message, hint=error.hint) from error
-    recipe = dataclasses.replace(recipe, **changes)
     before = flatten(base)
     changed = frozenset(name for name, value in values.items() if value != before[name])
     return LoadedRecipe(recipe, str(path), changed)
+
+
+def _build_student(recipe: Recipe, entry: Mapping[str, Any], path: Path) -> StudentRow:
+    content = dict(entry)
+    overrides = typed(recipe, _mapping(content.pop("overrides", {}), "a student's overrides", path))
+    row: StudentRow = _build_row(StudentRow, content, "students", path)
+    return dataclasses.replace(row, overrides=overrides)
+
+
+def _build_stage(recipe: Recipe, entry: Mapping[str, Any], path: Path) -> Stage:
+    content = dict(entry)
+    overrides = typed(recipe, _mapping(content.pop("overrides", {}), "a stage's overrides", path))
+    stage: Stage = _build_row(Stage, {**content, "overrides": overrides}, "stages", path)
+    return stage
 
 
 def _build_variant(base: Recipe, entry: Mapping[str, Any], path: Path) -> Variant:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..data import ImageSource, open_source
@@ -10,9 +10,9 @@ from ..errors import DataError, UsageError
 from ..zoo.references import Reference, parse_reference
 from .citations import DEFAULT, citations
 from .memory import describe_memory
-from .overrides import convert, flatten, replace_settings, setting_types, typed, unknown
+from .overrides import convert, flatten, place_of, replace_settings, setting_types, typed, unknown
 from .plan import DataFacts, Given, Plan, RunSettings
-from .recipe import Recipe, StudentRow, Variant
+from .recipe import Recipe, Stage, StudentRow, Variant
 from .recipe_file import load_recipe
 
 _KNOWN_CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100, "imagenet": 1000}
@@ -23,6 +23,10 @@ _LOOKED_AT = 9
 _FEW_STEPS = 10
 _SIZE = "data.augmentation.image_size"
 _CROP = "data.evaluation.crop_pct"
+_EPOCHS = "training.epochs"
+_BATCH = "training.batch_size"
+_IN_PROPORTION = (_EPOCHS, "optimizer.lr", _SIZE)
+_SIZE_STEP = 8
 
 
 def read_facts(recipe: Recipe) -> DataFacts:
@@ -71,9 +75,20 @@ class Resolution:
         origin: A recipe's name or a recipe file.
         given: What the user gave.
         variants: Names of variants.
+        stage: The stage whose plan it is, or None for what the recipe's stages share.
+        common: What they share; given with ``stage``.
     """
 
-    def __init__(self, origin: str, given: dict[str, Given], variants: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        origin: str,
+        given: dict[str, Given],
+        variants: tuple[str, ...],
+        *,
+        stage: Stage | None = None,
+        common: Plan | None = None,
+    ) -> None:
+        self.stage, self.common = stage, common
         loaded = load_recipe(origin)
         self.base, self.origin = loaded.recipe, loaded.origin
         self.cited = citations(self.base)
@@ -87,7 +102,8 @@ class Resolution:
         of_the_run = flatten(RunSettings(), "run.")
         recipe_given = {path: item.value for path, item in given.items() if path not in of_the_run}
         self.typed_given = self._typed(recipe_given)
-        self.chosen = {path for variant in self.variants for path in variant.overrides} | set(self.typed_given)
+        self.all_given = self.typed_given
+        self.chosen: set[str] = set()
 
     def _recipe_source(self, path: str, changed: frozenset[str]) -> str:
         if path in changed:
@@ -98,7 +114,8 @@ class Resolution:
     def _typed(self, values: Mapping[str, Any]) -> dict[str, Any]:
         known = {**setting_types(self.base), **setting_types(RunSettings(), "run.")}
         for path in values:
-            if path not in known:
+            place = place_of(path)
+            if place.student is not None or (place.stage is None and place.setting not in known):
                 where = f"'kdzoo recipes show {self.base.name}' lists them all"
                 raise unknown(path, known, what="setting", where=where)
         return typed(self.base, values)
@@ -126,24 +143,83 @@ class Resolution:
         self.values[path], self.sources[path] = value, source
 
     def _apply_layers(self) -> None:
-        """Row, then variants, then what was given; the student's name decides the row."""
+        """Row, then variants, then the stage, then what was given; the student's name decides the row."""
         name = self._student_name()
         self.row = self.base.student_row(name)
         if self.row is not None:
             self._apply_row(self.row)
+        named = None if self.stage is None else self.stage.name
+        for stage in (None,) if named is None else (None, named):
+            self.published = {path: self.values[path] for path in (*_IN_PROPORTION, _BATCH)}
+            if stage is not None and self.stage is not None:
+                for path, value in self.stage.overrides.items():
+                    citation = self.cited.get(f"stages.{stage}.{path}", self.origin)
+                    self._put(path, value, f"stage {stage}: {citation}")
+            for path, value, source in self._table_overrides(stage):
+                self._put(path, value, source)
+        own = set() if named is None else self._stage_settings(named)
+        self.before = {path: self.values[path] for path in (_EPOCHS, _BATCH)}
+        for path in own & set(_IN_PROPORTION):
+            self._keep_proportion(path, self.published[path])
+        self.typed_given = {
+            path: value
+            for path, value in self.all_given.items()
+            if place_of(path).stage is None and path not in own - {_BATCH}
+        }
+        sources = {path: self.given[path].source for path in self.typed_given}
+        if named is not None:
+            for path, value in self.all_given.items():
+                if place_of(path).stage == named:
+                    setting = place_of(path).setting
+                    self.typed_given[setting], sources[setting] = value, self.given[path].source
+        for path, value in self.typed_given.items():
+            self._put(path, value, sources[path])
+        places = [place_of(path) for variant in self.variants for path in variant.overrides]
+        row = self.row.name if self.row is not None else None
+        by_variant = {p.setting for p in places if p.student in (None, row) and p.stage in (None, named)}
+        self.chosen = by_variant | own | set(self.typed_given)
+        self.values["student.model"] = name
+
+    def _table_overrides(self, stage: str | None) -> Iterator[tuple[str, Any, str]]:
+        """(setting, value, source) of what the student's row and the variants change, in one stage or in all."""
+        row = self.row.name if self.row is not None else None
+        if self.row is not None:
+            for path, value in self.row.overrides.items():
+                place = place_of(path)
+                if place.stage == stage:
+                    citation = self.cited.get(f"students.{row}.overrides.{path}", self.origin)
+                    yield place.setting, value, f"{self.base.name}: students.{row}, {citation}"
         for variant in self.variants:
             for path, value in variant.overrides.items():
-                citation = self.cited.get(f"variants.{variant.name}.{path}", self.origin)
-                self._put(path, value, f"variant {variant.name}: {citation}")
-        for path, value in self.typed_given.items():
-            self._put(path, value, self.given[path].source)
-        self.values["student.model"] = name
+                place = place_of(path)
+                if place.stage == stage and place.student in (None, row):
+                    citation = self.cited.get(f"variants.{variant.name}.{path}", self.origin)
+                    yield place.setting, value, f"variant {variant.name}: {citation}"
+
+    def _stage_settings(self, named: str) -> set[str]:
+        """The settings that the stage has its own value of."""
+        overrides = {} if self.stage is None else self.stage.overrides
+        return {*overrides, *(path for path, _, _ in self._table_overrides(named))}
+
+    def _keep_proportion(self, path: str, published: Any) -> None:
+        """The stage's own value moves with the recipe's, whose published value became another."""
+        assert self.common is not None
+        own, now = self.values[path], self.common.settings()[path]
+        if now == published:
+            return
+        scaled = own * now / published
+        if path == _EPOCHS:
+            scaled = max(1, round(scaled))
+        elif path == _SIZE:
+            scaled = max(_SIZE_STEP, _SIZE_STEP * round(scaled / _SIZE_STEP))
+        source = self.sources[path]
+        self._put(path, scaled, f"{source}; scaled from {own:g} as {published:g} became {now:g}")
 
     def _student_name(self) -> str:
         name = self.values["student.model"]
         for variant in self.variants:
             name = variant.overrides.get("student.model", name)
-        return str(self.typed_given.get("student.model", name))
+        return str(self.all_given.get("student.model", name))
 
     def _apply_row(self, row: StudentRow) -> None:
         prefix = f"{self.base.name}: students.{row.name}"
@@ -182,9 +258,7 @@ class Resolution:
 
     def _follow_epochs(self) -> None:
         """Milestones, warm-up and period in proportion to a given number of epochs."""
-        if "training.epochs" not in self.typed_given:
-            return
-        before, now = self._epochs_before(), int(self.values["training.epochs"])
+        before, now = int(self.before[_EPOCHS]), int(self.values[_EPOCHS])
         if before == now:
             return
         scaled = []
@@ -206,20 +280,11 @@ class Resolution:
         if scaled:
             self.notes.append(f"{before} epochs became {now}: {', '.join(scaled)}")
 
-    def _epochs_before(self) -> int:
-        epochs = flatten(self.base)["training.epochs"]
-        for variant in self.variants:
-            epochs = variant.overrides.get("training.epochs", epochs)
-        return int(epochs)
-
     def _follow_batch_size(self) -> None:
         """Say what linear scaling would make of the learning rate."""
-        if "training.batch_size" not in self.typed_given or "optimizer.lr" in self.typed_given:
+        if _BATCH not in self.typed_given or "optimizer.lr" in {*self.typed_given, *self.all_given}:
             return
-        before = flatten(self.base)["training.batch_size"]
-        for variant in self.variants:
-            before = variant.overrides.get("training.batch_size", before)
-        now, lr = self.values["training.batch_size"], self.values["optimizer.lr"]
+        before, now, lr = self.before[_BATCH], self.values[_BATCH], self.values["optimizer.lr"]
         if now != before:
             self.notes.append(
                 f"batch {now} instead of {before}: the learning rate stays {lr:g}; linear scaling would make it "
@@ -228,6 +293,11 @@ class Resolution:
 
     def _pin_student(self, facts: DataFacts) -> None:
         """The student's reference with its weights named, or without them where it starts from random ones."""
+        if self.stage is not None and self.stage.start is not None and self.common is not None:
+            self.values["student.model"] = self.common.student
+            self.sources["student.model"] = self.common.sources["student.model"]
+            self._put("student.init", "pretrained", f"stage {self.stage.name}: the student of stage {self.stage.start}")
+            return
         name = str(self.values["student.model"])
         reference = parse_reference(self.row.model if self.row is not None else name)
         written = parse_reference(name).names_weights
@@ -259,9 +329,8 @@ class Resolution:
 
     def _pin_teachers(self, facts: DataFacts) -> None:
         models = self.values["teachers.models"]
-        uses = self.base.objective.uses_teachers
-        if not uses:
-            if models and "teachers.models" in self.typed_given:
+        if not self._recipe().objective.uses_teachers:
+            if models and "teachers.models" in self.typed_given and not self.base.objective.uses_teachers:
                 raise UsageError(f"{self.base.name} has no teachers", hint="use kdzoo distill with another recipe")
             self.values["teachers.models"] = ()
             return
@@ -276,6 +345,14 @@ class Resolution:
         self.notes.extend(note for reference in references for note in reference.notes)
         self.values["teachers.models"] = tuple(reference.pinned for reference in references)
 
+    def _facts(self) -> DataFacts:
+        """Of the stage's data; what the stages share is not read again."""
+        if self.common is not None:
+            names = ("data.dataset", "data.val_dataset", "data.unlabeled")
+            if all(self.values[name] == self.common.settings()[name] for name in names):
+                return self.common.facts
+        return read_facts(self._recipe())
+
     def _teachers_do_not_fit(self, facts: DataFacts) -> bool:
         own = _KNOWN_CLASSES.get(str(flatten(self.base)["data.dataset"]))
         return facts.num_classes is not None and own is not None and facts.num_classes != own
@@ -283,7 +360,7 @@ class Resolution:
     def plan(self) -> Plan:
         """The plan."""
         self._apply_layers()
-        facts = read_facts(self._recipe())
+        facts = self._facts()
         self._follow_data(facts)
         self._follow_epochs()
         self._follow_batch_size()

@@ -17,12 +17,13 @@ from ..engine.progress import say
 from ..engine.run_folder import RunFolder
 from ..engine.signals import StopRequest
 from ..engine.teachers import TeacherEnsemble
-from ..errors import DataError
+from ..errors import DataError, UsageError
 from ..zoo import LoadedModel, seeded
 from .memory import require_memory
 from .models import shapes_of, student_of, teachers_of
 from .plan import Plan
 from .recipe import Recipe
+from .stages import START_DIGEST, model_digest, run_stages
 
 _EVAL_BATCH = 64
 
@@ -78,7 +79,7 @@ def _provenance(plan: Plan, sources: Sources, teachers: Sequence[LoadedModel]) -
         "recipe": recipe.name,
         "variants": list(plan.variants),
         "paper": recipe.paper.url,
-        "student_start": plan.student if recipe.student.init == "pretrained" else "random",
+        "student_start": _student_start(plan),
         "teachers": [{"reference": teacher.reference, "license": teacher.licence} for teacher in teachers],
         "data": sources.val.name,
         "training_data": sources.train.description(),
@@ -86,10 +87,20 @@ def _provenance(plan: Plan, sources: Sources, teachers: Sequence[LoadedModel]) -
     }
 
 
-def _identity(sources: Sources, teachers: TeacherEnsemble | None) -> dict[str, Any]:
-    """What a resumed run must find unchanged outside its settings: images, classes and teachers, by their digests."""
+def _student_start(plan: Plan) -> str:
+    if plan.stage is not None and plan.stage.start is not None:
+        return f"stage {plan.stage.start}"
+    return plan.student if plan.recipe.student.init == "pretrained" else "random"
+
+
+def _identity(plan: Plan, sources: Sources, teachers: TeacherEnsemble | None) -> dict[str, Any]:
+    """What a resumed run must find unchanged outside its settings: images, classes, teachers and the student that a
+    stage goes on with, by their digests."""
     digests = teachers.digest() if teachers is not None else ()
+    before = None if plan.stage is None else plan.stage.start_model
+    start = {} if before is None else {START_DIGEST: model_digest(Path(before))}
     return {
+        **start,
         "data.train_fingerprint": sources.train.fingerprint(),
         "data.val_fingerprint": sources.val.fingerprint(),
         "teachers.digests": list(digests),
@@ -126,7 +137,7 @@ def build_job(
         teachers = TeacherEnsemble(
             members, processes.device, precision=training.precision, channels_last=training.channels_last
         )
-    fixed = {**plan.fixed(), **_identity(sources, teachers)}
+    fixed = {**plan.fixed(), **_identity(plan, sources, teachers)}
     if processes.is_main:
         for note in student.notes:
             say(note)
@@ -214,34 +225,45 @@ def run(
     resume: bool = False,
     trust_teacher: bool = False,
     trackers: Sequence[str] = (),
+    stage: str | None = None,
 ) -> TrainResult:
     """Carry out a plan, in this process or (under torchrun) in all of them.
 
     Args:
         plan: From ``resolve``.
-        out: The run folder.
+        out: The run folder; the stages of a recipe have theirs below it.
         resume: Go on with the run in ``out``, or start it where there is none.
         trust_teacher: Go on although a teacher is worse than it promises.
         trackers: Names of extra trackers.
+        stage: The one stage to run; all of them by default.
 
     Raises:
-        KdzooError: As ``build_job`` and ``engine.loop.train``.
+        KdzooError: As ``build_job`` and ``engine.loop.train``; of stages, as ``stages.run_stages``.
     """
+    if stage is not None and not plan.stages:
+        raise UsageError(f"{plan.recipe.name} has no stages", hint="leave --stage out")
     with StopRequest() as stop:
         processes = start_processes(plan.run.device)
         try:
             if processes.is_main:
                 for line in (*plan.notes, *(f"warning: {warning}" for warning in plan.warnings)):
                     say(line)
-            job = build_job(
-                plan,
-                out=Path(out).expanduser(),
-                resume=resume,
-                trust_teacher=trust_teacher,
-                processes=processes,
-                stop=stop,
-                trackers=trackers,
-            )
-            return train(job, processes, stop)
+
+            def run_one(one: Plan, folder: Path) -> TrainResult:
+                job = build_job(
+                    one,
+                    out=folder,
+                    resume=resume,
+                    trust_teacher=trust_teacher,
+                    processes=processes,
+                    stop=stop,
+                    trackers=trackers,
+                )
+                return train(job, processes, stop)
+
+            folder = Path(out).expanduser()
+            if plan.stages:
+                return run_stages(plan, folder, run_one, processes, resume=resume, only=stage)
+            return run_one(plan, folder)
         finally:
             processes.stop()

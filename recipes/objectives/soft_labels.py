@@ -5,6 +5,7 @@ Every function takes float tensors and returns a scalar: mean over the batch, su
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -24,6 +25,12 @@ def mean_probabilities(teacher_logits: Sequence[Tensor], temperature: float = 1.
         (B, C), rows summing to 1.
     """
     return torch.stack([(logits / temperature).softmax(dim=1) for logits in teacher_logits]).mean(dim=0)
+
+
+def mean_log_probabilities(teacher_logits: Sequence[Tensor]) -> Tensor:
+    """The logarithm of ``mean_probabilities`` at T = 1, (B, C), finite where a probability underflows."""
+    logs = torch.stack([logits.log_softmax(dim=1) for logits in teacher_logits])
+    return logs.logsumexp(dim=0) - math.log(len(logs))
 
 
 def mean_logits(teacher_logits: Sequence[Tensor]) -> Tensor:
