@@ -30,14 +30,6 @@ _WILL = {
         "Will fetch a distilled backbone from the Hub or from the papers' own releases.",
         "a reference such as hf-hub:ORG/NAME works wherever a model is asked for",
     ),
-    "publish": (
-        "Will publish a model to the Hub with a card that carries its evidence.",
-        "a run's model/ folder is in timm's layout: timm.create_model('local-dir:RUN/model') loads it",
-    ),
-    "export": (
-        "Will write a model as ONNX and check it against the original.",
-        "a run's model/ folder is in timm's layout, from which torch.onnx exports",
-    ),
 }
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent / "hub"))
+for folder in ("hub", "runs"):
+    sys.path.append(str(Path(__file__).parent / folder))
 
 if TYPE_CHECKING:
     from hub_server import HubServer
@@ -22,3 +23,11 @@ def hub_server() -> Iterator[HubServer]:
 
     with HubServer() as server:
         yield server
+
+
+@pytest.fixture
+def make_run() -> Callable[..., Path]:
+    """Writes a finished run's folder without training; see ``tests/runs/finished_run.py``."""
+    from finished_run import make_run
+
+    return make_run

@@ -16,6 +16,7 @@ from huggingface_hub import constants, get_session, hf_hub_download, try_to_load
 from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
 from ..errors import ModelError
+from .hub_cache import checked
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 _REACH_TIMEOUT_S = 5.0
@@ -50,7 +51,8 @@ def hub_file(
         prefer_cache: Do not ask the Hub where the cache has a file.
 
     Raises:
-        ModelError: The file is neither in the cache nor on the Hub, or the Hub cannot be reached.
+        ModelError: The file is neither in the cache nor on the Hub, was damaged on the way, or the Hub cannot be
+            reached.
     """
     cache = Path(constants.HF_HUB_CACHE)
     named = f"{repository}@{revision}" if revision else repository
@@ -58,7 +60,7 @@ def hub_file(
         for name in names:
             found = try_to_load_from_cache(repository, name, cache_dir=cache, revision=revision)
             if isinstance(found, str):
-                return Path(found)
+                return checked(Path(found), named)
     get_it = f"hf download {repository}" + (f" --revision {revision}" if revision else "")
     if not hub_is_reachable():
         why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} cannot be reached"
@@ -69,10 +71,13 @@ def hub_file(
     try:
         for name in names:
             try:
-                return Path(hf_hub_download(repository, name, revision=revision, cache_dir=cache))
+                path = Path(hf_hub_download(repository, name, revision=revision, cache_dir=cache))
+                return checked(path, named)
             except EntryNotFoundError as error:
                 if isinstance(error, FileNotFoundError):  # the connection broke: this is not about the file
                     raise
+    except ModelError:
+        raise
     except GatedRepoError as error:
         raise ModelError(
             f"{named} is gated",

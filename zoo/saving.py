@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
-import os
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..errors import ModelError, RunError
+from ..errors import ModelError
+from .files import write_folder
 from .loaded import LoadedModel
 from .readme import render_readme
 from .weights import strip_wrappers
 
 # Facts about the architecture that stay true of new weights; everything else in timm's record is about the old ones.
 _OF_THE_ARCHITECTURE = ("first_conv", "classifier", "pool_size", "fixed_input_size")
-_FILES = {"config.json", "model.safetensors", "README.md"}
 
 
 def save_model(
@@ -47,29 +42,19 @@ def save_model(
         RunError: The disk is full or the place cannot be written; nothing half-written stays.
     """
     directory = Path(directory)
-    _refuse_other_content(directory)
     network = loaded.model if model is None else model
     config = model_config(loaded, network, provenance)
     try:
         text = json.dumps(config, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
         raise ModelError(f"the record of {directory} is not JSON ({error})", hint="give plain values") from error
-    temporary = directory.with_name(f".{directory.name}.tmp")
-    with _clear_errors(directory):
-        try:
-            shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir(parents=True)
-            save_file(portable_weights(network), temporary / "model.safetensors", metadata={"format": "pt"})
-            (temporary / "config.json").write_text(text, encoding="utf-8")
-            (temporary / "README.md").write_text(render_readme(config, directory.name), encoding="utf-8")
-            for path in temporary.iterdir():
-                _sync(path)
-            _sync(temporary)
-            _replace_folder(temporary, directory)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-    return directory
+
+    def fill(folder: Path) -> None:
+        save_file(portable_weights(network), folder / "model.safetensors", metadata={"format": "pt"})
+        (folder / "config.json").write_text(text, encoding="utf-8")
+        (folder / "README.md").write_text(render_readme(config, directory.name), encoding="utf-8")
+
+    return write_folder(directory, fill)
 
 
 def portable_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -118,45 +103,3 @@ def model_config(loaded: LoadedModel, model: nn.Module, provenance: Mapping[str,
     if loaded.model_args:
         config["model_args"] = dict(loaded.model_args)
     return {**config, "pretrained_cfg": record, "kdzoo": dict(provenance)}
-
-
-def _refuse_other_content(directory: Path) -> None:
-    if directory.is_dir() and (others := {path.name for path in directory.iterdir()} - _FILES):
-        raise ModelError(
-            f"{directory} holds other files ({', '.join(sorted(others)[:3])}) and is not replaced",
-            hint="choose an empty folder, or one that does not exist",
-        )
-
-
-def _replace_folder(new: Path, place: Path) -> None:
-    old = place.with_name(f".{place.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if place.exists():
-        os.rename(place, old)
-    os.rename(new, place)
-    _sync(place.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _clear_errors(directory: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, SafetensorError) as error:  # safetensors wraps the system's error in words
-        reason = str(error).lower()
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "no space left" in reason:
-            message, hint = (
-                f"the disk is full: {directory} could not be written",
-                "free some space, or choose another disk",
-            )
-        else:
-            message, hint = f"{directory} could not be written ({error})", "choose a folder that can be written"
-        raise RunError(message, hint=hint) from error

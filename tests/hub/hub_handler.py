@@ -247,7 +247,9 @@ class HubHandler(BaseHTTPRequestHandler):
         return {"id": name, "modelId": name, "sha": commit.sha, "private": repository.private, "siblings": siblings}
 
     def lfs_batch(self, name: str) -> Any:
-        self.repository(name, write=True)
+        self.repository(name)  # who proposes a pull request uploads too
+        if not self.hub.users.get(self.token, (None, (), False))[2]:
+            raise Refused(403, message="You don't have the rights to upload")
         objects = []
         for one in json.loads(self.body)["objects"]:
             answer = {"oid": one["oid"], "size": one["size"]}

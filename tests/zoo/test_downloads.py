@@ -47,7 +47,8 @@ def hub(tmp_path):
             elif content:
                 self.send_response(200)
                 self.send_header("X-Repo-Commit", "a" * 40)
-                self.send_header("ETag", f'"{hashlib.sha1(content).hexdigest()}"')
+                digest = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+                self.send_header("ETag", f'"{digest}"')
             else:
                 self.send_response(404)
                 code = "EntryNotFound" if self.path.startswith("/org/name/") else "RepoNotFound"

@@ -1,0 +1,116 @@
+"""Publishing and exporting, for the command line and for Python."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import UsageError
+
+if TYPE_CHECKING:
+    from .zoo.card import RecipeFacts
+    from .zoo.hub_upload import Published
+    from .zoo.publishing import Package
+
+
+def package(
+    run: str | Path,
+    repository: str,
+    *,
+    licence: str | None = None,
+    licence_name: str | None = None,
+    licence_link: str | None = None,
+    revision: str | None = None,
+) -> Package:
+    """What publishing a run would send: model card, config.json, weights. Nothing is sent and nothing is asked.
+
+    Args:
+        run: A finished run's folder.
+        repository: ``ORG/NAME``.
+        licence: Of the weights, by the Hub's name (``apache-2.0``, ``cc-by-nc-4.0``, ``other``); may be left out where
+            those of its teachers leave no choice.
+        licence_name: Short name, where ``licence`` is ``other``.
+        licence_link: Address of its text, where ``licence`` is ``other``.
+        revision: Branch that it is meant for.
+
+    Raises:
+        UsageError: The repository's name is none, or the licence must be named.
+        RunError, ModelError: The run is not finished or not evaluated, its weights are not finite, or a licence
+            forbids it.
+    """
+    from .zoo.publishing import prepare
+
+    folder = Path(run).expanduser()
+    return prepare(
+        folder,
+        repository,
+        licence=licence,
+        licence_name=licence_name,
+        licence_link=licence_link,
+        recipe=recipe_facts(folder),
+        revision=revision,
+    )
+
+
+def publish(
+    run: str | Path,
+    repository: str,
+    *,
+    licence: str | None = None,
+    licence_name: str | None = None,
+    licence_link: str | None = None,
+    private: bool = False,
+    revision: str | None = None,
+    create_pr: bool = False,
+    message: str | None = None,
+) -> Published:
+    """Publish a run's model on the Hub with a card that carries its evidence; no commit where nothing changed.
+
+    The login is the Hub's own (``hf auth login`` or HF_TOKEN).
+
+    Args:
+        run: A finished run's folder.
+        repository: ``ORG/NAME``; made where it is not there.
+        licence: As `package`'s.
+        licence_name: As `package`'s.
+        licence_link: As `package`'s.
+        private: Make a new repository private.
+        revision: Branch, made where it is not there.
+        create_pr: Propose it as a pull request to an existing repository.
+        message: Of the commit.
+
+    Raises:
+        UsageError, RunError, ModelError: As `package`; or there is no login, no permission, or no connection.
+    """
+    from .zoo.hub_upload import upload
+
+    made = package(
+        run,
+        repository,
+        licence=licence,
+        licence_name=licence_name,
+        licence_link=licence_link,
+        revision=revision,
+    )
+    return upload(made, private=private, revision=revision, create_pr=create_pr, message=message)
+
+
+def recipe_facts(run: Path) -> RecipeFacts | None:
+    """What the recipe of a run says of itself, or None for a recipe that kdzoo no longer has."""
+    from .recipes.description import numbered
+    from .recipes.registry import get_recipe
+    from .zoo.card import RecipeFacts
+
+    with contextlib.suppress(OSError, ValueError, UsageError, TypeError, KeyError):
+        recipe = get_recipe(str(json.loads((run / "config.json").read_text(encoding="utf-8"))["recipe"]))
+        return RecipeFacts(
+            title=recipe.paper.title,
+            authors=recipe.paper.authors,
+            year=recipe.paper.year,
+            url=recipe.paper.url,
+            summary=recipe.summary,
+            deviations=numbered(recipe, "Deviations"),
+        )
+    return None

@@ -1,0 +1,124 @@
+"""Parts of the model card that take a judgement: what was changed, what it cost, what it is not good for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .licences import Licence, Source, is_non_commercial, unclear
+from .markdown import Markdown, cell, code, link, plain
+from .run_evidence import Evidence, as_dict, public_name
+
+_FEW_IMAGES = 1000
+_NOT_CHANGES = ("kdzoo default", "data:")
+_OF_NO_EFFECT = ("run.", "training.log_every", "training.evaluate_every", "training.checkpoint_every")
+
+
+def setting_rows(evidence: Evidence) -> list[dict[str, Any]]:
+    """Every setting of the run, with where it came from."""
+    rows = []
+    for name, entry in as_dict(evidence.config.get("settings")).items():
+        entry = as_dict(entry)
+        source = str(entry.get("source", ""))
+        rows.append(
+            {
+                "key": name,
+                "origin": source,
+                "name": cell(str(name)),
+                "value": cell(public_value(entry.get("value"))),
+                "source": cell(source),
+            }
+        )
+    return rows
+
+
+def changed_settings(rows: Sequence[dict[str, Any]], evidence: Evidence) -> list[dict[str, Any]]:
+    """The settings that neither the recipe nor the data decided."""
+    recipes = tuple(f"{name}:" for name in {evidence.config.get("origin"), evidence.config.get("recipe")} if name)
+    decided = (*recipes, *_NOT_CHANGES)
+    return [row for row in rows if not (row["origin"].startswith(decided) or row["key"].startswith(_OF_NO_EFFECT))]
+
+
+def public_value(value: Any) -> Any:
+    """A setting's value without the folders of the machine it was used on."""
+    if isinstance(value, str):
+        return public_name(value) if "/" in value else value
+    if isinstance(value, list):
+        return [public_value(one) for one in value]
+    return value
+
+
+def licence_lines(licence: Licence, sources: Sequence[Source]) -> list[Markdown]:
+    """What the reader must know of the licence."""
+    text = f"{code(licence.shown)} ({link(licence.link)})" if licence.link else str(code(licence.shown))
+    lines = [f"These weights are published under {text}."]
+    if licence.inherited:
+        lines[0] += " It is that of what they were made from."
+    unknown = [source for source in sources if source.licence is None]
+    if unknown:
+        named = ", ".join(f"the {plain(source.role)} {code(source.name)}" for source in unknown)
+        lines.append(
+            f"No licence is known of {named}: whether their authors' terms reach these weights, and what they ask, is "
+            "for the user to find out."
+        )
+    for source in sources:
+        if source.licence is not None and unclear(source):
+            lines.append(
+                f"The {plain(source.role)} {code(source.name)} is under {code(source.licence)}, which has its own "
+                "terms: read them before use."
+            )
+    return [Markdown(line) for line in lines]
+
+
+def limits_of(licence: Licence, evidence: Evidence) -> list[Markdown]:
+    """What the numbers do not say."""
+    first = evidence.evaluations[0]
+    lines = [
+        f"It knows the {evidence.model_config.get('num_classes')} classes of {code(first.dataset)} and gives one of "
+        "them for any image; it has no way to say that it does not know."
+    ]
+    others = {one.dataset for one in evidence.evaluations} - {first.dataset}
+    if not others:
+        lines.append(
+            f"It was measured on {code(first.dataset)} alone. Other cameras, places or subjects, corrupted images and "
+            "attacks were not tried."
+        )
+    if first.num_images < _FEW_IMAGES:
+        lines.append(f"{first.num_images} held-out images are few: differences of a few points mean little.")
+    if any("teacher" in source.role for source in evidence.sources):
+        lines.append("What its teachers get wrong, it learned from them; biases of their training data included.")
+    if is_non_commercial(licence.shown):
+        lines.append("Its licence allows non-commercial use alone.")
+    lines.append("Fairness across groups of people was not measured.")
+    return [Markdown(line) for line in lines]
+
+
+def cost_line(evidence: Evidence) -> Markdown:
+    """Device and time."""
+    result, sessions = evidence.result, evidence.sessions
+    seconds = result.get("seconds")
+    last = sessions[-1] if sessions else {}
+    devices = [str(one) for one in last.get("devices") or []] if isinstance(last.get("devices"), list) else []
+    device = str(evidence.setting("run.device") or "auto")
+    count = last.get("world_size") if isinstance(last.get("world_size"), int) else 1
+    if devices and device != "cpu":
+        where = f"{max(1, int(count))} × {plain(devices[0])}"
+    else:
+        where = f"a CPU with {last.get('cpu_cores', '?')} cores"
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+        return Markdown(f"Not recorded; on {where}.")
+    parts = [f"{_duration(float(seconds))} on {where}"]
+    speed = result.get("images_per_s")
+    if isinstance(speed, int | float):
+        parts.append(f"{speed:.0f} training images a second")
+    text = ", ".join(parts) + "."
+    if len(sessions) > 1:
+        text += f" The run was interrupted {len(sessions) - 1} times; this is the time of its last part."
+    return Markdown(text + " Energy was not measured.")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} hours"

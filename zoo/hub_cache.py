@@ -1,0 +1,42 @@
+"""Checking what the Hub's client downloaded: over plain HTTP it compares sizes alone."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from ..errors import ModelError
+
+
+def checked(path: Path, named: str) -> Path:
+    """A file of the local cache, after its content was compared with the digest that the Hub promised.
+
+    The cache names a blob after that digest: SHA-256 for large files, Git's SHA-1 for the others. A file that differs
+    is taken out of the cache, so that the next try downloads it anew.
+
+    Args:
+        path: As ``hf_hub_download`` returns it.
+        named: The repository, for the message.
+
+    Raises:
+        ModelError: The content is not what was promised.
+    """
+    blob = path.resolve()
+    digest = blob.name
+    if re.fullmatch(r"[0-9a-f]{64}", digest):
+        with open(blob, "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    elif re.fullmatch(r"[0-9a-f]{40}", digest):
+        content = blob.read_bytes()
+        found = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    else:  # a cache without links, or a server that names its files otherwise
+        return path
+    if found != digest:
+        blob.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        raise ModelError(
+            f"{path.name} of {named} was damaged on the way: its digest is {found[:12]}…, not {digest[:12]}…",
+            hint="it was taken out of the cache; try again",
+        )
+    return path

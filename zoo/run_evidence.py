@@ -1,0 +1,249 @@
+"""What a finished run can show for its model: read from the run's folder, and refused where it would mislead."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from timm.models import get_pretrained_cfg, is_model, split_model_name_tag
+
+from ..errors import ModelError, RunError
+from ..redact import redact
+from .licences import Source
+from .model_folder import read_json
+
+_DEPTH = 8  # teachers of teachers of …
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One measured number, with what is needed to measure it again.
+
+    Attributes:
+        task: ``classification``, or another one of the transfer evaluations.
+        dataset: Its name.
+        split: Of the data.
+        metric: ``top1``, ``top5``, ``mIoU``, …
+        value: As the protocol defines it; percent for accuracies.
+        num_images: Counted.
+        protocol: In words.
+    """
+
+    task: str
+    dataset: str
+    split: str
+    metric: str
+    value: float
+    num_images: int
+    protocol: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A finished run.
+
+    Attributes:
+        run: The folder.
+        name: Its name.
+        model_config: model/config.json.
+        config: The run's config.json; empty where the run has none.
+        result: result.json.
+        sessions: One entry a process that worked on the run.
+        evaluations: Every number, the run's own first.
+        sources: What the weights were made from.
+    """
+
+    run: Path
+    name: str
+    model_config: dict[str, Any]
+    config: dict[str, Any]
+    result: dict[str, Any]
+    sessions: tuple[dict[str, Any], ...]
+    evaluations: tuple[Evaluation, ...]
+    sources: tuple[Source, ...]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def setting(self, name: str) -> Any:
+        """A setting of the run by its dotted name, or None."""
+        entry = as_dict(as_dict(self.config.get("settings")).get(name))
+        return entry.get("value")
+
+
+def read_evidence(run: Path) -> Evidence:
+    """Read a run.
+
+    Raises:
+        RunError: The folder holds no finished run.
+        ModelError: The run was not evaluated, its documents are damaged, or they speak of another model.
+    """
+    if not run.is_dir():
+        raise RunError(f"there is no run {run}", hint="name the --out folder of 'kdzoo train' or 'kdzoo distill'")
+    if not (run / "result.json").is_file():
+        begun = (run / "checkpoints").is_dir() or (run / "config.json").is_file()
+        what = "is not finished: it has no result.json" if begun else "holds no run"
+        hint = "go on with --resume, then publish" if begun else "name the --out folder of a finished run"
+        raise RunError(f"{run} {what}", hint=hint)
+    result = _object(run / "result.json")
+    model = _object(run / "model" / "config.json")
+    config = _object(run / "config.json") if (run / "config.json").is_file() else {}
+    environment = _object(run / "environment.json") if (run / "environment.json").is_file() else {}
+    provenance = as_dict(model.get("kdzoo"))
+    own = _own_evaluations(run, result, model, config, provenance)
+    sessions = environment.get("sessions")
+    return Evidence(
+        run=run,
+        name=run.resolve().name,
+        model_config=model,
+        config=config,
+        result=result,
+        sessions=tuple(map(as_dict, sessions)) if isinstance(sessions, list) else (),
+        evaluations=(*own, *_further_evaluations(run / "results")),
+        sources=tuple(sources_of(provenance)),
+        provenance=provenance,
+    )
+
+
+def as_dict(value: Any) -> dict[str, Any]:
+    """The value where it is an object; empty elsewhere."""
+    return value if isinstance(value, dict) else {}
+
+
+def without_secrets(value: Any) -> Any:
+    """A JSON value in which every text that looks like a token, a key or a password is hidden."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {redact(str(key)): without_secrets(item) for key, item in value.items()}
+    return [without_secrets(item) for item in value] if isinstance(value, list) else value
+
+
+def public_name(reference: str) -> str:
+    """A model reference or data spec without the folders of the machine it was used on."""
+    if reference.startswith("hf-hub:"):
+        return reference
+    named = re.fullmatch(r"(?P<name>[\w.-]+)(?P<mark>[:=])(?P<path>.+)", reference, re.DOTALL)
+    if named and named["name"] == "local-dir":
+        return public_name(named["path"])
+    if named and named["mark"] == ":":
+        return named["name"]
+    if named:
+        return f"{named['name']}={public_name(named['path'])}"
+    return Path(reference).name if "/" in reference else reference
+
+
+def sources_of(provenance: Mapping[str, Any], *, of: str = "", depth: int = 0) -> list[Source]:
+    """What a model was made from, teachers of teachers included where these are runs that are still there.
+
+    Args:
+        provenance: kdzoo's block of the model's config.json.
+        of: The model, where it is itself a teacher.
+        depth: Of the search.
+    """
+    found: list[Source] = []
+    teachers = provenance.get("teachers")
+    named = [("teacher", one) for one in teachers] if isinstance(teachers, list) else []
+    start = provenance.get("student_start")
+    if isinstance(start, str) and start not in ("", "random"):
+        named.append(("initial weights", {"reference": start, "license": stated_licence(start)}))
+    for role, teacher in named:
+        entry = teacher if isinstance(teacher, Mapping) else {"reference": teacher}
+        reference, licence = str(entry.get("reference")), entry.get("license")
+        licence = licence if isinstance(licence, str) and licence.strip() not in ("", "unknown") else None
+        found.append(Source(public_name(reference), f"{role} of {of}" if of else role, licence))
+        inner = _local_config(reference)
+        if inner and depth < _DEPTH:
+            found += sources_of(as_dict(inner.get("kdzoo")), of=public_name(reference), depth=depth + 1)
+    return list(dict.fromkeys(found))
+
+
+def stated_licence(reference: str) -> str | None:
+    """The licence that a model's publisher states, as far as this machine knows without asking anybody."""
+    name, _ = split_model_name_tag(reference)
+    if re.fullmatch(r"[\w.-]+", reference) and is_model(name):
+        try:
+            record = get_pretrained_cfg(reference)
+        except RuntimeError:
+            return None
+        return record.license if record is not None else None
+    licence = as_dict((_local_config(reference) or {}).get("pretrained_cfg")).get("license")
+    return licence if isinstance(licence, str) else None
+
+
+def _local_config(reference: str) -> dict[str, Any] | None:
+    folder = Path(reference.removeprefix("local-dir:")).expanduser()
+    for path in (folder / "model" / "config.json", folder / "config.json"):
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            continue
+        if isinstance(document, dict) and "architecture" in document:
+            return document
+    return None
+
+
+def _object(path: Path) -> dict[str, Any]:
+    document = read_json(path)
+    if not isinstance(document, dict):
+        raise ModelError(f"{path} holds no JSON object", hint="the run is damaged: make it again")
+    return as_dict(without_secrets(document))
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _own_evaluations(
+    run: Path, result: Mapping[str, Any], model: Mapping[str, Any], config: Mapping[str, Any], provenance: Any
+) -> list[Evaluation]:
+    top1, count = _number(result.get("top1")), _number(result.get("num_images"))
+    if top1 is None or not count or count < 1 or not 0 <= top1 <= 100:
+        raise ModelError(
+            f"{run} was not evaluated: result.json has no top1 and num_images",
+            hint="a model is published with its numbers: train it with validation data",
+        )
+    promised = _number(as_dict(provenance).get("top1"))
+    if promised is None or abs(promised - top1) > 1e-6:
+        raise ModelError(
+            f"{run / 'model'} is not the model that result.json speaks of: top-1 {promised} there, {top1} here",
+            hint="publish a run as it was finished",
+        )
+    data = as_dict(config.get("val_data"))
+    look = as_dict(model.get("pretrained_cfg"))
+    size = (look.get("input_size") or [None])[-1]
+    protocol = (
+        f"{size} px, crop_pct {look.get('crop_pct')}, {look.get('interpolation')}, one centre crop, each image once"
+    )
+    dataset = str(data.get("name") or as_dict(provenance).get("data") or "unknown data")
+    split = str(data.get("split") or "val")
+    values = {"top1": top1, "top5": _number(result.get("top5"))}
+    return [
+        Evaluation("classification", public_name(dataset), split, metric, value, int(count), protocol)
+        for metric, value in values.items()
+        if value is not None
+    ]
+
+
+def _further_evaluations(folder: Path) -> list[Evaluation]:
+    found: list[Evaluation] = []
+    for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+        document = without_secrets(read_json(path))
+        for entry in document if isinstance(document, list) else [document]:
+            record = as_dict(entry)
+            value, count = _number(record.get("value")), _number(record.get("num_images"))
+            texts = [record.get(key) for key in ("task", "dataset", "split", "metric")]
+            if value is None or count is None or not all(isinstance(text, str) and text.strip() for text in texts):
+                raise ModelError(
+                    f"{path} is not an evaluation: it needs task, dataset, split, metric, value, num_images, protocol",
+                    hint="repair it, or take it out of the run",
+                )
+            task, dataset, split, metric = map(str, texts)
+            protocol = str(record.get("protocol") or "not stated")
+            found.append(Evaluation(task, public_name(dataset), split, metric, value, int(count), protocol))
+    return found
