@@ -326,6 +326,7 @@ class Run:
             origin = {"weights": training.export, "seed": self.job.seed}
             provenance = {**self.job.provenance, **evidence, **origin}
             save_model(self.job.student, self.folder.model, provenance=provenance, model=weights)
+            self.job.objective.export(self.folder.path)
             write_json(self.folder.result, result.to_dict())
         self.processes.barrier()
         return result

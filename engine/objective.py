@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -148,6 +149,9 @@ class Objective(nn.Module):
 
     def after_step(self, step: StepView) -> None:
         """Called once after all phases of a step (updates of memory banks and the like), with its last part."""
+
+    def export(self, folder: Path) -> None:
+        """Called once after the last step, by the main process: write into the run folder what is of use without it."""
 
 
 def student_group(student: nn.Module) -> ParameterGroup:

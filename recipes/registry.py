@@ -92,6 +92,20 @@ _LISTINGS = (
         ),
     ),
     Listing(
+        name="class_gan",
+        title="Large Scale GAN Training for High Fidelity Natural Image Synthesis",
+        year=2019,
+        summary="A small class-conditional GAN, whose generator makes the images that xcl_gan distils on.",
+        students=(),
+    ),
+    Listing(
+        name="xcl_gan",
+        title="Extracurricular Learning: Knowledge Transfer Beyond Empirical Distribution",
+        year=2021,
+        summary="XCL with a generator: the teachers label images generated between two classes, half of each batch.",
+        students=("cifar_resnet18", "resnet50"),
+    ),
+    Listing(
         name="meal_v1",
         title="MEAL: Multi-Model Ensemble via Adversarial Learning",
         year=2019,

@@ -12,6 +12,7 @@ from PIL import Image
 
 from kdzoo.engine.job import TrainResult
 from kdzoo.errors import CheckpointError, DataError, ModelError, RunError, TeacherError
+from kdzoo.recipes.registry import get_recipe
 from kdzoo.recipes.run import run
 from kdzoo.zoo import load_model
 
@@ -23,6 +24,7 @@ CASES = {
     "supervised-smooth-cutmix": ("supervised", ("small_images", "label_smoothing", "cutmix"), {}),
     "hinton_kd": ("hinton_kd", (), {}),
     "xcl_mix": ("xcl_mix", ("small_images",), {}),
+    "class_gan": ("class_gan", ("tiny",), {"student__model": "class_discriminator_tiny", "optimizer__lr": 4e-4}),
     "meal_v2": ("meal_v2", ("small_images",), {}),
     "meal_v2-reversed-cutmix": ("meal_v2", ("small_images", "reversed", "cutmix"), {}),
     "meal_v2-alternating": ("meal_v2", ("small_images", "alternating"), {}),
@@ -42,7 +44,7 @@ def terms(folder: Path) -> list[dict[str, float]]:
 def test_a_recipe_takes_real_steps_and_lands_on_its_golden_losses(case, teacher: TrainResult, tmp_path: Path):
     """KDZOO_UPDATE_GOLDEN=1 writes the files anew; a pure refactor leaves them as they are."""
     recipe, variants, given = CASES[case]
-    if recipe != "supervised":
+    if get_recipe(recipe).objective.uses_teachers:
         given = {**given, "teachers__models": (teacher.model,)}
     result = run(small_plan(recipe, *variants, **given), out=tmp_path / "run")
     found = terms(tmp_path / "run")

@@ -5,6 +5,24 @@ Importing this package registers them: ``timm.create_model("cifar_resnet20")`` t
 
 from __future__ import annotations
 
-from . import binary_resnet, cifar_resnet, lenet, paddle_twins, preact_resnet, pyramidnet, wide_resnet
+from . import (
+    binary_resnet,
+    cifar_resnet,
+    class_discriminator,
+    lenet,
+    paddle_twins,
+    preact_resnet,
+    pyramidnet,
+    wide_resnet,
+)
 
-__all__ = ["binary_resnet", "cifar_resnet", "lenet", "paddle_twins", "preact_resnet", "pyramidnet", "wide_resnet"]
+__all__ = [
+    "binary_resnet",
+    "cifar_resnet",
+    "class_discriminator",
+    "lenet",
+    "paddle_twins",
+    "preact_resnet",
+    "pyramidnet",
+    "wide_resnet",
+]

@@ -15,6 +15,7 @@ SMALL = [
     ("cifar_binary_resnet18", {"blocks": 1, "widths": (8, 8, 16)}, (3, 32, 32)),
     ("cifar_preact_resnet18", {"blocks": 1, "widths": (8, 8, 16)}, (3, 32, 32)),
     ("cifar_preact_resnet110", {"blocks": 1}, (3, 32, 32)),
+    ("class_discriminator", {"widths": (3, 8, 8)}, (3, 32, 32)),
     ("gaze_lenet", {}, (1, 36, 60)),
     ("gaze_preact_resnet8", {}, (1, 36, 60)),
 ]

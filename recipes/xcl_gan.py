@@ -1,0 +1,314 @@
+"""XCL-GAN: the student learns the teacher's prediction on generated images, between two classes each, beside real ones.
+
+Paper:   Extracurricular Learning: Knowledge Transfer Beyond Empirical Distribution (XCL), H. Pouransari, M. Javaheripi,
+         V. Sharma, O. Tuzel, 2021, arXiv 2007.00051; read: its supplement and abstract. No code of it is public.
+Table:   none: the results of XCL-GAN stand in the main paper, which was not available
+Command: kdzoo train --recipe class_gan --model class_discriminator --data cifar100 --out runs/gan
+         kdzoo train --variant cifar --variant cutmix --model cifar_resnet18 --data cifar100 --out runs/teacher
+         kdzoo distill --recipe xcl_gan --teacher runs/teacher --set objective.generator=runs/gan --out runs/xcl_gan
+Cost:    not measured yet; ``--dry-run`` estimates it
+
+Loss: KL(mean teacher probabilities ‖ student) at temperature 1; half of each batch is generated, half is real; no label
+is read. An image is generated from v = λ v_i + (1 − λ) v_j, the mixed vectors of two classes. ``online``: new images at
+each step from a stored generator. ``offline``: a transfer set made before (``python -m kdzoo.recipes.transfer_set RUN
+FOLDER``, or images from any other generator), given with --unlabeled.
+
+Deviations:
+    1. The paper's generator is BigGAN. It is not included: a small one that ``class_gan`` trains takes its place.
+       Images of BigGAN made elsewhere (for ImageNet: biggan-deep-128 of pytorch-pretrained-biggan) can be used offline.
+    2. The law of λ stands in the main paper; here it is uniform (``class_mix_alpha=1``).
+    3. Online, every second image of a batch is replaced, so that a run has the steps of one without a generator and
+       an epoch shows half of the real images.
+    4. Offline, a batch is drawn from real and stored images in proportion to their numbers, and each kind is given
+       half of the loss; the paper draws half of the samples from each.
+    5. Offline, the teacher labels the stored images as the student sees them, cropped and mirrored; the paper stores
+       its labels once.
+    6. The teachers of the paper's XCL-GAN students stand in the main paper: name them with --teacher. How an
+       ensemble's answers are joined is not in the supplement: here the mean of probabilities.
+    7. Generated images are neither cropped nor mirrored online, and are resized where the student's size is another.
+       Augmentation and order come from kdzoo's own random numbers; an incomplete last batch of an epoch is dropped.
+
+Conflicts:
+    1. The supplement says that half of the samples are generated for ImageNet (offline) and only that "a new set of
+       images" is generated for CIFAR-100 (online). Default: half in both (``generated_share``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..data import Augmentation, Mixing
+from ..engine.objective import Objective, Phase, StepView, student_group
+from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
+from ..engine.teachers import resize
+from ..errors import UsageError
+from ..zoo.generators import load_generator
+from ..zoo.networks.conditional_generator import ConditionalGenerator
+from .generated_images import draw_wanted
+from .objectives.soft_labels import mean_probabilities, tempered_kl
+from .recipe import (
+    DataSettings,
+    EvaluationSettings,
+    ObjectiveSettings,
+    Paper,
+    Recipe,
+    Shapes,
+    StudentRow,
+    StudentSettings,
+    TeacherSettings,
+    Variant,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class XclGanSettings(ObjectiveSettings):
+    """KL with the teachers' answers, on real and on generated images.
+
+    Attributes:
+        generator: The run folder of ``class_gan``, or a generator's own folder (``online``).
+        mode: ``online`` (new images at each step) or ``offline`` (the images given with --unlabeled).
+        generated_share: Share of the batch that is generated (``online``), or of the loss (``offline``).
+        mixed_classes: Whether images are generated between two classes (``online``).
+        class_mix_alpha: Both parameters of λ's Beta distribution.
+        temperature: T.
+        squared_temperature: Whether the loss is multiplied by T².
+    """
+
+    generator: str
+    mode: Literal["online", "offline"]
+    generated_share: float
+    mixed_classes: bool
+    class_mix_alpha: float
+    temperature: float
+    squared_temperature: bool
+
+    @property
+    def uses_teachers(self) -> bool:
+        return True
+
+    @property
+    def uses_labels(self) -> bool:
+        return False
+
+    def build(self, shapes: Shapes) -> Objective:
+        if not 0 < self.generated_share < 1:
+            raise UsageError(
+                f"objective.generated_share is {self.generated_share}, not between 0 and 1",
+                hint="0.5 is the paper's; xcl_mix distils without a generator",
+            )
+        if self.mode == "offline":
+            if shapes.labels is not None and not (shapes.labels == -1).any():
+                raise UsageError(
+                    "xcl_gan's offline mode needs a stored transfer set",
+                    hint="make one: python -m kdzoo.recipes.transfer_set RUN FOLDER; then --unlabeled FOLDER",
+                )
+            return XclGan(self, None)
+        if not self.generator:
+            raise UsageError(
+                "xcl_gan needs a generator",
+                hint="make one: kdzoo train --recipe class_gan --model class_discriminator --data DATA --out RUN; then "
+                "--set objective.generator=RUN",
+            )
+        return XclGan(self, load_generator(self.generator, num_classes=shapes.num_classes))
+
+
+class XclGan(Objective):
+    """Terms: ``kl_real`` and ``kl_generated``; their sum is the KL over the batch (``online``)."""
+
+    def __init__(self, settings: XclGanSettings, generator: ConditionalGenerator | None) -> None:
+        super().__init__()
+        self.settings = settings
+        self.generator = generator
+
+    def phases(self, student: nn.Module) -> tuple[Phase, ...]:
+        return (Phase("student", (student_group(student),)),)
+
+    def set_modes(self, student: nn.Module) -> None:
+        """The generator's BatchNorm statistics stay as they were stored."""
+        if self.generator is not None:
+            self.generator.eval()
+
+    def terms(self, phase: str, step: StepView) -> dict[str, Tensor]:
+        images, is_generated = self._images(step)
+        logits, answers = step.student(images).logits, step.teachers(images).logits
+        share = self.settings.generated_share
+        if self.settings.mode == "online":
+            share = float(is_generated.sum()) / len(images)
+        elif is_generated.all() or not is_generated.any():
+            share = float(is_generated.any())
+        return {
+            "kl_real": self._kl(logits, answers, ~is_generated, 1 - share),
+            "kl_generated": self._kl(logits, answers, is_generated, share),
+        }
+
+    def _kl(self, logits: Tensor, answers: tuple[Tensor, ...], chosen: Tensor, weight: float) -> Tensor:
+        if weight == 0:
+            return logits.sum() * 0
+        temperature = self.settings.temperature
+        target = mean_probabilities([answer[chosen] for answer in answers], temperature)
+        loss = tempered_kl(logits[chosen], target, temperature)
+        return weight * (loss if self.settings.squared_temperature else loss / temperature**2)
+
+    def _images(self, step: StepView) -> tuple[Tensor, Tensor]:
+        """The batch with its generated images in place, and which they are, bool, (B,)."""
+        if self.generator is None:
+            return step.images, step.labels == -1
+        share = self.settings.generated_share
+        chosen = [index for index in range(len(step.images)) if int((index + 1) * share) > int(index * share)]
+        is_generated = torch.zeros(len(step.images), dtype=torch.bool, device=step.images.device)
+        if not chosen:
+            return step.images, is_generated
+        is_generated[chosen] = True
+        images = step.images.clone()
+        images[chosen] = self._generate(step, step.sample_ids[chosen].tolist())
+        return images, is_generated
+
+    @torch.no_grad()
+    def _generate(self, step: StepView, ids: list[int]) -> Tensor:
+        assert self.generator is not None
+        wanted = draw_wanted(
+            lambda sample: step.generator("generated", step.epoch, sample),
+            ids,
+            latent_features=self.generator.latent_features,
+            num_classes=self.generator.num_classes,
+            class_mix_alpha=self.settings.class_mix_alpha if self.settings.mixed_classes else None,
+        ).to(step.images.device)
+        vectors = self.generator.class_vectors(wanted.classes, wanted.others, wanted.weight)
+        return resize(self.generator(wanted.latent, vectors), step.images.shape[-1], "bilinear").clamp(0, 1)
+
+
+RECIPE = Recipe(
+    name="xcl_gan",
+    summary="XCL with a generator: the teachers label images generated between two classes, half of each batch.",
+    paper=Paper(
+        title="Extracurricular Learning: Knowledge Transfer Beyond Empirical Distribution",
+        authors="Hadi Pouransari, Mojan Javaheripi, Vinay Sharma, Oncel Tuzel",
+        year=2021,
+        url="https://arxiv.org/abs/2007.00051",
+    ),
+    reproduces=("XCL-GAN's rows for CIFAR-100 (online) and ImageNet (offline): their numbers stand in the main paper",),
+    student=StudentSettings(
+        model="cifar_resnet18",  # §A.2
+        init="random",  # ours: the supplement does not mention pretrained weights
+    ),
+    teachers=TeacherSettings(
+        models=(),  # ours: not in the supplement
+    ),
+    data=DataSettings(
+        dataset="cifar100",  # §A.6
+        val_dataset=None,  # ours: the data set's own validation split
+        unlabeled=None,  # §A.6: online
+        augmentation=Augmentation(
+            image_size=32,  # §A.2
+            crop="pad4",  # §A.2
+            scale=(0.08, 1.0),  # Bag of Tricks §2.1; of use in variant imagenet only
+            ratio=(0.75, 1.3333333333333333),  # Bag of Tricks §2.1; of use in variant imagenet only
+            interpolation="bilinear",  # ours: of use for images of another size only
+            hflip_prob=0.5,  # §A.2
+            policy=None,  # §A.2
+            color_jitter=None,  # §A.2
+            lighting_std=0.0,  # §A.2
+            erase_prob=0.0,  # §A.2
+        ),
+        mixing=Mixing(
+            mixup_alpha=1.0,  # ours: of use with --set data.mixing.mixup_prob only
+            mixup_prob=0.0,  # §A.6: none mentioned
+            cutmix_alpha=1.0,  # ours: of use with --set data.mixing.cutmix_prob only
+            cutmix_prob=0.0,  # §A.6: none mentioned
+        ),
+        evaluation=EvaluationSettings(
+            crop_pct=1.0,  # §A.2
+            interpolation="bilinear",  # ours: of use for images of another size only
+        ),
+        mean=(0.4914, 0.4824, 0.4467),  # code: uoguelph-mlrg/Cutout train.py
+        std=(0.2471, 0.2435, 0.2616),  # code: uoguelph-mlrg/Cutout train.py
+    ),
+    training=TrainingSettings(
+        epochs=400,  # §A.2
+        batch_size=128,  # §A.2
+        precision="fp32",  # ours: not stated
+    ),
+    optimizer=OptimizerSettings(
+        name="sgd",  # §A.2
+        lr=0.1,  # §A.2
+        momentum=0.9,  # §A.2
+        nesterov=True,  # §A.2
+        weight_decay=5e-4,  # §A.2
+        decay_norm_and_bias=True,  # ours: not stated
+    ),
+    schedule=ScheduleSettings(
+        name="milestones",  # §A.2
+        milestones=(120, 240, 320),  # §A.2
+        gamma=0.2,  # §A.2
+        warmup_epochs=0.0,  # §A.2
+        warmup_start=0.25,  # §A.5: from 0.1 to 0.4; of use in variant imagenet only
+    ),
+    objective=XclGanSettings(
+        generator="",  # ours: to be named
+        mode="online",  # §A.6: for CIFAR-100
+        generated_share=0.5,  # §A.6
+        mixed_classes=True,  # §A.6
+        class_mix_alpha=1.0,  # ours: not in the supplement; uniform
+        temperature=1.0,  # §F: XCL is not sensitive to it
+        squared_temperature=True,  # code: apple/ml-quant quant/utils/kd_criterion.py; of no effect at T = 1
+    ),
+    students=(
+        StudentRow(
+            name="cifar_resnet18",  # §A.2
+            model="cifar_resnet18",  # §A.2
+            teachers=(),  # ours: not in the supplement
+            image_size=32,  # §A.2
+            note="on CIFAR-100, online; its numbers stand in the main paper",
+        ),
+        StudentRow(
+            name="resnet50",  # §A.5
+            model="resnet50",  # §A.5: the regular one, not the -D form
+            teachers=(),  # ours: Table 1's ResNet-152-D with CutMix has no public weights
+            image_size=224,  # §A.5
+            note="with variant imagenet, offline; its numbers stand in the main paper",
+        ),
+    ),
+    variants=(
+        Variant(
+            name="offline",
+            why="a stored transfer set in place of a generator: --unlabeled FOLDER",
+            overrides={
+                "objective.mode": "offline",  # §A.6: for ImageNet
+            },
+        ),
+        Variant(
+            name="single_classes",
+            why="images of one class each, in place of mixed ones",
+            overrides={
+                "objective.mixed_classes": False,  # ours: what mixing adds
+            },
+        ),
+        Variant(
+            name="imagenet",
+            why="ResNet-50 on ImageNet with a stored transfer set of 1M images of mixed classes",
+            overrides={
+                "student.model": "resnet50",  # §A.5
+                "data.dataset": "imagenet",  # §A.5
+                "data.augmentation.image_size": 224,  # §A.5
+                "data.augmentation.crop": "random_resized",  # §A.5
+                "data.augmentation.color_jitter": (0.4, 0.4, 0.4),  # Bag of Tricks §2.1 for §A.5's "color jittering"
+                "data.augmentation.lighting_std": 0.1,  # Bag of Tricks §2.1 for §A.5's "lightening"
+                "data.evaluation.crop_pct": 0.875,  # §A.5: 256 to 224
+                "data.mean": (0.485, 0.456, 0.406),  # ours: ImageNet's usual values
+                "data.std": (0.229, 0.224, 0.225),  # ours: ImageNet's usual values
+                "training.epochs": 300,  # §A.5
+                "training.batch_size": 1024,  # §A.5
+                "optimizer.lr": 0.4,  # §A.5
+                "optimizer.weight_decay": 1e-5,  # §A.5: ten times smaller for XCL
+                "schedule.name": "cosine",  # §A.5
+                "schedule.milestones": (),  # §A.5: none
+                "schedule.warmup_epochs": 5.0,  # §A.5
+                "objective.mode": "offline",  # §A.6
+            },
+        ),
+    ),
+)

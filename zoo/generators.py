@@ -1,0 +1,82 @@
+"""Stored class-conditional generators: a folder with config.json and model.safetensors, without any code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import nn
+
+from ..errors import ModelError
+from .files import write_folder
+from .networks.conditional_generator import ConditionalGenerator
+from .saving import portable_weights
+from .weights import load_weights, read_weights
+
+FOLDER = "generator"
+_KIND = "conditional_generator"
+_MAKE = "'kdzoo train --recipe class_gan --data DATA --out RUN' makes one; then name RUN"
+
+
+def save_generator(generator: ConditionalGenerator, directory: Path | str, provenance: Mapping[str, Any]) -> Path:
+    """Write a generator so that ``load_generator`` reads it, whole or not at all.
+
+    Args:
+        generator: Its weights and what builds it.
+        directory: The folder to write; an earlier generator there is replaced.
+        provenance: JSON values: how it was made.
+
+    Raises:
+        RunError: The place cannot be written.
+    """
+    config = {"kind": _KIND, "arguments": generator.arguments(), "kdzoo": dict(provenance)}
+    text = json.dumps(config, indent=2, allow_nan=False) + "\n"
+
+    def fill(folder: Path) -> None:
+        save_file(portable_weights(generator), folder / "model.safetensors", metadata={"format": "pt"})
+        (folder / "config.json").write_text(text, encoding="utf-8")
+
+    return write_folder(Path(directory), fill)
+
+
+def load_generator(place: Path | str, *, num_classes: int | None = None) -> ConditionalGenerator:
+    """A stored generator, frozen and in evaluation mode.
+
+    Args:
+        place: The run folder that made it, or the generator's own folder.
+        num_classes: What it must have.
+
+    Raises:
+        ModelError: There is none, it is damaged, or it has another number of classes.
+    """
+    folder = Path(place).expanduser()
+    if (folder / FOLDER).is_dir():
+        folder = folder / FOLDER
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"there is no generator in {place}", hint=_MAKE) from error
+    except ValueError as error:
+        raise ModelError(f"{folder / 'config.json'} is not JSON ({error})", hint=_MAKE) from error
+    if not isinstance(config, dict) or config.get("kind") != _KIND:
+        raise ModelError(f"{folder} holds no class-conditional generator", hint=_MAKE)
+    try:
+        generator = ConditionalGenerator(**config["arguments"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{folder / 'config.json'} describes no generator ({error})", hint=_MAKE) from error
+    if num_classes not in (None, generator.num_classes):
+        raise ModelError(
+            f"the generator in {folder} has {generator.num_classes} classes, the data has {num_classes}",
+            hint="train one on this data: kdzoo train --recipe class_gan --data DATA --out RUN",
+        )
+    load_weights(generator, read_weights(folder / "model.safetensors"), str(folder))
+    return _frozen(generator)
+
+
+def _frozen(generator: ConditionalGenerator) -> ConditionalGenerator:
+    network: nn.Module = generator.eval().requires_grad_(False)
+    assert isinstance(network, ConditionalGenerator)
+    return network
