@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MethodType
 
 import torch
@@ -41,11 +42,15 @@ def freeze(model: nn.Module) -> nn.Module:
     return model
 
 
+@lru_cache(maxsize=64)
+def _statistics(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """A mean or a standard deviation where the images are, (1, 3, 1, 1); copied to an accelerator once."""
+    return torch.tensor(values, device=device)[None, :, None, None]
+
+
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Images in [0, 1] with a model's own mean and standard deviation taken out, (B, 3, H, W)."""
-    offset = images.new_tensor(mean)[None, :, None, None]
-    scale = images.new_tensor(std)[None, :, None, None]
-    return (images - offset) / scale
+    return (images - _statistics(tuple(mean), images.device)) / _statistics(tuple(std), images.device)
 
 
 def resize(images: Tensor, size: int, interpolation: str) -> Tensor:

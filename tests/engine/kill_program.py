@@ -3,11 +3,13 @@
     python kill_program.py OUT WORKERS [PLACE ...]
 
 A place is ``NAME:N``: SIGKILL comes when the N-th such moment of that process is reached. The last process is not
-killed. With ``--term`` SIGTERM is sent instead. Prints one line a process: the place and how it ended.
+killed. With ``--term`` SIGTERM is sent instead. With ``--plan=FILE`` the run is that of a recipe: a JSON object with
+``recipe``, ``variants`` and ``given`` settings. Prints one line a process: the place and how it ended.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -31,12 +33,15 @@ from kdzoo.engine.settings import OptimizerSettings, ScheduleSettings, TrainingS
 from kdzoo.engine.signals import StopRequest
 from kdzoo.engine.teachers import TeacherEnsemble
 from kdzoo.errors import Interrupted
+from kdzoo.recipes.plan import Given, resolve
 from kdzoo.recipes.recipe import Shapes
 from kdzoo.recipes.registry import get_recipe
+from kdzoo.recipes.run import build_job
 from kdzoo.zoo import load_model
 
 CPU = Processes(0, 1, torch.device("cpu"))
 SIGNAL = signal.SIGKILL
+PLAN: Path | None = None
 
 
 def subset(split: str, count: int) -> ArraySource:
@@ -87,6 +92,15 @@ def make_job(out: Path, workers: int) -> TrainJob:
         config={"settings": {}},
         fixed={"seed": 5},
     )
+
+
+def job_of_plan(out: Path, stop: StopRequest) -> TrainJob:
+    """The run of the recipe that ``--plan`` names."""
+    assert PLAN is not None
+    document = json.loads(PLAN.read_text())
+    given = {path: Given(value, "test") for path, value in document["given"].items()}
+    plan = resolve(document["recipe"], given=given, variants=tuple(document["variants"]))
+    return build_job(plan, out=out, resume=True, trust_teacher=True, processes=CPU, stop=stop)
 
 
 def die() -> None:
@@ -175,7 +189,8 @@ def live(out: Path, workers: int, place: str | None) -> int:
         code = 1
         try:
             with StopRequest() as stop:
-                loop.train(make_job(out, workers), CPU, stop)
+                job = make_job(out, workers) if PLAN is None else job_of_plan(out, stop)
+                loop.train(job, CPU, stop)
             code = 0
         except Interrupted:
             code = 130
@@ -187,10 +202,14 @@ def live(out: Path, workers: int, place: str | None) -> int:
 
 def main() -> None:
     """Kill at each place in turn, then run to the end."""
-    global SIGNAL
-    arguments = [argument for argument in sys.argv[1:] if argument != "--term"]
-    if "--term" in sys.argv:
-        SIGNAL = signal.SIGTERM
+    global SIGNAL, PLAN
+    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
+    for option in set(sys.argv[1:]) - set(arguments):
+        name, _, value = option.partition("=")
+        if name == "--term":
+            SIGNAL = signal.SIGTERM
+        elif name == "--plan":
+            PLAN = Path(value)
     out, workers, places = Path(arguments[0]), int(arguments[1]), arguments[2:]
     for place in [*places, None]:
         status = live(out, workers, place)
