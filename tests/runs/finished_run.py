@@ -23,7 +23,7 @@ def make_run(folder: Path, *, provenance: dict[str, Any] | None = None, **docume
     loaded.class_names = ("null", "eins", "zwei")
     with torch.no_grad(), seeded(5):
         for parameter in loaded.model.parameters():
-            parameter.add_(torch.rand_like(parameter))
+            parameter.add_(0.02 * torch.rand_like(parameter))
     block = {
         "kdzoo_version": "0.1.0",
         "recipe": "meal_v2",
