@@ -13,11 +13,6 @@ _WILL = {
         "without running the teachers again.",
         "'kdzoo distill' runs the teachers beside the student",
     ),
-    "curate": (
-        "Will choose images from an unlabeled folder: near-duplicates of the evaluation set left out, the best k a "
-        "class kept.",
-        "'kdzoo distill --unlabeled FOLDER' takes a folder as it is",
-    ),
     "transfer": (
         "Will measure a backbone on other tasks (classification, detection, segmentation), beside its baseline.",
         "'kdzoo eval' measures a model on any labelled images of its own classes",

@@ -29,7 +29,7 @@ VERBS: dict[str, Verb] = {
     "train": Verb(TRAIN, "Train on labels: a teacher, or the baseline a student must beat.", "train"),
     "recipes": Verb(TRAIN, "List recipes, show one with its citations, copy one to edit.", "recipes"),
     "label": Verb(TRAIN, "Store a teacher's labels once, for many runs.", None),
-    "curate": Verb(TRAIN, "Choose unlabeled images to distil on.", None),
+    "curate": Verb(TRAIN, "Choose unlabeled images to distil on.", "curate"),
     "eval": Verb(EVALUATE, "Measure top-1 and top-5 on labelled data.", "eval"),
     "transfer": Verb(EVALUATE, "Measure a backbone on other tasks.", None),
     "reproduce": Verb(EVALUATE, "Re-run a table of a paper, ours beside theirs.", None),

@@ -139,8 +139,13 @@ def empty_classes(root: Path, names: Sequence[str]) -> DataError:
     )
 
 
+def unlabeled_root(path: Path) -> Path:
+    """Where a folder's unlabeled images are: ``unlabeled/`` or ``train/`` in it, or the folder itself."""
+    return next((path / folder for folder in ("unlabeled", "train") if (path / folder).is_dir()), path)
+
+
 def _open_unlabeled(path: Path, name: str) -> FileSource:
-    root = next((path / folder for folder in ("unlabeled", "train") if (path / folder).is_dir()), path)
+    root = unlabeled_root(path)
     listing = list_images(root)
     if not listing.paths:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Data specs: ``NAME[:PATH]``, or the path of a folder."""
+"""Data specs: ``NAME[:PATH]``, or the path of a folder or, for unlabeled images, of a manifest."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DataSpec:
 
     Attributes:
         name: One of NAMES, or ``"folder"``.
-        path: The folder, or None for the name's default place.
+        path: The folder (or manifest), or None for the name's default place.
     """
 
     name: str
@@ -96,6 +96,10 @@ def open_source(spec: str | DataSpec, split: str) -> ImageSource:
             "`digits` is embedded and runs now",
         )
     if parsed.name == "folder":
+        if split == "unlabeled" and path.is_file():
+            from .manifest import open_manifest
+
+            return open_manifest(path)
         from .folders import open_folder
 
         return open_folder(path, split)

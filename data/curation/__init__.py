@@ -1,0 +1,31 @@
+"""Choosing unlabeled images: near-duplicates of the evaluation set out, the best of each class in."""
+
+from __future__ import annotations
+
+from .choice import BestPerClass
+from .confirmation import Confirmation, Thresholds, confirm
+from .embedding import embed_crops, embed_whole
+from .listed import ListedImages, list_to_file, offsets_of, require_images
+from .shortlist import PAIR, Candidate, EvaluationIndex, read_pairs
+from .tasks import ConfirmTask, Described, DescribeTask, EvaluationTask
+
+__all__ = [
+    "PAIR",
+    "BestPerClass",
+    "Candidate",
+    "ConfirmTask",
+    "Confirmation",
+    "DescribeTask",
+    "Described",
+    "EvaluationIndex",
+    "EvaluationTask",
+    "ListedImages",
+    "Thresholds",
+    "confirm",
+    "embed_crops",
+    "embed_whole",
+    "list_to_file",
+    "offsets_of",
+    "read_pairs",
+    "require_images",
+]

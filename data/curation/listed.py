@@ -1,0 +1,136 @@
+"""The images under a folder of any size: their paths lie in a file, sorted, and only the one asked for in memory."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from PIL import Image
+
+from ...errors import DataError
+from ..images import IMAGE_EXTENSIONS, read_rgb
+from ..listing import unreadable_folder
+
+_RUN = 65_536  # paths that are sorted in memory at once
+_END = b"\0"  # between paths: the one byte that no path holds
+
+
+class ListedImages:
+    """What `list_to_file` wrote, one path at a time.
+
+    Args:
+        root: The folder that the paths are relative to.
+        listing: The file with the paths; beside it, at ``offsets_of``, lies where each begins.
+    """
+
+    def __init__(self, root: Path, listing: Path) -> None:
+        self.root = root
+        self._listing, self._offsets = os.fspath(listing), os.fspath(offsets_of(listing))
+        self._count = os.path.getsize(self._offsets) // 8 - 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def identity(self, index: int) -> str:
+        """The path relative to the root."""
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        with open(self._offsets, "rb") as offsets, open(self._listing, "rb") as listing:
+            offsets.seek(8 * index)
+            start, end = struct.unpack("<2q", offsets.read(16))
+            listing.seek(start)
+            return os.fsdecode(listing.read(end - start - 1))
+
+    def load(self, index: int) -> Image.Image:
+        """The image, RGB.
+
+        Raises:
+            UnreadableImage: The file cannot be decoded.
+        """
+        path = f"{self.root}/{self.identity(index)}"
+        return read_rgb(path, path)
+
+
+def offsets_of(listing: Path) -> Path:
+    """The file beside a listing that says where each of its paths begins: int64, one more than there are paths."""
+    return listing.with_suffix(".offsets")
+
+
+def list_to_file(root: Path, listing: Path) -> int:
+    """Write the relative path of every image under a folder to a file, in byte order.
+
+    Sorted by merging runs on disk. Links are followed, a folder that is met twice is listed once; hidden files and
+    other extensions are left out.
+
+    Returns:
+        The number of images.
+
+    Raises:
+        DataError: A folder cannot be read.
+    """
+    runs: list[Path] = []
+    paths = _walk(os.fspath(root))
+    while run := sorted(os.fsencode(path) for path in itertools.islice(paths, _RUN)):
+        runs.append(listing.with_suffix(f".run{len(runs)}"))
+        runs[-1].write_bytes(_END.join(run) + _END)
+    del run
+    count = position = 0
+    with ExitStack() as stack:
+        merged = heapq.merge(*(_read_run(stack, path) for path in runs))
+        output = stack.enter_context(open(listing, "wb"))
+        offsets = stack.enter_context(open(offsets_of(listing), "wb"))
+        offsets.write(struct.pack("<q", 0))
+        for name in merged:
+            output.write(name + _END)
+            position += len(name) + 1
+            offsets.write(struct.pack("<q", position))
+            count += 1
+    for path in runs:
+        path.unlink()
+    return count
+
+
+def _read_run(stack: ExitStack, path: Path) -> Iterator[bytes]:
+    file = stack.enter_context(open(path, "rb"))  # noqa: SIM115
+    rest = b""
+    while block := file.read(65_536):
+        *names, rest = (rest + block).split(_END)
+        yield from names
+
+
+def _walk(root: str) -> Iterator[str]:
+    """Relative paths, in no particular order."""
+    visited: set[tuple[int, int]] = set()
+    waiting = [""]
+    while waiting:
+        prefix = waiting.pop()
+        folder = os.path.join(root, prefix)
+        try:
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in visited:
+                continue
+            visited.add((status.st_dev, status.st_ino))
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir():
+                        waiting.append(f"{prefix}{entry.name}/")
+                    elif os.path.splitext(entry.name)[1].lower() in IMAGE_EXTENSIONS:
+                        yield prefix + entry.name
+        except OSError as error:
+            raise unreadable_folder(folder, error) from None
+
+
+def require_images(root: Path, count: int) -> None:
+    """Raises DataError where there are none."""
+    if count == 0:
+        raise DataError(
+            f"no images under {root}",
+            hint="give a folder that holds JPEG, PNG, WebP, BMP, TIFF, GIF or PPM files, at any depth",
+        )
