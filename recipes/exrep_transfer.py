@@ -15,6 +15,8 @@ Deviations:
     2. Which images pass, augmentation and the order of the images come from kdzoo's own random numbers, and an
        incomplete last batch of an epoch is dropped.
     3. Images are enlarged and made small with antialiasing.
+    4. A run folder gives its newest checkpoint's distiller; the notebook loads the best one's. A checkpoint can be
+       named: RUN/checkpoints/best.safetensors.
 
 Conflicts:
     1. The notebook steps a cosine over 375 epochs and a tenfold fall every 150 epochs on the same optimiser, so that

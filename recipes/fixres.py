@@ -26,7 +26,7 @@ Conflicts:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -68,6 +68,10 @@ class FixResSettings(ObjectiveSettings):
     def uses_labels(self) -> bool:
         return True
 
+    @property
+    def needs_trained_student(self) -> bool:
+        return True
+
     def build(self, shapes: Shapes) -> Objective:
         return FixRes(self)
 
@@ -100,7 +104,8 @@ def classifier_group(student: nn.Module) -> ParameterGroup:
     Raises:
         UsageError: The network does not say which layer its classifier is.
     """
-    classifier = student.get_classifier() if hasattr(student, "get_classifier") else None
+    network: Any = student  # timm's interface is a convention, no type
+    classifier = network.get_classifier() if hasattr(student, "get_classifier") else None
     if not isinstance(classifier, nn.Module) or not list(classifier.parameters()):
         raise UsageError(
             f"{type(student).__name__} has no single classifier to fine-tune", hint="use another architecture"

@@ -20,7 +20,7 @@ _LIMITS = (
 
 def readable(num_bytes: int) -> str:
     """Bytes as a person reads them: ``1.31 GB``."""
-    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+    for unit, size in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if num_bytes >= size:
             return f"{num_bytes / size:.3g} {unit}"
     return f"{num_bytes} bytes"

@@ -188,6 +188,11 @@ class ObjectiveSettings(ABC):
     def uses_labels(self) -> bool:
         """Whether the loss reads labels; unlabeled images are refused where it does."""
 
+    @property
+    def needs_trained_student(self) -> bool:
+        """Whether the loss is of use only to a student that starts from trained weights."""
+        return False
+
     @abstractmethod
     def build(self, shapes: Shapes) -> Objective:
         """The objective with freshly initialised modules (the caller seeds torch).

@@ -407,6 +407,11 @@ class Resolution:
                 f"an epoch of {facts.num_images} images has only {steps} step{'s' if steps > 1 else ''} of "
                 f"{training.batch_size}: a smaller --batch-size gives more"
             )
+        if recipe.objective.needs_trained_student and recipe.student.init == "random":
+            self.warnings.append(
+                f"{recipe.name} keeps the student's BatchNorm as it is: from random weights it goes astray; name a "
+                "trained student (a run folder, or an architecture with its tag)"
+            )
         if recipe.data.unlabeled is not None and recipe.objective.uses_labels:
             raise UsageError(
                 f"{recipe.name} reads labels, {recipe.data.unlabeled} has none",
