@@ -52,7 +52,7 @@ def save_checkpoint(folder: Path, step: int, state: State, *, best: bool = False
     digest_path(path).unlink(missing_ok=True)  # a digest never speaks of other bytes than its own
     write_whole(path, lambda temporary: write_state(temporary, state))
     line = f"{sha256_of(path)}  {path.name}\n"
-    write_whole(digest_path(path), lambda temporary: temporary.write_text(line) and None)
+    write_whole(digest_path(path), lambda temporary: temporary.write_text(line))
     if best:
         keep_as_best(path)
     for old in sorted(folder.glob("step-*.safetensors"))[:-KEPT]:

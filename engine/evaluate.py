@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -182,7 +183,8 @@ def evaluate_model(
 
 def eval_transform(look: Preprocessing) -> EvalTransform:
     """How a model's preprocessing turns an image into an input."""
-    return EvalTransform(image_size=look.image_size, crop_pct=look.crop_pct, interpolation=look.interpolation)
+    kind = cast("Literal['bilinear', 'bicubic']", look.interpolation)  # any other is refused by EvalTransform
+    return EvalTransform(image_size=look.image_size, crop_pct=look.crop_pct, interpolation=kind)
 
 
 def evaluate_ensemble(

@@ -48,7 +48,7 @@ def clear_os_errors(path: Path) -> Iterator[None]:
         raise RunError(f"{path} could not be written ({error})", hint="choose another --out") from error
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file through a temporary sibling: synced, renamed into place, its folder synced.
 
     Args:
@@ -73,7 +73,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 def write_json(path: Path, document: Any) -> None:
     """Write a JSON document whole or not at all."""
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def sha256_of(path: Path) -> str:

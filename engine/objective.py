@@ -63,9 +63,14 @@ class ModelOutput(Protocol):
             unless the objective says ``reads_maps``.
     """
 
-    logits: Tensor
-    features: Tensor
-    maps: tuple[Tensor, ...]
+    @property
+    def logits(self) -> Tensor: ...
+
+    @property
+    def features(self) -> Tensor: ...
+
+    @property
+    def maps(self) -> tuple[Tensor, ...]: ...
 
 
 class TeacherOutput(Protocol):
@@ -76,8 +81,11 @@ class TeacherOutput(Protocol):
         features: One (B, D_k) tensor a teacher.
     """
 
-    logits: tuple[Tensor, ...]
-    features: tuple[Tensor, ...]
+    @property
+    def logits(self) -> tuple[Tensor, ...]: ...
+
+    @property
+    def features(self) -> tuple[Tensor, ...]: ...
 
 
 class StepView(Protocol):

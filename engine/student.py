@@ -39,7 +39,7 @@ class Student:
                 hint="--set training.compile=false",
             )
         layout = torch.channels_last if training.channels_last else torch.contiguous_format
-        model = loaded.model.to(device=processes.device, memory_format=layout)
+        model = loaded.model.to(processes.device).to(memory_format=layout)
         if training.sync_batchnorm:
             model = convert_sync_batchnorm(model, processes)
         processes.copy_from_main([model])

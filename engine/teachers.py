@@ -84,7 +84,7 @@ class TeacherEnsemble:
         self.members = tuple(members)
         layout = torch.channels_last if channels_last else torch.contiguous_format
         for member in self.members:
-            member.model = freeze(member.model.to(device=device, memory_format=layout))
+            member.model = freeze(member.model.to(device).to(memory_format=layout))
         self._device, self._precision = device, precision
         self._before = self.digest()
 

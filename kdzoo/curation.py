@@ -71,7 +71,7 @@ def curate(
 
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise UsageError("'kdzoo curate' runs in one process", hint="start it without torchrun")
-    changes = {"inliers": inliers, "sift_correlation": correlation}
+    changes: dict[str, Any] = {"inliers": inliers, "sift_correlation": correlation}
     thresholds = replace(Thresholds(), **{name: value for name, value in changes.items() if value is not None})
     settings = CurationSettings(top=top, batch_size=batch_size, thresholds=thresholds)
     if similarity is not None:

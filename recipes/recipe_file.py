@@ -188,8 +188,10 @@ def read_recipe_file(path: Path) -> LoadedRecipe:
         for name, build in (("stages", _build_stage), ("students", _build_student), ("variants", _build_variant)):
             if name in tables:
                 entries = _list(tables[name], name, path)
-                recipe = dataclasses.replace(recipe, **{name: ()})
-                recipe = dataclasses.replace(recipe, **{name: tuple(build(recipe, entry, path) for entry in entries)})
+                empty: dict[str, Any] = {name: ()}
+                recipe = dataclasses.replace(recipe, **empty)
+                filled: dict[str, Any] = {name: tuple(build(recipe, entry, path) for entry in entries)}
+                recipe = dataclasses.replace(recipe, **filled)
     except UsageError as error:
         message = error.message if str(path) in error.message else f"{path}: {error.message}"
         raise UsageError(message, hint=error.hint) from error

@@ -100,9 +100,10 @@ def cost_line(evidence: Evidence) -> Markdown:
     last = sessions[-1] if sessions else {}
     devices = [str(one) for one in last.get("devices") or []] if isinstance(last.get("devices"), list) else []
     device = str(evidence.setting("run.device") or "auto")
-    count = last.get("world_size") if isinstance(last.get("world_size"), int) else 1
+    size = last.get("world_size")
+    count = size if isinstance(size, int) else 1
     if devices and device != "cpu":
-        where = f"{max(1, int(count))} × {plain(devices[0])}"
+        where = f"{max(1, count)} × {plain(devices[0])}"
     else:
         where = f"a CPU with {last.get('cpu_cores', '?')} cores"
     if not isinstance(seconds, int | float) or isinstance(seconds, bool):

@@ -107,7 +107,7 @@ def _fit(image: np.ndarray, other: np.ndarray, thresholds: Thresholds) -> tuple[
     """The inliers and the homography from ``image`` to ``other``; None where there is no plausible one."""
     import cv2
 
-    sift = cv2.SIFT_create(nfeatures=500, contrastThreshold=0.02)
+    sift = cv2.SIFT.create(nfeatures=500, contrastThreshold=0.02)
     points, descriptors = sift.detectAndCompute(image, None)
     others, other_descriptors = sift.detectAndCompute(other, None)
     if len(points) < thresholds.inliers or len(others) < max(2, thresholds.inliers):
@@ -166,15 +166,15 @@ def _search(image: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     field = _resize(other, _SEARCH_SIDE)
     height, width = field.shape
     padded = cv2.copyMakeBorder(field, 2, 2, 2, 2, cv2.BORDER_REPLICATE)
-    best: tuple[float, tuple[int, int], np.ndarray] | None = None
+    best: tuple[float, int, int, np.ndarray] | None = None
     for scale in _SCALES:
         size = (round(width * scale), round(height * scale))
         part = cv2.resize(image, size, interpolation=cv2.INTER_AREA if image.shape[0] > size[1] else cv2.INTER_CUBIC)
         _, value, _, place = cv2.minMaxLoc(cv2.matchTemplate(padded, part, cv2.TM_CCOEFF_NORMED))
         if best is None or value > best[0]:
-            best = value, place, part
+            best = value, place[0], place[1], part
     assert best is not None
-    _, (left, top), part = best
+    _, left, top, part = best
     window = padded[top : top + part.shape[0], left : left + part.shape[1]]
     return _correlations(part, window, np.ones(part.shape, dtype=bool))
 
