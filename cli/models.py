@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from .commands import VerbCommand, VerbGroup
 from .listing import format_options, json_option
 from .output import print_fields, print_json, print_rows, work
 
-_COLUMNS = {
+_ENTRIES = {
+    "name": "name",
+    "top1": "top-1",
+    "top5": "top-5",
+    "image_size": "pixels",
+    "params_m": "params (M)",
+    "macs_g": "MACs (G)",
+    "size_mb": "MB",
+    "licence": "licence",
+    "paper": "paper",
+    "source": "source",
+}
+_BUILDABLE = {
     "name": "name",
     "default_tag": "weights",
     "source": "source",
@@ -16,55 +30,167 @@ _COLUMNS = {
     "image_size": "pixels",
     "licence": "licence",
 }
+# What to sort by, and the column of the table.
+_SORTS = {
+    "name": "name",
+    "top1": "top1",
+    "top5": "top5",
+    "pixels": "image_size",
+    "params": "params_m",
+    "macs": "macs_g",
+    "size": "size_mb",
+    "licence": "licence",
+    "paper": "paper",
+    "source": "source",
+}
+_SOURCES = ("meal_v2", "paddleclas", "timm", "paper")
 
 
 @click.group(cls=VerbGroup, name="models")
 def command() -> None:
-    """The models that can be built: kdzoo's own and timm's."""
+    """The zoo: distilled backbones, their teachers, what they are compared with, and all else that can be built."""
 
 
 @command.command(
     "list",
     cls=VerbCommand,
     examples=[
-        ("kdzoo models list cifar_", "Every architecture with cifar_ in its name."),
-        ("kdzoo models list 'resnet50.*'", "Every set of weights of resnet50."),
-        ("kdzoo models list 'vit_small*' --format csv", "For a spreadsheet."),
+        ("kdzoo models list ssld_ --sort top1", "SSLD's models, the best first."),
+        ("kdzoo models list --max-params 6 --sort top1", "The best with at most 6 million parameters."),
+        ("kdzoo models list --licence apache --source paddleclas --format csv", "For a spreadsheet."),
+        ("kdzoo models list --all 'resnet50.*'", "Every set of weights of resnet50 that timm has."),
     ],
 )
 @click.argument("pattern", required=False, metavar="[FILTER]")
+@click.option("--sort", type=click.Choice(list(_SORTS)), help="Accuracies the highest first, the others the lowest.")
+@click.option("--paper", metavar="TEXT", help="A paper's key, or a part of its title.")
+@click.option("--licence", metavar="TEXT", help="A part of the licence; none for weights that come with none.")
+@click.option("--source", type=click.Choice(_SOURCES), help="Who publishes the weights.")
+@click.option("--min-top1", type=float, metavar="PERCENT", help="At least this accuracy, as published.")
+@click.option("--max-params", type=float, metavar="M", help="At most so many million parameters.")
+@click.option("--max-macs", type=float, metavar="G", help="At most so many thousand million multiply-adds an image.")
+@click.option("--max-size", type=float, metavar="MB", help="At most so large, in float32.")
+@click.option("--all", "every", is_flag=True, help="Then everything that can be built: kdzoo's networks and timm's.")
 @format_options
-def list_(pattern: str | None, form: str, as_json: bool) -> None:
-    """List what can be built. FILTER is a part of the name, or a pattern with * and ?.
+def list_(pattern: str | None, every: bool, form: str, as_json: bool, sort: str | None, **options: Any) -> None:
+    """List the zoo. FILTER is a part of the name, or a pattern with * and ?.
 
-    Parameters are counted where the list is short.
+    Accuracies are the published ones on ImageNet, each at its own protocol: 'kdzoo models show NAME' has it, with the
+    source. Parameters and multiply-adds are counted at the size in the column pixels.
     """
-    from ..zoo import list_models
+    from ..zoo import list_architectures, list_models
 
     form = "json" if as_json else form
     with work():
-        frame = list_models(pattern)
-        records = frame.astype(object).where(frame.notna(), None).to_dict("records")
-        rows = [{str(name): value for name, value in record.items()} for record in records]
-    if not rows and form == "table":
-        click.echo(f"no model matches {pattern!r}", err=True)
+        rows = records(list_models(pattern, sort=_SORTS[sort] if sort else None, **options))
+        rows = [{**row, "licence": row["licence"] or "none"} for row in rows] if form == "table" else rows
+        buildable = records(list_architectures(pattern)) if every else []
+    if form == "table" and not rows and not buildable:
+        more = "" if every else " in the zoo; --all looks among everything that can be built"
+        click.echo(f"no model matches{more}", err=True)
         return
-    columns = {key: heading for key, heading in _COLUMNS.items() if form == "csv" or any(row[key] for row in rows)}
-    print_rows(rows, {key: key for key in columns} if form == "csv" else columns, form)
+    if not every:
+        print_rows(rows, {key: key for key in _ENTRIES} if form == "csv" else _ENTRIES, form)
+        return
+    if form == "table":
+        if rows:
+            print_rows(rows, _ENTRIES, form, title="The zoo")
+            click.echo()
+        shown = {key: heading for key, heading in _BUILDABLE.items() if any(row[key] for row in buildable)}
+        print_rows(buildable, shown or _BUILDABLE, form, title="What can be built")
+        return
+    both = {**dict.fromkeys(_ENTRIES), **dict.fromkeys(_BUILDABLE)}
+    print_rows([{**dict.fromkeys(both), **row} for row in (*rows, *buildable)], {key: key for key in both}, form)
 
 
-@command.command(cls=VerbCommand, examples=[("kdzoo models show resnet50.a1_in1k", "Size, cost, input, weights.")])
+def records(frame: Any) -> list[dict[str, Any]]:
+    """A DataFrame's rows, with None for what is not known."""
+    return list(frame.astype(object).where(frame.notna(), None).to_dict("records"))
+
+
+@command.command(
+    cls=VerbCommand,
+    examples=[
+        (
+            "kdzoo models show ssld_resnet50d",
+            "Numbers with protocol and source, licence, digest, how to load it.",
+        ),
+        ("kdzoo models show resnet50.a1_in1k", "Size, cost, input, weights of any model that can be built."),
+    ],
+)
 @click.argument("reference", metavar="REF")
 @json_option
 def show(reference: str, as_json: bool) -> None:
-    """Show one model: parameters, cost of a forward pass, preprocessing, weights, licence. Nothing is downloaded."""
-    from ..zoo import model_record
+    """Show one model whole: numbers, cost, preprocessing, weights, licence, paper. Nothing is downloaded."""
+    from ..zoo.entries import find_entry
 
+    entry = find_entry(reference)
     with work():
-        record = model_record(reference)
+        record = _entry(reference) if entry is not None else _buildable(reference)
     if as_json:
         print_json(record)
-        return
+    elif entry is not None:
+        _print_entry(record)
+    else:
+        _print_buildable(record)
+    for note in record["notes"] if not as_json else ():
+        click.echo(f"note: {note}")
+
+
+def _entry(name: str) -> dict[str, Any]:
+    from ..zoo import entry_record
+
+    return entry_record(name)
+
+
+def _buildable(reference: str) -> dict[str, Any]:
+    from ..zoo import model_record
+
+    return model_record(reference)
+
+
+def _print_entry(record: dict[str, Any]) -> None:
+    paper = record["paper"]
+    fields = {
+        "name": record["name"],
+        "architecture": record["architecture"] + (f" {record['model_args']}" if record["model_args"] else ""),
+        "parameters": f"{record['params']:,} ({record['size_mb']} MB in float32)",
+        "forward pass": f"{record['macs'] / 1e9:.3g} G multiply-adds at {record['image_size']} px",
+        "input": f"{record['image_size']} px, mean {_numbers(record['mean'])}, std {_numbers(record['std'])}",
+        "evaluation": f"crop_pct {record['crop_pct']}, {record['interpolation']}",
+    }
+    for result in record["results"]:
+        top5 = f" / {result['top5']}" if result["top5"] is not None else ""
+        look = ", ".join(
+            str(part)
+            for part in (
+                f"{result['image_size']} px",
+                f"crop_pct {result['crop_pct']}" if result["crop_pct"] is not None else None,
+                result["interpolation"],
+            )
+            if part is not None
+        )
+        fields["ImageNet" + " " * sum(key.startswith("ImageNet") for key in fields)] = (
+            f"{result['top1']}{top5} top-1 / top-5 ({look}; {result['source']})"
+        )
+    fields |= {
+        "teachers": ", ".join(record["teachers"]) or "none, or not published",
+        "paper": f"{paper['title']} ({paper['authors']}, {paper['year']}), {paper['url']}",
+        "published at": record["address"] or "nowhere that kdzoo pulls from",
+        "SHA-256": record["sha256"] or "not stated by its publisher: kept from the first pull",
+        "licence": record["licence"] or "none given",
+        "get it": ("pulled; " if record["pulled"] else "") + (record["get"] or "there is nothing to pull"),
+        "in timm": record["load_in_timm"] or "",
+        "in kdzoo": record["load_in_kdzoo"] or "",
+    }
+    print_fields(fields)
+
+
+def _numbers(values: Any) -> str:
+    return ", ".join(str(value) for value in values)
+
+
+def _print_buildable(record: dict[str, Any]) -> None:
     look = record["preprocessing"]
     print_fields(
         {
@@ -82,5 +208,3 @@ def show(reference: str, as_json: bool) -> None:
             "in timm": record["load_in_timm"] or "",
         }
     )
-    for note in record["notes"]:
-        click.echo(f"note: {note}")

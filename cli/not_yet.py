@@ -21,10 +21,6 @@ _WILL = {
         "Will re-run a table of a paper: what it takes, and the paper's numbers beside ours.",
         "'kdzoo distill --recipe NAME --student NAME --dry-run' shows one row's settings and cost",
     ),
-    "pull": (
-        "Will fetch a distilled backbone from the Hub or from the papers' own releases.",
-        "a reference such as hf-hub:ORG/NAME works wherever a model is asked for",
-    ),
 }
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .recipes.plan import Plan, resolve
     from .recipes.recipe import Recipe
     from .recipes.registry import get_recipe, list_recipes
-    from .zoo import LoadedModel, list_models, load_model, save_model
+    from .zoo import LoadedModel, create_model, list_models, load_model, pull, save_model
 
 __version__ = "0.1.0"
 
@@ -52,6 +52,7 @@ _HOMES = {
     "TrainResult": "kdzoo.engine.job",
     "UsageError": "kdzoo.errors",
     "check_source": "kdzoo.data",
+    "create_model": "kdzoo.zoo",
     "distill": "kdzoo.api",
     "evaluate": "kdzoo.api",
     "get_recipe": "kdzoo.recipes.registry",
@@ -59,6 +60,7 @@ _HOMES = {
     "list_recipes": "kdzoo.recipes.registry",
     "load_model": "kdzoo.zoo",
     "open_source": "kdzoo.data",
+    "pull": "kdzoo.zoo",
     "resolve": "kdzoo.recipes.plan",
     "run_demo": "kdzoo.demo",
     "save_model": "kdzoo.zoo",
@@ -83,6 +85,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "check_source",
+    "create_model",
     "distill",
     "evaluate",
     "get_recipe",
@@ -90,6 +93,7 @@ __all__ = [
     "list_recipes",
     "load_model",
     "open_source",
+    "pull",
     "resolve",
     "run_demo",
     "save_model",

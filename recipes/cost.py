@@ -137,6 +137,8 @@ def _missing(plan: Plan) -> list[str]:
                     f"{reference} has no published weights: train it (kdzoo train --model {reference}), then "
                     "--teacher RUN"
                 )
+            elif parsed.kind == "zoo":
+                found.append(f"{reference} is not pulled yet: kdzoo pull {reference}")
             else:
                 found.append(f"the weights of {reference} are not in the local cache: the run downloads them first")
     return found

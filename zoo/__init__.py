@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from . import networks
-from .building import load_model, seeded
+from .building import create_model, load_model, seeded
+from .entry_listing import entry_record, list_models
 from .features import forward_with_features, forward_with_maps, stage_names
-from .listing import list_models, model_record
+from .listing import list_architectures, model_record
 from .loaded import LoadedModel
 from .preprocessing import Preprocessing, preprocessing_from_dict
+from .pulling import Pulled, pull
 from .references import Reference, parse_reference
 from .saving import save_model
 from .weights import load_weights, read_weights
@@ -15,9 +17,13 @@ from .weights import load_weights, read_weights
 __all__ = [
     "LoadedModel",
     "Preprocessing",
+    "Pulled",
     "Reference",
+    "create_model",
+    "entry_record",
     "forward_with_features",
     "forward_with_maps",
+    "list_architectures",
     "list_models",
     "load_model",
     "load_weights",
@@ -25,6 +31,7 @@ __all__ = [
     "networks",
     "parse_reference",
     "preprocessing_from_dict",
+    "pull",
     "read_weights",
     "save_model",
     "seeded",

@@ -14,14 +14,16 @@ import timm
 import torch
 from timm.data import ImageNetInfo
 from timm.models import get_pretrained_cfg, is_model
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import ModelError
 from .downloads import WEIGHT_FILES, hub_file, timm_weights_file
+from .entries import get_entry
 from .loaded import LoadedModel
 from .model_folder import read_json, read_model_config
 from .preprocessing import Preprocessing, preprocessing_from_dict, preprocessing_from_timm
 from .promises import PROMISED_ON, PROMISED_TOP1
+from .pulled import pulled_commit, whole_folder
 from .references import Reference, parse_reference
 from .weights import load_weights, read_checkpoint_student, read_weights
 
@@ -54,6 +56,7 @@ def load_model(
     parsed = parse_reference(reference)
     wanted = parsed.names_weights if pretrained is None else pretrained
     build = {
+        "zoo": _from_zoo,
         "timm": _from_timm,
         "weights": _from_weights_file,
         "checkpoint": _from_checkpoint,
@@ -65,6 +68,23 @@ def load_model(
         loaded = build(parsed, wanted, num_classes, image_size)
         _fit_classes(loaded, num_classes, seed)
     return loaded
+
+
+def create_model(
+    reference: str, *, pretrained: bool = True, num_classes: int | None = None, seed: int = 0
+) -> nn.Module:
+    """The network that a reference names, with its weights, in evaluation mode; ``load_model`` says all else of it.
+
+    Args:
+        reference: See ``references``.
+        pretrained: False for random weights.
+        num_classes: Outputs; another number than the weights' gets a new head.
+        seed: Of what is random.
+
+    Raises:
+        ModelError: As ``load_model``.
+    """
+    return load_model(reference, pretrained=pretrained, num_classes=num_classes, seed=seed).model.eval()
 
 
 @contextlib.contextmanager
@@ -100,6 +120,26 @@ def create(name: str, source: str, *, architecture: str | None = None, **argumen
     except Exception as error:  # timm checks arguments by assertion and by failing
         line = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelError(f"{source} could not be built: {line}", hint="check its image size and arguments") from error
+
+
+def _from_zoo(parsed: Reference, wanted: bool, num_classes: int | None, image_size: int | None) -> LoadedModel:
+    entry = get_entry(parsed.text)
+    if wanted:
+        get_it = f"kdzoo pull {entry.name}"
+        folder = whole_folder(entry.name, get_it)
+        if folder is None:
+            raise ModelError(f"{entry.name} is not pulled yet (looked for {parsed.path})", hint=get_it)
+        return _from_folder(replace(parsed, path=folder), wanted, num_classes, image_size)
+    arguments, preprocessing = _resized(entry.architecture, entry.model_args, entry.preprocessing, image_size)
+    model = create(entry.architecture, entry.name, num_classes=num_classes or 1000, **arguments)
+    return LoadedModel(
+        reference=entry.name,
+        architecture=entry.architecture,
+        model_args=arguments,
+        model=model,
+        preprocessing=preprocessing,
+        num_classes=model.num_classes,
+    )
 
 
 def _from_timm(parsed: Reference, wanted: bool, num_classes: int | None, image_size: int | None) -> LoadedModel:
@@ -184,8 +224,13 @@ def _from_checkpoint(parsed: Reference, wanted: bool, num_classes: int | None, i
 
 
 def _from_folder(parsed: Reference, wanted: bool, num_classes: int | None, image_size: int | None) -> LoadedModel:
+    notes = parsed.notes
     if parsed.kind == "hub":
-        folder = hub_file(parsed.repository, ("config.json",), parsed.revision).parent
+        commit = pulled_commit(parsed.repository, parsed.revision)
+        revision = commit or parsed.revision
+        folder = hub_file(parsed.repository, ("config.json",), revision, prefer_cache=commit is not None).parent
+        if commit is not None and commit != parsed.revision:
+            notes = (f"{parsed.text} is the pulled commit {commit[:12]}; 'kdzoo pull {parsed.text}' looks for a newer",)
     else:
         folder = parsed.path / "model" if parsed.kind == "run" else parsed.path
     config = read_model_config(folder / "config.json")
@@ -202,7 +247,7 @@ def _from_folder(parsed: Reference, wanted: bool, num_classes: int | None, image
     model = build()
     if wanted:
         if parsed.kind == "hub":
-            path = hub_file(parsed.repository, WEIGHT_FILES, parsed.revision)
+            path = hub_file(parsed.repository, WEIGHT_FILES, revision, prefer_cache=commit is not None)
         else:
             path = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), folder / WEIGHT_FILES[0])
         model = _fill(path, model, build)
@@ -220,7 +265,7 @@ def _from_folder(parsed: Reference, wanted: bool, num_classes: int | None, image
         promised_on=config.promised_on if promised is not None else None,
         licence=config.licence if wanted else None,
         pretrained=wanted,
-        notes=(*parsed.notes, *config.notes),
+        notes=(*notes, *config.notes),
         provenance=config.provenance if wanted else {},
     )
 

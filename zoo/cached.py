@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 
 import torch
@@ -11,6 +12,7 @@ from huggingface_hub import constants, try_to_load_from_cache
 from timm.models import get_pretrained_cfg
 
 from .downloads import WEIGHT_FILES
+from .pulled import pulled_commit, record_of
 from .references import Reference
 
 
@@ -19,17 +21,22 @@ def cached_weights(reference: Reference) -> Path | None:
 
     A folder, run or file of the user's own is its own answer.
     """
+    if reference.kind == "zoo":
+        return reference.path / "model.safetensors" if record_of(reference.text) is not None else None
     if reference.kind == "hub":
-        return _in_hub_cache(reference.repository, WEIGHT_FILES, reference.revision)
+        commit = pulled_commit(reference.repository, reference.revision)
+        return _in_hub_cache(reference.repository, WEIGHT_FILES, commit or reference.revision)
     if reference.kind != "timm":
         return reference.path
-    record = get_pretrained_cfg(reference.pinned) if reference.tag else None
+    record: Any = get_pretrained_cfg(reference.pinned) if reference.tag else None
     if record is None or not record.has_weights:
         return None
     if record.hf_hub_id:
         repository, _, revision = record.hf_hub_id.partition("@")
         names = (record.hf_hub_filename,) if record.hf_hub_filename else WEIGHT_FILES
         return _in_hub_cache(repository, names, revision or None)
+    if not record.url:
+        return None
     name = record.url[1] if not isinstance(record.url, str) else os.path.basename(urlparse(record.url).path)
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
     return path if path.is_file() else None

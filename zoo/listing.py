@@ -20,7 +20,7 @@ COLUMNS = ("name", "default_tag", "source", "params_m", "image_size", "weights",
 _COUNTED = 40
 
 
-def list_models(pattern: str | None = None, *, count_params: bool | None = None) -> pd.DataFrame:
+def list_architectures(pattern: str | None = None, *, count_params: bool | None = None) -> pd.DataFrame:
     """What can be built, one row an architecture.
 
     Args:

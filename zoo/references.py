@@ -1,5 +1,6 @@
 """The grammar of model references: one way to name a model, for every verb.
 
+ssld_resnet50d                 a model of the zoo, see ``entries``; pulled before
 resnet50.ram_in1k              timm's architecture and weights
 resnet50                       timm's (or kdzoo's) architecture; where weights are wanted, timm's default ones
 hf-hub:ORG/NAME[@REVISION]     a repository on the Hugging Face Hub in timm's layout
@@ -17,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 from timm.models import (
     get_deprecated_models,
     get_pretrained_cfg,
@@ -28,8 +31,10 @@ from timm.models import (
 
 from ..errors import ModelError
 from . import networks  # noqa: F401 (registers kdzoo's own names)
+from .entries import ENTRIES, Entry
+from .pulled import model_folder
 
-Kind = Literal["timm", "hub", "folder", "run", "checkpoint", "weights"]
+Kind = Literal["zoo", "timm", "hub", "folder", "run", "checkpoint", "weights"]
 
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt")
 _ASSIGNED = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)=(?P<path>.+)", re.DOTALL)
@@ -50,7 +55,7 @@ class Reference:
     Attributes:
         text: As the user wrote it.
         kind: Which form it has.
-        architecture: timm's name, where the reference itself holds it.
+        architecture: timm's name, where the reference itself holds it, or the zoo's entry.
         tag: timm's name of the weights: the one written, or the default one; ``""`` where there is none.
         tag_written: Whether the reference names weights that are published (a bare name names none).
         path: Of a folder, run or file.
@@ -99,6 +104,9 @@ def parse_reference(text: str) -> Reference:
         return _hub(text, rest)
     if colon and scheme.lower().replace("_", "-") == "local-dir":
         return _folder(text, Path(rest).expanduser())
+    entry = ENTRIES.get(text)
+    if entry is not None and entry.timm_name != text:
+        return _zoo(entry)
     assigned = _ASSIGNED.fullmatch(text)
     if assigned and not Path(text).exists():
         return _weights(text, assigned["name"], Path(assigned["path"]).expanduser())
@@ -108,6 +116,25 @@ def parse_reference(text: str) -> Reference:
     if path.exists() or _looks_like_path(text):
         return _path(text, path)
     return _timm(text)
+
+
+def _zoo(entry: Entry) -> Reference:
+    if entry.format == "none":
+        raise ModelError(
+            f"{entry.name} is a row of a paper, and no weights are published for it that kdzoo could load",
+            hint=f"'kdzoo models show {entry.name}' shows the number and its source",
+        )
+    if entry.timm_name:
+        architecture, tag = split_model_name_tag(entry.timm_name)
+        return Reference(
+            text=entry.name,
+            kind="timm",
+            architecture=architecture,
+            tag=tag,
+            tag_written=True,
+            notes=(f"{entry.name} is timm's {entry.timm_name}",),
+        )
+    return Reference(text=entry.name, kind="zoo", architecture=entry.architecture, path=model_folder(entry.name))
 
 
 def _is_name(text: str) -> bool:
@@ -120,9 +147,17 @@ def _looks_like_path(text: str) -> bool:
 
 def _hub(text: str, rest: str) -> Reference:
     match = _HUB.fullmatch(rest)
-    if not match:
+    if not match or not _is_repository(match["repository"]):
         raise ModelError(f"{text!r} is not a Hub reference", hint="write hf-hub:ORG/NAME or hf-hub:ORG/NAME@REVISION")
     return Reference(text=text, kind="hub", repository=match["repository"], revision=match["revision"])
+
+
+def _is_repository(name: str) -> bool:
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
 
 
 def _folder(text: str, path: Path) -> Reference:
@@ -252,7 +287,7 @@ def _known_tags(architecture: str) -> str:
 
 
 def _nearest(name: str) -> str:
-    known = sorted({*list_models(), *get_deprecated_models()} - set(_WRONG_ALIASES))
+    known = sorted({*list_models(), *get_deprecated_models(), *ENTRIES} - set(_WRONG_ALIASES))
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     near += [other for other in known if other.endswith(f"_{name}") and other not in near][:2]
     return f"nearest names: {', '.join(near)}" if near else "try 'kdzoo models list'"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], source: str) -
     ]
     if missing or unexpected or mismatched:
         parts = [
-            f"{len(names)} {what} ({', '.join(names[:_SHOWN])}{', …' if len(names) > _SHOWN else ''})"
+            f"{len(names)} {what} ({', '.join(map(_shown, names[:_SHOWN]))}{', …' if len(names) > _SHOWN else ''})"
             for what, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", mismatched))
             if names
         ]
@@ -94,7 +95,10 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], source: str) -
             f"{source} does not fit {architecture}: {'; '.join(parts)}",
             hint="these are the weights of another architecture, or of the same one with other arguments or classes",
         )
-    model.load_state_dict(given, strict=True)
+    try:
+        model.load_state_dict(given, strict=True)
+    except (RuntimeError, NotImplementedError, TypeError) as error:  # sparse, quantised, without values
+        raise ModelError(f"{source} holds tensors that are no plain arrays of numbers", hint=_RESAVE) from error
 
 
 def read_checkpoint_student(path: Path) -> dict[str, Tensor]:
@@ -139,7 +143,27 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path} is damaged or not a safetensors file ({error})", hint="get the file again") from error
 
 
+def _shown(name: str) -> str:
+    """A tensor's name as it may stand in a message, whatever a file calls it."""
+    return name if name.isprintable() and len(name) <= 120 else ascii(name[:120])
+
+
+def _refuse_compressed(path: Path) -> None:
+    """torch never compresses; a compressed archive could unfold to more than the machine has."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+        raise ModelError(f"{path} is damaged or not a torch weights file", hint="get the file again") from error
+    claimed = sum(member.file_size for member in members)
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members) or claimed > path.stat().st_size:
+        raise ModelError(f"{path} is compressed, as torch writes no file: it is not unfolded", hint=_RESAVE)
+
+
 def _read_torch(path: Path) -> Any:
+    _refuse_compressed(path)
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):  # timm's checkpoints hold their arguments
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -149,8 +173,9 @@ def _read_torch(path: Path) -> Any:
         except Exception:
             unsafe = []
         if unsafe:
+            names = ", ".join(map(_shown, sorted(unsafe)[:_SHOWN]))
             raise ModelError(
-                f"{path} holds more than weights ({', '.join(sorted(unsafe)[:_SHOWN])}), and no code in it is run",
+                f"{path} holds more than weights ({names}), and no code in it is run",
                 hint=_RESAVE,
             ) from error
         raise ModelError(f"{path} is damaged or not a torch weights file", hint="get the file again") from error

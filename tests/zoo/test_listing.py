@@ -1,10 +1,10 @@
 import timm
 
-from kdzoo.zoo import list_models, model_record
+from kdzoo.zoo import list_architectures, model_record
 
 
 def test_everything_that_can_be_built_is_listed_ours_first():
-    table = list_models()
+    table = list_architectures()
     assert len(table) == len(timm.list_models())
     ours = table[table.source == "kdzoo"]
     assert {"cifar_resnet20", "cifar_wrn_40_2"} <= set(ours.name)
@@ -13,19 +13,19 @@ def test_everything_that_can_be_built_is_listed_ours_first():
 
 
 def test_a_short_list_counts_parameters():
-    table = list_models("cifar_resnet").set_index("name")
+    table = list_architectures("cifar_resnet").set_index("name")
     assert table.loc["cifar_resnet20", "params_m"] == 0.272
     assert table.loc["cifar_resnet18", "params_m"] == 11.174
-    assert list_models("cifar_resnet", count_params=False).params_m.isna().all()
+    assert list_architectures("cifar_resnet", count_params=False).params_m.isna().all()
 
 
 def test_patterns():
-    assert list(list_models("cifar_wrn_16_?", count_params=False).name) == ["cifar_wrn_16_1", "cifar_wrn_16_2"]
-    tags = list_models("resnet50.*", count_params=False)
+    assert list(list_architectures("cifar_wrn_16_?", count_params=False).name) == ["cifar_wrn_16_1", "cifar_wrn_16_2"]
+    tags = list_architectures("resnet50.*", count_params=False)
     assert "resnet50.ram_in1k" in set(tags.name)
     assert set(tags.loc[tags.name == "resnet50.ram_in1k", "licence"]) == {"apache-2.0"}
-    assert len(list_models("no such model")) == 0
-    senet = list_models("senet154", count_params=False).set_index("name").loc["senet154"]
+    assert len(list_architectures("no such model")) == 0
+    senet = list_architectures("senet154", count_params=False).set_index("name").loc["senet154"]
     assert (senet.default_tag, senet.weights) == ("gluon_in1k", "hf-hub:timm/senet154.gluon_in1k")
 
 

@@ -1,0 +1,46 @@
+"""What the zoo holds: one record a model, one file a family."""
+
+from __future__ import annotations
+
+import difflib
+
+from ...errors import ModelError
+from . import distilled, meal_v2, references, ssld, teachers, timm_hosted
+from .entry import Entry, Published
+from .papers import PAPERS, Paper
+
+__all__ = ["ENTRIES", "PAPERS", "Entry", "Paper", "Published", "address_at", "find_entry", "get_entry"]
+
+_FAMILIES = (meal_v2, ssld, timm_hosted, distilled, teachers, references)
+
+ENTRIES: dict[str, Entry] = {entry.name: entry for family in _FAMILIES for entry in family.ENTRIES}
+"""By name, in the order of the tables."""
+
+
+def find_entry(name: str) -> Entry | None:
+    """The entry of this name, or None."""
+    return ENTRIES.get(name)
+
+
+def get_entry(name: str) -> Entry:
+    """The entry of this name.
+
+    Raises:
+        ModelError: There is none; names the nearest.
+    """
+    entry = ENTRIES.get(name)
+    if entry is None:
+        near = difflib.get_close_matches(name, ENTRIES, n=3, cutoff=0.5)
+        hint = f"nearest names: {', '.join(near)}" if near else "'kdzoo pull' alone lists what can be pulled"
+        raise ModelError(f"the zoo has no entry {name!r}", hint=hint)
+    return entry
+
+
+def address_at(entry: Entry, mirror: str | None) -> str:
+    """Where an entry's file is: its own address, or the same path below a mirror of the release."""
+    if mirror is None:
+        return entry.address
+    for base in (meal_v2.BASE, ssld.BASE):
+        if entry.address.startswith(base):
+            return f"{mirror.rstrip('/')}/{entry.address.removeprefix(base)}"
+    return entry.address
