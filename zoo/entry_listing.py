@@ -6,9 +6,11 @@ import fnmatch
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from .entries import ENTRIES, Entry, get_entry
+from .cached import cached_weights
+from .entries import ENTRIES, PAPERS, Entry, get_entry
 from .entries.costs import COSTS
-from .pulled import record_of
+from .pulled import model_folder, record_of, trusted_digest
+from .references import is_kdzoo_network, parse_reference
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +52,7 @@ def list_models(
     Returns:
         ``name``; ``top1`` and ``top5`` in percent, as published; ``image_size`` in pixels; ``params_m``, millions;
         ``macs_g``, thousand millions; ``size_mb``; ``licence``; ``paper``; ``source``; ``group``; ``architecture``;
-        ``pulled``, whether it is in kdzoo's home.
+        ``pulled``, whether its weights are on this machine.
 
     Raises:
         UsageError: There is no such column to sort by.
@@ -86,8 +88,8 @@ def entry_record(name: str) -> dict[str, Any]:
         "macs": macs,
         "size_mb": _size_mb(params),
         "promised_top1": entry.promised_top1,
-        "pulled": record is not None,
-        "sha256": entry.digest or (record or {}).get("sha256"),
+        "pulled": _is_here(entry),
+        "sha256": entry.digest or (record or {}).get("sha256") or trusted_digest(entry.timm_name or name),
         "get": _get(entry),
         "load_in_timm": _in_timm(entry),
         "load_in_kdzoo": None if entry.format == "none" else f"kdzoo.load_model({name!r})",
@@ -99,9 +101,6 @@ def _get(entry: Entry) -> str | None:
 
 
 def _in_timm(entry: Entry) -> str | None:
-    from .pulled import model_folder
-    from .references import is_kdzoo_network
-
     if entry.format == "none":
         return None
     if entry.timm_name:
@@ -115,8 +114,13 @@ def _row(entry: Entry) -> tuple[Any, ...]:
     return (
         *(entry.name, entry.top1, entry.top5, entry.image_size, round(params / 1e6, 2), round(macs / 1e9, 3)),
         *(_size_mb(params), entry.licence, entry.paper, entry.source, entry.group, entry.architecture),
-        record_of(entry.name) is not None,
+        _is_here(entry),
     )
+
+
+def _is_here(entry: Entry) -> bool:
+    """Whether the weights are on this machine: in kdzoo's home, or in the cache where timm looks for them."""
+    return entry.format != "none" and cached_weights(parse_reference(entry.name)) is not None
 
 
 def _size_mb(params: int) -> float:
@@ -124,8 +128,6 @@ def _size_mb(params: int) -> float:
 
 
 def _fits(entry: Entry, pattern: str | None, paper: str | None, licence: str | None, source: str | None) -> bool:
-    from .entries import PAPERS
-
     if pattern and not (
         fnmatch.fnmatchcase(entry.name, pattern) if any(c in pattern for c in "*?[") else pattern in entry.name
     ):
