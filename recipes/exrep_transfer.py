@@ -72,7 +72,7 @@ class TransferSettings(ObjectiveSettings):
         pass_prob: Probability that an image goes through it.
     """
 
-    distiller_run: str
+    distiller_run: str | None
     distiller_size: int
     pass_prob: float
 
@@ -88,7 +88,7 @@ class TransferSettings(ObjectiveSettings):
         return Transfer(self, shapes, load_distiller(self.distiller_run))
 
 
-def load_distiller(run: str) -> InputDistiller:
+def load_distiller(run: str | None) -> InputDistiller:
     """The input distiller of an ExRep run: of its newest good checkpoint, or of the checkpoint that is named.
 
     Args:
@@ -248,7 +248,7 @@ RECIPE = Recipe(
         update="epoch",  # code: Train-C10-ExRep.ipynb
     ),
     objective=TransferSettings(
-        distiller_run="",  # ours: the run to take it from must be named
+        distiller_run=None,  # ours: the run to take it from must be named
         distiller_size=224,  # code: Train-C10-ExRep.ipynb
         pass_prob=0.01,  # code: Train-C10-ExRep.ipynb
     ),
