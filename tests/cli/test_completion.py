@@ -24,11 +24,11 @@ def complete(process, line: str) -> set[str]:
     [
         ("kdzoo d", {"distill", "demo", "data", "doctor"}),
         ("kdzoo recipes s", {"show"}),
-        ("kdzoo distill --recipe me", {"meal_v2"}),
+        ("kdzoo distill --recipe me", {"meal_v1", "meal_v2"}),
         ("kdzoo train --data ci", {"cifar10", "cifar100"}),
         ("kdzoo data check dig", {"digits"}),
         ("kdzoo train --precision f", {"fp32", "fp16"}),
-        ("kdzoo distill --st", {"--student"}),
+        ("kdzoo distill --st", {"--student", "--stage"}),
     ],
 )
 def test_names_are_offered(process, line: str, offered: set[str]) -> None:
