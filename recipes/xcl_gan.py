@@ -78,7 +78,7 @@ class XclGanSettings(ObjectiveSettings):
         squared_temperature: Whether the loss is multiplied by T².
     """
 
-    generator: str
+    generator: str | None
     mode: Literal["online", "offline"]
     generated_share: float
     mixed_classes: bool
@@ -248,7 +248,7 @@ RECIPE = Recipe(
         warmup_start=0.25,  # §A.5: from 0.1 to 0.4; of use in variant imagenet only
     ),
     objective=XclGanSettings(
-        generator="",  # ours: to be named
+        generator=None,  # ours: to be named
         mode="online",  # §A.6: for CIFAR-100
         generated_share=0.5,  # §A.6
         mixed_classes=True,  # §A.6
