@@ -22,8 +22,8 @@ kdzoo eval ssld_resnet50d --on imagenet        # a zoo name stands wherever a mo
 ```python
 import kdzoo
 
-kdzoo.list_models(max_params=6, sort="top1")   # a DataFrame
-kdzoo.load_model("ssld_resnet50d").model       # once it is pulled
+kdzoo.list_models(max_params=6, sort="top1")  # a DataFrame
+kdzoo.load_model("ssld_resnet50d").model  # once it is pulled
 ```
 
 ## What a pull does
