@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 for folder in ("hub", "runs"):
-    sys.path.append(str(Path(__file__).parent / folder))
+    # A shell starts background jobs with SIGINT ignored, and children inherit that: the tests that interrupt need it heard.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+sys.path.append(str(Path(__file__).parent / folder))
 
 if TYPE_CHECKING:
     from hub_server import HubServer
