@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-for folder in ("hub", "runs"):
-    # A shell starts background jobs with SIGINT ignored, and children inherit that: the tests that interrupt need it heard.
+# A shell starts background jobs with SIGINT ignored, and children inherit that: the tests that interrupt need it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-sys.path.append(str(Path(__file__).parent / folder))
+for folder in ("hub", "runs"):
+    sys.path.append(str(Path(__file__).parent / folder))
 
 if TYPE_CHECKING:
     from hub_server import HubServer
