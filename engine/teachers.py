@@ -135,7 +135,7 @@ class TeacherEnsemble:
 
     def digest(self) -> tuple[str, ...]:
         """A SHA-256 over each teacher's parameters and buffers."""
-        return tuple(_digest(member.model) for member in self.members)
+        return tuple(weights_sha256(member.model) for member in self.members)
 
     def verify_unchanged(self) -> None:
         """Raise TeacherError if a teacher is not what it was when it was frozen."""
@@ -146,7 +146,8 @@ class TeacherEnsemble:
                 )
 
 
-def _digest(model: nn.Module) -> str:
+def weights_sha256(model: nn.Module) -> str:
+    """A SHA-256 over a network's parameters and buffers, by name: the same for the same weights in any file."""
     total = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         total.update(name.encode())

@@ -235,15 +235,24 @@ def _further_evaluations(folder: Path) -> list[Evaluation]:
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
         document = without_secrets(read_json(path))
         for entry in document if isinstance(document, list) else [document]:
-            record = as_dict(entry)
-            value, count = _number(record.get("value")), _number(record.get("num_images"))
-            texts = [record.get(key) for key in ("task", "dataset", "split", "metric")]
-            if value is None or count is None or not all(isinstance(text, str) and text.strip() for text in texts):
-                raise ModelError(
-                    f"{path} is not an evaluation: it needs task, dataset, split, metric, value, num_images, protocol",
-                    hint="repair it, or take it out of the run",
-                )
-            task, dataset, split, metric = map(str, texts)
-            protocol = str(record.get("protocol") or "not stated")
-            found.append(Evaluation(task, public_name(dataset), split, metric, value, int(count), protocol))
+            for record in _records(as_dict(entry)):
+                value, count = _number(record.get("value")), _number(record.get("num_images"))
+                texts = [record.get(key) for key in ("task", "dataset", "split", "metric")]
+                if value is None or count is None or not all(isinstance(text, str) and text.strip() for text in texts):
+                    raise ModelError(
+                        f"{path} is not an evaluation: "
+                        "it needs task, dataset, split, metric, value, num_images, protocol",
+                        hint="repair it, or take it out of the run",
+                    )
+                task, dataset, split, metric = map(str, texts)
+                protocol = str(record.get("protocol") or "not stated")
+                found.append(Evaluation(task, public_name(dataset), split, metric, value, int(count), protocol))
     return found
+
+
+def _records(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """One record a number: a result of ``kdzoo eval`` or ``kdzoo transfer`` taken apart, any other as it is."""
+    metrics = document.get("metrics")
+    if "kdzoo_result" not in document or not isinstance(metrics, dict):
+        return [document]
+    return [{**document, "metric": metric, "value": value} for metric, value in metrics.items()]

@@ -103,6 +103,11 @@ def test_further_evaluations_are_in_the_card_and_in_its_head(make_run, tmp_path)
     assert results[2]["metrics"] == [{"type": "mIoU", "value": 61.25, "name": "mIoU"}]
     assert head["datasets"] == ["imagenet-1k"]
     assert "FCN head, 80 k steps" in Rendered(page).text
+    measured = {**documents[0], "kdzoo_result": 1, "metrics": {"top1": 71.5, "ece": 2.0}}
+    (run / "results" / "eval.json").write_text(json.dumps(measured))
+    head, _ = card_of(run)
+    metrics = {one["type"]: one["value"] for found in head["model-index"][0]["results"] for one in found["metrics"]}
+    assert metrics["ece"] == 2.0
     for broken in ({"task": "classification"}, {**documents[0], "value": "high"}, [1]):
         (run / "results" / "other.json").write_text(json.dumps(broken))
         with pytest.raises(ModelError, match=r"other\.json is not an evaluation"):

@@ -1,0 +1,162 @@
+"""The store: a folder of JSON documents, with pandas on top."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from ...engine.files import clear_os_errors, write_json, write_whole
+from ...errors import DataError
+from ...redact import redact
+from .document import Result, from_json
+from .predictions import Predictions
+
+_MAX_BYTES = 64 * 2**20
+
+
+def default_folder() -> Path:
+    """Where results go that belong to no run: ``$KDZOO_RESULTS``, else ``results`` in the current folder."""
+    return Path(os.environ.get("KDZOO_RESULTS") or "results").expanduser()
+
+
+def results_folder(reference: str) -> Path:
+    """Where a model's results go: ``RUN/results`` for a run's own student, else `default_folder`."""
+    run = Path(reference).expanduser()
+    return run / "results" if (run / "result.json").is_file() else default_folder()
+
+
+def write_result(folder: Path, result: Result, predictions: Predictions | None = None) -> Path:
+    """Write a result, its predictions first; an earlier one of the same model, data and protocol is replaced.
+
+    Args:
+        folder: The store; made where it is not there.
+        result: What to keep. Texts that look like a token are hidden in it.
+        predictions: Its answers image by image.
+
+    Returns:
+        The JSON document's path.
+
+    Raises:
+        RunError: The folder cannot be written; nothing half-written stays.
+        ValueError: A metric is not finite.
+    """
+    for metric, value in result.metrics.items():
+        if not math.isfinite(value):
+            raise ValueError(f"{metric} of {result.dataset} is {value}: not a number to keep")
+    result = from_json(_finite(_hidden(result.to_json())), result.name)  # as a reader will see it, its name too
+    path = folder / f"{result.name}.json"
+    with clear_os_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    if predictions is not None:
+        arrays = predictions.arrays()
+        write_whole(path.with_suffix(".predictions"), lambda temporary: save_file(arrays, temporary))
+    write_json(path, result.to_json())
+    return path
+
+
+def read_results(paths: Iterable[str | Path]) -> list[Result]:
+    """Every result in some stores, runs or single documents, in the order of the paths, by name within each.
+
+    Args:
+        paths: Folders of documents, run folders (their ``results``), or documents.
+
+    Raises:
+        DataError: A path is missing, or a document is damaged or of a newer kdzoo.
+    """
+    return [result for path in paths for result in _read_all(Path(path).expanduser())]
+
+
+def read_predictions(folder: Path, result: Result) -> Predictions | None:
+    """The answers kept beside a result, or None where there are none.
+
+    Args:
+        folder: The store or run that holds it.
+        result: As it was read from there.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    for place in (folder, folder / "results"):
+        path = place / f"{result.name}.predictions"
+        if path.is_file():
+            try:
+                arrays = load_file(path)
+                predictions = Predictions(**arrays)
+                if {len(array) for array in arrays.values()} != {len(predictions)}:
+                    raise ValueError("its arrays differ in length")
+            except (SafetensorError, TypeError, ValueError, OSError) as error:
+                raise DataError(f"{path} is damaged ({error})", hint="measure again") from None
+            return predictions
+    return None
+
+
+def results_frame(results: Sequence[Result]) -> pd.DataFrame:
+    """One row a number: model, architecture, task, dataset, split, metric, value, published, low, high, num_images,
+    parameters, macs, protocol."""
+    rows: list[dict[str, Any]] = []
+    for result in results:
+        for metric, value in result.metrics.items():
+            interval = result.intervals.get(metric)
+            rows.append(
+                {
+                    "model": result.model.reference,
+                    "architecture": result.model.architecture,
+                    "task": result.task,
+                    "dataset": result.dataset,
+                    "split": result.split,
+                    "metric": metric,
+                    "value": value,
+                    "published": result.published.get(metric),
+                    "low": interval.low if interval else None,
+                    "high": interval.high if interval else None,
+                    "num_images": result.num_images,
+                    "parameters": result.model.parameters,
+                    "macs": result.model.macs,
+                    "protocol": result.protocol,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _read_all(path: Path) -> list[Result]:
+    if path.is_file():
+        return [_read(path)]
+    if not path.is_dir():
+        raise DataError(f"there are no results at {path}", hint="'kdzoo eval' writes some; name its folder or a run")
+    folder = path / "results" if (path / "result.json").is_file() else path
+    return [_read(file) for file in sorted(folder.glob("*.json"))] if folder.is_dir() else []
+
+
+def _read(path: Path) -> Result:
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise DataError(f"{path} is too large for a result", hint="take it out of the folder")
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read ({error})", hint="delete it and measure again") from None
+    return from_json(document, str(path))
+
+
+def _hidden(value: Any) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {str(key): _hidden(item) for key, item in value.items()}
+    return [_hidden(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no number for what is not finite: null stands for it."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list) else value
