@@ -45,13 +45,16 @@ optimizer.lr = 0.02
 
 
 def commands(ctx: click.Context, command: click.Command) -> Iterator[tuple[click.Context, click.Command]]:
-    """A command and everything below it, as (context, command)."""
+    """A command and everything below it, as (context, command); one that has several names stands under its first."""
     yield ctx, command
     if isinstance(command, click.Group):
+        shown: set[int] = set()
         for name in command.list_commands(ctx):
             below = command.get_command(ctx, name)
             assert below is not None
-            yield from commands(_context(below, name, ctx), below)
+            if id(below) not in shown:
+                shown.add(id(below))
+                yield from commands(_context(below, name, ctx), below)
 
 
 def _context(command: click.Command, name: str, parent: click.Context | None = None) -> click.Context:

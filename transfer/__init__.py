@@ -1,0 +1,1 @@
+"""Does a backbone carry over to another task: classification, detection, segmentation."""
