@@ -9,7 +9,19 @@ from click.shell_completion import CompletionItem, get_completion_class
 
 from .commands import VerbCommand, complete_from
 
-DATA_NAMES = ("digits", "cifar10", "cifar100", "imagenet")
+DATA_NAMES = (
+    "digits",
+    "cifar10",
+    "cifar100",
+    "imagenet",
+    "mpiigaze",
+    "voc2007",
+    "cub200",
+    "birdsnap",
+    "aircraft",
+    "dtd",
+    "sun397",
+)
 """kdzoo.data's names, written again here because completing must not import it; a test compares them."""
 
 

@@ -20,6 +20,8 @@ class Batch:
             (AlexNet's lighting noise), or None.
         unreadable: Sample ids in this batch whose file could not be decoded and was replaced by another sample's
             (image and label both), with the reason.
+        targets: float32, (B, D), what a regression predicts; NaN where an image has none. None for classes.
+        conditions: float32, (B, P), what a network may take beside the image, or None.
     """
 
     images: Tensor
@@ -27,15 +29,26 @@ class Batch:
     sample_ids: Tensor
     pixel_shift: Tensor | None = None
     unreadable: tuple[tuple[int, str], ...] = ()
+    targets: Tensor | None = None
+    conditions: Tensor | None = None
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])
 
     def pin_memory(self) -> Batch:
         """The same batch in page-locked memory (called by torch's DataLoader)."""
-        shift = None if self.pixel_shift is None else self.pixel_shift.pin_memory()
+
+        def pinned(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.pin_memory()
+
         return Batch(
-            self.images.pin_memory(), self.labels.pin_memory(), self.sample_ids.pin_memory(), shift, self.unreadable
+            self.images.pin_memory(),
+            self.labels.pin_memory(),
+            self.sample_ids.pin_memory(),
+            pinned(self.pixel_shift),
+            self.unreadable,
+            pinned(self.targets),
+            pinned(self.conditions),
         )
 
     def to_float(self, device: torch.device, memory_format: torch.memory_format) -> Tensor:

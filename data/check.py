@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from .birdsnap import IncompleteSource
 from .folders import compare_splits, find_split, has_split_folders
 from .images import UnreadableImage
+from .several_labels import accepted_labels
 from .sources import FileSource, ImageSource
-from .specs import DataSpec, open_source, parse_data_spec
+from .specs import EVALUATION_ONLY, IMAGENETV2, DataSpec, expand_spec, open_source, parse_data_spec
 from .workers import TaskIterator
 
 # (images, classes) of the official splits.
@@ -24,6 +27,14 @@ EXPECTED_COUNTS = {
     "cifar10": {"train": (50_000, 10), "val": (10_000, 10)},
     "cifar100": {"train": (50_000, 100), "val": (10_000, 100)},
     "imagenet": {"train": (1_281_167, 1000), "val": (50_000, 1000)},
+    "imagenet-real": {"val": (50_000, 1000)},
+    **{name: {"val": (10_000, 1000)} for name in IMAGENETV2[1:]},
+    "voc2007": {"train": (5011, 20), "val": (4952, 20)},
+    "cub200": {"train": (5994, 200), "val": (5794, 200)},
+    "birdsnap": {"train": (47_386, 500), "val": (2443, 500)},
+    "aircraft": {"train": (6667, 100), "val": (3333, 100)},
+    "dtd": {"train": (3760, 47), "val": (1880, 47)},
+    "sun397": {"train": (19_850, 397), "val": (19_850, 397)},
 }
 
 _CHUNK = 64
@@ -95,6 +106,8 @@ def check_source(
         DataError, UsageError: There is nothing to check: an unknown name, no such folder, or no split at all.
     """
     parsed = parse_data_spec(spec)
+    if parsed.name == IMAGENETV2[0]:
+        return _check_all(spec, workers, progress)
     path = parsed.resolved_path()
     report = CheckReport(spec=spec, path=None if path is None else str(path))
     splits = (split,) if split is not None else _splits_of(parsed, path)
@@ -120,11 +133,29 @@ def check_source(
         _compare_with_official(parsed.name, split_report, source, report.warnings)
     if parsed.name in {"cifar10", "cifar100"}:
         _compare_checksums(parsed.name, sources, report.warnings)
+    if parsed.name == "mpiigaze":
+        _compare_people(sources, report.warnings)
     _find_duplicates(sources, hashes, report.warnings)
     return report
 
 
+def _check_all(spec: str, workers: int | None, progress: ProgressCallback | None) -> CheckReport:
+    """Several data sets in one report, each as a split of its own name."""
+    whole = CheckReport(spec=spec, path=None)
+    for one in expand_spec(spec):
+        report = check_source(one, workers=workers, progress=progress)
+        for split in report.splits:
+            split.split = parse_data_spec(one).name
+        whole.path = report.path if whole.path is None else whole.path
+        whole.splits += report.splits
+        whole.problems += report.problems
+        whole.warnings += [f"{parse_data_spec(one).name}: {text}" for text in report.warnings]
+    return whole
+
+
 def _splits_of(spec: DataSpec, path: Path | None) -> tuple[str, ...]:
+    if spec.name in EVALUATION_ONLY:
+        return ("val",)
     if spec.name != "folder" or path is None or not path.is_dir():
         return ("train", "val")
     if not has_split_folders(path):
@@ -145,7 +176,11 @@ def _check_split(
     data: str, split: str, source: ImageSource, workers: int, progress: ProgressCallback | None
 ) -> tuple[SplitReport, np.ndarray]:
     """Decode all images of a split; with the report, a 64-bit hash of each image's pixels (0 where unreadable)."""
-    counts = np.bincount(source.labels[source.labels >= 0], minlength=len(source.class_names)).tolist()
+    if source.class_names and source.targets is not None:  # several classes an image
+        counts = [int(column) for column in (source.targets == 1).sum(axis=0)]
+    else:
+        answers = accepted_labels(source)
+    counts = np.bincount(answers[answers >= 0], minlength=len(source.class_names)).tolist()
     report = SplitReport(
         split=split,
         num_images=len(source),
@@ -190,6 +225,10 @@ def _compare_with_official(data: str, report: SplitReport, source: ImageSource, 
         warnings.append(
             f"{report.split}: {report.num_ignored:,} files are no images by their extension and are ignored"
         )
+    if isinstance(source, IncompleteSource) and source.num_listed > len(source):
+        warnings.append(
+            f"{report.split}: {len(source):,} of the {source.num_listed:,} images that {data}'s own list has are there"
+        )
     if report.expected is not None:
         images, classes = report.expected
         if (report.num_images, len(report.class_counts)) != (images, classes):
@@ -202,6 +241,22 @@ def _compare_with_official(data: str, report: SplitReport, source: ImageSource, 
 
         if tuple(ImageNetInfo().label_names()) != source.class_names:
             warnings.append(f"{report.split}: the class folders are not the 1,000 WordNet ids of ImageNet-1k")
+
+
+def _compare_people(sources: dict[str, ImageSource], warnings: list[str]) -> None:
+    """MPIIGaze's people and their images, against the evaluation subset of its paper."""
+    from .mpiigaze import IMAGES_A_PERSON, NUM_PEOPLE
+
+    counts: Counter[str] = Counter()
+    for source in sources.values():
+        counts.update(source.identity(index).partition("/")[0] for index in range(len(source)))
+    few = [f"{person} has {count:,}" for person, count in sorted(counts.items()) if count != IMAGES_A_PERSON]
+    if len(counts) != NUM_PEOPLE or few:
+        shown = f" ({', '.join(few[:3])}{' and others' if len(few) > 3 else ''})" if few else ""
+        warnings.append(
+            f"{len(counts)} people{shown}; the evaluation subset of MPIIGaze has {NUM_PEOPLE} with {IMAGES_A_PERSON:,} "
+            "images each: numbers on it are not comparable"
+        )
 
 
 def _compare_checksums(name: str, sources: dict[str, ImageSource], warnings: list[str]) -> None:

@@ -93,9 +93,9 @@ class _TrainTask:
     def __call__(self, index: int) -> Batch:
         epoch, step = divmod(index, self.order.steps_per_epoch)
         ids = self.order.ids(epoch, step)
-        images = _empty_images(len(ids), self.augmentation.image_size)
+        images = _empty_images(len(ids), self.augmentation.size)
         pixels = images.numpy()
-        labels = self.source.labels[ids]
+        taken = ids.copy()
         shift = np.zeros((len(ids), 3), dtype=np.float32) if self.augmentation.lighting_std > 0 else None
         unreadable = []
         for row, sample_id in enumerate(ids.tolist()):
@@ -104,7 +104,7 @@ class _TrainTask:
             except UnreadableImage as error:
                 unreadable.append((sample_id, error.reason))
                 replacement, image = _replacement(self.source, self.order.seed, sample_id, error)
-                labels[row] = self.source.labels[replacement]
+                taken[row] = replacement
             rng = generator(self.order.seed, "view", epoch, sample_id)
             view = draw_view(self.augmentation, *image.size, rng, epoch=epoch)
             pixels[row] = apply_view(image, view, self.augmentation)
@@ -112,10 +112,12 @@ class _TrainTask:
                 shift[row] = view.lighting
         return Batch(
             images.permute(0, 3, 1, 2),
-            torch.from_numpy(labels),
+            torch.from_numpy(self.source.labels[taken]),
             torch.from_numpy(ids),
             None if shift is None else torch.from_numpy(shift),
             tuple(unreadable),
+            _rows(self.source.targets, taken),
+            _rows(self.source.conditions, taken),
         )
 
 
@@ -142,13 +144,23 @@ class _EvalTask:
 
     def __call__(self, index: int) -> Batch:
         ids = self.ids[index * self.batch_size : (index + 1) * self.batch_size].copy()
-        images = _empty_images(len(ids), self.transform.image_size)
+        images = _empty_images(len(ids), self.transform.size)
         pixels = images.numpy()
         for row, sample_id in enumerate(ids.tolist()):
             pixels[row] = self.transform.apply(self.source.load(sample_id))
-        return Batch(images.permute(0, 3, 1, 2), torch.from_numpy(self.source.labels[ids]), torch.from_numpy(ids))
+        return Batch(
+            images.permute(0, 3, 1, 2),
+            torch.from_numpy(self.source.labels[ids]),
+            torch.from_numpy(ids),
+            targets=_rows(self.source.targets, ids),
+            conditions=_rows(self.source.conditions, ids),
+        )
 
 
-def _empty_images(count: int, size: int) -> torch.Tensor:
+def _rows(table: np.ndarray | None, ids: np.ndarray) -> torch.Tensor | None:
+    return None if table is None else torch.from_numpy(table[ids])
+
+
+def _empty_images(count: int, size: tuple[int, int]) -> torch.Tensor:
     # Height, width, channels as decoded: seen as (B, 3, H, W) this is channels_last, and nothing is transposed here.
-    return torch.empty((count, size, size, 3), dtype=torch.uint8)
+    return torch.empty((count, *size, 3), dtype=torch.uint8)

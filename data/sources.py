@@ -1,4 +1,4 @@
-"""What an image data set is to the rest of kdzoo: numbered RGB images, labels, and the names of the classes."""
+"""What an image data set is to the rest of kdzoo: numbered RGB images, with classes or with numbers to predict."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ class ImageSource(ABC):
         labels: int64, (N,), read-only; -1 where there is no label.
         native_size: (height, width) that every image has, or None where it varies or is not known.
         path: Where the data lies, or None when it is embedded.
+        target_names: What a regression predicts, such as ``("pitch", "yaw")``; empty for classes.
+        targets: float32, (N, D), read-only, a column a target name; NaN where an image has none. None for classes.
+        conditions: float32, (N, P), read-only: numbers that belong to the image and that a network may take beside it
+            (a head pose). None where there are none.
     """
 
     def __init__(
@@ -36,6 +40,9 @@ class ImageSource(ABC):
         *,
         native_size: tuple[int, int] | None = None,
         path: Path | None = None,
+        target_names: Sequence[str] = (),
+        targets: np.ndarray | None = None,
+        conditions: np.ndarray | None = None,
     ) -> None:
         self.name = name
         self.split = split
@@ -44,6 +51,9 @@ class ImageSource(ABC):
         self.labels.flags.writeable = False
         self.native_size = native_size
         self.path = path
+        self.target_names = tuple(target_names)
+        self.targets = _columns(targets, len(self.labels), len(self.target_names))
+        self.conditions = _columns(conditions, len(self.labels))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -62,31 +72,47 @@ class ImageSource(ABC):
 
     def description(self) -> dict[str, Any]:
         """What a run writes down about its data; JSON-able."""
-        return {
+        described = {
             "name": self.name,
             "split": self.split,
             "num_images": len(self),
             "num_classes": len(self.class_names),
             "path": None if self.path is None else str(self.path),
         }
+        return {**described, "targets": list(self.target_names)} if self.target_names else described
 
     def fingerprint(self) -> str:
-        """SHA-256 over identities, labels and class names: another folder, file or class order gives another one."""
+        """SHA-256 over identities, labels, targets and class names: another folder, file or order gives another one."""
         digest = hashlib.sha256()
         for name in self.class_names:
             digest.update(name.encode(errors="surrogateescape") + b"\0")
         digest.update(b"\1" + self.labels.astype("<i8").tobytes())
+        for numbers in (self.targets, self.conditions):
+            if numbers is not None:
+                digest.update(b"\2" + numbers.astype("<f4").tobytes())
         for index in range(len(self)):
             digest.update(self.identity(index).encode(errors="surrogateescape") + b"\0")
         return digest.hexdigest()
+
+
+def _columns(numbers: np.ndarray | None, rows: int, columns: int | None = None) -> np.ndarray | None:
+    """A read-only float32 copy, (rows, columns)."""
+    if numbers is None:
+        return None
+    table = np.array(numbers, dtype=np.float32)
+    if table.ndim != 2 or len(table) != rows or columns not in (None, table.shape[1]):
+        raise ValueError(f"expected {rows} rows of {columns or 'some'} numbers, got {table.shape}")
+    table.flags.writeable = False
+    return table
 
 
 class ArraySource(ImageSource):
     """Images that are held in memory.
 
     Args:
-        pixels: uint8, (N, H, W, 3).
+        pixels: uint8, (N, H, W, 3), or (N, H, W) of grey images.
         identities: One name an image.
+        target_names, targets, conditions: As `ImageSource` has them.
     """
 
     def __init__(
@@ -99,13 +125,27 @@ class ArraySource(ImageSource):
         identities: Sequence[str],
         *,
         path: Path | None = None,
+        target_names: Sequence[str] = (),
+        targets: np.ndarray | None = None,
+        conditions: np.ndarray | None = None,
     ) -> None:
-        super().__init__(name, split, class_names, labels, native_size=(pixels.shape[1], pixels.shape[2]), path=path)
+        super().__init__(
+            name,
+            split,
+            class_names,
+            labels,
+            native_size=(pixels.shape[1], pixels.shape[2]),
+            path=path,
+            target_names=target_names,
+            targets=targets,
+            conditions=conditions,
+        )
         self._pixels = np.ascontiguousarray(pixels)
         self._identities = PathTable(identities)
 
     def load(self, index: int) -> Image.Image:
-        return Image.fromarray(self._pixels[index])
+        image = Image.fromarray(self._pixels[index])
+        return image if image.mode == "RGB" else image.convert("RGB")
 
     def identity(self, index: int) -> str:
         return self._identities[index]
@@ -145,13 +185,23 @@ class FileSource(ImageSource):
         return self._paths[index]
 
 
+def _joined(tables: Sequence[np.ndarray | None], lengths: Sequence[int]) -> np.ndarray | None:
+    """The tables one after the other, NaN for a part that has none; None where no part has one."""
+    width = next((table.shape[1] for table in tables if table is not None), None)
+    if width is None:
+        return None
+    missing = [np.full((length, width), np.nan, dtype=np.float32) for length in lengths]
+    return np.concatenate([gap if table is None else table for table, gap in zip(tables, missing, strict=True)])
+
+
 class ConcatSource(ImageSource):
     """Several sources one after the other, such as labelled and unlabelled images.
 
-    The class names are those of the first source that has any; labelled parts must agree on them.
+    The class names are those of the first source that has any; labelled parts must agree on them. So are the target
+    names and the conditions, which are NaN for the images of a part that has none.
 
     Raises:
-        ValueError: Two labelled parts have different class names, or there is no part.
+        ValueError: Two labelled parts have different class or target names, or there is no part.
     """
 
     def __init__(self, parts: Sequence[ImageSource]) -> None:
@@ -160,6 +210,9 @@ class ConcatSource(ImageSource):
         named = [part.class_names for part in parts if part.class_names]
         if any(names != named[0] for names in named):
             raise ValueError("the sources' class names differ")
+        predicted = [part.target_names for part in parts if part.target_names]
+        if any(names != predicted[0] for names in predicted) or (named and predicted):
+            raise ValueError("the sources' targets differ")
         sizes = {part.native_size for part in parts}
         super().__init__(
             "+".join(part.name for part in parts),
@@ -167,6 +220,9 @@ class ConcatSource(ImageSource):
             named[0] if named else (),
             np.concatenate([part.labels for part in parts]),
             native_size=sizes.pop() if len(sizes) == 1 else None,
+            target_names=predicted[0] if predicted else (),
+            targets=_joined([part.targets for part in parts], [len(part) for part in parts]),
+            conditions=_joined([part.conditions for part in parts], [len(part) for part in parts]),
         )
         self.parts = tuple(parts)
         self._ends = np.cumsum([len(part) for part in parts])

@@ -1,4 +1,4 @@
-"""Data specs: ``NAME[:PATH]``, or the path of a folder or, for unlabeled images, of a manifest."""
+"""Data specs: ``NAME[@PART][:PATH]``, or the path of a folder or, for unlabeled images, of a manifest."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from pathlib import Path
 
 from ..errors import DataError, UsageError
 from .sources import ImageSource
+from .transfer_sets import TRANSFER_SETS, open_transfer_set, partition_of
 
-NAMES = ("digits", "cifar10", "cifar100", "imagenet")
+IMAGENETV2 = ("imagenetv2", "imagenetv2-matched-frequency", "imagenetv2-threshold0.7", "imagenetv2-top-images")
+NAMES = ("digits", "cifar10", "cifar100", "imagenet", "mpiigaze", *TRANSFER_SETS)
 SPLITS = ("train", "val", "unlabeled")
+EVALUATION_ONLY = ("imagenet-real", *IMAGENETV2)
 
 _IMAGENET_HINT = (
     "get ILSVRC 2012 from image-net.org and unpack it as {path}/train/<wnid>/*.JPEG and {path}/val/<wnid>/*.JPEG; "
@@ -26,22 +29,40 @@ class DataSpec:
     Attributes:
         name: One of NAMES, or ``"folder"``.
         path: The folder (or manifest), or None for the name's default place.
+        held_out: Who is evaluated on, of data of people (``mpiigaze@p03``), or the official partition (``dtd@2``); None
+            for the default.
     """
 
     name: str
     path: Path | None
+    held_out: str | None = None
 
     def __str__(self) -> str:
         if self.name == "folder":
             return str(self.path)
-        return self.name if self.path is None else f"{self.name}:{self.path}"
+        name = self.name if self.held_out is None else f"{self.name}@{self.held_out}"
+        return name if self.path is None else f"{name}:{self.path}"
 
     def resolved_path(self) -> Path | None:
         """The folder to read: the given one, or ``$KDZOO_DATA/NAME``; None for embedded data or if neither is set."""
         if self.path is not None or self.name == "digits":
             return self.path
-        root = os.environ.get("KDZOO_DATA")
-        return Path(root).expanduser() / self.name if root else None
+        root = data_root()
+        if root is not None and self.name == "imagenet-real" and not (root / self.name).is_dir():
+            return root / "imagenet"  # the same images
+        return None if root is None else root / self.name
+
+
+def data_root() -> Path | None:
+    """``$KDZOO_DATA``: the folder of the data sets that are given without a path."""
+    root = os.environ.get("KDZOO_DATA")
+    return Path(root).expanduser() if root else None
+
+
+def expand_spec(text: str) -> list[str]:
+    """The data sets that a spec stands for: ``imagenetv2[:PATH]`` for its three variants, any other for itself."""
+    name, colon, place = text.partition(":")
+    return [f"{one}{colon}{place}" for one in IMAGENETV2[1:]] if name == IMAGENETV2[0] else [text]
 
 
 def parse_data_spec(text: str) -> DataSpec:
@@ -53,13 +74,20 @@ def parse_data_spec(text: str) -> DataSpec:
     """
     if not text.strip():
         raise UsageError("an empty data spec", hint=f"give one of {', '.join(NAMES)}, or a folder")
-    name, colon, place = text.partition(":")
-    if name in NAMES:
+    whole, colon, place = text.partition(":")
+    name, at, held_out = whole.partition("@")
+    if name in NAMES and (not at or name == "mpiigaze" or name in TRANSFER_SETS):
         if colon and not place:
             raise UsageError(f"the data spec {text!r} has no path after the colon", hint=f"write {name} or {name}:PATH")
+        if at and not held_out:
+            raise UsageError(
+                f"the data spec {text!r} names nothing after the @", hint="write mpiigaze@p03, dtd@2 or the name alone"
+            )
+        if at and name in TRANSFER_SETS:
+            partition_of(name, held_out)
         if name == "digits" and colon:
             raise UsageError("digits is embedded and takes no path", hint="write digits")
-        return DataSpec(name, Path(place).expanduser() if colon else None)
+        return DataSpec(name, Path(place).expanduser() if colon else None, held_out or None)
     path = Path(text).expanduser()
     if path.exists():
         return DataSpec("folder", path)
@@ -89,6 +117,12 @@ def open_source(spec: str | DataSpec, split: str) -> ImageSource:
         from .digits import open_digits
 
         return open_digits(split)
+    if parsed.name in IMAGENETV2:
+        from .imagenetv2 import find_imagenetv2, open_imagenetv2
+
+        if parsed.name == IMAGENETV2[0]:
+            raise UsageError("imagenetv2 stands for three data sets", hint=f"one of {', '.join(IMAGENETV2[1:])}")
+        return open_imagenetv2(parsed.name, find_imagenetv2(parsed.name, parsed.path, data_root()), split)
     if path is None:
         raise DataError(
             f"{parsed.name} not found: no path was given and KDZOO_DATA is not set",
@@ -103,12 +137,19 @@ def open_source(spec: str | DataSpec, split: str) -> ImageSource:
         from .folders import open_folder
 
         return open_folder(path, split)
-    if parsed.name == "imagenet":
+    if parsed.name in ("imagenet", "imagenet-real"):
         from .imagenet import open_imagenet
+        from .imagenet_real import open_imagenet_real
 
         if not path.is_dir():
-            raise DataError(f"imagenet not found: looked for {path}/", hint=_IMAGENET_HINT.format(path=path))
-        return open_imagenet(path, split)
+            raise DataError(f"{parsed.name} not found: looked for {path}/", hint=_IMAGENET_HINT.format(path=path))
+        return open_imagenet(path, split) if parsed.name == "imagenet" else open_imagenet_real(path, split)
+    if parsed.name == "mpiigaze":
+        from .mpiigaze import open_mpiigaze
+
+        return open_mpiigaze(path, split, parsed.held_out)
+    if parsed.name in TRANSFER_SETS:
+        return open_transfer_set(parsed.name, path, split, parsed.held_out)
     from .cifar import open_cifar
 
     return open_cifar(parsed.name, path, split)

@@ -39,6 +39,8 @@ class Augmentation:
 
     Attributes:
         image_size: Height and width of the result, pixels.
+        image_width: Width of the result where it differs from its height; then without policy, erasing, cutout and
+            GridMask, which are made for squares.
         crop: ``random_resized`` (Inception's crop as in torchvision), ``pad4`` (CIFAR's: pad by 4 black pixels, crop
             back; images of another size are first cropped and resized as in evaluation at crop_pct 1) or ``center``
             (the evaluation transform: no chance in it).
@@ -89,9 +91,21 @@ class Augmentation:
     grid_ratio: float = 0.5
     grid_degrees: int = 360
     mask_fill: tuple[int, int, int] = IMAGENET_MEAN_COLOUR
+    image_width: int | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the result, pixels."""
+        return self.image_size, self.image_width or self.image_size
 
     def __post_init__(self) -> None:
-        _check_common(self.image_size, self.crop_pct, self.interpolation)
+        _check_common(self.image_size, self.crop_pct, self.interpolation, self.image_width)
+        square_only = (self.policy is not None, self.erase_prob > 0, self.cutout_size > 0, self.grid_prob > 0)
+        if self.size[0] != self.size[1] and any(square_only):
+            raise UsageError(
+                f"policy, erasing, cutout and GridMask are for square images, these are {self.size[0]}×{self.size[1]}",
+                hint="leave them out, or leave image_width out",
+            )
         if self.crop not in ("random_resized", "pad4", "center"):
             raise UsageError(f"unknown crop {self.crop!r}", hint="one of random_resized, pad4, center")
         if self.erase_mode not in ("const", "pixel"):
@@ -147,10 +161,12 @@ class View:
 class EvalTransform:
     """Resize and centre crop, as timm evaluates.
 
-    The short side is resized to ``floor(image_size / crop_pct)``, then the middle is cut out.
+    The short side is resized to ``floor(image_size / crop_pct)``, then the middle is cut out. Where the result is no
+    square, the image is resized so that it just covers ``floor(side / crop_pct)`` on both sides.
 
     Attributes:
         image_size: Height and width of the result, pixels.
+        image_width: Width of the result where it differs from its height.
         crop_pct: In (0, 1].
         interpolation: ``bilinear`` or ``bicubic``, antialiased as Pillow does it.
     """
@@ -158,26 +174,36 @@ class EvalTransform:
     image_size: int
     crop_pct: float
     interpolation: Literal["bilinear", "bicubic"]
+    image_width: int | None = None
 
     def __post_init__(self) -> None:
-        _check_common(self.image_size, self.crop_pct, self.interpolation)
+        _check_common(self.image_size, self.crop_pct, self.interpolation, self.image_width)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the result, pixels."""
+        return self.image_size, self.image_width or self.image_size
 
     def apply(self, image: Image.Image) -> np.ndarray:
-        """uint8, (image_size, image_size, 3)."""
+        """uint8, (height, width, 3)."""
         return np.asarray(self.apply_image(image))
 
     def apply_image(self, image: Image.Image) -> Image.Image:
         """As `apply`, left as an image."""
-        size, short = self.image_size, math.floor(self.image_size / self.crop_pct)
+        cut_height, cut_width = self.size
         width, height = image.size
-        if width <= height:
-            new_width, new_height = short, int(short * height / width)
-        else:
-            new_width, new_height = int(short * width / height), short
+        new_width, new_height = self._resized(width, height)
         if (new_width, new_height) != (width, height):
             image = image.resize((new_width, new_height), RESAMPLING[self.interpolation])
-        top, left = round((new_height - size) / 2), round((new_width - size) / 2)
-        return image.crop((left, top, left + size, top + size))
+        top, left = round((new_height - cut_height) / 2), round((new_width - cut_width) / 2)
+        return image.crop((left, top, left + cut_width, top + cut_height))
+
+    def _resized(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) of an image before its middle is cut out."""
+        least_height, least_width = (math.floor(side / self.crop_pct) for side in self.size)
+        if least_width * height >= least_height * width:  # the width decides
+            return least_width, int(least_width * height / width)
+        return int(least_height * width / height), least_height
 
 
 def draw_view(augmentation: Augmentation, width: int, height: int, rng: np.random.Generator, *, epoch: int = 0) -> View:
@@ -194,7 +220,7 @@ def draw_view(augmentation: Augmentation, width: int, height: int, rng: np.rando
     if aug.crop == "random_resized":
         crop = _draw_random_resized(width, height, aug, rng)
     elif aug.crop == "pad4":
-        crop = (int(rng.random() * (2 * PAD + 1)) - PAD, int(rng.random() * (2 * PAD + 1)) - PAD, size, size)
+        crop = (int(rng.random() * (2 * PAD + 1)) - PAD, int(rng.random() * (2 * PAD + 1)) - PAD, *aug.size)
     else:
         crop = None
     flip = rng.random() < aug.hflip_prob
@@ -218,26 +244,22 @@ def draw_view(augmentation: Augmentation, width: int, height: int, rng: np.rando
 
 
 def apply_view(image: Image.Image, view: View, augmentation: Augmentation) -> np.ndarray:
-    """The view of an RGB image: uint8, (image_size, image_size, 3). The lighting shift is left to `Batch.pixel_shift`.
+    """The view of an RGB image: uint8, (height, width, 3). The lighting shift is left to `Batch.pixel_shift`.
 
     Of the augmentation only what no chance decides is used (sizes, interpolation, fill), so that a view can be
     applied at another size than it was drawn for, if it has no erased parts.
     """
-    size = augmentation.image_size
+    size = (augmentation.size[1], augmentation.size[0])  # as Pillow has it: width, height
     if view.crop is None:
-        square = EvalTransform(
-            image_size=size, crop_pct=augmentation.crop_pct, interpolation=augmentation.interpolation
-        )
-        image = square.apply_image(image)
+        image = _fitted(image, augmentation, augmentation.crop_pct)
     else:
-        if augmentation.crop == "pad4" and image.size != (size, size):
-            square = EvalTransform(image_size=size, crop_pct=1.0, interpolation=augmentation.interpolation)
-            image = square.apply_image(image)
+        if augmentation.crop == "pad4" and image.size != size:
+            image = _fitted(image, augmentation, 1.0)
         top, left, height, width = view.crop
         if (top, left, width, height) != (0, 0, *image.size):
             image = image.crop((left, top, left + width, top + height))
-        if image.size != (size, size):
-            image = image.resize((size, size), RESAMPLING[augmentation.interpolation])
+        if image.size != size:
+            image = image.resize(size, RESAMPLING[augmentation.interpolation])
     if view.flip:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if view.policy:
@@ -257,6 +279,17 @@ def apply_view(image: Image.Image, view: View, augmentation: Augmentation) -> np
 
 
 _ENHANCERS = dict(_JITTER)
+
+
+def _fitted(image: Image.Image, augmentation: Augmentation, crop_pct: float) -> Image.Image:
+    """The image at the augmentation's size, by the evaluation transform."""
+    transform = EvalTransform(
+        image_size=augmentation.image_size,
+        image_width=augmentation.image_width,
+        crop_pct=crop_pct,
+        interpolation=augmentation.interpolation,
+    )
+    return transform.apply_image(image)
 
 
 def _draw_random_resized(
@@ -297,9 +330,11 @@ def _draw_lighting(std: float, rng: np.random.Generator) -> tuple[float, float, 
     return float(red), float(green), float(blue)
 
 
-def _check_common(image_size: int, crop_pct: float, interpolation: str) -> None:
+def _check_common(image_size: int, crop_pct: float, interpolation: str, image_width: int | None) -> None:
     if image_size < 1:
         raise UsageError(f"image_size must be positive, got {image_size}")
+    if image_width is not None and image_width < 1:
+        raise UsageError(f"image_width must be positive, got {image_width}")
     if not 0 < crop_pct <= 1:
         raise UsageError(f"crop_pct must be in (0, 1], got {crop_pct}")
     if interpolation not in ("bilinear", "bicubic"):

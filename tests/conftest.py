@@ -14,10 +14,11 @@ import pytest
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-for folder in ("hub", "runs"):
+for folder in ("gaze", "hub", "processes", "runs"):
     sys.path.append(str(Path(__file__).parent / folder))
 
 if TYPE_CHECKING:
+    from fork_server import ForkServer
     from hub_server import HubServer
 
 
@@ -36,3 +37,13 @@ def make_run() -> Callable[..., Path]:
     from finished_run import make_run
 
     return make_run
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    """Runs programs in forked processes; see ``tests/processes/fork_server.py``."""
+    from fork_server import ForkServer
+
+    server = ForkServer()
+    yield server
+    server.close()
