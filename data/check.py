@@ -180,7 +180,7 @@ def _check_split(
         counts = [int(column) for column in (source.targets == 1).sum(axis=0)]
     else:
         answers = accepted_labels(source)
-    counts = np.bincount(answers[answers >= 0], minlength=len(source.class_names)).tolist()
+        counts = np.bincount(answers[answers >= 0], minlength=len(source.class_names)).tolist()
     report = SplitReport(
         split=split,
         num_images=len(source),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from .folders import compare_splits, find_split, flat_folder, open_class_folders, open_folder
+from .imagenet_val import open_flat_val
 from .listing import has_images, list_folders
 from .sources import FileSource
 
@@ -17,9 +18,11 @@ _WNID = re.compile(r"n\d{8}")
 def open_imagenet(path: Path, split: str) -> FileSource:
     """One split of ImageNet-1k. The sorted WordNet ids are the labels 0..999 that every published model uses.
 
+    A flat val/ (as its archive unpacks) is read where a list of its classes lies beside it; see `open_flat_val`.
+
     Raises:
-        DataError: Another number of classes than 1,000, folders that are no WordNet ids, a flat val/ (as its archive
-            unpacks), or what `open_folder` raises.
+        DataError: Another number of classes than 1,000, folders that are no WordNet ids, a flat val/ without a list
+            of its classes, or what `open_folder` raises.
     """
     if split == "unlabeled":
         return open_folder(path, split, name="imagenet")
@@ -31,10 +34,14 @@ def open_imagenet(path: Path, split: str) -> FileSource:
         )
     names = list_folders(root)
     if not names and has_images(root):
+        mapped = open_flat_val(path, root) if split == "val" else None
+        if mapped is not None:
+            return mapped
         raise flat_folder(
             root,
-            "ILSVRC's validation archive unpacks like this: sort it into val/<wnid>/ with valprep.sh "
-            "(soumith/imagenetloader.torch), or by ILSVRC2012_validation_ground_truth.txt of the devkit",
+            "ILSVRC's validation archive unpacks like this: unpack ILSVRC2012_devkit_t12.tar.gz into "
+            f"{path} or put Kaggle's LOC_val_solution.csv there, and the classes are read from it; or sort the images "
+            "into val/<wnid>/ with valprep.sh (soumith/imagenetloader.torch)",
         )
     strangers = [name for name in names if not _WNID.fullmatch(name)]
     if strangers:
@@ -50,3 +57,10 @@ def open_imagenet(path: Path, split: str) -> FileSource:
         )
     compare_splits(path)
     return open_class_folders(root, split, name="imagenet")
+
+
+def wordnet_ids() -> tuple[str, ...]:
+    """ImageNet-1k's WordNet ids in the order of the labels 0..999: sorted."""
+    from timm.data import ImageNetInfo
+
+    return tuple(ImageNetInfo().label_names())
