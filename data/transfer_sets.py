@@ -1,0 +1,157 @@
+"""The data sets that backbones are transferred to: where each is looked for, and how to get it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError, UsageError
+from .folders import has_split_folders, open_folder
+from .sources import ImageSource
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferSet:
+    """One data set.
+
+    Attributes:
+        module: Of this package; it has ``find_NAME`` and ``open_NAME``.
+        find: Path to the folder of the official layout, or None.
+        open: Path, split (and partition) to a source.
+        looked_for: What marks the official layout.
+        get: How to get it; ``{path}`` stands for the folder.
+        partitions: How many official partitions there are; 0 for one fixed split.
+    """
+
+    module: str
+    find: str
+    open: str
+    looked_for: str
+    get: str
+    partitions: int = 0
+
+    def function(self, name: str) -> Callable[..., Any]:
+        """One of the module's functions, imported when it is needed."""
+        found: Callable[..., Any] = getattr(import_module(f".{self.module}", __package__), name)
+        return found
+
+
+TRANSFER_SETS: dict[str, TransferSet] = {
+    "voc2007": TransferSet(
+        module="voc",
+        find="find_voc",
+        open="open_voc",
+        looked_for="VOCdevkit/VOC2007/ImageSets/Main",
+        get="unpack VOCtrainval_06-Nov-2007.tar and VOCtest_06-Nov-2007.tar (host.robots.ox.ac.uk/pascal/VOC/voc2007) "
+        "into {path}/, or let torchvision's VOCDetection fetch both",
+    ),
+    "cub200": TransferSet(
+        module="cub",
+        find="find_cub",
+        open="open_cub",
+        looked_for="CUB_200_2011/images.txt",
+        get="unpack CUB_200_2011.tgz (data.caltech.edu/records/65de6-vp158) into {path}/",
+    ),
+    "birdsnap": TransferSet(
+        module="birdsnap",
+        find="find_birdsnap",
+        open="open_birdsnap",
+        looked_for="birdsnap/images.txt and species.txt",
+        get="unpack birdsnap.tgz 1.1 (thomasberg.org/datasets/birdsnap) into {path}/ and run its get_birdsnap.py; many of "
+        "its addresses are dead",
+    ),
+    "aircraft": TransferSet(
+        module="aircraft",
+        find="find_aircraft",
+        open="open_aircraft",
+        looked_for="fgvc-aircraft-2013b/data/variants.txt",
+        get="unpack fgvc-aircraft-2013b.tar.gz (robots.ox.ac.uk/~vgg/data/fgvc-aircraft) into {path}/, or let "
+        "torchvision's FGVCAircraft fetch it",
+    ),
+    "dtd": TransferSet(
+        module="dtd",
+        find="find_dtd",
+        open="open_dtd",
+        looked_for="dtd/labels",
+        get="unpack dtd-r1.0.1.tar.gz (robots.ox.ac.uk/~vgg/data/dtd) into {path}/, or let torchvision's DTD fetch it",
+        partitions=10,
+    ),
+    "sun397": TransferSet(
+        module="sun397",
+        find="find_sun",
+        open="open_sun",
+        looked_for="SUN397/a, SUN397/b, …",
+        get="unpack SUN397.tar.gz into {path}/ and Partitions.zip into {path}/Partitions/ "
+        "(vision.princeton.edu/projects/2010/SUN; torchvision's address is dead)",
+        partitions=10,
+    ),
+}
+
+
+def open_transfer_set(name: str, path: Path, split: str, part: str | None = None) -> ImageSource:
+    """One split of a data set, in its official layout or in class folders.
+
+    Args:
+        name: One of TRANSFER_SETS.
+        path: The folder that holds it.
+        split: ``"train"`` is the official training (and validation) images, ``"val"`` the official test images.
+        part: The partition, ``"1"`` to ``"10"``, of data that has some; None for the first.
+
+    Raises:
+        UsageError: There is no such partition.
+        DataError: It is not there (with how to get it), or not as it should be.
+    """
+    known = TRANSFER_SETS[name]
+    partition = partition_of(name, part)
+    if known.function(known.find)(path) is not None:
+        arguments = (partition,) if known.partitions else ()
+        source: ImageSource = known.function(known.open)(path, split, *arguments)
+        return source
+    if path.is_dir() and has_split_folders(path) and not _hub_files(path):
+        if part is not None:
+            raise UsageError(
+                f"{path} has train/ and test folders and no official partitions", hint=f"write {name}:{path}"
+            )
+        if name == "voc2007":
+            raise DataError(
+                f"{path} has class folders; an image of voc2007 may show several classes",
+                hint=known.get.format(path=path),
+            )
+        return open_folder(path, split, name=name)
+    if path.is_dir() and _hub_files(path):
+        raise DataError(
+            f"{path} holds the Hub's copy as {_hub_files(path)} files, which kdzoo does not read",
+            hint="write its images as PATH/train/CLASS/… and PATH/test/CLASS/… (the datasets library reads it), or "
+            + known.get.format(path=path),
+        )
+    raise DataError(
+        f"{name} not found: looked for {known.looked_for} and for class folders in {path}/",
+        hint=f"{known.get.format(path=path)}; another place: {name}:PATH; `digits` is embedded and runs now",
+    )
+
+
+def partition_of(name: str, part: str | None) -> int:
+    """The number of a partition.
+
+    Raises:
+        UsageError: The data set has none, or not this one.
+    """
+    count = TRANSFER_SETS[name].partitions if name in TRANSFER_SETS else 0
+    if part is None:
+        return 1
+    if not count:
+        raise UsageError(f"{name} has no partitions", hint=f"write {name}")
+    if not part.isdecimal() or not 1 <= int(part) <= count:
+        raise UsageError(f"{name} has the partitions 1 to {count}, not {part!r}", hint=f"write {name}@1")
+    return int(part)
+
+
+def _hub_files(path: Path) -> str | None:
+    """The kind of the Hub's table files in a folder or just below it, or None."""
+    for ending in ("parquet", "arrow"):
+        if any(path.glob(f"*.{ending}")) or any(path.glob(f"*/*.{ending}")):
+            return ending
+    return None
