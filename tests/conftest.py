@@ -14,7 +14,7 @@ import pytest
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-for folder in ("gaze", "hub", "processes", "runs"):
+for folder in ("gaze", "hub", "miniatures", "processes", "runs"):
     sys.path.append(str(Path(__file__).parent / folder))
 
 if TYPE_CHECKING:
