@@ -12,7 +12,7 @@ from .sources import ImageSource
 from .transfer_sets import TRANSFER_SETS, open_transfer_set, partition_of
 
 IMAGENETV2 = ("imagenetv2", "imagenetv2-matched-frequency", "imagenetv2-threshold0.7", "imagenetv2-top-images")
-NAMES = ("digits", "cifar10", "cifar100", "imagenet", "mpiigaze", *TRANSFER_SETS)
+NAMES = ("digits", "cifar10", "cifar100", "imagenet", "imagenet-real", *IMAGENETV2, "mpiigaze", *TRANSFER_SETS)
 SPLITS = ("train", "val", "unlabeled")
 EVALUATION_ONLY = ("imagenet-real", *IMAGENETV2)
 
