@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import networks
 from .building import create_model, load_model, seeded
 from .entry_listing import entry_record, list_models
-from .features import forward_with_features, forward_with_maps, stage_names
+from .features import forward_with_features, forward_with_maps, network_output, stage_names, takes_conditions
 from .listing import list_architectures, model_record
 from .loaded import LoadedModel
 from .preprocessing import Preprocessing, preprocessing_from_dict
@@ -28,6 +28,7 @@ __all__ = [
     "load_model",
     "load_weights",
     "model_record",
+    "network_output",
     "networks",
     "parse_reference",
     "preprocessing_from_dict",
@@ -36,4 +37,5 @@ __all__ = [
     "save_model",
     "seeded",
     "stage_names",
+    "takes_conditions",
 ]

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelError, UsageError
 from .building import load_model, seeded
+from .features import takes_conditions
 from .files import write_file
 from .loaded import LoadedModel
 from .saving import portable_weights
@@ -82,6 +83,11 @@ def export_model(reference: str, form: Format, out: Path, *, image_size: int | N
     if form == "onnx":
         require_onnx()
     loaded = load_model(reference, pretrained=True, image_size=image_size)
+    if takes_conditions(loaded.model) and form != "safetensors":
+        raise ModelError(
+            f"{reference} takes the head's pose beside the image: {form} files of one input cannot hold it",
+            hint="export it with --format safetensors",
+        )
     loaded.model.eval()
     write: Callable[[LoadedModel, Path], tuple[float, float | None, str]]
     write = {"onnx": _write_onnx, "safetensors": _write_safetensors, "torch-export": _write_torch_export}[form]
@@ -178,9 +184,8 @@ def _write_safetensors(loaded: LoadedModel, path: Path) -> tuple[float, float | 
 
 
 def _images(loaded: LoadedModel, count: int) -> Tensor:
-    side = loaded.preprocessing.image_size
     with seeded(count):
-        return torch.randn(count, 3, side, side)
+        return torch.randn(count, *loaded.preprocessing.input_size)
 
 
 def _compare(loaded: LoadedModel, run: Callable[[Tensor], Tensor], what: str) -> tuple[float, float]:

@@ -4,12 +4,47 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
 
 
-def forward_with_features(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+def takes_conditions(model: nn.Module) -> bool:
+    """Whether a network takes numbers beside the image (the gaze networks' head pose)."""
+    return bool(getattr(model, "head_pose_dim", 0))
+
+
+def network_output(model: nn.Module, images: Tensor, conditions: Tensor | None) -> Tensor:
+    """The network's output; the conditions reach those networks only that take them.
+
+    Args:
+        model: The network.
+        images: Already normalised.
+        conditions: (B, P), or None where the data has none.
+
+    Raises:
+        ModelError: The network takes conditions, and there are none.
+    """
+    output: Tensor = model(images, _needed(conditions)) if takes_conditions(model) else model(images)
+    return output
+
+
+def blank_conditions(model: nn.Module, count: int) -> Tensor | None:
+    """Conditions of the right shape for ``count`` images, all zero; None for a network that takes none."""
+    return torch.zeros(count, int(getattr(model, "head_pose_dim", 0))) if takes_conditions(model) else None
+
+
+def _needed(conditions: Tensor | None) -> Tensor:
+    if conditions is None:
+        raise ModelError(
+            "this network takes the head's pose beside the image, and the data has none",
+            hint="use the network without it (gaze_lenet, gaze_preact_resnet8)",
+        )
+    return conditions
+
+
+def forward_with_features(model: nn.Module, images: Tensor, conditions: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Logits and the pooled penultimate features behind them.
 
     The features are what the classifier is given: before any dropout where the model's dropout rate is zero, as
@@ -18,14 +53,20 @@ def forward_with_features(model: nn.Module, images: Tensor) -> tuple[Tensor, Ten
     Args:
         model: A model with timm's interface (``forward_features``, ``forward_head``, ``get_classifier``).
         images: (B, 3, H, W), already normalised.
+        conditions: (B, P), for a network that takes them.
 
     Returns:
         Logits (B, C), equal to ``model(images)``, and features (B, D).
+
+    Raises:
+        ModelError: The network takes conditions, and there are none.
     """
     network: Any = model  # timm's interface is a convention, no type
     maps = network.forward_features(images)
     features = network.forward_head(maps, pre_logits=True)
     classifier = network.get_classifier()
+    if takes_conditions(model):
+        return classifier(torch.cat([features, _needed(conditions).to(features)], dim=1)), features
     if isinstance(classifier, nn.Linear) and features.ndim == 2 and not _adds_to(model, classifier):
         return classifier(features), features
     # The head does more than one linear layer to its features: two distilled heads, a 1x1 convolution, a BatchNorm
@@ -50,12 +91,15 @@ def stage_names(model: nn.Module) -> tuple[str, ...]:
     return names
 
 
-def forward_with_maps(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+def forward_with_maps(
+    model: nn.Module, images: Tensor, conditions: Tensor | None = None
+) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
     """As ``forward_with_features``, with the outputs of the network's stages. Not for ``torch.compile``.
 
     Args:
         model: A model with timm's interface and ``feature_info``.
         images: (B, 3, H, W), already normalised.
+        conditions: (B, P), for a network that takes them.
 
     Returns:
         Logits (B, C), features (B, D), and one output a stage: (B, C_k, H_k, W_k) in a convolutional network.
@@ -74,7 +118,7 @@ def forward_with_maps(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor,
 
     handles = [model.get_submodule(name).register_forward_hook(keep(name)) for name in names]
     try:
-        logits, features = forward_with_features(model, images)
+        logits, features = forward_with_features(model, images, conditions)
     finally:
         for handle in handles:
             handle.remove()

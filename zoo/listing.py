@@ -11,6 +11,7 @@ from timm.models import get_pretrained_cfg
 from torch.utils.flop_counter import FlopCounterMode
 
 from .building import create, load_model
+from .features import blank_conditions, network_output
 from .references import default_tag, is_kdzoo_network, parse_reference
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def model_record(reference: str) -> dict[str, Any]:
     loaded = load_model(reference, pretrained=False)
     model, size = loaded.model.eval(), loaded.preprocessing.image_size
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(torch.zeros(1, 3, size, size))
+        network_output(model, torch.zeros(1, *loaded.preprocessing.input_size), blank_conditions(model, 1))
     flops = counter.get_total_flops()
     ours = is_kdzoo_network(loaded.architecture)
     record = get_pretrained_cfg(parsed.pinned) if parsed.kind == "timm" else None

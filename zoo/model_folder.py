@@ -11,7 +11,7 @@ from typing import Any
 
 import timm
 import torch
-from timm.models import is_model
+from timm.models import get_pretrained_cfg, is_model
 
 from ..errors import ModelError
 from . import networks  # noqa: F401 (registers kdzoo's own names)
@@ -98,6 +98,13 @@ def read_model_config(path: Path) -> ModelConfig:
         raise ModelError(
             f"{path} has preprocessing that makes no sense ({error})", hint="get the folder again"
         ) from error
+    own = get_pretrained_cfg(config["architecture"]) if is_model(config["architecture"]) else None
+    if own is not None and len(preprocessing.mean) != own.input_size[0]:
+        raise ModelError(
+            f"{path} has preprocessing of {len(preprocessing.mean)} channels, {config['architecture']} takes "
+            f"{own.input_size[0]}",
+            hint="get the folder again",
+        )
     if preprocessing.interpolation not in _INTERPOLATIONS or preprocessing.image_size > _MAX_NUMBER:
         raise ModelError(f"{path} has preprocessing that makes no sense", hint="get the folder again")
     provenance = config.get("kdzoo")

@@ -15,22 +15,32 @@ class Preprocessing:
     """Size and normalisation of a model's images, in timm's meaning.
 
     Attributes:
-        image_size: Pixels of the square that the model sees.
-        mean: Per channel, of images in [0, 1].
+        image_size: Height in pixels of what the model sees, and its width unless ``image_width`` says otherwise.
+        mean: Per channel, of images in [0, 1]; of one value where the model sees grey images.
         std: Per channel, of images in [0, 1].
         interpolation: ``bilinear``, ``bicubic``, ``nearest`` or ``lanczos``.
         crop_pct: The short side is resized to ``image_size / crop_pct`` before the centre crop.
+        image_width: Pixels, where the width is not the height.
     """
 
     image_size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     interpolation: str
     crop_pct: float
+    image_width: int | None = None
+
+    @property
+    def input_size(self) -> tuple[int, int, int]:
+        """(channels, height, width) of the model's input."""
+        return len(self.mean), self.image_size, self.image_width or self.image_size
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object."""
-        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+        record = {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+        if self.image_width is None:
+            del record["image_width"]
+        return record
 
 
 def preprocessing_from_dict(record: Mapping[str, Any], source: str) -> Preprocessing:
@@ -43,23 +53,26 @@ def preprocessing_from_dict(record: Mapping[str, Any], source: str) -> Preproces
         mean, std = (tuple(float(value) for value in record[key]) for key in ("mean", "std"))
         crop_pct, image_size = float(record["crop_pct"]), int(record["image_size"])
         interpolation = str(record["interpolation"])
+        width = None if record.get("image_width") is None else int(record["image_width"])
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"{source} has no usable preprocessing ({error})",
             hint="it needs image_size, mean, std, interpolation, crop_pct",
         ) from error
-    sensible = len(mean) == len(std) == 3 and image_size > 0 and 0 < crop_pct <= 2
+    sensible = len(mean) == len(std) and len(mean) in (1, 3) and image_size > 0 and 0 < crop_pct <= 2
+    sensible = sensible and (width is None or 0 < width < 2**16)
     if not sensible or not all(math.isfinite(value) for value in mean) or not all(0 < value < 1e3 for value in std):
         raise ModelError(
             f"{source} has preprocessing that makes no sense: {dict(record)}",
-            hint="mean and std have three entries, std, image_size and crop_pct are positive",
+            hint="mean and std have three entries (one for grey images), std, image_size and crop_pct are positive",
         )
     return Preprocessing(
         image_size=image_size,
-        mean=(mean[0], mean[1], mean[2]),
-        std=(std[0], std[1], std[2]),
+        mean=mean,
+        std=std,
         interpolation=interpolation if interpolation != "random" else "bilinear",
         crop_pct=crop_pct,
+        image_width=None if width == image_size else width,
     )
 
 
@@ -77,24 +90,32 @@ def preprocessing_from_timm(
         The preprocessing, and notes on what it cannot express.
 
     Raises:
-        ModelError: The model takes other than three channels or the record makes no sense.
+        ModelError: The model takes neither RGB nor grey images, or the record makes no sense.
     """
     channels, height, width = pretrained_cfg.get("input_size") or (3, 224, 224)
-    if channels != 3:
+    if channels not in (1, 3):
         raise ModelError(
-            f"{source} takes {channels} channels; kdzoo gives RGB images", hint="choose a model of 3 channels"
+            f"{source} takes {channels} channels; kdzoo gives RGB or grey images", hint="choose a model of 3 channels"
         )
     notes = []
-    if image_size is None and height != width:
+    if image_size is None and channels == 3 and height != width:
         notes.append(f"{source} was trained on {height}x{width} pixels: shown {height}x{height}")
     crop_mode = pretrained_cfg.get("crop_mode") or "center"
     if crop_mode != "center":
         notes.append(f"{source} was evaluated with crop mode {crop_mode!r}: shown a centre crop")
     record = {
         "image_size": image_size or height,
-        "mean": pretrained_cfg.get("mean", (0.485, 0.456, 0.406)),
-        "std": pretrained_cfg.get("std", (0.229, 0.224, 0.225)),
+        "mean": pretrained_cfg.get("mean", (0.485, 0.456, 0.406) if channels == 3 else (0.0,)),
+        "std": pretrained_cfg.get("std", (0.229, 0.224, 0.225) if channels == 3 else (1.0,)),
         "interpolation": pretrained_cfg.get("interpolation", "bicubic"),
         "crop_pct": pretrained_cfg.get("crop_pct", 0.875),
     }
-    return preprocessing_from_dict(record, source), tuple(notes)
+    if channels == 1 and image_size in (None, height):
+        record["image_width"] = width
+    preprocessing = preprocessing_from_dict(record, source)
+    if len(preprocessing.mean) != channels:
+        raise ModelError(
+            f"{source} takes {channels} channels and has a mean of {len(preprocessing.mean)}",
+            hint="mean and std need an entry a channel",
+        )
+    return preprocessing, tuple(notes)

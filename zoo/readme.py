@@ -40,12 +40,12 @@ def render_readme(config: Mapping[str, Any], folder: str) -> str:
         folder: Name of the folder.
     """
     record, provenance = config["pretrained_cfg"], config["kdzoo"]
-    size = record["input_size"][-1]
+    height, width = record["input_size"][1:]
     facts = {
         "architecture": config["architecture"],
         "arguments": config.get("model_args") or None,
         "classes": config["num_classes"],
-        "image size": f"{size} x {size}",
+        "image size": f"{height} x {width}",
         "mean": record["mean"],
         "std": record["std"],
         "resize and crop": f"{record['interpolation']}, crop_pct {record['crop_pct']}",

@@ -79,11 +79,11 @@ def model_config(loaded: LoadedModel, model: nn.Module, provenance: Mapping[str,
     model = getattr(model, "_orig_mod", model)
     source = getattr(model, "pretrained_cfg", None) or {}
     record = {key: source[key] for key in _OF_THE_ARCHITECTURE if key in source}
-    if tuple(source.get("input_size", ()))[1:] != (look.image_size, look.image_size):
+    if tuple(source.get("input_size", ()))[1:] != look.input_size[1:]:
         record["pool_size"] = None
     record |= {
         "custom_load": False,
-        "input_size": [3, look.image_size, look.image_size],
+        "input_size": list(look.input_size),
         "mean": list(look.mean),
         "std": list(look.std),
         "interpolation": look.interpolation,

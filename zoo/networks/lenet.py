@@ -27,6 +27,7 @@ class GazeLeNet(nn.Module):
     """
 
     num_features = 500
+    only_size = (36, 60)  # height and width that it is built for
 
     def __init__(self, num_classes: int = 2, in_chans: int = 1, head_pose_dim: int = 0) -> None:
         super().__init__()
@@ -82,7 +83,7 @@ class GazeLeNet(nn.Module):
 
 
 default_cfgs = cifar_default_cfgs(
-    ["gaze_lenet"], num_classes=2, input_size=(1, 36, 60), pool_size=None, mean=(0.0,), std=(1.0,)
+    ["gaze_lenet", "gaze_lenet_pose"], num_classes=2, input_size=(1, 36, 60), pool_size=None, mean=(0.0,), std=(1.0,)
 )
 
 
@@ -90,3 +91,9 @@ default_cfgs = cifar_default_cfgs(
 def gaze_lenet(pretrained: bool = False, **kwargs: Any) -> GazeLeNet:
     """Gaze LeNet, 1.8 M parameters."""
     return build_model_with_cfg(GazeLeNet, "gaze_lenet", pretrained, **kwargs)
+
+
+@register_model
+def gaze_lenet_pose(pretrained: bool = False, **kwargs: Any) -> GazeLeNet:
+    """Gaze LeNet that is given the head's pitch and yaw as well."""
+    return build_model_with_cfg(GazeLeNet, "gaze_lenet_pose", pretrained, **{"head_pose_dim": 2, **kwargs})

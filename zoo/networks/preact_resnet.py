@@ -114,12 +114,13 @@ class PreActResNet(SmallImageNet):
 
 
 _CIFAR100 = {"num_classes": 100, "mean": (0.5071, 0.4867, 0.4408), "std": (0.2675, 0.2565, 0.2761)}
+_EYE_NETWORK = {"blocks": 1, "widths": (16, 16, 32, 64), "activated_identity": True, "in_chans": 1}
 _EYES = {"num_classes": 2, "input_size": (1, 36, 60), "pool_size": (9, 15), "mean": (0.0,), "std": (1.0,)}
 
 default_cfgs = {
     **cifar_default_cfgs(["cifar_preact_resnet18"], pool_size=(4, 4), **_CIFAR100),
     **cifar_default_cfgs(["cifar_preact_resnet110"]),
-    **cifar_default_cfgs(["gaze_preact_resnet8"], **_EYES),
+    **cifar_default_cfgs(["gaze_preact_resnet8", "gaze_preact_resnet8_pose"], **_EYES),
 }
 
 
@@ -140,5 +141,11 @@ def cifar_preact_resnet110(pretrained: bool = False, **kwargs: Any) -> PreActRes
 @register_model
 def gaze_preact_resnet8(pretrained: bool = False, **kwargs: Any) -> PreActResNet:
     """Pre-activation ResNet-8 on 36×60 grey eye images: 0.08 M parameters."""
-    arguments = {"blocks": 1, "widths": (16, 16, 32, 64), "activated_identity": True, "in_chans": 1, **kwargs}
-    return build(PreActResNet, "gaze_preact_resnet8", pretrained, **arguments)
+    return build(PreActResNet, "gaze_preact_resnet8", pretrained, **{**_EYE_NETWORK, **kwargs})
+
+
+@register_model
+def gaze_preact_resnet8_pose(pretrained: bool = False, **kwargs: Any) -> PreActResNet:
+    """Pre-activation ResNet-8 that is given the head's pitch and yaw as well."""
+    arguments = {**_EYE_NETWORK, "head_pose_dim": 2, **kwargs}
+    return build(PreActResNet, "gaze_preact_resnet8_pose", pretrained, **arguments)

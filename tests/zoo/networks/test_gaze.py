@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import timm
 import torch
 import torch.nn.functional as F
 
 import kdzoo.zoo.networks  # noqa: F401
+from kdzoo.errors import ModelError
+from kdzoo.zoo import forward_with_features, load_model, network_output, save_model
 from kdzoo.zoo.networks.preact_resnet import PreActResNet
 
 
@@ -19,6 +23,8 @@ from kdzoo.zoo.networks.preact_resnet import PreActResNet
         ("gaze_lenet", {}, 1_827_072),
         ("gaze_lenet", {"num_classes": 3}, 1_827_573),
         ("gaze_preact_resnet8", {"head_pose_dim": 2}, 77_046),
+        ("gaze_lenet_pose", {}, 1_827_076),
+        ("gaze_preact_resnet8_pose", {}, 77_046),
         ("gaze_preact_resnet8", {"num_classes": 3}, 77_107),
         ("cifar_preact_resnet18", {"num_classes": 10}, 11_172_170),
         ("cifar_preact_resnet110", {}, 1_730_522),
@@ -62,3 +68,31 @@ def test_where_the_identity_shortcut_starts(activated: bool) -> None:
     torch.testing.assert_close(block(x), expected)
     assert timm.create_model("gaze_preact_resnet8").layer1[0].activated_identity
     assert not timm.create_model("cifar_preact_resnet18", widths=(4, 4)).layer1[0].activated_identity
+
+
+@pytest.mark.parametrize("name", ["gaze_lenet_pose", "gaze_preact_resnet8_pose"])
+def test_the_head_pose_goes_through_the_interface_of_runs(name: str) -> None:
+    torch.manual_seed(0)
+    network = timm.create_model(name).eval()
+    eyes, pose = torch.rand(3, 1, 36, 60), torch.randn(3, 2)
+    outputs, features = forward_with_features(network, eyes, pose)
+    torch.testing.assert_close(outputs, network(eyes, pose))
+    torch.testing.assert_close(network_output(network, eyes, pose), network(eyes, pose))
+    assert features.shape == (3, network.num_features)
+    with pytest.raises(ModelError, match="takes the head's pose"):
+        forward_with_features(network, eyes)
+    plain = timm.create_model(name.removesuffix("_pose")).eval()
+    torch.testing.assert_close(network_output(plain, eyes, pose), plain(eyes))
+
+
+def test_a_saved_gaze_network_comes_back_with_its_size_and_channel(tmp_path: Path) -> None:
+    loaded = load_model("gaze_lenet_pose", num_classes=3)
+    assert loaded.preprocessing.input_size == (1, 36, 60)
+    save_model(loaded, tmp_path / "model", provenance={"task": "regression"})
+    again = load_model(f"local-dir:{tmp_path / 'model'}")
+    assert again.preprocessing == loaded.preprocessing
+    assert (again.num_classes, again.provenance["task"]) == (3, "regression")
+    by_timm = timm.create_model(f"local-dir:{tmp_path / 'model'}", pretrained=True)
+    for name, tensor in loaded.model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[name], tensor)
+        assert torch.equal(by_timm.state_dict()[name], tensor)
