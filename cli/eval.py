@@ -7,24 +7,37 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .commands import VerbCommand
+from .commands import SectionOption, VerbCommand
 from .completion import DATA
 from .listing import format_options
 from .output import print_json, print_rows, work
 from .settings import config_option, setting
 
 if TYPE_CHECKING:
-    from ..api import Measured
+    from ..measuring import Measured
 
-_COLUMNS = ("model", "dataset", "top1", "top5", "loss", "num_images")
+LOOK, KEEP = "Preprocessing, in place of each model's own", "Results"
+_ALWAYS = ("model", "dataset", "top1", "published", "difference", "top5", "loss", "mean_per_class", "ece", "num_images")
+_HEADINGS = {"parameters": "params", "images_per_s": "images/s", "kl_to_teacher": "KL", "num_images": "images"}
 
 
 @click.command(
     "eval",
     cls=VerbCommand,
     examples=[
-        ("kdzoo eval runs/student --on digits", "A run's own student."),
-        ("kdzoo eval resnet50.a1_in1k resnet50.ram_in1k --on imagenet", "Two sets of weights, side by side."),
+        ("kdzoo eval runs/student --on digits", "A run's own student; the result goes into runs/student/results."),
+        (
+            "kdzoo eval ssld_resnet50d resnet50.ram_in1k --on imagenet,imagenet-real,imagenetv2",
+            "Two models in one pass over each data set.",
+        ),
+        (
+            "kdzoo eval ssld_resnet50d --on imagenet --interpolation opencv-bilinear",
+            "As PaddleClas evaluates: OpenCV's resize, without antialiasing.",
+        ),
+        (
+            "kdzoo eval runs/student --teacher runs/teacher --on photos --image-size 224 --image-size 288",
+            "Agreement with a teacher, at two sizes.",
+        ),
     ],
 )
 @click.argument("references", nargs=-1, required=True, metavar="REF…")
@@ -36,28 +49,82 @@ _COLUMNS = ("model", "dataset", "top1", "top5", "loss", "num_images")
     metavar="SPEC",
     help="Labelled data; its validation split. Repeatable, or several with commas.",
 )
+@setting("--teacher", metavar="REF", help="Also measure how far the answers agree with this model's.")
 @setting("--batch-size", type=click.IntRange(min=1), metavar="N", default=64, show_default=True, help="Images at once.")
-@setting("--image-size", type=click.IntRange(min=1), metavar="PIXELS", help="In place of the model's own.")
-@setting(
-    "--crop-pct",
-    type=click.FloatRange(min=0, max=1, min_open=True),
-    metavar="FRACTION",
-    help="Crop over resized short side, in place of the model's own.",
-)
-@setting("--interpolation", type=click.Choice(["bilinear", "bicubic"]), help="In place of the model's own.")
 @setting("--workers", type=click.IntRange(min=0), metavar="N", help="Processes that read images.")
 @setting("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@setting(
+    "--image-size",
+    section=LOOK,
+    type=click.IntRange(min=1),
+    multiple=True,
+    metavar="PIXELS",
+    help="Side of the crop. Repeatable: a result each.",
+)
+@setting(
+    "--crop-pct",
+    section=LOOK,
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    metavar="FRACTION",
+    help="Crop over resized short side.",
+)
+@setting(
+    "--interpolation",
+    section=LOOK,
+    type=click.Choice(["bilinear", "bicubic", "opencv-bilinear"]),
+    help="Pillow's filters, or OpenCV's without antialiasing.",
+)
+@setting(
+    "--crops",
+    section=LOOK,
+    type=click.Choice(["1", "5", "10"]),
+    default="1",
+    show_default=True,
+    help="The centre; and the corners; and their mirror images. Probabilities are averaged.",
+)
+@setting("--mean", section=LOOK, type=float, nargs=3, metavar="R G B", help="Of images in [0, 1].")
+@setting("--std", section=LOOK, type=float, nargs=3, metavar="R G B", help="Of images in [0, 1].")
+@click.option(
+    "--results",
+    cls=SectionOption,
+    section=KEEP,
+    metavar="FOLDER",
+    help="Default: RUN/results for a run, else $KDZOO_RESULTS, else results.",
+)
+@click.option("--no-save", cls=SectionOption, section=KEEP, is_flag=True, help="Write nothing.")
+@click.option(
+    "--fresh",
+    cls=SectionOption,
+    section=KEEP,
+    is_flag=True,
+    help="Begin anew; otherwise the same command goes on where it was interrupted.",
+)
+@click.option(
+    "--trust-classes",
+    is_flag=True,
+    help="Take the class order of a model that names no classes to be the data's.",
+)
 @config_option()
 @format_options
-def command(references: tuple[str, ...], on: tuple[str, ...], form: str, as_json: bool, **options: Any) -> None:
-    """Measure top-1, top-5 and loss of models on labelled data, each image exactly once.
+def command(
+    references: tuple[str, ...],
+    on: tuple[str, ...],
+    crops: str,
+    no_save: bool,
+    form: str,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Measure models on labelled data, each image exactly once: top-1, top-5, loss, per-class accuracy, calibration.
 
-    REF is a timm name (resnet50.a1_in1k), hf-hub:ORG/NAME, local-dir:PATH, or a run's folder. Several print one table.
+    REF is a zoo name, a timm name (resnet50.a1_in1k), hf-hub:ORG/NAME, local-dir:PATH, or a run's folder. All models
+    see an image in one pass, each in its own preprocessing. A published number of the same protocol stands beside the
+    measured one. images/s are this machine's, of the network alone.
     """
-    from ..api import evaluate
+    from ..measuring import evaluate
 
     with work():
-        measured = evaluate(references, _specs(on), **options)
+        measured = evaluate(references, _specs(on), crops=int(crops), save=not no_save, **options)
     if os.environ.get("RANK", "0") != "0":
         return
     if as_json:
@@ -65,7 +132,10 @@ def command(references: tuple[str, ...], on: tuple[str, ...], form: str, as_json
         print_json(documents[0] if len(references) == 1 else {"models": documents})
         return
     rows = [{"model": one.model, **one.to_dict()} for one in measured]
-    print_rows(rows, {name: name for name in _COLUMNS}, form)
+    print_rows(rows, {name: _HEADINGS.get(name, name) for name in _columns(rows)}, form)
+    if form == "table":
+        for note in dict.fromkeys(note for one in measured for note in _notes(one)):
+            click.echo(note, err=True)
 
 
 def by_model(measured: list[Measured]) -> list[dict[str, Any]]:
@@ -74,6 +144,28 @@ def by_model(measured: list[Measured]) -> list[dict[str, Any]]:
     for one in measured:
         documents.setdefault(one.model, {"model": one.model, "results": []})["results"].append(one.to_dict())
     return list(documents.values())
+
+
+def _columns(rows: list[dict[str, Any]]) -> list[str]:
+    """The numbers that every table has, and those that these rows have."""
+    columns = [name for name in _ALWAYS if name not in ("published", "difference") or any(row[name] for row in rows)]
+    if len({row["image_size"] for row in rows}) > 1:
+        columns.insert(2, "image_size")
+    for name in ("top1_all_classes", "agreement", "kl_to_teacher"):
+        if any(name in row for row in rows):
+            columns.append(name)
+    return [*columns, "parameters", "macs", "images_per_s"]
+
+
+def _notes(one: Measured) -> list[str]:
+    """What a reader of the table should know."""
+    notes = []
+    published = one.document.details.get("published")
+    if published is not None and published["note"]:
+        notes.append(f"{one.model} on {one.dataset}: {published['note']}")
+    if one.path is not None:
+        notes.append(f"kept in {one.path.parent}")
+    return notes
 
 
 def _specs(texts: tuple[str, ...]) -> list[str]:

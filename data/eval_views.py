@@ -43,7 +43,8 @@ class EvalView:
     def __post_init__(self) -> None:
         if self.interpolation not in INTERPOLATIONS:
             raise UsageError(
-                f"unknown interpolation {self.interpolation!r}", hint=f"one of {', '.join(INTERPOLATIONS)}"
+                f"there is no interpolation {self.interpolation!r} here",
+                hint=f"--interpolation with one of {', '.join(INTERPOLATIONS)}",
             )
         if self.crops not in CROPS:
             raise UsageError(f"there are no {self.crops} crops", hint="1, 5 or 10")

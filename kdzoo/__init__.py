@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import Measured, distill, evaluate, train
+    from .api import distill, train
     from .data import check_source, open_source
     from .demo import run_demo
     from .engine.job import TrainResult
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from .evaluation.report import write_report
+    from .measuring import Measured, evaluate
     from .recipes.plan import Plan, resolve
     from .recipes.recipe import Recipe
     from .recipes.registry import get_recipe, list_recipes
@@ -43,7 +44,7 @@ _HOMES = {
     "Interrupted": "kdzoo.errors",
     "KdzooError": "kdzoo.errors",
     "LoadedModel": "kdzoo.zoo",
-    "Measured": "kdzoo.api",
+    "Measured": "kdzoo.measuring",
     "ModelError": "kdzoo.errors",
     "Plan": "kdzoo.recipes.plan",
     "Recipe": "kdzoo.recipes.recipe",
@@ -54,7 +55,7 @@ _HOMES = {
     "check_source": "kdzoo.data",
     "create_model": "kdzoo.zoo",
     "distill": "kdzoo.api",
-    "evaluate": "kdzoo.api",
+    "evaluate": "kdzoo.measuring",
     "get_recipe": "kdzoo.recipes.registry",
     "list_models": "kdzoo.zoo",
     "list_recipes": "kdzoo.recipes.registry",

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import DataError, UsageError
+from .errors import UsageError
+from .measuring import Measured, evaluate
 
 if TYPE_CHECKING:
-    from .data import ImageSource
-    from .engine.evaluate import EvalResult
     from .engine.job import TrainResult
-    from .zoo import LoadedModel, Preprocessing
+
+__all__ = ["Measured", "distill", "evaluate", "train"]
 
 
 def distill(
@@ -104,112 +102,3 @@ def train(model: str, *, recipe: str = "supervised", out: str | Path, **argument
         arguments: As those of `distill`.
     """
     return distill(recipe, student=model, out=out, **arguments)
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One model on one data set.
-
-    Attributes:
-        model: Its reference, pinned.
-        dataset: The data spec.
-        result: Top-1, top-5, loss, count.
-        preprocessing: What the images went through.
-    """
-
-    model: str
-    dataset: str
-    result: EvalResult
-    preprocessing: Preprocessing
-
-    def to_dict(self) -> dict[str, Any]:
-        """As a JSON object: the data set, its numbers and the protocol behind them."""
-        look = self.preprocessing
-        protocol = {"image_size": look.image_size, "crop_pct": look.crop_pct, "interpolation": look.interpolation}
-        return {"dataset": self.dataset, **self.result.to_dict(), **protocol}
-
-
-def evaluate(
-    models: str | Sequence[str],
-    on: str | Sequence[str],
-    *,
-    batch_size: int = 64,
-    workers: int | None = None,
-    device: str = "auto",
-    image_size: int | None = None,
-    crop_pct: float | None = None,
-    interpolation: str | None = None,
-) -> list[Measured]:
-    """Top-1, top-5 and loss of models on labelled data, each image exactly once.
-
-    Args:
-        models: Model references.
-        on: Data specs; the validation split of each is used.
-        batch_size: Images at once.
-        workers: Processes that read images; one a core, at most eight, by default.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        image_size: Side of the crop in pixels, in place of the model's own.
-        crop_pct: Crop over resized short side, in place of the model's own.
-        interpolation: ``bilinear`` or ``bicubic``, in place of the model's own.
-
-    Returns:
-        One for each model and data set, data sets of a model together.
-
-    Raises:
-        DataError: Data is missing, unreadable, or of other classes than the model's.
-        ModelError: A model cannot be built.
-        Interrupted: SIGTERM or SIGINT came.
-    """
-    from .data import open_source
-    from .engine.distributed import start_processes
-    from .engine.evaluate import evaluate_model
-    from .engine.signals import StopRequest
-    from .zoo import load_model
-
-    references = [models] if isinstance(models, str) else list(models)
-    specs = [on] if isinstance(on, str) else list(on)
-    sources = {spec: open_source(spec, "val") for spec in specs}
-    measured = []
-    with StopRequest() as stop:
-        processes = start_processes(device)
-        try:
-            for reference in references:
-                loaded = load_model(reference, pretrained=True, image_size=image_size)
-                look = loaded.preprocessing
-                look = replace(
-                    look,
-                    crop_pct=look.crop_pct if crop_pct is None else crop_pct,
-                    interpolation=interpolation or look.interpolation,
-                )
-                loaded = replace(loaded, preprocessing=look)
-                for spec, source in sources.items():
-                    _check_classes(loaded, source)
-                    result = evaluate_model(
-                        loaded,
-                        source,
-                        batch_size=batch_size,
-                        workers=min(8, os.cpu_count() or 1) if workers is None else workers,
-                        processes=processes,
-                        stop=stop,
-                        title=f"{loaded.reference} on {spec}" if processes.is_main else None,
-                    )
-                    measured.append(Measured(loaded.reference, spec, result, look))
-        finally:
-            processes.stop()
-    return measured
-
-
-def _check_classes(model: LoadedModel, source: ImageSource) -> None:
-    """Refuse data whose classes or class order are not the model's."""
-    if model.num_classes != len(source.class_names):
-        raise DataError(
-            f"{model.reference} has {model.num_classes} classes, {source.name} has {len(source.class_names)}",
-            hint="evaluate on data with the model's own classes",
-        )
-    for index, (ours, theirs) in enumerate(zip(model.class_names, source.class_names, strict=False)):
-        if ours != theirs:
-            raise DataError(
-                f"{model.reference} has another class order than {source.name}: "
-                f"class {index} is {ours!r} for the model and {theirs!r} in the data",
-                hint="the class folders must be those that the model was trained on",
-            )

@@ -1,0 +1,84 @@
+"""What is kept of a model's answer to each image; every number of a result is made from these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..metrics import kl_divergence, log_probabilities, negative_log_likelihood, num_ahead, rank_classes
+from .classes import ClassMatch
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A model's answers to some images, one entry an image.
+
+    Attributes:
+        ahead: int32; classes before the first right one, C where none is right.
+        ahead_of_all: int32; the same among all the model's classes, where the data has only some of them.
+        top5: int32, (N, 5); the classes in falling order, -1 where there are fewer.
+        confidence: float32; the first answer's probability.
+        loss: float64; -log p of the right answers together, nats.
+        divergence: float64; KL(teacher || model) in nats, 0 without a teacher.
+        finite: bool; whether all logits are numbers.
+    """
+
+    ahead: Tensor
+    ahead_of_all: Tensor
+    top5: Tensor
+    confidence: Tensor
+    loss: Tensor
+    divergence: Tensor
+    finite: Tensor
+
+    def numpy(self) -> dict[str, np.ndarray]:
+        """By name, on the host."""
+        return {item.name: getattr(self, item.name).cpu().numpy() for item in fields(self)}
+
+
+NAMES = tuple(item.name for item in fields(Answers))
+
+
+def judge(
+    logits: Tensor, accepted: Tensor, match: ClassMatch, *, crops: int, teacher_log_p: Tensor | None = None
+) -> tuple[Answers, Tensor]:
+    """Compare a model's answers with the right ones.
+
+    Args:
+        logits: All the model's outputs, (B · crops, classes of the model), the crops of an image together.
+        accepted: The right answers among the data's classes, int64, (B, A), filled up with -1.
+        match: Which outputs stand for the data's classes.
+        crops: Of an image.
+        teacher_log_p: The teacher's answers, float64, (B, C).
+
+    Returns:
+        The answers, and log p of the data's classes, float64, (B, C).
+    """
+    finite = torch.isfinite(logits).all(dim=1).unflatten(0, (-1, crops)).all(dim=1)
+    chosen = match.apply(logits)
+    log_p = log_probabilities(chosen, crops)
+    scores = chosen if crops == 1 else log_p
+    order = rank_classes(scores)
+    ahead = ahead_of_all = num_ahead(order, accepted)
+    if match.kind == "subset":
+        columns = torch.tensor(match.columns, device=logits.device)
+        among_all = torch.where(accepted >= 0, columns[accepted.clamp_min(0)], -1)
+        whole = logits if crops == 1 else log_probabilities(logits, crops)
+        ahead_of_all = num_ahead(rank_classes(whole), among_all)
+    top5 = order[:, :5]
+    if top5.shape[1] < 5:
+        top5 = torch.nn.functional.pad(top5, (0, 5 - top5.shape[1]), value=-1)
+    divergence = torch.zeros_like(log_p[:, 0]) if teacher_log_p is None else kl_divergence(log_p, teacher_log_p)
+    answers = Answers(
+        ahead=ahead.int(),
+        ahead_of_all=ahead_of_all.int(),
+        top5=top5.int(),
+        confidence=log_p.gather(1, order[:, :1])[:, 0].exp().float(),
+        loss=negative_log_likelihood(log_p, accepted),
+        divergence=divergence,
+        finite=finite,
+    )
+    return answers, log_p

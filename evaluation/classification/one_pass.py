@@ -1,0 +1,284 @@
+"""Several models over the same images: each image is decoded once, each model sees it in its own preprocessing.
+
+A batch holds the same images for any number of processes and after any interruption, and all numbers are made from
+one entry an image in the images' order: that is why they are the same to the bit in all these cases.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...data import ImageSource
+from ...data.eval_views import EvalView, ViewBatch, view_batches
+from ...data.several_labels import accepted_labels
+from ...engine.distributed import Processes
+from ...engine.progress import Progress, say
+from ...engine.signals import StopRequest
+from ...engine.teachers import normalise
+from ...errors import DataError, Interrupted, ModelError
+from ...zoo import LoadedModel
+from .answers import NAMES, Answers, judge
+from .classes import ClassMatch
+from .partial import PartialFile
+
+KEEP_EVERY = 20  # batches
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model in one preprocessing.
+
+    Attributes:
+        loaded: The model; its ``preprocessing`` has the mean and the standard deviation.
+        view: What it sees of an image.
+    """
+
+    loaded: LoadedModel
+    view: EvalView
+
+
+@dataclass(frozen=True)
+class PassResult:
+    """What a pass gave.
+
+    Attributes:
+        answers: For each contender its arrays by name, in the order of the source; see `Answers`.
+        seconds: What each contender's network took for ``num_timed`` images, in this process.
+        num_timed: Images that this process showed to the networks, those of earlier processes not counted.
+        wall_seconds: What the whole took for them, reading images included.
+    """
+
+    answers: list[dict[str, np.ndarray]]
+    seconds: list[float]
+    num_timed: int
+    wall_seconds: float
+
+
+class OnePass:
+    """One data set, several models.
+
+    Args:
+        source: Labelled images.
+        contenders: The models; their networks are moved to the device.
+        matches: One a contender.
+        teacher: Which contender the others are compared with, or None.
+        batch_size: Images at once.
+        workers: Processes that read images.
+        processes: Who takes which batches.
+        stop: Asked between batches.
+        partial: Where to keep what is done; None to keep nothing.
+        title: Of the progress.
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        contenders: Sequence[Contender],
+        matches: Sequence[ClassMatch],
+        *,
+        teacher: int | None,
+        batch_size: int,
+        workers: int,
+        processes: Processes,
+        stop: StopRequest,
+        partial: PartialFile | None,
+        title: str,
+    ) -> None:
+        self._source, self._contenders, self._matches = source, tuple(contenders), tuple(matches)
+        self._teacher, self._batch_size, self._workers = teacher, batch_size, workers
+        self._processes, self._stop, self._partial, self._title = processes, stop, partial, title
+        self._views = list(dict.fromkeys(contender.view for contender in self._contenders))
+        # The teacher first: the others are compared with its answers.
+        others = [index for index in range(len(self._contenders)) if index != teacher]
+        self._order = others if teacher is None else [teacher, *others]
+        self._accepted = accepted_labels(source)
+        self._num_batches = math.ceil(len(source) / batch_size)
+        self._done: dict[int, list[dict[str, np.ndarray]]] = {}
+        self._clocks = [_Clock(processes.device) for _ in self._contenders]
+
+    def run(self) -> PassResult | None:
+        """Look at all images.
+
+        Returns:
+            On the main process the answers of all processes; None on the others.
+
+        Raises:
+            DataError: An image cannot be read.
+            ModelError: A model's answers are not numbers.
+            Interrupted: A signal came; what is done is kept.
+        """
+        todo = self._resume()
+        share = np.array_split(np.array(todo, dtype=np.int64), self._processes.world_size)[self._processes.rank]
+        began = time.perf_counter()
+        self._look_at(share.tolist())
+        wall = time.perf_counter() - began
+        gathered = self._processes.gather_objects(self._done)
+        if not self._processes.is_main:
+            return None
+        done = {number: answers for part in gathered for number, answers in part.items()}
+        if sorted(done) != list(range(self._num_batches)):
+            raise RuntimeError("batches are missing")  # no signal and no error leads here
+        answers = [
+            {name: np.concatenate([done[number][index][name] for number in sorted(done)]) for name in NAMES}
+            for index in range(len(self._contenders))
+        ]
+        for contender, arrays in zip(self._contenders, answers, strict=True):
+            if not arrays["finite"].all():
+                first = self._source.identity(int(np.argmin(arrays["finite"])))
+                raise ModelError(
+                    f"{contender.loaded.reference} gives answers that are no numbers, first for {first}",
+                    hint="its weights are damaged, or were trained until they diverged",
+                )
+        timed = sum(self._size(number) for number in share.tolist())
+        return PassResult(answers, [clock.seconds() for clock in self._clocks], timed, wall)
+
+    def _look_at(self, numbers: list[int]) -> None:
+        device = self._processes.device
+        batches = view_batches(
+            self._source,
+            self._views,
+            numbers,
+            batch_size=self._batch_size,
+            workers=self._workers,
+            pin_memory=device.type == "cuda",
+        )
+        quiet = not self._processes.is_main or not numbers
+        progress = Progress(len(numbers), self._title, self._batch_size, quiet=quiet)
+        waiting: dict[int, list[Answers]] = {}
+        right = seen = 0
+        with contextlib.closing(batches), progress as shown:
+            for batch in batches:
+                waiting[batch.number] = self._answers(batch)
+                if len(waiting) == KEEP_EVERY or self._stop.requested:
+                    self._keep(waiting)
+                self._check_stop()
+                first = waiting.get(batch.number)
+                ahead = first[0].ahead if first is not None else torch.from_numpy(self._done[batch.number][0]["ahead"])
+                right, seen = right + int((ahead == 0).sum()), seen + len(batch.ids)
+                shown.step({"top1": 100 * right / seen})
+        self._keep(waiting)
+
+    def _answers(self, batch: ViewBatch) -> list[Answers]:
+        """What each contender says of a batch, in the order in which they were given."""
+        device = self._processes.device
+        pixels: dict[EvalView, Tensor] = {}
+        for view, images in zip(self._views, batch.images, strict=True):
+            moved = images.to(device, non_blocking=True).to(memory_format=torch.channels_last)
+            pixels[view] = moved.to(torch.float32).div_(255)
+        accepted = torch.from_numpy(self._accepted[batch.ids].astype(np.int64)).to(device)
+        found: dict[int, Answers] = {}
+        teacher_log_p: Tensor | None = None
+        for index in self._order:
+            contender, match = self._contenders[index], self._matches[index]
+            look = contender.loaded.preprocessing
+            with self._clocks[index]:
+                logits = contender.loaded.model(normalise(pixels[contender.view], look.mean, look.std)).float()
+            found[index], log_p = judge(
+                logits, accepted, match, crops=contender.view.crops, teacher_log_p=teacher_log_p
+            )
+            if index == self._teacher:
+                teacher_log_p = log_p
+        return [found[index] for index in range(len(found))]
+
+    def _keep(self, waiting: dict[int, list[Answers]]) -> None:
+        """Bring answers to the host and into the file."""
+        if not waiting:
+            return
+        for number, answers in waiting.items():
+            self._done[number] = [one.numpy() for one in answers]
+        waiting.clear()
+        self._write()
+
+    def _write(self) -> None:
+        if self._partial is None:
+            return
+        numbers = sorted(self._done)
+        arrays = {
+            f"{index}.{name}": np.concatenate([self._done[number][index][name] for number in numbers])
+            for index in range(len(self._contenders))
+            for name in NAMES
+        }
+        self._partial.write(np.array(numbers), arrays)
+
+    def _resume(self) -> list[int]:
+        """The batches that are not done, the same list in every process; the main one takes over what was kept."""
+        if self._partial is not None and self._processes.is_main:
+            for numbers, arrays in self._partial.read_all():
+                self._take_over(numbers.tolist(), arrays)
+            if self._done:
+                kept = sum(map(self._size, self._done))
+                say(f"{self._title}: going on after {kept:,} of {len(self._source):,} images (--fresh begins anew)")
+                self._write()
+                self._partial.delete_all(but_own=True)
+        done = self._processes.gather_objects(sorted(self._done))[0]
+        return sorted(set(range(self._num_batches)) - set(done))
+
+    def _take_over(self, numbers: list[int], arrays: dict[str, np.ndarray]) -> None:
+        ends = np.cumsum([self._size(number) for number in numbers])
+        expected = {f"{index}.{name}" for index in range(len(self._contenders)) for name in NAMES}
+        if set(arrays) != expected or any(len(array) != (ends[-1] if len(ends) else 0) for array in arrays.values()):
+            return
+        for number, end in zip(numbers, ends.tolist(), strict=True):
+            rows = slice(end - self._size(number), end)
+            self._done[number] = [
+                {name: arrays[f"{index}.{name}"][rows] for name in NAMES} for index in range(len(self._contenders))
+            ]
+
+    def _size(self, number: int) -> int:
+        return min(self._batch_size, len(self._source) - number * self._batch_size)
+
+    def _check_stop(self) -> None:
+        if self._stop.requested:
+            kept = "" if self._partial is None else "; what was measured so far is kept"
+            raise Interrupted(
+                f"evaluation interrupted by {self._stop.received.name}{kept}",  # type: ignore[union-attr]
+                hint="run the same command again" + ("" if self._partial is None else " to go on"),
+            )
+
+
+class _Clock:
+    """Time spent inside it, on the device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._cuda = device.type == "cuda"
+        self._sum = 0.0
+        self._began = 0.0
+        self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+
+    def __enter__(self) -> None:
+        if self._cuda:
+            pair = (torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True))
+            pair[0].record()
+            self._events.append(pair)
+        else:
+            self._began = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        if self._cuda:
+            self._events[-1][1].record()
+        else:
+            self._sum += time.perf_counter() - self._began
+
+    def seconds(self) -> float:
+        """So far."""
+        if self._cuda:
+            torch.cuda.synchronize()
+            self._sum = sum(begin.elapsed_time(end) for begin, end in self._events) / 1000
+        return self._sum
+
+
+def require_images(source: ImageSource) -> None:
+    """Raises DataError where there is nothing to measure on."""
+    if len(source) == 0:
+        raise DataError(f"{source.name} ({source.split}) has no image", hint="look at it with 'kdzoo data check'")
+    accepted = accepted_labels(source)
+    if not (accepted >= 0).any():
+        raise DataError(f"{source.name} ({source.split}) has no labels", hint="evaluate on class folders")

@@ -1,0 +1,72 @@
+"""How a number is measured: what may be overridden, and how it is written down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ...data import ImageSource
+from ...data.eval_views import EvalView
+from ...data.several_labels import SeveralLabelsSource
+from ...zoo import LoadedModel
+from .classes import ClassMatch
+from .one_pass import Contender
+
+Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overrides:
+    """What to take in place of each model's own preprocessing; None for its own.
+
+    Attributes:
+        image_sizes: Pixels; every model is measured at each of them. Empty for its own.
+        crop_pct: Crop over resized short side.
+        interpolation: ``bilinear``, ``bicubic`` or ``opencv-bilinear``.
+        crops: 1, 5 or 10.
+        mean: Per channel, of images in [0, 1].
+        std: Per channel, of images in [0, 1].
+    """
+
+    image_sizes: tuple[int, ...] = ()
+    crop_pct: float | None = None
+    interpolation: str | None = None
+    crops: int = 1
+    mean: Colour | None = None
+    std: Colour | None = None
+
+    def apply(self, loaded: LoadedModel) -> Contender:
+        """A model as it is to be measured; its image size is already the wanted one.
+
+        Raises:
+            UsageError: The preprocessing makes no sense, or has an interpolation that is not there.
+        """
+        look = replace(
+            loaded.preprocessing,
+            crop_pct=self.crop_pct if self.crop_pct is not None else loaded.preprocessing.crop_pct,
+            interpolation=self.interpolation or loaded.preprocessing.interpolation,
+            mean=self.mean or loaded.preprocessing.mean,
+            std=self.std or loaded.preprocessing.std,
+        )
+        view = EvalView(
+            image_size=look.image_size, crop_pct=look.crop_pct, interpolation=look.interpolation, crops=self.crops
+        )
+        return Contender(replace(loaded, preprocessing=look), view)
+
+
+def describe_protocol(contender: Contender, source: ImageSource, match: ClassMatch) -> tuple[str, dict[str, Any]]:
+    """In one line for a reader, and as settings: two numbers are comparable where these are equal."""
+    view, look = contender.view, contender.loaded.preprocessing
+    crops = {1: "centre crop", 5: "mean probability of 5 crops", 10: "mean probability of 5 crops and their mirrors"}
+    parts = [f"{view.image_size} px", f"crop_pct {view.crop_pct:g}", view.interpolation, crops[view.crops]]
+    settings: dict[str, Any] = {**look.to_dict(), "crops": view.crops, "classes": match.kind}
+    if isinstance(source, SeveralLabelsSource):
+        parts.append("any of an image's ReaL labels is right, images without one are left out")
+    else:
+        parts.append("each image once")
+    if match.kind == "subset":
+        parts.append(f"answers among the data's {len(source.class_names):,} classes")
+        settings["num_classes"] = len(source.class_names)
+    if match.kind == "assumed":
+        parts.append("class order taken on trust")
+    return ", ".join(parts), settings

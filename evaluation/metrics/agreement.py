@@ -1,0 +1,16 @@
+"""How close one model's answers are to another's (S. Stanton et al., "Does Knowledge Distillation Really Work?",
+NeurIPS 2021, Eq. 7 and 8)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def kl_divergence(student_log_p: Tensor, teacher_log_p: Tensor) -> Tensor:
+    """KL(teacher || student) at temperature 1, in nats, (B,); 0 where they agree.
+
+    Args:
+        student_log_p: (B, C).
+        teacher_log_p: (B, C), of the same classes.
+    """
+    return (teacher_log_p.exp() * (teacher_log_p - student_log_p)).sum(dim=1).clamp_min(0)

@@ -1,0 +1,194 @@
+"""``kdzoo eval`` as a function: open the data, load the models, measure, keep the results."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import UsageError
+
+if TYPE_CHECKING:
+    from .engine.evaluate import EvalResult
+    from .evaluation.results import Predictions, Result
+    from .zoo import Preprocessing
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One model on one data set.
+
+    Attributes:
+        model: Its reference, pinned.
+        dataset: The data spec.
+        result: Top-1, top-5, loss, count.
+        preprocessing: What the images went through.
+        document: Every number, with its protocol: ``document.metrics["ece"]``, ``document.per_class``,
+            ``document.details``.
+        predictions: The answers image by image.
+        path: Where the document was written, or None.
+    """
+
+    model: str
+    dataset: str
+    result: EvalResult
+    preprocessing: Preprocessing
+    document: Result
+    predictions: Predictions
+    path: Path | None = None
+
+    @property
+    def difference(self) -> float | None:
+        """Measured minus published top-1, in points; None where nothing comparable is published."""
+        published = self.document.published.get("top1")
+        return None if published is None else self.result.top1 - published
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON object: the data set, its numbers, the published one beside them, and the protocol."""
+        one = self.document
+        per_class = one.per_class[0]
+        return {
+            "dataset": self.dataset,
+            **one.metrics,
+            "num_images": one.num_images,
+            "published": one.published.get("top1"),
+            "difference": self.difference,
+            "parameters": one.model.parameters,
+            "macs": one.model.macs,
+            "images_per_s": one.details["throughput"]["network_images_per_s"],
+            "protocol": one.protocol,
+            **{name: value for name, value in one.settings.items() if name != "num_classes"},
+            "per_class": dict(zip(per_class.names, per_class.values, strict=True)),
+            "details": dict(one.details),
+            "saved": None if self.path is None else str(self.path),
+        }
+
+
+def evaluate(
+    models: str | Sequence[str],
+    on: str | Sequence[str],
+    *,
+    teacher: str | None = None,
+    batch_size: int = 64,
+    workers: int | None = None,
+    device: str = "auto",
+    image_size: int | Sequence[int] | None = None,
+    crop_pct: float | None = None,
+    interpolation: str | None = None,
+    crops: int = 1,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    results: str | Path | None = None,
+    save: bool = False,
+    fresh: bool = False,
+    trust_classes: bool = False,
+) -> list[Measured]:
+    """Measure models on labelled data, each image exactly once, all models in one pass over the decoded images.
+
+    Where results are saved, an evaluation that was interrupted goes on where it was when it is called again in the same
+    way.
+
+    Args:
+        models: Model references.
+        on: Data specs; the validation split of each is used. ``imagenetv2`` stands for its three variants.
+        teacher: A model reference; the models' answers are compared with its answers.
+        batch_size: Images at once.
+        workers: Processes that read images; one a core, at most eight, by default.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        image_size: Side of the crop in pixels, in place of the model's own; several give a result each.
+        crop_pct: Crop over resized short side, in place of the model's own.
+        interpolation: ``bilinear``, ``bicubic`` or ``opencv-bilinear``, in place of the model's own.
+        crops: 1, 5 (centre and corners) or 10 (and their mirror images); their probabilities are averaged.
+        mean: Per channel, of images in [0, 1], in place of the model's own.
+        std: Per channel, in place of the model's own.
+        results: Folder of the results. By default ``RUN/results`` for a run's model, else ``$KDZOO_RESULTS``, else
+            ``results``.
+        save: Whether to write a document and the predictions there for ``kdzoo.evaluation.results``, ``kdzoo report``
+            and ``kdzoo publish`` to read; ``kdzoo eval`` does.
+        fresh: Begin anew where an interrupted evaluation was kept.
+        trust_classes: Take the class order of a model that does not name its classes to be the data's.
+
+    Returns:
+        One for each model, image size and data set, those of a model together; on the main process alone where there
+        are several.
+
+    Raises:
+        DataError: Data is missing, unreadable, or of other classes than the model's.
+        ModelError: A model cannot be built.
+        RunError: The results cannot be written.
+        UsageError: The preprocessing makes no sense.
+        Interrupted: SIGTERM or SIGINT came; what was measured so far is kept.
+    """
+    from .data import open_source
+    from .data.specs import expand_spec
+    from .engine.distributed import start_processes
+    from .engine.evaluate import EvalResult
+    from .engine.signals import StopRequest
+    from .evaluation.classification import MeasureSettings, Overrides, measure_classification
+    from .evaluation.results import results_folder, write_result
+    from .zoo import load_model
+
+    references = [models] if isinstance(models, str) else list(models)
+    specs = list(dict.fromkeys(one for spec in ([on] if isinstance(on, str) else on) for one in expand_spec(spec)))
+    if not references or not specs:
+        raise UsageError("nothing to evaluate", hint="name at least one model and one data set")
+    sizes = (image_size,) if isinstance(image_size, int) else tuple(image_size or ())
+    overrides = Overrides(
+        image_sizes=sizes,
+        crop_pct=crop_pct,
+        interpolation=interpolation,
+        crops=crops,
+        mean=_colour(mean, "mean"),
+        std=_colour(std, "std"),
+    )
+
+    def folder_of(reference: str) -> Path:
+        return results_folder(reference) if results is None else Path(results).expanduser()
+
+    measured: dict[tuple[int, int], Measured] = {}
+
+    def receive(model: int, source: int, look: Preprocessing, document: Result, predictions: Predictions) -> None:
+        reference, numbers = document.model.reference, document.metrics
+        path = write_result(folder_of(reference), document, predictions) if save else None
+        result = EvalResult(numbers["top1"], numbers["top5"], numbers["loss"], document.num_images)
+        measured[model, source] = Measured(reference, specs[source], result, look, document, predictions, path)
+
+    with StopRequest() as stop:
+        processes = start_processes(device)
+        try:
+            sources = [open_source(spec, "val") for spec in specs]
+            loaded = [
+                load_model(reference, pretrained=True, image_size=size)
+                for reference in references
+                for size in (sizes or (None,))
+            ]
+            settings = MeasureSettings(
+                overrides=overrides,
+                batch_size=batch_size,
+                workers=min(8, os.cpu_count() or 1) if workers is None else workers,
+                partial_folder=folder_of(references[0]) if save else None,
+                fresh=fresh,
+                trust_classes=trust_classes,
+            )
+            measure_classification(
+                loaded,
+                sources,
+                settings,
+                teacher=None if teacher is None else load_model(teacher, pretrained=True),
+                processes=processes,
+                stop=stop,
+                receive=receive,
+            )
+        finally:
+            processes.stop()
+    return [measured[key] for key in sorted(measured)]
+
+
+def _colour(values: Sequence[float] | None, name: str) -> tuple[float, float, float] | None:
+    if values is None:
+        return None
+    if len(values) != 3 or (name == "std" and min(values) <= 0):
+        raise UsageError(f"{name} has three numbers, one a channel, got {list(values)}", hint="such as 0.5 0.5 0.5")
+    return float(values[0]), float(values[1]), float(values[2])
