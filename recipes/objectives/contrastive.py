@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 _EPSILON = 1e-7  # as in the authors' criterion.py
+_DENSE_ROWS = 16  # rows of a bank for each candidate up to which scoring the whole bank is the cheaper way
 
 
 class ContrastiveOutput(NamedTuple):
@@ -113,10 +114,13 @@ class ContrastiveDistillation(nn.Module):
         self.register_buffer("normalizers", torch.full((2,), -1.0))
 
     def _raw_scores(self, embedding: Tensor, bank: Tensor, candidates: Tensor) -> Tensor:
-        stored = bank[candidates.flatten()].view(*candidates.shape, -1).to(embedding.dtype)
         # A product of unit vectors divided by 0.07 and put into exp() has no room for half precision's error.
         with torch.autocast(embedding.device.type, enabled=False):
-            products = torch.bmm(stored, embedding.unsqueeze(2)).squeeze(2)
+            if scores_whole_bank(bank.shape[0], candidates.shape[1]):
+                products = (embedding @ bank.to(embedding.dtype).T).gather(1, candidates)
+            else:
+                stored = bank[candidates.flatten()].view(*candidates.shape, -1).to(embedding.dtype)
+                products = torch.bmm(stored, embedding.unsqueeze(2)).squeeze(2)
         return torch.exp(products / self.temperature)
 
     @torch.no_grad()
@@ -166,6 +170,15 @@ class ContrastiveDistillation(nn.Module):
             bank.index_copy_(0, indices, F.normalize(mixed, dim=1))
 
 
+def scores_whole_bank(num_images: int, num_candidates: int) -> bool:
+    """Whether every row is scored and the candidates' scores are picked, instead of gathering the candidates' rows.
+
+    The same numbers either way, but one matrix product reads each stored vector once a batch, where gathering copies it
+    for each image that it is a candidate of.
+    """
+    return num_images <= _DENSE_ROWS * num_candidates
+
+
 class OtherClasses:
     """The images of all classes but one, addressed by rank: turns the caller's draws into negatives.
 
@@ -205,10 +218,12 @@ def memory_bytes(num_images: int, batch_size: int, num_negatives: int, *, embedd
     """What CRD takes in memory, in bytes, beyond the networks.
 
     Returns:
-        ``banks``: both float32 banks, held all the time (and written into every checkpoint). ``step``: the stored
-        vectors gathered for both directions of a step, kept until its backward pass.
+        ``banks``: both float32 banks, held all the time (and written into every checkpoint). ``step``: for both
+        directions of a step, kept until its backward pass: the whole bank's scores, their gradients and the candidates'
+        scores; or, where the candidates are few beside the bank, their gathered vectors.
     """
-    return {
-        "banks": 2 * num_images * embedding_dim * 4,
-        "step": 2 * batch_size * (num_negatives + 1) * embedding_dim * 4,
-    }
+    candidates = num_negatives + 1
+    values = (
+        2 * num_images + 4 * candidates if scores_whole_bank(num_images, candidates) else candidates * embedding_dim
+    )
+    return {"banks": 2 * num_images * embedding_dim * 4, "step": 2 * batch_size * values * 4}

@@ -1,5 +1,6 @@
 """Runs small enough for a test: the embedded digits at 16 pixels, batches of 256, networks of 78,000 parameters."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import torch
 from kdzoo.engine.job import TrainResult
 from kdzoo.recipes.plan import Given, Plan, resolve
 from kdzoo.recipes.run import run
+
+STORED_TEACHER = Path(__file__).resolve().parents[1] / "references" / "digits_teacher"
 
 SMALL = {
     "student.model": "cifar_resnet8",
@@ -45,3 +48,12 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
     out: Path = tmp_path_factory.mktemp("teacher") / "run"
     plan = small_plan("supervised", "small_images", training__epochs=4, training__batch_size=64, run__seed=7)
     return run(plan, out=out)
+
+
+@pytest.fixture(scope="session")
+def stored_teacher(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """`teacher` as it came out once, in half precision: golden losses need the same weights on every processor.
+
+    Training amplifies a processor's rounding: two of them end four epochs with teachers of visibly other losses.
+    """
+    return str(shutil.copytree(STORED_TEACHER, tmp_path_factory.mktemp("stored") / "teacher"))

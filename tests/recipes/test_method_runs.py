@@ -15,7 +15,7 @@ from kdzoo.recipes.plan import Given, resolve
 from kdzoo.recipes.run import run
 from kdzoo.zoo import load_model
 
-from .conftest import small_plan
+from .conftest import STORED_TEACHER, small_plan
 
 GOLDEN = Path(__file__).with_name("golden")
 FEW = {"objective__contrast__num_negatives": 64}
@@ -35,14 +35,14 @@ CASES = {
 
 
 @pytest.fixture(scope="session")
-def runs(teacher: TrainResult, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def runs(stored_teacher: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Every case's run folder, made when it is first asked for."""
     root = tmp_path_factory.mktemp("methods")
 
     class Runs(dict[str, Path]):
         def __missing__(self, case: str) -> Path:
             recipe, variants, given, teachers = CASES[case]
-            models = {"student__model": teacher.model, "teachers__models": (teacher.model,) * teachers}
+            models = {"student__model": stored_teacher, "teachers__models": (stored_teacher,) * teachers}
             plan = small_plan(recipe, *variants, **models, **given)
             self[case] = Path(run(plan, out=root / case).run)
             return self[case]
@@ -76,19 +76,19 @@ def test_a_recipe_takes_real_steps_and_lands_on_its_golden_losses(case, runs):
     check_golden(case, runs[case])
 
 
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_model(str(folder / "model")).model.state_dict()
+def weights(model: str | Path) -> dict[str, torch.Tensor]:
+    return load_model(str(model)).model.state_dict()
 
 
 def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
     return {name for name in before if not torch.equal(before[name], after[name])}
 
 
-def test_the_teacher_is_what_it_was_after_every_run(teacher: TrainResult, runs):
-    before = weights(Path(teacher.run))
+def test_the_teacher_is_what_it_was_after_every_run(stored_teacher, runs):
+    before = weights(STORED_TEACHER)
     for case in ("crd", "exrep", "ae_kd", "meal_v1"):
         assert runs[case].exists()
-    assert moved(before, weights(Path(teacher.run))) == set()
+    assert moved(before, weights(stored_teacher)) == set()
 
 
 def test_banks_and_normalisers_are_in_the_checkpoint_and_only_seen_rows_were_refreshed(runs):
@@ -101,8 +101,8 @@ def test_banks_and_normalisers_are_in_the_checkpoint_and_only_seen_rows_were_ref
         assert int(unit.sum()) == 5 * 256  # the incomplete last batch is dropped
 
 
-def test_exrep_keeps_batchnorm_still_and_trains_the_student_and_a_frozen_one_is_what_it_was(teacher, runs):
-    before = weights(Path(teacher.run))
+def test_exrep_keeps_batchnorm_still_and_trains_the_student_and_a_frozen_one_is_what_it_was(stored_teacher, runs):
+    before = weights(stored_teacher)
     trained = moved(before, weights(runs["exrep"]))
     assert trained
     assert not any("running" in name or "num_batches" in name for name in trained)
@@ -147,11 +147,11 @@ def test_stage_2_says_what_is_wrong_with_the_run_it_is_given(runs, teacher: Trai
     assert moved(newest.state_dict(), named.state_dict()) == set()
 
 
-def test_fixres_moves_the_classifier_and_the_last_batchnorms_statistics_alone(teacher: TrainResult, tmp_path: Path):
-    before, moves = weights(Path(teacher.run)), {}
+def test_fixres_moves_the_classifier_and_the_last_batchnorms_statistics_alone(stored_teacher, tmp_path: Path):
+    before, moves = weights(stored_teacher), {}
     for name in ("", "classifier_only"):
         plan = small_plan(
-            "fixres", *([name] if name else []), student__model=teacher.model, data__augmentation__image_size=24
+            "fixres", *([name] if name else []), student__model=stored_teacher, data__augmentation__image_size=24
         )
         folder = Path(run(plan, out=tmp_path / f"run{name}").run)
         moves[name] = moved(before, weights(folder))

@@ -41,11 +41,11 @@ def terms(folder: Path) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_recipe_takes_real_steps_and_lands_on_its_golden_losses(case, teacher: TrainResult, tmp_path: Path):
+def test_a_recipe_takes_real_steps_and_lands_on_its_golden_losses(case, stored_teacher, tmp_path: Path):
     """KDZOO_UPDATE_GOLDEN=1 writes the files anew; a pure refactor leaves them as they are."""
     recipe, variants, given = CASES[case]
     if get_recipe(recipe).objective.uses_teachers:
-        given = {**given, "teachers__models": (teacher.model,)}
+        given = {**given, "teachers__models": (stored_teacher,)}
     result = run(small_plan(recipe, *variants, **given), out=tmp_path / "run")
     found = terms(tmp_path / "run")
     assert len(found) == result.steps == 1437 // 256
