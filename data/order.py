@@ -17,6 +17,10 @@ class BatchOrder:
 
     What is left at the end of an epoch, less than a global batch, is not used in that epoch.
 
+    With ``unlabeled_share`` each batch is drawn from two sets: the labelled images, and the unlabeled ones that follow
+    them in the source. Each set is gone through in one permutation after another, whatever the epoch; an epoch has the
+    steps that the labelled images alone would have.
+
     Attributes:
         num_samples: Images in the source.
         batch_size: Images in a global batch.
@@ -24,6 +28,9 @@ class BatchOrder:
         seed: The run's seed.
         rank: This process.
         world_size: Number of processes; divides the batch size.
+        num_unlabeled: How many of the source's images, the last ones, are the second set; of use with a share only.
+        unlabeled_share: Share of each batch that is drawn from them, evenly spread over its rows; None to shuffle all
+            images together.
     """
 
     num_samples: int
@@ -32,6 +39,8 @@ class BatchOrder:
     seed: int
     rank: int = 0
     world_size: int = 1
+    num_unlabeled: int = 0
+    unlabeled_share: float | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.num_samples < self.batch_size:
@@ -44,11 +53,32 @@ class BatchOrder:
                 f"the batch size {self.batch_size} cannot be shared evenly by {self.world_size} processes",
                 hint=f"use a multiple of {self.world_size}",
             )
+        if self.unlabeled_share is not None:
+            self._check_sets(self.unlabeled_share)
+
+    def _check_sets(self, share: float) -> None:
+        drawn = int(self._is_unlabeled().sum())
+        if not 0 < drawn < self.batch_size:
+            raise UsageError(
+                f"a share of {share:g} unlabeled images makes {drawn} of a batch of {self.batch_size}",
+                hint="use a larger --batch-size, or a share nearer to a half",
+            )
+        labelled = self.num_samples - self.num_unlabeled
+        for name, count, needed in (
+            ("unlabeled", self.num_unlabeled, drawn),
+            ("labelled", labelled, self.batch_size),
+        ):
+            if count < needed:
+                raise UsageError(
+                    f"a batch of {self.batch_size:,} needs {needed:,} {name} images, there are {count:,}",
+                    hint="use a smaller --batch-size, or more images",
+                )
 
     @property
     def steps_per_epoch(self) -> int:
         """Whole global batches in an epoch."""
-        return self.num_samples // self.batch_size
+        unlabeled = 0 if self.unlabeled_share is None else self.num_unlabeled
+        return (self.num_samples - unlabeled) // self.batch_size
 
     @property
     def total_steps(self) -> int:
@@ -63,10 +93,42 @@ class BatchOrder:
         if not 0 <= step < self.steps_per_epoch:
             raise IndexError(f"step {step} of {self.steps_per_epoch}")
         share = self.batch_size // self.world_size
+        if self.unlabeled_share is not None:
+            whole = self._of_two_sets(epoch * self.steps_per_epoch + step)
+            return whole[self.rank * share : (self.rank + 1) * share]
         start = step * self.batch_size + self.rank * share
-        return _cached_order(self.num_samples, self.seed, epoch)[start : start + share].copy()
+        return _cached_order(self.num_samples, self.seed, epoch, "order")[start : start + share].copy()
+
+    def _is_unlabeled(self) -> np.ndarray:
+        """Which rows of a global batch are of the second set: bool, (batch_size,)."""
+        assert self.unlabeled_share is not None
+        counts = np.floor(np.arange(self.batch_size + 1) * self.unlabeled_share)
+        return np.diff(counts) > 0
+
+    def _of_two_sets(self, done: int) -> np.ndarray:
+        """The global batch after ``done`` steps of the run: int64, (batch_size,)."""
+        is_unlabeled = self._is_unlabeled()
+        labelled = self.num_samples - self.num_unlabeled
+        ids = np.empty(self.batch_size, dtype=np.int64)
+        for rows, name, first, size in (
+            (~is_unlabeled, "labelled", 0, labelled),
+            (is_unlabeled, "unlabeled", labelled, self.num_unlabeled),
+        ):
+            taken = int(rows.sum())
+            ids[rows] = first + self._in_turn(f"order/{name}", size, done * taken, taken)
+        return ids
+
+    def _in_turn(self, stream: str, size: int, start: int, count: int) -> np.ndarray:
+        """Places ``start`` to ``start + count`` of a set's permutations, one after another."""
+        parts = []
+        while count > 0:
+            turn, place = divmod(start, size)
+            part = _cached_order(size, self.seed, turn, stream)[place : place + count]
+            parts.append(part)
+            start, count = start + len(part), count - len(part)
+        return np.concatenate(parts)
 
 
-@lru_cache(maxsize=2)
-def _cached_order(num_samples: int, seed: int, epoch: int) -> np.ndarray:
-    return epoch_order(num_samples, seed, epoch)
+@lru_cache(maxsize=4)
+def _cached_order(num_samples: int, seed: int, epoch: int, stream: str) -> np.ndarray:
+    return epoch_order(num_samples, seed, epoch, stream)

@@ -39,9 +39,9 @@ def generator(seed: int, stream: str, *position: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
 
-def epoch_order(num_samples: int, seed: int, epoch: int) -> np.ndarray:
-    """The order of an epoch: a permutation of ``range(num_samples)``, int64, from (seed, epoch) alone."""
-    raw = generator(seed, "order", epoch).bit_generator.random_raw(num_samples)
+def epoch_order(num_samples: int, seed: int, epoch: int, stream: str = "order") -> np.ndarray:
+    """The order of an epoch: a permutation of ``range(num_samples)``, int64, from (seed, epoch, stream) alone."""
+    raw = generator(seed, stream, epoch).bit_generator.random_raw(num_samples)
     return np.argsort(raw, kind="stable")
 
 

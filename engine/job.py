@@ -39,6 +39,7 @@ class TrainJob:
         fixed: What a resumed run must share with its beginning, flat.
         provenance: What the model's own config and card say of its origin.
         trackers: Names of extra trackers.
+        unlabeled_share: Share of each batch that is drawn from the unlabeled images; None to shuffle all together.
     """
 
     student: LoadedModel
@@ -60,6 +61,7 @@ class TrainJob:
     fixed: Mapping[str, Any]
     provenance: Mapping[str, Any] = field(default_factory=dict)
     trackers: Sequence[str] = ()
+    unlabeled_share: float | None = None
 
 
 @dataclass(frozen=True)

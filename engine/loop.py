@@ -95,6 +95,8 @@ class Run:
             seed=job.seed,
             rank=processes.rank,
             world_size=processes.world_size,
+            num_unlabeled=0 if job.unlabeled_share is None else int((job.train_source.labels == -1).sum()),
+            unlabeled_share=job.unlabeled_share,
         )
         self.total_steps = self.order.steps_per_epoch * training.epochs
         self.layout = torch.channels_last if training.channels_last else torch.contiguous_format

@@ -159,6 +159,7 @@ class _Bench:
         training = plan.recipe.training
         num_images = plan.facts.num_images or training.batch_size
         labels = np.arange(num_images) % student.num_classes
+        labels[num_images - plan.facts.num_unlabeled :] = -1
         shapes = shapes_of(student, teachers, num_images, labels)
         with seeded(plan.run.seed):
             self.objective = plan.recipe.objective.build(shapes).to(processes.device)
@@ -301,7 +302,7 @@ def estimate(plan: Plan, *, measure: bool = True) -> Cost:
     teachers = teachers_of(plan, weights=False)
     student_cost = count(student, plan.image_size)
     teacher_costs = tuple(count(teacher, teacher.preprocessing.image_size) for teacher in teachers)
-    steps = None if plan.facts.num_images is None else plan.facts.num_images // training.batch_size
+    steps = plan.steps_per_epoch
     total = None if steps is None else steps * training.epochs
     measured = None
     if measure and all(teacher.num_classes == num_classes for teacher in teachers):

@@ -82,6 +82,7 @@ class DataFacts:
     Attributes:
         num_classes: Or None where the data is missing and unknown.
         num_images: Training images, unlabeled ones included, or None where the data is missing and unknown.
+        num_unlabeled: How many of them are unlabeled.
         native_size: (height, width) that every image has, or None.
         typical_side: Median short side of a few images, pixels, or None.
         missing: What is missing and how to get it, or None.
@@ -92,6 +93,7 @@ class DataFacts:
     native_size: tuple[int, int] | None
     typical_side: int | None = None
     missing: str | None = None
+    num_unlabeled: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +171,11 @@ class Plan:
         """Side of training and evaluation crops, pixels."""
         return self.recipe.data.augmentation.image_size
 
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """Whole batches in an epoch; None where the number of images is not known."""
+        return steps_of(self.recipe, self.facts)
+
     def settings(self) -> dict[str, Any]:
         """``{dotted setting: value}``, ``run.*`` included."""
         return {**flatten(self.recipe), **flatten(self.run, "run.")}
@@ -200,6 +207,14 @@ class Plan:
         """What a resumed run must share with its beginning: every setting but those that change no result."""
         free = ("run.workers", "run.device", *(f"training.{name}" for name in _FREE))
         return {path: value for path, value in self.settings().items() if path not in free}
+
+
+def steps_of(recipe: Recipe, facts: DataFacts) -> int | None:
+    """Whole batches in an epoch (see ``BatchOrder``), or None where the number of images is not known."""
+    if facts.num_images is None:
+        return None
+    apart = 0 if recipe.objective.unlabeled_share is None else facts.num_unlabeled
+    return (facts.num_images - apart) // recipe.training.batch_size
 
 
 def parse_set(arguments: Iterable[str]) -> dict[str, Given]:

@@ -193,6 +193,11 @@ class ObjectiveSettings(ABC):
         """Whether the loss is of use only to a student that starts from trained weights."""
         return False
 
+    @property
+    def unlabeled_share(self) -> float | None:
+        """Share of each batch that is drawn from the unlabeled images; None to shuffle all images together."""
+        return None
+
     @abstractmethod
     def build(self, shapes: Shapes) -> Objective:
         """The objective with freshly initialised modules (the caller seeds torch).

@@ -11,7 +11,7 @@ from ..zoo.references import Reference, parse_reference
 from .citations import DEFAULT, citations
 from .memory import describe_memory
 from .overrides import convert, flatten, place_of, replace_settings, setting_types, typed, unknown
-from .plan import DataFacts, Given, Plan, RunSettings
+from .plan import DataFacts, Given, Plan, RunSettings, steps_of
 from .recipe import Recipe, Stage, StudentRow, Variant
 from .recipe_file import load_recipe
 
@@ -34,9 +34,7 @@ def read_facts(recipe: Recipe) -> DataFacts:
     spec = recipe.data.dataset
     try:
         source = open_source(spec, "train")
-        size = len(source)
-        if recipe.data.unlabeled is not None:
-            size += len(open_source(recipe.data.unlabeled, "unlabeled"))
+        more = 0 if recipe.data.unlabeled is None else len(open_source(recipe.data.unlabeled, "unlabeled"))
         if recipe.data.val_dataset is not None:
             open_source(recipe.data.val_dataset, "val")
     except DataError as error:
@@ -49,7 +47,8 @@ def read_facts(recipe: Recipe) -> DataFacts:
         )
     return DataFacts(
         num_classes=len(source.class_names),
-        num_images=size,
+        num_images=len(source) + more,
+        num_unlabeled=more,
         native_size=source.native_size,
         typical_side=_typical_side(source),
     )
@@ -401,8 +400,8 @@ class Resolution:
                 f"{training.batch_size}",
                 hint=f"use --batch-size {max(1, facts.num_images // 4)} or another size below {facts.num_images}",
             )
-        if facts.num_images is not None and facts.num_images // training.batch_size < _FEW_STEPS:
-            steps = facts.num_images // training.batch_size
+        steps = steps_of(recipe, facts)
+        if steps is not None and steps < _FEW_STEPS:
             self.warnings.append(
                 f"an epoch of {facts.num_images} images has only {steps} step{'s' if steps > 1 else ''} of "
                 f"{training.batch_size}: a smaller --batch-size gives more"

@@ -187,6 +187,7 @@ def build_job(
         fixed=fixed,
         provenance=_provenance(plan, sources, members),
         trackers=trackers,
+        unlabeled_share=recipe.objective.unlabeled_share,
     )
 
 

@@ -11,21 +11,21 @@ Cost:    not measured yet; ``--dry-run`` estimates it
 Loss: KL(mean teacher probabilities ‖ student) at temperature 1; half of each batch is generated, half is real; no label
 is read. An image is generated from v = λ v_i + (1 − λ) v_j, the mixed vectors of two classes. ``online``: new images at
 each step from a stored generator. ``offline``: a transfer set made before (``python -m kdzoo.recipes.transfer_set RUN
-FOLDER``, or images from any other generator), given with --unlabeled.
+FOLDER``, or images from any other generator), given with --unlabeled; each batch is drawn half from it.
 
 Deviations:
     1. The paper's generator is BigGAN. It is not included: a small one that ``class_gan`` trains takes its place.
        Images of BigGAN made elsewhere (for ImageNet: biggan-deep-128 of pytorch-pretrained-biggan) can be used offline.
     2. The law of λ stands in the main paper; here it is uniform (``class_mix_alpha=1``).
-    3. Online, every second image of a batch is replaced, so that a run has the steps of one without a generator and
-       an epoch shows half of the real images.
-    4. Offline, a batch is drawn from real and stored images in proportion to their numbers, and each kind is given
-       half of the loss; the paper draws half of the samples from each.
-    5. Offline, the teacher labels the stored images as the student sees them, cropped and mirrored; the paper stores
-       its labels once.
-    6. The teachers of the paper's XCL-GAN students stand in the main paper: name them with --teacher. How an
+    3. An epoch has as many steps as one without generated images and shows half of the real ones; what an epoch is
+       beside a transfer set is not stated. Online, every second image of a batch is replaced; offline, every second
+       one is drawn from the stored set, real and stored images each in permutations of their own, one after another.
+    4. Offline, the teacher labels the stored images as the student sees them, cropped and mirrored; the paper stores
+       its labels once. A stored image that comes twice in an epoch (fewer are stored than half of the real ones) is
+       cropped and mirrored alike both times.
+    5. The teachers of the paper's XCL-GAN students stand in the main paper: name them with --teacher. How an
        ensemble's answers are joined is not in the supplement: here the mean of probabilities.
-    7. Generated images are neither cropped nor mirrored online, and are resized where the student's size is another.
+    6. Generated images are neither cropped nor mirrored online, and are resized where the student's size is another.
        Augmentation and order come from kdzoo's own random numbers; an incomplete last batch of an epoch is dropped.
 
 Conflicts:
@@ -71,7 +71,7 @@ class XclGanSettings(ObjectiveSettings):
     Attributes:
         generator: The run folder of ``class_gan``, or a generator's own folder (``online``).
         mode: ``online`` (new images at each step) or ``offline`` (the images given with --unlabeled).
-        generated_share: Share of the batch that is generated (``online``), or of the loss (``offline``).
+        generated_share: Share of each batch that is generated.
         mixed_classes: Whether images are generated between two classes (``online``).
         class_mix_alpha: Both parameters of λ's Beta distribution.
         temperature: T.
@@ -93,6 +93,10 @@ class XclGanSettings(ObjectiveSettings):
     @property
     def uses_labels(self) -> bool:
         return False
+
+    @property
+    def unlabeled_share(self) -> float | None:
+        return self.generated_share if self.mode == "offline" else None
 
     def build(self, shapes: Shapes) -> Objective:
         if not 0 < self.generated_share < 1:
@@ -117,7 +121,7 @@ class XclGanSettings(ObjectiveSettings):
 
 
 class XclGan(Objective):
-    """Terms: ``kl_real`` and ``kl_generated``; their sum is the KL over the batch (``online``)."""
+    """Terms: ``kl_real`` and ``kl_generated``; their sum is the KL over the batch."""
 
     def __init__(self, settings: XclGanSettings, generator: ConditionalGenerator | None) -> None:
         super().__init__()
@@ -135,11 +139,7 @@ class XclGan(Objective):
     def terms(self, phase: str, step: StepView) -> dict[str, Tensor]:
         images, is_generated = self._images(step)
         logits, answers = step.student(images).logits, step.teachers(images).logits
-        share = self.settings.generated_share
-        if self.settings.mode == "online":
-            share = float(is_generated.sum()) / len(images)
-        elif is_generated.all() or not is_generated.any():
-            share = float(is_generated.any())
+        share = float(is_generated.sum()) / len(images)
         return {
             "kl_real": self._kl(logits, answers, ~is_generated, 1 - share),
             "kl_generated": self._kl(logits, answers, is_generated, share),
@@ -178,7 +178,8 @@ class XclGan(Objective):
             class_mix_alpha=self.settings.class_mix_alpha if self.settings.mixed_classes else None,
         ).to(step.images.device)
         vectors = self.generator.class_vectors(wanted.classes, wanted.others, wanted.weight)
-        return resize(self.generator(wanted.latent, vectors), step.images.shape[-1], "bilinear").clamp(0, 1)
+        height, width = step.images.shape[-2:]
+        return resize(self.generator(wanted.latent, vectors), (height, width), "bilinear").clamp(0, 1)
 
 
 RECIPE = Recipe(
