@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from .recipes.plan import Plan, resolve
     from .recipes.recipe import Recipe
     from .recipes.registry import get_recipe, list_recipes
+    from .sharing import package, publish
     from .zoo import LoadedModel, create_model, list_models, load_model, pull, save_model
+    from .zoo.exporting import export_model
 
 __version__ = "0.1.0"
 
@@ -56,11 +58,14 @@ _HOMES = {
     "create_model": "kdzoo.zoo",
     "distill": "kdzoo.api",
     "evaluate": "kdzoo.measuring",
+    "export_model": "kdzoo.zoo.exporting",
     "get_recipe": "kdzoo.recipes.registry",
     "list_models": "kdzoo.zoo",
     "list_recipes": "kdzoo.recipes.registry",
     "load_model": "kdzoo.zoo",
     "open_source": "kdzoo.data",
+    "package": "kdzoo.sharing",
+    "publish": "kdzoo.sharing",
     "pull": "kdzoo.zoo",
     "resolve": "kdzoo.recipes.plan",
     "run_demo": "kdzoo.demo",
@@ -89,11 +94,14 @@ __all__ = [
     "create_model",
     "distill",
     "evaluate",
+    "export_model",
     "get_recipe",
     "list_models",
     "list_recipes",
     "load_model",
     "open_source",
+    "package",
+    "publish",
     "pull",
     "resolve",
     "run_demo",
