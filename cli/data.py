@@ -28,6 +28,7 @@ def command() -> None:
     cls=VerbCommand,
     examples=[
         ("kdzoo data check imagenet", "$KDZOO_DATA/imagenet, against ILSVRC 2012's counts."),
+        ("kdzoo data check coco:PATH", "Boxes: every entry of the annotations and every image."),
         ("kdzoo data check photos/", "Class folders in photos/train and photos/val, or in photos itself."),
     ],
 )
@@ -44,9 +45,14 @@ def check(ctx: click.Context, spec: str, unlabeled: bool, workers: int | None, a
     Exits with 1 where something is wrong.
     """
     from ..data import check_source
+    from ..data.detection import check_detection, is_detection_spec
 
     with work():
-        report = check_source(spec, workers=workers, progress=_progress(), split="unlabeled" if unlabeled else None)
+        if is_detection_spec(spec) and not unlabeled:
+            report = check_detection(spec, workers=workers, progress=_progress())
+        else:
+            split = "unlabeled" if unlabeled else None
+            report = check_source(spec, workers=workers, progress=_progress(), split=split)
     if as_json:
         print_json(report.to_json())
     else:

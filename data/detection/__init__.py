@@ -1,0 +1,26 @@
+"""Images with boxes: COCO-format data and VOC detection, their checks, and the views that detectors see."""
+
+from __future__ import annotations
+
+from .check import check_detection
+from .order import BoxOrder
+from .source import BoxSource, Objects
+from .specs import NAMES, DetectionSpec, is_detection_spec, open_detection, parse_detection_spec
+from .views import BoxBatch, BoxTask, BoxViews, draw_box_view, resized_size
+
+__all__ = [
+    "NAMES",
+    "BoxBatch",
+    "BoxOrder",
+    "BoxSource",
+    "BoxTask",
+    "BoxViews",
+    "DetectionSpec",
+    "Objects",
+    "check_detection",
+    "draw_box_view",
+    "is_detection_spec",
+    "open_detection",
+    "parse_detection_spec",
+    "resized_size",
+]

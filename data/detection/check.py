@@ -1,0 +1,94 @@
+"""``kdzoo data check coco:PATH``: every entry of the annotations and every image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from ...errors import DataError
+from ..check import CheckReport, ProgressCallback, SplitReport
+from ..images import UnreadableImage
+from ..workers import TaskIterator
+from . import coco, voc
+from .source import BoxSource
+from .specs import EXPECTED, parse_detection_spec, place_of
+
+_CHUNK = 32
+
+
+def check_detection(spec: str, *, workers: int | None = None, progress: ProgressCallback | None = None) -> CheckReport:
+    """Check both splits of detection data. Class counts are boxes.
+
+    Args:
+        spec: ``coco[:PATH]`` or ``voc2007-detection[:PATH]``.
+        workers: Processes that decode; by default one a core.
+        progress: Called with (split, images done, images of the split).
+
+    Raises:
+        DataError, UsageError: There is nothing to check.
+    """
+    parsed = parse_detection_spec(spec)
+    path = place_of(parsed)
+    report = CheckReport(spec=spec, path=str(path))
+    sources: dict[str, BoxSource] = {}
+    for split in ("train", "val"):
+        try:
+            read = coco.read_coco if parsed.name == "coco" else voc.read_voc_detection
+            sources[split] = read(path, split, parsed.name, _collector(report.problems))
+        except DataError as error:
+            report.problems.append(error.message if error.hint is None else f"{error.message} ({error.hint})")
+    num_workers = (os.cpu_count() or 1) if workers is None else workers
+    for split, source in sources.items():
+        expected = EXPECTED[parsed.name][split] if parsed.is_official else None
+        found = SplitReport(
+            split=split,
+            num_images=len(source),
+            class_counts=dict(zip(source.class_names, source.boxes_per_class().tolist(), strict=True)),
+            expected=expected,
+            unreadable=_unreadable(source, num_workers, progress),
+        )
+        report.splits.append(found)
+        report.warnings += [f"{split}: {note}" for note in source.notes]
+        if expected is not None and (found.num_images, len(found.class_counts)) != expected:
+            report.warnings.append(
+                f"{split}: {found.num_images:,} images in {len(found.class_counts)} classes; the official "
+                f"{parsed.name} has {expected[0]:,} in {expected[1]}: numbers on it are not comparable"
+            )
+    if len(sources) == 2:
+        _compare(sources["train"], sources["val"], report)
+    return report
+
+
+def _collector(problems: list[str]) -> Callable[[str], None]:
+    return problems.append
+
+
+def _compare(train: BoxSource, val: BoxSource, report: CheckReport) -> None:
+    if train.class_names != val.class_names:
+        odd = sorted(set(train.class_names) ^ set(val.class_names))[:3] or ["the order"]
+        report.problems.append(f"train and val have other classes ({', '.join(odd)})")
+
+
+def _unreadable(source: BoxSource, workers: int, progress: ProgressCallback | None) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    chunks = range(-(-len(source) // _CHUNK))
+    with TaskIterator(_DecodeTask(source), chunks, workers=workers) as parts:
+        for number, part in enumerate(parts):
+            found += part
+            if progress is not None:
+                progress(source.split, min(len(source), (number + 1) * _CHUNK), len(source))
+    return found
+
+
+class _DecodeTask:
+    def __init__(self, source: BoxSource) -> None:
+        self.source = source
+
+    def __call__(self, index: int) -> list[tuple[str, str]]:
+        found = []
+        for image in range(index * _CHUNK, min((index + 1) * _CHUNK, len(self.source))):
+            try:
+                self.source.load(image)
+            except UnreadableImage as error:
+                found.append((self.source.identity(image), error.reason))
+        return found

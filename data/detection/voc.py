@@ -1,0 +1,132 @@
+"""VOC detection: an XML file an image in ``Annotations/``, the splits in ``ImageSets/Main``.
+
+M. Everingham et al., "The PASCAL Visual Object Classes (VOC) Challenge", IJCV 88, 2010. Coordinates there are pixels
+counted from 1, both ends included; here they are edges counted from 0.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+from ...errors import DataError
+from ..official_lists import read_list
+from ..voc import CLASSES, find_voc
+from .build import BoxRow, build_source
+from .source import BoxSource
+
+EXPECTED = {"train": (5_011, 20), "val": (4_952, 20)}
+"""Images and classes of VOC 2007's trainval and test."""
+
+GET = (
+    "unpack VOCtrainval_06-Nov-2007.tar and VOCtest_06-Nov-2007.tar (host.robots.ox.ac.uk/pascal/VOC/voc2007) there, "
+    "as VOCdevkit/VOC2007/Annotations"
+)
+_CHECK = "'kdzoo data check' lists every such file; unpack the archive again"
+_MAX_BYTES = 2**20
+_Object = tuple[str, tuple[float, float, float, float], bool]
+
+
+def open_voc_detection(root: Path, split: str, name: str) -> BoxSource:
+    """trainval (``"train"``) or test (``"val"``) of data in VOC's layout.
+
+    Raises:
+        DataError: A file is missing or broken; the first is named, with how many there are.
+    """
+    problems: list[str] = []
+    source = read_voc_detection(root, split, name, problems.append)
+    if problems:
+        more = f" (and {len(problems) - 1:,} more)" if len(problems) > 1 else ""
+        raise DataError(problems[0] + more, hint=_CHECK)
+    return source
+
+
+def read_voc_detection(root: Path, split: str, name: str, problem: Callable[[str], None]) -> BoxSource:
+    """As `open_voc_detection`; files that are broken are left out and told to ``problem``, a line each."""
+    base = find_voc(root)
+    if base is None:
+        raise DataError(f"{name} not found: looked for {root}/VOCdevkit/VOC2007/ImageSets/Main", hint=GET)
+    if not (base / "Annotations").is_dir():
+        raise DataError(f"{base}/Annotations is missing: it holds the boxes", hint=GET)
+    listed = base / "ImageSets" / "Main" / ("test.txt" if split == "val" else "trainval.txt")
+    if not listed.is_file():
+        raise DataError(f"{listed} is missing: it lists the images of {split}", hint=GET)
+    names = [line.split()[0] for line in read_list(listed, f"the images of {split}")]
+    found: list[tuple[str, tuple[int, int], list[_Object]]] = []
+    for image in names:
+        try:
+            found.append((image, *_read_annotation(base / "Annotations" / f"{image}.xml")))
+        except DataError as error:
+            problem(error.message)
+    if not found:
+        raise DataError(f"no annotation of {listed} can be read", hint=_CHECK)
+    seen = {label for _, _, objects in found for label, _, _ in objects}
+    classes = CLASSES if seen <= set(CLASSES) else _all_names(base, seen)
+    rows: list[BoxRow] = [
+        (place, box, classes.index(label), difficult, (box[2] - box[0]) * (box[3] - box[1]))
+        for place, (_, _, objects) in enumerate(found)
+        for label, box, difficult in objects
+    ]
+    hard = sum(row[3] for row in rows)
+    notes = [f"{hard:,} objects are marked difficult: not trained on, and no mistake when found"] if hard else []
+    return build_source(
+        name=name,
+        split=split,
+        class_names=classes,
+        category_ids=range(1, len(classes) + 1),
+        folder=base / "JPEGImages",
+        files=[f"{image}.jpg" for image, _, _ in found],
+        image_ids=[image for image, _, _ in found],
+        sizes=[size for _, size, _ in found],
+        rows=rows,
+        notes=notes,
+    )
+
+
+def _all_names(base: Path, seen: set[str]) -> tuple[str, ...]:
+    """Own classes: those of both splits, in alphabetical order, so that both number them alike."""
+    names = set(seen)
+    for file in ("trainval.txt", "test.txt"):
+        listed = base / "ImageSets" / "Main" / file
+        for line in read_list(listed, "images of a split") if listed.is_file() else []:
+            with contextlib.suppress(DataError):
+                _, objects = _read_annotation(base / "Annotations" / f"{line.split()[0]}.xml")
+                names.update(label for label, _, _ in objects)
+    return tuple(sorted(names))
+
+
+def _read_annotation(path: Path) -> tuple[tuple[int, int], list[_Object]]:
+    """Width and height, and the objects.
+
+    Raises:
+        DataError: The file is missing, no XML, or has no size or a broken object.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise DataError(f"{path} is too large for one image's annotation", hint=_CHECK)
+        tree = ElementTree.fromstring(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {(error.strerror or str(error)).lower()}", hint=_CHECK) from None
+    except ElementTree.ParseError as error:
+        raise DataError(f"{path} is no XML ({error})", hint=_CHECK) from None
+    try:
+        width, height = (int(float(tree.findtext(f"size/{key}") or "")) for key in ("width", "height"))
+        if width < 1 or height < 1:
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise DataError(f"{path} does not say its image's width and height", hint=_CHECK) from None
+    objects: list[_Object] = []
+    for number, entry in enumerate(tree.iter("object"), start=1):
+        label = (entry.findtext("name") or "").strip()
+        try:
+            ends = [float(entry.findtext(f"bndbox/{key}") or "") for key in ("xmin", "ymin", "xmax", "ymax")]
+            if not label or not all(map(math.isfinite, ends)):
+                raise ValueError
+        except ValueError:
+            raise DataError(f"{path}: object {number} has no name or no bndbox of four numbers", hint=_CHECK) from None
+        box = (ends[0] - 1, ends[1] - 1, ends[2], ends[3])
+        objects.append((label, box, (entry.findtext("difficult") or "0").strip() == "1"))
+    return (width, height), objects
