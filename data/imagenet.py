@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 from ..errors import DataError
@@ -59,6 +60,7 @@ def open_imagenet(path: Path, split: str) -> FileSource:
     return open_class_folders(root, split, name="imagenet")
 
 
+@cache
 def wordnet_ids() -> tuple[str, ...]:
     """ImageNet-1k's WordNet ids in the order of the labels 0..999: sorted."""
     from timm.data import ImageNetInfo

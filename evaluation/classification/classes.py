@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...data import ImageSource
+from ...data.imagenet import wordnet_ids
 from ...errors import DataError
 from ...zoo import LoadedModel
 
@@ -90,9 +91,7 @@ def _unnamed(model: LoadedModel, source: ImageSource, counts: str, trust: bool) 
             hint="evaluate on data of the model's own classes",
         )
     if model.num_classes == 1000 and not trust:
-        from timm.data import ImageNetInfo
-
-        trust = tuple(ImageNetInfo().label_names()) == source.class_names
+        trust = wordnet_ids() == source.class_names
     if not trust:
         raise DataError(
             f"{model.reference} does not say what its {model.num_classes} classes are",
