@@ -58,6 +58,11 @@ class ImageSource(ABC):
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def is_regression(self) -> bool:
+        """Whether numbers are to be predicted, and no classes."""
+        return bool(self.target_names) and not self.class_names
+
     @abstractmethod
     def load(self, index: int) -> Image.Image:
         """The image, RGB.

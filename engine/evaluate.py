@@ -1,4 +1,4 @@
-"""One pass over labelled images: top-1, top-5, loss and count, each image exactly once."""
+"""One pass over labelled images, each exactly once: top-1, top-5, loss and count; of a gaze, its angular error."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from torch.nn import functional
 
 from ..data import Batch, EvalTransform, ImageSource, eval_batches
 from ..errors import DataError
-from ..zoo import LoadedModel, Preprocessing
+from ..zoo import LoadedModel, Preprocessing, network_output
 from .distributed import Processes
 from .precision import autocast
 from .progress import Progress
+from .regression import check_targets, count_errors, mean_and_spread
 from .signals import StopRequest
 from .teachers import TeacherEnsemble, normalise
 
@@ -28,20 +29,31 @@ class EvalResult:
     """What a pass over labelled images gave.
 
     Attributes:
-        top1: Percent of images whose first answer is right.
-        top5: Percent whose right answer is among the first five (or all, where there are fewer classes).
-        loss: Mean cross-entropy in nats.
+        top1: Percent of images whose first answer is right; NaN of a gaze.
+        top5: Percent whose right answer is among the first five (or all, where there are fewer classes); NaN of a gaze.
+        loss: Mean cross-entropy in nats; of a gaze, the mean squared error of pitch and yaw, radians².
         num_images: Images counted.
+        angular_error: Mean angle between predicted and true gaze, degrees; None of classes.
+        angular_spread: Standard deviation of that angle over the images, degrees; None of classes.
     """
 
     top1: float
     top5: float
     loss: float
     num_images: int
+    angular_error: float | None = None
+    angular_spread: float | None = None
 
     def to_dict(self) -> dict[str, float | int]:
-        """As a JSON object."""
-        return asdict(self)
+        """As a JSON object: what was measured."""
+        apart = ("angular_error", "angular_spread") if self.angular_error is None else ("top1", "top5")
+        return {name: value for name, value in asdict(self).items() if name not in apart}
+
+    def summary(self) -> str:
+        """In a line's part."""
+        if self.angular_error is not None:
+            return f"angular error {self.angular_error:.2f}° (squared error {self.loss:.5f} rad²)"
+        return f"top-1 {self.top1:.2f} top-5 {self.top5:.2f} loss {self.loss:.4f}"
 
 
 def num_ahead(logits: Tensor, labels: Tensor) -> Tensor:
@@ -58,7 +70,7 @@ def num_ahead(logits: Tensor, labels: Tensor) -> Tensor:
 
 @torch.no_grad()
 def evaluate(
-    predict: Callable[[Tensor], Sequence[Tensor]],
+    predict: Callable[..., Sequence[Tensor]],
     source: ImageSource,
     transform: EvalTransform,
     *,
@@ -73,8 +85,9 @@ def evaluate(
     """Evaluate one or more predictions in one pass over the decoded images.
 
     Args:
-        predict: Images in [0, 1] (B, 3, H, W) to one (B, C) tensor of logits a model.
-        source: Labelled images.
+        predict: Images in [0, 1] (B, 3, H, W) to one (B, C) tensor of logits a model; where the source has conditions,
+            they are its second argument, (B, P).
+        source: Labelled images, or images with a gaze.
         transform: How an image becomes an input.
         batch_size: Images a process takes at once.
         workers: Loader processes.
@@ -109,33 +122,46 @@ def evaluate(
     if title is not None:
         progress = Progress(steps, title, batch_size, quiet=not processes.is_main)
     sums: Tensor | None = None
+    gaze = source.is_regression
     with contextlib.closing(batches), progress as shown:
         for batch in batches:
             if stop is not None and processes.world_size == 1:
                 stop.raise_if_requested("evaluation")
-            answers = predict(batch.to_float(processes.device, layout))
-            _check_labels(batch, source, answers)
-            labels = batch.labels.to(processes.device, non_blocking=True)
+            images = batch.to_float(processes.device, layout)
+            beside = () if batch.conditions is None else (batch.conditions.to(processes.device, non_blocking=True),)
+            answers = predict(images, *beside)
+            truth = check_targets(batch, source, answers) if gaze else _check_labels(batch, source, answers)
+            labels = truth.to(processes.device, non_blocking=True)
             counts = torch.stack([_count(logits.float(), labels) for logits in answers])
             sums = counts if sums is None else sums + counts
             if shown is not None:
-                shown.step({"top1": 100 * float(sums[0, 0] / sums[0, 3])})
+                mean = float(sums[0, 0] / sums[0, 3])
+                shown.step({"degrees": mean} if gaze else {"top1": 100 * mean})
     results = processes.gather_objects(None if sums is None else sums.tolist())
     total = torch.tensor([part for part in results if part is not None], dtype=torch.float64).sum(dim=0).tolist()
+    if gaze:
+        return [_gaze_result(*sums) for sums in total]
     return [EvalResult(100 * r / n, 100 * f / n, loss / n, int(n)) for r, f, loss, n in total]
 
 
-def _check_labels(batch: Batch, source: ImageSource, answers: Sequence[Tensor]) -> None:
+def _gaze_result(angles: float, squares: float, loss: float, count: float) -> EvalResult:
+    return EvalResult(math.nan, math.nan, loss / count, int(count), *mean_and_spread(angles, squares, count))
+
+
+def _check_labels(batch: Batch, source: ImageSource, answers: Sequence[Tensor]) -> Tensor:
     classes = min(logits.shape[1] for logits in answers)
     if int(batch.labels.min()) < 0 or int(batch.labels.max()) >= classes:
         raise DataError(
             f"{source.name} ({source.split}) has labels outside the model's {classes} classes",
             hint="evaluate on data with the model's own classes",
         )
+    return batch.labels
 
 
 def _count(logits: Tensor, labels: Tensor) -> Tensor:
-    """Right answers, right among the first five, summed loss and count: float64, (4,)."""
+    """Right answers, right among the first five, summed loss and count: float64, (4,); of a gaze, `count_errors`."""
+    if labels.is_floating_point():
+        return count_errors(logits, labels)
     ahead = num_ahead(logits, labels)
     loss = functional.cross_entropy(logits, labels, reduction="none").double().sum()
     return torch.stack([(ahead < 1).sum().double(), (ahead < 5).sum().double(), loss, loss.new_tensor(len(labels))])
@@ -160,9 +186,9 @@ def evaluate_model(
     was_training = network.training
     network.eval()
 
-    def predict(images: Tensor) -> tuple[Tensor]:
+    def predict(images: Tensor, conditions: Tensor | None = None) -> tuple[Tensor]:
         with autocast(processes.device, precision):
-            return (network(normalise(images, look.mean, look.std)),)
+            return (network_output(network, normalise(images, look.mean, look.std), conditions),)
 
     try:
         return evaluate(
@@ -184,7 +210,9 @@ def evaluate_model(
 def eval_transform(look: Preprocessing) -> EvalTransform:
     """How a model's preprocessing turns an image into an input."""
     kind = cast("Literal['bilinear', 'bicubic']", look.interpolation)  # any other is refused by EvalTransform
-    return EvalTransform(image_size=look.image_size, crop_pct=look.crop_pct, interpolation=kind)
+    return EvalTransform(
+        image_size=look.image_size, image_width=look.image_width, crop_pct=look.crop_pct, interpolation=kind
+    )
 
 
 def evaluate_ensemble(
@@ -199,14 +227,17 @@ def evaluate_ensemble(
     stop: StopRequest | None = None,
     title: str | None = None,
 ) -> list[EvalResult]:
-    """Evaluate each teacher, and last the mean of their probabilities, in one pass.
+    """Evaluate each teacher, and last the mean of their probabilities (of a gaze, of their means), in one pass.
 
     The images are those of ``transform``, brought to each teacher's own resolution and normalisation: what the
     student's run shows them.
     """
 
-    def predict(images: Tensor) -> list[Tensor]:
-        logits = teachers(images).logits
+    def predict(images: Tensor, conditions: Tensor | None = None) -> list[Tensor]:
+        logits = teachers(images, conditions).logits
+        if source.is_regression:
+            size = len(source.target_names)
+            return [*logits, torch.stack([answer[:, :size] for answer in logits]).mean(dim=0)]
         mean = torch.stack([answer.softmax(dim=1) for answer in logits]).mean(dim=0)
         return [*logits, mean.clamp_min(1e-30).log()]
 

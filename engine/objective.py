@@ -101,6 +101,8 @@ class StepView(Protocol):
         step: 0-based global step.
         num_training_images: Length of the training source.
         num_teachers: How many teachers answer.
+        targets: float32, (B, D), what a regression predicts, NaN where an image has none; None for classes.
+        mixed_targets: float32, (B, D); the targets of the images that were mixed in, or None.
     """
 
     images: Tensor
@@ -111,6 +113,8 @@ class StepView(Protocol):
     epoch: int
     step: int
     num_training_images: int
+    targets: Tensor | None
+    mixed_targets: Tensor | None
 
     @property
     def num_teachers(self) -> int: ...

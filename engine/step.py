@@ -24,8 +24,9 @@ class NetworkOutput:
     maps: tuple[Tensor, ...] = ()
 
 
-StudentForward = Callable[[Tensor], tuple[Tensor, Tensor] | tuple[Tensor, Tensor, tuple[Tensor, ...]]]
-"""Images in [0, 1] to logits and pooled features, and to the stages' outputs where the objective reads them."""
+StudentForward = Callable[..., tuple[Tensor, Tensor] | tuple[Tensor, Tensor, tuple[Tensor, ...]]]
+"""Images in [0, 1] to logits and pooled features, and to the stages' outputs where the objective reads them; where the
+data has conditions, they are the second argument."""
 
 _ALONE = Processes(0, 1, torch.device("cpu"))
 
@@ -47,6 +48,9 @@ class Step:
         seed: The run's.
         processes: This process among the run's.
         reads_maps: Whether the objective reads the stages' outputs.
+        targets: What a regression predicts, (B, D), or None.
+        mixed_targets: The targets of what was mixed in, or None.
+        conditions: What networks may take beside the images, (B, P), mixed as targets are; or None.
     """
 
     def __init__(
@@ -65,6 +69,9 @@ class Step:
         seed: int = 0,
         processes: Processes = _ALONE,
         reads_maps: bool = False,
+        targets: Tensor | None = None,
+        mixed_targets: Tensor | None = None,
+        conditions: Tensor | None = None,
     ) -> None:
         self.images = images
         self.labels = labels
@@ -74,6 +81,9 @@ class Step:
         self.epoch = epoch
         self.step = step
         self.num_training_images = num_training_images
+        self.targets = targets
+        self.mixed_targets = mixed_targets
+        self._beside = () if conditions is None else (conditions,)
         self._student, self._teachers = student, teachers
         self._seed, self._processes, self._reads_maps = seed, processes, reads_maps
         self._student_answer: NetworkOutput | None = None
@@ -82,17 +92,17 @@ class Step:
     def student(self, images: Tensor | None = None) -> NetworkOutput:
         """The student's answer; to the step's own images it is computed once a phase."""
         if images is not None:
-            return NetworkOutput(*self._student(images))
+            return NetworkOutput(*self._student(images, *self._beside))
         if self._student_answer is None:
-            self._student_answer = NetworkOutput(*self._student(self.images))
+            self._student_answer = NetworkOutput(*self._student(self.images, *self._beside))
         return self._student_answer
 
     def teachers(self, images: Tensor | None = None) -> Answers:
         """The teachers' answers; to the step's own images they are computed once."""
         if images is not None:
-            return self._ensemble()(images)
+            return self._ensemble()(images, *self._beside)
         if self._teacher_answer is None:
-            self._teacher_answer = self._ensemble()(self.images)
+            self._teacher_answer = self._ensemble()(self.images, *self._beside)
         return self._teacher_answer
 
     @property
@@ -102,7 +112,9 @@ class Step:
 
     def teacher(self, index: int) -> NetworkOutput:
         """One teacher's answer to the step's own images; computed at every call."""
-        return NetworkOutput(*self._ensemble().one(index, self.images, with_maps=self._reads_maps))
+        beside = self._beside[0] if self._beside else None
+        answer = self._ensemble().one(index, self.images, with_maps=self._reads_maps, conditions=beside)
+        return NetworkOutput(*answer)
 
     def _ensemble(self) -> TeacherEnsemble:
         if self._teachers is None:
@@ -122,23 +134,51 @@ class Step:
         self._student_answer = None
 
 
-def mix_batch(
-    images: Tensor, labels: Tensor, mixing: Mixing, *, seed: int, epoch: int, step: int, processes: Processes
-) -> tuple[Tensor, Tensor | None, float]:
-    """Mix a rank's images with their partners in the global batch.
+@dataclass(frozen=True)
+class Mixed:
+    """A rank's images after mixing.
 
-    Returns:
-        The mixed images, the partners' labels (None for an unmixed step) and the weight of the images' own labels.
+    Attributes:
+        images: The mixed images.
+        weight: Weight of the images' own labels; 1.0 for an unmixed step.
+        labels: The partners' labels, or None for an unmixed step.
+        targets: The partners' targets, or None where there are none.
+        conditions: The images' own and their partners' conditions by that weight, or None where there are none.
     """
+
+    images: Tensor
+    weight: float = 1.0
+    labels: Tensor | None = None
+    targets: Tensor | None = None
+    conditions: Tensor | None = None
+
+
+def mix_batch(
+    images: Tensor,
+    labels: Tensor,
+    mixing: Mixing,
+    *,
+    seed: int,
+    epoch: int,
+    step: int,
+    processes: Processes,
+    targets: Tensor | None = None,
+    conditions: Tensor | None = None,
+) -> Mixed:
+    """Mix a rank's images with their partners in the global batch."""
     share = len(labels)
     height, width = images.shape[-2:]
     mix: Mix | None = draw_mix(mixing, share * processes.world_size, height, width, seed, epoch, step)
     if mix is None:
-        return images, None, 1.0
+        return Mixed(images, conditions=conditions)
     mine = torch.as_tensor(mix.partner[processes.rank * share : (processes.rank + 1) * share], device=images.device)
     partners = processes.gather_batch(images)[mine]
     partner_labels = processes.gather_batch(labels)[mine]
-    return apply_mix(images, partners, mix), partner_labels, mix.weight
+    partner_targets = None if targets is None else processes.gather_batch(targets)[mine]
+    if conditions is not None:
+        theirs = processes.gather_batch(conditions)[mine]
+        conditions = conditions * mix.weight + theirs * (1.0 - mix.weight)
+    return Mixed(apply_mix(images, partners, mix), mix.weight, partner_labels, partner_targets, conditions)
 
 
 def split_step(
@@ -159,16 +199,30 @@ def split_step(
     """A rank's batch on its device, mixed, as the accumulated parts of one step."""
     images = batch.to_float(processes.device, layout)
     labels = batch.labels.to(processes.device, non_blocking=True)
-    images, mixed, weight = mix_batch(images, labels, mixing, seed=seed, epoch=epoch, step=step, processes=processes)
+    targets, conditions = (
+        None if table is None else table.to(processes.device, non_blocking=True)
+        for table in (batch.targets, batch.conditions)
+    )
+    mixed = mix_batch(
+        images,
+        labels,
+        mixing,
+        seed=seed,
+        epoch=epoch,
+        step=step,
+        processes=processes,
+        targets=targets,
+        conditions=conditions,
+    )
     ids = batch.sample_ids.to(processes.device, non_blocking=True)
     size = len(batch) // parts
     slices = [slice(index * size, (index + 1) * size) for index in range(parts)]
     return [
         Step(
-            images=images[part],
+            images=mixed.images[part],
             labels=labels[part],
-            mixed_labels=None if mixed is None else mixed[part],
-            mix_weight=weight,
+            mixed_labels=None if mixed.labels is None else mixed.labels[part],
+            mix_weight=mixed.weight,
             sample_ids=ids[part],
             epoch=epoch,
             step=step,
@@ -178,6 +232,9 @@ def split_step(
             seed=seed,
             processes=processes,
             reads_maps=reads_maps,
+            targets=None if targets is None else targets[part],
+            mixed_targets=None if mixed.targets is None else mixed.targets[part],
+            conditions=None if mixed.conditions is None else mixed.conditions[part],
         )
         for part in slices
     ]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..zoo import LoadedModel, forward_with_features, forward_with_maps
+from ..zoo import LoadedModel, forward_with_features, forward_with_maps, network_output
 from .distributed import Processes, convert_sync_batchnorm
 from .ema import WeightAverage
 from .precision import autocast
@@ -47,25 +47,25 @@ class Student:
         self.average = WeightAverage(model, training.ema_decay) if training.ema_decay is not None else None
         self._look, self._precision, self._device = loaded.preprocessing, training.precision, processes.device
 
-        def forward(images: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        def forward(images: Tensor, conditions: Tensor | None) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
             if reads_maps:
-                return forward_with_maps(model, images)
-            return *forward_with_features(model, images), ()
+                return forward_with_maps(model, images, conditions)
+            return *forward_with_features(model, images, conditions), ()
 
         self._forward = torch.compile(forward) if training.compile else forward
 
-    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    def __call__(self, images: Tensor, conditions: Tensor | None = None) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
         """Images in [0, 1] to float32 logits (B, C), pooled features (B, D) and the stages' outputs where wanted."""
         with autocast(self._device, self._precision):
-            logits, features, maps = self._forward(normalise(images, self._look.mean, self._look.std))
+            logits, features, maps = self._forward(normalise(images, self._look.mean, self._look.std), conditions)
         return logits.float(), features.float(), tuple(item.float() for item in maps)
 
-    def predictor(self, model: nn.Module) -> Callable[[Tensor], tuple[Tensor]]:
-        """Images in [0, 1] to logits, through ``model``, which is the network or its average."""
+    def predictor(self, model: nn.Module) -> Callable[..., tuple[Tensor]]:
+        """Images in [0, 1] (and conditions) to logits, through ``model``, which is the network or its average."""
 
-        def predict(images: Tensor) -> tuple[Tensor]:
+        def predict(images: Tensor, conditions: Tensor | None = None) -> tuple[Tensor]:
             with autocast(self._device, self._precision):
-                return (model(normalise(images, self._look.mean, self._look.std)),)
+                return (network_output(model, normalise(images, self._look.mean, self._look.std), conditions),)
 
         return predict
 

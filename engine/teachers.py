@@ -44,21 +44,27 @@ def freeze(model: nn.Module) -> nn.Module:
 
 @lru_cache(maxsize=64)
 def _statistics(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """A mean or a standard deviation where the images are, (1, 3, 1, 1); copied to an accelerator once."""
+    """A mean or a standard deviation where the images are, (1, channels, 1, 1); copied to an accelerator once."""
     return torch.tensor(values, device=device)[None, :, None, None]
 
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Images in [0, 1] with a model's own mean and standard deviation taken out, (B, 3, H, W)."""
+    """Images in [0, 1] with a model's own mean and standard deviation taken out, (B, 3, H, W).
+
+    A model whose mean has one value sees grey images, the mean of the channels: (B, 1, H, W).
+    """
+    if len(mean) == 1:
+        images = images.mean(dim=1, keepdim=True)
     return (images - _statistics(tuple(mean), images.device)) / _statistics(tuple(std), images.device)
 
 
-def resize(images: Tensor, size: int, interpolation: str) -> Tensor:
-    """Images at ``size`` x ``size``, antialiased; unchanged where they have that size."""
-    if images.shape[-2:] == (size, size):
+def resize(images: Tensor, size: int | tuple[int, int], interpolation: str) -> Tensor:
+    """Images at ``size`` (height and width), antialiased; unchanged where they have that size."""
+    size = (size, size) if isinstance(size, int) else size
+    if images.shape[-2:] == size:
         return images
     mode = interpolation if interpolation in ("bilinear", "bicubic") else "bilinear"
-    return functional.interpolate(images, (size, size), mode=mode, antialias=True, align_corners=False)
+    return functional.interpolate(images, size, mode=mode, antialias=True, align_corners=False)
 
 
 class TeacherEnsemble:
@@ -96,26 +102,30 @@ class TeacherEnsemble:
         return autocast(self._device, self._precision)
 
     @torch.no_grad()
-    def __call__(self, images: Tensor) -> Answers:
+    def __call__(self, images: Tensor, conditions: Tensor | None = None) -> Answers:
         """Every teacher's answer.
 
         Args:
             images: float32 in [0, 1], (B, 3, H, W).
+            conditions: float32, (B, P), for teachers that take them.
 
         Raises:
             TeacherError: A teacher was put in training mode.
         """
-        answers = [self.one(index, images) for index in range(len(self.members))]
+        answers = [self.one(index, images, conditions=conditions) for index in range(len(self.members))]
         return Answers(tuple(answer[0] for answer in answers), tuple(answer[1] for answer in answers))
 
     @torch.no_grad()
-    def one(self, index: int, images: Tensor, *, with_maps: bool = False) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    def one(
+        self, index: int, images: Tensor, *, with_maps: bool = False, conditions: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
         """One teacher's logits (B, C), pooled features (B, D_k) and, where asked for, its stages' outputs; float32.
 
         Args:
             index: Which, in the order in which they were given.
             images: float32 in [0, 1], (B, 3, H, W).
             with_maps: Whether to keep the stages' outputs.
+            conditions: float32, (B, P), for a teacher that takes them.
 
         Raises:
             TeacherError: It was put in training mode.
@@ -126,11 +136,11 @@ class TeacherEnsemble:
         look = member.preprocessing
         maps: tuple[Tensor, ...] = ()
         with self.autocast():
-            own = normalise(resize(images, look.image_size, look.interpolation), look.mean, look.std)
+            own = normalise(resize(images, look.input_size[1:], look.interpolation), look.mean, look.std)
             if with_maps:
-                logits, features, maps = forward_with_maps(member.model, own)
+                logits, features, maps = forward_with_maps(member.model, own, conditions)
             else:
-                logits, features = forward_with_features(member.model, own)
+                logits, features = forward_with_features(member.model, own, conditions)
         return logits.float(), features.float(), tuple(item.float() for item in maps)
 
     def digest(self) -> tuple[str, ...]:
