@@ -20,19 +20,21 @@ from ..errors import CheckpointError
 State = dict[str, Any]
 
 
-def _encode(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+def _encode(value: Any, path: str, tensors: dict[str, Tensor], places: set[int]) -> Any:
     if isinstance(value, Tensor):
         # A copy of what shares memory (tied weights): safetensors stores each tensor whole.
         tensor = value.detach().cpu().contiguous()
-        shared = any(tensor.data_ptr() == other.data_ptr() and tensor.numel() for other in tensors.values())
-        tensors[path] = tensor.clone() if shared else tensor
+        tensors[path] = tensor.clone() if tensor.numel() and tensor.data_ptr() in places else tensor
+        places.add(tensors[path].data_ptr())
         return {"$tensor": path}
     if isinstance(value, Mapping):
         if all(isinstance(key, str) for key in value):
-            return {key: _encode(item, f"{path}/{key}" if path else key, tensors) for key, item in value.items()}
-        return {"$items": [[key, _encode(item, f"{path}/{key}", tensors)] for key, item in value.items()]}
+            return {
+                key: _encode(item, f"{path}/{key}" if path else key, tensors, places) for key, item in value.items()
+            }
+        return {"$items": [[key, _encode(item, f"{path}/{key}", tensors, places)] for key, item in value.items()]}
     if isinstance(value, list | tuple):
-        items = [_encode(item, f"{path}/{index}", tensors) for index, item in enumerate(value)]
+        items = [_encode(item, f"{path}/{index}", tensors, places) for index, item in enumerate(value)]
         return items if isinstance(value, list) else {"$tuple": items}
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -61,7 +63,7 @@ def write_state(path: Path, state: State) -> None:
         OSError: The disk is full or the folder cannot be written.
     """
     tensors: dict[str, Tensor] = {}
-    document = _encode(state, "", tensors)
+    document = _encode(state, "", tensors, set())
     try:
         save_file(tensors, str(path), metadata={"state": json.dumps(document)})
     except SafetensorError as error:  # it wraps the system's error in words
