@@ -187,7 +187,7 @@ RECIPE = Recipe(
     ),
     training=TrainingSettings(
         epochs=200,  # ours: 156,000 steps on CIFAR-100
-        batch_size=64,  # SNGAN §4
+        batch_size=64,  # code: pfnet-research/sngan_projection configs/sn_cifar10.yml
         precision="fp32",  # ours: the safe choice
     ),
     optimizer=OptimizerSettings(
@@ -207,8 +207,8 @@ RECIPE = Recipe(
     ),
     objective=ClassGanSettings(
         width=64,  # ours: small enough for a CPU
-        latent_features=128,  # SNGAN §4
-        class_features=128,  # BigGAN App. B
+        latent_features=128,  # code: pfnet-research/sngan_projection configs/sn_cifar10.yml
+        class_features=128,  # code: ajbrock/BigGAN-PyTorch scripts/launch_BigGAN_bs256x8.sh
         generator_lr_scale=0.25,  # SAGAN §4: 1e-4 against 4e-4
     ),
     variants=(
