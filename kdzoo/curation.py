@@ -13,7 +13,7 @@ from .errors import DataError, RunError, UsageError
 if TYPE_CHECKING:
     from .engine.curation import CurationResult
 
-_MODULES = {"faiss": "faiss-cpu", "cv2": "opencv-python-headless"}
+_MODULES = {"cv2": "opencv-python-headless"}
 
 
 def curate(

@@ -84,7 +84,6 @@ def test_every_data_file_is_packaged() -> None:
 _MODULES = {
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
-    "faiss": "faiss-cpu",
     "huggingface_hub": "huggingface-hub",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",

@@ -20,7 +20,9 @@ from kdzoo.data.curation import (
     embed_whole,
     list_to_file,
     listed,
+    shortlist,
 )
+from kdzoo.data.curation.embedding import crop_boxes
 from kdzoo.data.listing import list_images
 from kdzoo.errors import KdzooError
 
@@ -109,3 +111,23 @@ def test_a_listing_on_disk_equals_one_in_memory(
 def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path) -> None:
     with pytest.raises(KdzooError, match="cannot read the folder"):
         list_to_file(tmp_path / "nowhere", tmp_path / "images.list")
+
+
+def test_a_search_in_blocks_gives_what_a_full_product_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    crops = len(crop_boxes())
+    vectors = rng.standard_normal((20 * crops, 8)).astype(np.float32)
+    queries = rng.standard_normal((7, 2, 8)).astype(np.float32)
+    for part in (vectors, queries):
+        part /= np.linalg.norm(part, axis=-1, keepdims=True)
+    similarities = np.einsum("qmd,ecd->qmec", queries, vectors.reshape(20, crops, 8)).max(axis=3)
+    expected = []
+    for row, (upright, mirrored) in enumerate(similarities):
+        best = np.maximum(upright, mirrored)
+        order = [image for image in np.argsort(-best, kind="stable") if best[image] >= 0.78][:3]
+        expected += [(row, int(image), bool(mirrored[image] > upright[image]), best[image]) for image in order]
+    assert 3 < len(expected) < 21
+    monkeypatch.setattr(shortlist, "_BLOCK", 6)  # four blocks, the last one smaller
+    found = EvaluationIndex(vectors).search(queries, 0.78)
+    assert [one[:3] for one in found] == [one[:3] for one in expected]
+    assert [one.similarity for one in found] == pytest.approx([one[3] for one in expected], abs=1e-6)
