@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -64,41 +65,47 @@ class TrainJob:
     unlabeled_share: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainResult:
     """What a finished run gave; ``result.json`` in the run folder.
 
     Attributes:
         run: The run folder.
         model: The exported student, timm's own layout.
-        top1: Percent, of the exported weights, on all held-out images.
-        top5: Percent.
-        loss: Cross-entropy in nats.
+        top1: Percent, of the exported weights, on all held-out images; NaN of a gaze.
+        top5: Percent; NaN of a gaze.
+        loss: Cross-entropy in nats; of a gaze, mean squared error in radians².
         num_images: Held-out images.
         epochs: Finished.
         steps: Finished.
         images_per_s: Training throughput of the last process that worked on the run, all ranks together.
         seconds: That this process trained.
-        best_top1: Highest top-1 of any evaluation.
+        best_top1: Highest top-1 of any evaluation; NaN of a gaze.
         unreadable: Training images that could not be decoded and were replaced.
+        angular_error: Of a gaze: mean angle to the true one, degrees; None of classes.
+        best_angular_error: Of a gaze: the smallest of any evaluation.
     """
 
     run: str
     model: str
-    top1: float
-    top5: float
+    top1: float = math.nan
+    top5: float = math.nan
     loss: float
     num_images: int
     epochs: int
     steps: int
     images_per_s: float
     seconds: float
-    best_top1: float
+    best_top1: float = math.nan
     unreadable: int
+    angular_error: float | None = None
+    best_angular_error: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return asdict(self)
+        """As a JSON object: what was measured."""
+        of_gaze, of_classes = ("angular_error", "best_angular_error"), ("top1", "top5", "best_top1")
+        apart = of_gaze if self.angular_error is None else of_classes
+        return {name: value for name, value in asdict(self).items() if name not in apart}
 
 
 @dataclass
@@ -114,6 +121,7 @@ class Position:
         sums: Sum of each term since the last line.
         count: Steps since the last line.
         unreadable: Position and reason of each training image that could not be decoded.
+        best_error: Smallest angular error so far, or -1; of a gaze.
     """
 
     step: int = 0
@@ -124,6 +132,7 @@ class Position:
     sums: dict[str, float] = field(default_factory=dict)
     count: int = 0
     unreadable: dict[int, str] = field(default_factory=dict)
+    best_error: float = -1.0
 
     def count_step(self, values: dict[str, float]) -> None:
         """One more step is finished; its terms are added to the sums."""
@@ -140,9 +149,14 @@ class Position:
 
     def count_evaluation(self, result: EvalResult) -> bool:
         """The weights that are exported were evaluated here; returns whether they are the best so far."""
-        best = result.top1 > self.best_top1
+        if result.angular_error is not None:
+            best = self.best_error < 0 or result.angular_error < self.best_error
+            self.best_error = result.angular_error if best else self.best_error
+        else:
+            best = result.top1 > self.best_top1
+            self.best_top1 = result.top1 if best else self.best_top1
         if best:
-            self.best_top1, self.best_step = result.top1, self.step
+            self.best_step = self.step
         self.last = result.to_dict()
         self.evaluated = self.step
         return best

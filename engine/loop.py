@@ -269,8 +269,7 @@ class Run:
         for name, result in results.items():
             self.log.write({"kind": "eval", "epoch": epoch, "step": step, "model": name, **result.to_dict()})
             progress.say(
-                f"epoch {epoch}/{self.job.training.epochs}: {name} top-1 {result.top1:.2f} top-5 {result.top5:.2f} "
-                f"loss {result.loss:.4f} ({result.num_images} images)"
+                f"epoch {epoch}/{self.job.training.epochs}: {name} {result.summary()} ({result.num_images} images)"
             )
         best = self.at.count_evaluation(results[self.student.exported])
         self.log.write_table()
@@ -312,19 +311,17 @@ class Run:
         result = TrainResult(
             run=str(self.folder.path),
             model=str(self.folder.model),
-            top1=last["top1"],
-            top5=last["top5"],
+            **_of_task(last, at),
             loss=last["loss"],
             num_images=last["num_images"],
             epochs=training.epochs,
             steps=at.step,
             images_per_s=self.throughput.images_per_s,
             seconds=self.throughput.seconds,
-            best_top1=at.best_top1,
             unreadable=len(at.unreadable),
         )
         if self.processes.is_main:
-            evidence = {key: last[key] for key in ("top1", "top5", "num_images")}
+            evidence = {key: last[key] for key in ("top1", "top5", "angular_error", "num_images") if key in last}
             origin = {"weights": training.export, "seed": self.job.seed}
             provenance = {**self.job.provenance, **evidence, **origin}
             save_model(self.job.student, self.folder.model, provenance=provenance, model=weights)
@@ -342,3 +339,10 @@ class Run:
         model.load_state_dict(state[self.student.exported])
         last: dict[str, Any] = state["position"]["last"]
         return last
+
+
+def _of_task(last: dict[str, Any], at: Position) -> dict[str, float]:
+    """The result's fields that classes have, or those that a gaze has."""
+    if "angular_error" in last:
+        return {"angular_error": last["angular_error"], "best_angular_error": at.best_error}
+    return {"top1": last["top1"], "top5": last["top5"], "best_top1": at.best_top1}

@@ -1,4 +1,4 @@
-"""Before the first step: does each teacher know these classes, in this order, as well as it promises?
+"""Before the first step: does each teacher know these classes, in this order (or this gaze), as well as it promises?
 
 A silently wrong teacher (another class order, another normalisation, a badly saved file) still lowers the loss, so it
 is caught here, by its accuracy on a slice of the validation data, and not by watching the run.
@@ -12,18 +12,22 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..data import EvalTransform, ImageSource
-from ..errors import TeacherError
+from ..errors import DataError, TeacherError
 from ..zoo import LoadedModel
 from .distributed import Processes
-from .evaluate import evaluate_ensemble
+from .evaluate import EvalResult, evaluate_ensemble
+from .regression import angular_errors, check_outputs
 from .signals import StopRequest
 from .teachers import TeacherEnsemble
 
 SLICE = 1024
 _SLACK_PERCENT = 1.0  # another resize filter or crop moves ImageNet's top-1 by a few tenths of a point
+_SLACK_DEGREES = 0.5
 _SIGMAS = 4.0
+REGRESSION = "regression"
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class TeacherReport:
         promised_top1: What its entry promises in percent, or None.
         num_images: Size of the slice.
         licence: Of its weights, as its entry states it.
+        angular_error: Of a gaze, in place of top-1: degrees on the slice.
+        promised_error: Of a gaze: what its entry promises in degrees, or None.
     """
 
     reference: str
@@ -43,18 +49,35 @@ class TeacherReport:
     promised_top1: float | None
     num_images: int
     licence: str | None = None
+    angular_error: float | None = None
+    promised_error: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object."""
-        return asdict(self)
+        apart = ("angular_error", "promised_error") if self.angular_error is None else ("top1", "promised_top1")
+        return {name: value for name, value in asdict(self).items() if name not in apart}
+
+    def summary(self) -> str:
+        """What was measured, and what is promised, in a line's part."""
+        if self.angular_error is not None:
+            promised = "" if self.promised_error is None else f" (promised {self.promised_error:.2f}°)"
+            return f"angular error {self.angular_error:.2f}°{promised} on {self.num_images} images"
+        promised = "" if self.promised_top1 is None else f" (promised {self.promised_top1:.2f})"
+        return f"top-1 {self.top1:.2f}{promised} on {self.num_images} images"
 
 
 def check_classes(member: LoadedModel, class_names: Sequence[str], data: str) -> None:
     """Refuse a teacher whose classes or class order are not the data's.
 
     Raises:
-        TeacherError: The counts differ, or both sides know their class names and the names or their order differ.
+        TeacherError: The counts differ, or both sides know their class names and the names or their order differ; or
+            the teacher predicts numbers.
     """
+    if member.provenance.get("task") == REGRESSION:
+        raise TeacherError(
+            f"teacher {member.reference} predicts {targets_of(member)}, {data} has classes",
+            hint="use a teacher trained on these classes ('kdzoo train' makes one)",
+        )
     if member.num_classes != len(class_names):
         raise TeacherError(
             f"teacher {member.reference} has {member.num_classes} classes, {data} has {len(class_names)}",
@@ -69,6 +92,59 @@ def check_classes(member: LoadedModel, class_names: Sequence[str], data: str) ->
                 f"class {index} is {theirs!r} for the teacher and {ours!r} in the data",
                 hint="use the folders that the teacher was trained on, or another teacher",
             )
+
+
+def check_gaze(member: LoadedModel, source: ImageSource) -> None:
+    """Refuse a teacher that does not predict the data's targets, or that knows classes.
+
+    Raises:
+        TeacherError: So it is.
+    """
+    targets = " and ".join(source.target_names)
+    if member.class_names:
+        raise TeacherError(
+            f"teacher {member.reference} knows {len(member.class_names)} classes, {source.name} has {targets}",
+            hint="use a teacher trained on these targets ('kdzoo train --recipe gaze' makes one)",
+        )
+    theirs = member.provenance.get("targets")
+    if theirs is not None and list(theirs) != list(source.target_names):
+        raise TeacherError(
+            f"teacher {member.reference} predicts {targets_of(member)}, {source.name} has the targets {targets}",
+            hint="use a teacher trained on these targets",
+        )
+    try:
+        check_outputs(member.num_classes, source, f"teacher {member.reference}")
+    except DataError as error:
+        raise TeacherError(error.message, hint=error.hint) from None
+
+
+def targets_of(member: LoadedModel) -> str:
+    """What a network of numbers predicts, for a message."""
+    names = member.provenance.get("targets")
+    return " and ".join(map(str, names)) if isinstance(names, list | tuple) else "numbers"
+
+
+def gaze_verdict(
+    result: EvalResult, promised: float | None, source: ImageSource, positions: Sequence[int]
+) -> str | None:
+    """What is wrong with a measured angular error, or None.
+
+    A promise is missed when the measured value lies more than four standard errors and half a degree above it. Without
+    a promise a teacher must be four standard errors better than always looking at these images' mean gaze.
+    """
+    assert result.angular_error is not None
+    assert result.angular_spread is not None
+    assert source.targets is not None
+    error, margin = result.angular_error, _SIGMAS * result.angular_spread / math.sqrt(result.num_images)
+    if promised is not None:
+        if not error <= promised + margin + _SLACK_DEGREES:
+            return f"errs by {error:.2f}° on {result.num_images} images where {promised:.2f}° is promised"
+        return None
+    truth = torch.from_numpy(source.targets[list(positions)])
+    constant = float(angular_errors(truth.mean(dim=0, keepdim=True).expand_as(truth), truth).mean())
+    if not error < constant - margin:
+        return f"errs by {error:.2f}° on {result.num_images} images, no better than their mean gaze ({constant:.2f}°)"
+    return None
 
 
 def even_slice(num_images: int, size: int = SLICE) -> list[int]:
@@ -125,7 +201,10 @@ def preflight(
         TeacherError: The classes differ, or an accuracy is wrong and ``trust`` is false.
     """
     for member in teachers.members:
-        check_classes(member, val_source.class_names, val_source.name)
+        if val_source.is_regression:
+            check_gaze(member, val_source)
+        else:
+            check_classes(member, val_source.class_names, val_source.name)
     positions = even_slice(len(val_source))
     results = evaluate_ensemble(
         teachers,
@@ -140,7 +219,10 @@ def preflight(
     )
     warnings = []
     for member, result in zip(teachers.members, results, strict=False):
-        wrong = verdict(result.top1, _promise(member, val_source), result.num_images, member.num_classes)
+        if val_source.is_regression:
+            wrong = gaze_verdict(result, _promised_error(member, val_source), val_source, positions)
+        else:
+            wrong = verdict(result.top1, _promise(member, val_source), result.num_images, member.num_classes)
         if wrong and not trust:
             raise TeacherError(
                 f"teacher {member.reference} {wrong}",
@@ -148,16 +230,38 @@ def preflight(
             )
         if wrong:
             warnings.append(f"teacher {member.reference} {wrong}; going on because it is trusted")
-        if member.preprocessing.image_size != transform.image_size:
+        if member.preprocessing.input_size[1:] != transform.size:
             warnings.append(
-                f"teacher {member.reference} was trained at {member.preprocessing.image_size} px, the run shows "
-                f"{transform.image_size} px: its images are resized"
+                f"teacher {member.reference} was trained at {_pixels(member.preprocessing.input_size[1:])} px, the run "
+                f"shows {_pixels(transform.size)} px: its images are resized"
             )
     reports = [
-        TeacherReport(m.reference, r.top1, _promise(m, val_source), r.num_images, m.licence)
+        TeacherReport(
+            m.reference,
+            r.top1,
+            _promise(m, val_source),
+            r.num_images,
+            m.licence,
+            r.angular_error,
+            _promised_error(m, val_source),
+        )
         for m, r in zip(teachers.members, results, strict=False)
     ]
-    return [*reports, TeacherReport("ensemble", results[-1].top1, None, results[-1].num_images)], warnings
+    last = results[-1]
+    together = TeacherReport("ensemble", last.top1, None, last.num_images, angular_error=last.angular_error)
+    return [*reports, together], warnings
+
+
+def _pixels(size: tuple[int, int]) -> str:
+    return str(size[0]) if size[0] == size[1] else f"{size[0]}×{size[1]}"
+
+
+def _promised_error(member: LoadedModel, source: ImageSource) -> float | None:
+    """What a teacher's own folder says that it erred by on the same data, degrees."""
+    error, data = member.provenance.get("angular_error"), member.provenance.get("data")
+    if isinstance(error, bool) or not isinstance(error, int | float) or not 0 <= error <= 180 or data != source.name:
+        return None
+    return float(error)
 
 
 def _promise(member: LoadedModel, source: ImageSource) -> float | None:

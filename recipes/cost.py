@@ -23,8 +23,9 @@ from ..engine.step import split_step
 from ..engine.student import Student
 from ..engine.teachers import TeacherEnsemble
 from ..errors import DataError, UsageError
-from ..zoo import LoadedModel, parse_reference, seeded
+from ..zoo import LoadedModel, network_output, parse_reference, seeded
 from ..zoo.cached import cached_weights
+from ..zoo.features import blank_conditions
 from .memory import require_memory
 from .models import shapes_of, student_of, teachers_of
 from .plan import Plan
@@ -34,6 +35,7 @@ _LARGEST_MEASURED_BATCH = 64
 _MEASURED_STEPS = 2
 _MEASURED_IMAGES = 12
 _BYTES = 4
+_POSE = 2  # numbers of a head's pose
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Cost:
     """What a plan costs.
 
     Attributes:
-        num_classes: Of the data.
+        num_classes: Of the data; of a regression, the student's outputs.
         num_images: Training images, or None where the data is missing and unknown.
         steps_per_epoch: Or None.
         total_steps: Or None.
@@ -112,13 +114,15 @@ class Cost:
         return asdict(self)
 
 
-def count(loaded: LoadedModel, image_size: int) -> ModelCost:
-    """Parameters and arithmetic of one image's forward pass; nothing is computed."""
+def count(loaded: LoadedModel, image_size: int | None = None) -> ModelCost:
+    """Parameters and arithmetic of one image's forward pass, at the model's own size or a square's side."""
     network = loaded.model
     was_training = network.training
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
-        network.eval()(torch.zeros(1, 3, image_size, image_size))
+        channels, height, width = loaded.preprocessing.input_size
+        images = torch.zeros(1, channels, image_size or height, image_size or width)
+        network_output(network.eval(), images, blank_conditions(network, 1))
     network.train(was_training)
     flops = int(counter.get_total_flops())
     return ModelCost(loaded.reference, sum(p.numel() for p in network.parameters()), flops // 2, flops)
@@ -160,7 +164,7 @@ class _Bench:
         num_images = plan.facts.num_images or training.batch_size
         labels = np.arange(num_images) % student.num_classes
         labels[num_images - plan.facts.num_unlabeled :] = -1
-        shapes = shapes_of(student, teachers, num_images, labels)
+        shapes = shapes_of(student, teachers, num_images, labels, plan.facts.num_targets)
         with seeded(plan.run.seed):
             self.objective = plan.recipe.objective.build(shapes).to(processes.device)
         self.student = Student(student, training, processes, reads_maps=self.objective.reads_maps)
@@ -183,12 +187,15 @@ class _Bench:
 
     def step(self, batch_size: int) -> float:
         """Seconds of one step."""
-        size, training = self.plan.image_size, self.plan.recipe.training
+        augmentation, training = self.plan.recipe.data.augmentation, self.plan.recipe.training
+        targets = self.plan.facts.num_targets
         rng = torch.Generator().manual_seed(0)
         batch = Batch(
-            images=torch.randint(0, 256, (batch_size, 3, size, size), dtype=torch.uint8, generator=rng),
+            images=torch.randint(0, 256, (batch_size, 3, *augmentation.size), dtype=torch.uint8, generator=rng),
             labels=torch.randint(0, self.num_classes, (batch_size,), generator=rng),
             sample_ids=torch.arange(batch_size),
+            targets=torch.rand((batch_size, targets), generator=rng) if targets else None,
+            conditions=torch.rand((batch_size, _POSE), generator=rng) if targets else None,
         )
         self._wait()
         began = time.perf_counter()
@@ -294,14 +301,14 @@ def estimate(plan: Plan, *, measure: bool = True) -> Cost:
         UsageError: The device is not there.
     """
     notes = ["times are for this machine and process, without evaluations and checkpoints"]
-    num_classes = plan.facts.num_classes or 1000
-    if plan.facts.num_classes is None:
+    num_classes = plan.recipe.objective.num_outputs(plan.facts.num_targets or plan.facts.num_classes or 1000)
+    if plan.facts.num_classes is None and not plan.facts.num_targets:
         notes.append("the number of classes is not known: 1000 is assumed")
     training = plan.recipe.training
     student = student_of(plan, num_classes, weights=False)
     teachers = teachers_of(plan, weights=False)
-    student_cost = count(student, plan.image_size)
-    teacher_costs = tuple(count(teacher, teacher.preprocessing.image_size) for teacher in teachers)
+    student_cost = count(student)
+    teacher_costs = tuple(count(teacher) for teacher in teachers)
     steps = plan.steps_per_epoch
     total = None if steps is None else steps * training.epochs
     measured = None
@@ -309,7 +316,8 @@ def estimate(plan: Plan, *, measure: bool = True) -> Cost:
         flops = 3 * student_cost.flops + sum(cost.flops for cost in teacher_costs)
         measured = _measure(plan, student, teachers, flops, notes)
     elif measure:
-        notes.append("not measured: the teachers have another number of classes than the data")
+        outputs = "outputs than the student" if plan.facts.num_targets else "classes than the data"
+        notes.append(f"not measured: the teachers have another number of {outputs}")
     checkpoint, disk = _disk(plan, student, student_cost)
     images = None if total is None else total * training.batch_size
     return Cost(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +19,7 @@ def student_of(plan: Plan, num_classes: int, class_names: tuple[str, ...] = (), 
 
     Args:
         plan: The run.
-        num_classes: Of the data.
+        num_classes: Outputs.
         class_names: Of the data, in label order.
         weights: Whether to load its starting weights where the plan has any; False to look at the architecture alone.
 
@@ -38,10 +40,18 @@ def student_of(plan: Plan, num_classes: int, class_names: tuple[str, ...] = (), 
         seed=plan.run.seed,
         image_size=plan.image_size,
     )
+    only = getattr(loaded.model, "only_size", None)
+    if only not in (None, data.augmentation.size):
+        height, width = data.augmentation.size
+        raise ModelError(
+            f"{loaded.architecture} is built for images of {only[0]}×{only[1]} px, the run shows {height}×{width}",
+            hint="leave --image-size out, or use another network",
+        )
     own = loaded.preprocessing
     preprocessing = replace(
         own,
         image_size=plan.image_size,
+        image_width=data.augmentation.image_width,
         crop_pct=data.evaluation.crop_pct,
         interpolation=data.evaluation.interpolation,
         mean=own.mean if data.mean == "model" else data.mean,
@@ -84,7 +94,11 @@ def feature_width(loaded: LoadedModel) -> int:
 
 
 def shapes_of(
-    student: LoadedModel, teachers: list[LoadedModel], num_training_images: int, labels: np.ndarray | None = None
+    student: LoadedModel,
+    teachers: list[LoadedModel],
+    num_training_images: int,
+    labels: np.ndarray | None = None,
+    num_targets: int = 0,
 ) -> Shapes:
     """What the objective must know of the networks and the images.
 
@@ -93,6 +107,7 @@ def shapes_of(
         teachers: In order.
         num_training_images: Length of the training source.
         labels: Of the training source, int64, (N,).
+        num_targets: Of the data, where it is a regression.
     """
     look = student.preprocessing
     return Shapes(
@@ -105,4 +120,13 @@ def shapes_of(
         image_size=look.image_size,
         mean=look.mean,
         std=look.std,
+        num_targets=num_targets,
+        teacher_outputs=tuple(teacher.num_classes for teacher in teachers),
+        teacher_forms=tuple(_form(teacher) for teacher in teachers),
     )
+
+
+def _form(teacher: LoadedModel) -> Mapping[str, Any]:
+    """How a teacher's outputs are to be read, as the run that made it wrote down."""
+    form = teacher.provenance.get("output")
+    return form if isinstance(form, Mapping) else {}

@@ -86,6 +86,7 @@ class DataFacts:
         native_size: (height, width) that every image has, or None.
         typical_side: Median short side of a few images, pixels, or None.
         missing: What is missing and how to get it, or None.
+        num_targets: How many numbers are to be predicted, of a regression; 0 for classes.
     """
 
     num_classes: int | None
@@ -94,6 +95,7 @@ class DataFacts:
     typical_side: int | None = None
     missing: str | None = None
     num_unlabeled: int = 0
+    num_targets: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

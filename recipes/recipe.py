@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..engine.objective import Objective
 
 Triple = tuple[float, float, float]
+Task = Literal["classification", "regression"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +138,7 @@ class Shapes:
     """What an objective must know to build its modules.
 
     Attributes:
-        num_classes: C.
+        num_classes: C, the student's outputs.
         num_teachers: K.
         student_features: D, width of the student's pooled penultimate features.
         teacher_features: D_k of each teacher.
@@ -146,6 +147,9 @@ class Shapes:
         image_size: Side of the student's input, pixels.
         mean: Normalisation of the student's input, in [0, 1].
         std: As ``mean``.
+        num_targets: D of a regression; 0 for classes.
+        teacher_outputs: Outputs of each teacher.
+        teacher_forms: How each teacher's outputs are to be read, as its folder says; empty where it does not.
     """
 
     num_classes: int
@@ -155,8 +159,11 @@ class Shapes:
     num_training_images: int
     labels: np.ndarray | None = None
     image_size: int = 0
-    mean: Triple = (0.0, 0.0, 0.0)
-    std: Triple = (1.0, 1.0, 1.0)
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    num_targets: int = 0
+    teacher_outputs: tuple[int, ...] = ()
+    teacher_forms: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -197,6 +204,19 @@ class ObjectiveSettings(ABC):
     def unlabeled_share(self) -> float | None:
         """Share of each batch that is drawn from the unlabeled images; None to shuffle all images together."""
         return None
+
+    @property
+    def task(self) -> Task:
+        """What the loss is for: classes, or numbers to predict."""
+        return "classification"
+
+    def num_outputs(self, size: int) -> int:
+        """Outputs of the student for data of ``size`` classes or targets."""
+        return size
+
+    def output_form(self) -> dict[str, Any]:
+        """How the student's outputs are to be read, for its model folder; empty for logits."""
+        return {}
 
     @abstractmethod
     def build(self, shapes: Shapes) -> Objective:

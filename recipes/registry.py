@@ -106,6 +106,20 @@ _LISTINGS = (
         students=("cifar_resnet18", "resnet50"),
     ),
     Listing(
+        name="gaze",
+        title="Extracurricular Learning: Knowledge Transfer Beyond Empirical Distribution",
+        year=2021,
+        summary="Gaze estimation with uncertainty, by Gaussian likelihood: XCL's teacher and its baselines.",
+        students=("gaze_preact_resnet8", "gaze_preact_resnet8_pose", "gaze_lenet", "gaze_lenet_pose"),
+    ),
+    Listing(
+        name="xcl_gaze",
+        title="Extracurricular Learning: Knowledge Transfer Beyond Empirical Distribution",
+        year=2021,
+        summary="XCL for regression: the student's Gaussian learns the teacher's on mixed eye images; no gaze is read.",
+        students=("gaze_lenet", "gaze_lenet_pose"),
+    ),
+    Listing(
         name="meal_v1",
         title="MEAL: Multi-Model Ensemble via Adversarial Learning",
         year=2019,

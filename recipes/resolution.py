@@ -16,8 +16,9 @@ from .recipe import Recipe, Stage, StudentRow, Variant
 from .recipe_file import load_recipe
 
 _KNOWN_CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100, "imagenet": 1000}
-_KNOWN_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "imagenet": 1_281_167}
-_KNOWN_SIZES = {"digits": (32, 32), "cifar10": (32, 32), "cifar100": (32, 32)}
+_KNOWN_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "imagenet": 1_281_167, "mpiigaze": 36_000}
+_KNOWN_SIZES = {"digits": (32, 32), "cifar10": (32, 32), "cifar100": (32, 32), "mpiigaze": (36, 60)}
+_KNOWN_TARGETS = {"mpiigaze": 2}
 _IMAGENET_CLASSES = 1000
 _LOOKED_AT = 9
 _FEW_STEPS = 10
@@ -38,15 +39,17 @@ def read_facts(recipe: Recipe) -> DataFacts:
         if recipe.data.val_dataset is not None:
             open_source(recipe.data.val_dataset, "val")
     except DataError as error:
-        name = spec.partition(":")[0]
+        name = spec.partition(":")[0].partition("@")[0]
         return DataFacts(
+            num_targets=_KNOWN_TARGETS.get(name, 0),
             num_classes=_KNOWN_CLASSES.get(name),
             num_images=_KNOWN_IMAGES.get(name),
             native_size=_KNOWN_SIZES.get(name),
             missing=f"{error.message} ({error.hint})" if error.hint else error.message,
         )
     return DataFacts(
-        num_classes=len(source.class_names),
+        num_classes=None if source.is_regression else len(source.class_names),
+        num_targets=len(source.target_names) if source.is_regression else 0,
         num_images=len(source) + more,
         num_unlabeled=more,
         native_size=source.native_size,
@@ -405,6 +408,18 @@ class Resolution:
             self.warnings.append(
                 f"an epoch of {facts.num_images} images has only {steps} step{'s' if steps > 1 else ''} of "
                 f"{training.batch_size}: a smaller --batch-size gives more"
+            )
+        if facts.missing is None and (recipe.objective.task == "regression") != bool(facts.num_targets):
+            wants, has = ("numbers to predict", "classes") if facts.num_targets == 0 else ("classes", "a gaze")
+            raise UsageError(
+                f"{recipe.name} needs data with {wants}, {recipe.data.dataset} has {has}",
+                hint="use the recipes gaze and xcl_gaze on mpiigaze, and the other recipes on data with classes",
+            )
+        flips = recipe.data.augmentation.hflip_prob
+        if recipe.objective.task == "regression" and recipe.objective.uses_labels and flips > 0:
+            raise UsageError(
+                f"data.augmentation.hflip_prob is {flips:g}: a mirrored eye looks the other way, its target does not",
+                hint="--set data.augmentation.hflip_prob=0",
             )
         if recipe.objective.needs_trained_student and recipe.student.init == "random":
             self.warnings.append(

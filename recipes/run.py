@@ -8,6 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..data import ConcatSource, EvalTransform, ImageSource, open_source, torch_seed
 from ..engine.distributed import Processes, start_processes
 from ..engine.job import TrainJob, TrainResult
@@ -18,7 +20,7 @@ from ..engine.run_folder import RunFolder
 from ..engine.signals import StopRequest
 from ..engine.teachers import TeacherEnsemble
 from ..errors import DataError, UsageError
-from ..zoo import LoadedModel, seeded
+from ..zoo import LoadedModel, seeded, takes_conditions
 from .memory import require_memory
 from .models import shapes_of, student_of, teachers_of
 from .plan import Plan
@@ -52,6 +54,12 @@ def open_sources(recipe: Recipe) -> Sources:
     settings = recipe.data
     labelled = open_source(settings.dataset, "train")
     val = open_source(settings.val_dataset or settings.dataset, "val")
+    _check_task(recipe, labelled)
+    if labelled.target_names != val.target_names:
+        raise DataError(
+            f"{settings.dataset} and {settings.val_dataset} have other targets",
+            hint="train and evaluate on data with the same targets",
+        )
     if labelled.class_names != val.class_names:
         raise DataError(
             f"training data {settings.dataset} and validation data {settings.val_dataset or settings.dataset} have "
@@ -62,6 +70,15 @@ def open_sources(recipe: Recipe) -> Sources:
     if settings.unlabeled is not None:
         train_source = ConcatSource([labelled, open_source(settings.unlabeled, "unlabeled")])
     return Sources(train_source, val, labelled.class_names)
+
+
+def _check_task(recipe: Recipe, source: ImageSource) -> None:
+    """Refuse a recipe for classes on data with numbers to predict, and the other way round."""
+    if (recipe.objective.task == "regression") != source.is_regression:
+        has = f"the targets {' and '.join(source.target_names)}" if source.is_regression else "classes"
+        wants = "numbers to predict" if recipe.objective.task == "regression" else "classes"
+        other = "use the recipes gaze and xcl_gaze" if source.is_regression else "use mpiigaze, or a recipe for classes"
+        raise DataError(f"{recipe.name} needs data with {wants}, {source.name} has {has}", hint=other)
 
 
 def _first_difference(first: Sequence[str], second: Sequence[str]) -> str:
@@ -84,7 +101,16 @@ def _provenance(plan: Plan, sources: Sources, teachers: Sequence[LoadedModel]) -
         "data": sources.val.name,
         "training_data": sources.train.description(),
         "epochs": recipe.training.epochs,
+        **_regression(plan, sources),
     }
+
+
+def _regression(plan: Plan, sources: Sources) -> dict[str, Any]:
+    """What a model that predicts numbers says of them."""
+    if not sources.val.is_regression:
+        return {}
+    targets, form = list(sources.val.target_names), plan.recipe.objective.output_form()
+    return {"task": "regression", "targets": targets, "output": form}
 
 
 def _student_start(plan: Plan) -> str:
@@ -129,8 +155,12 @@ def build_job(
     """
     recipe = plan.recipe
     sources = open_sources(recipe)
-    student = student_of(plan, len(sources.class_names), sources.class_names)
+    num_targets = len(sources.val.target_names) if sources.val.is_regression else 0
+    num_outputs = recipe.objective.num_outputs(num_targets or len(sources.class_names))
+    student = student_of(plan, num_outputs, sources.class_names)
     members = teachers_of(plan)
+    for network in (student, *members):
+        _check_conditions(network, sources)
     training = recipe.training
     teachers = None
     if members:
@@ -144,6 +174,7 @@ def build_job(
         RunFolder(out).refuse_if_taken(fixed, resume=resume)
     transform = EvalTransform(
         image_size=plan.image_size,
+        image_width=recipe.data.augmentation.image_width,
         crop_pct=recipe.data.evaluation.crop_pct,
         interpolation=recipe.data.evaluation.interpolation,
     )
@@ -165,7 +196,7 @@ def build_job(
     share = training.batch_size // (processes.world_size * training.accumulate)
     require_memory(recipe.objective.memory(len(sources.train), share, len(members)), processes.device)
     with seeded(torch_seed(plan.run.seed, "objective")):
-        shapes = shapes_of(student, members, len(sources.train), sources.train.labels)
+        shapes = shapes_of(student, members, len(sources.train), sources.train.labels, num_targets)
         objective = recipe.objective.build(shapes)
     return TrainJob(
         student=student,
@@ -191,6 +222,23 @@ def build_job(
     )
 
 
+def _check_conditions(network: LoadedModel, sources: Sources) -> None:
+    """Refuse a network that takes a head's pose where an image has none.
+
+    Raises:
+        DataError: So it is.
+    """
+    if not takes_conditions(network.model):
+        return
+    for source in (sources.train, sources.val):
+        if source.conditions is None or np.isnan(source.conditions).any():
+            raise DataError(
+                f"{network.reference} takes the head's pose beside the image, and {source.name} ({source.split}) has "
+                "images without one",
+                hint="use the network without it (gaze_lenet, gaze_preact_resnet8)",
+            )
+
+
 def _config(plan: Plan, sources: Sources, student: LoadedModel, reports: Sequence[TeacherReport]) -> Mapping[str, Any]:
     """config.json: the plan, and what it met."""
     return {
@@ -213,8 +261,7 @@ def _config(plan: Plan, sources: Sources, student: LoadedModel, reports: Sequenc
 
 def _say_reports(reports: Sequence[TeacherReport], warnings: Sequence[str]) -> None:
     for report in reports:
-        promised = "" if report.promised_top1 is None else f" (promised {report.promised_top1:.2f})"
-        say(f"teacher {report.reference}: top-1 {report.top1:.2f}{promised} on {report.num_images} images")
+        say(f"teacher {report.reference}: {report.summary()}")
     for warning in warnings:
         say(f"warning: {warning}")
 

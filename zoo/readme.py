@@ -18,6 +18,14 @@ tags:
 - knowledge-distillation
 ---
 """
+_HEAD_OF_REGRESSION = """---
+library_name: timm
+tags:
+- gaze-estimation
+- timm
+- knowledge-distillation
+---
+"""
 _SHOWN = 400
 
 
@@ -41,16 +49,18 @@ def render_readme(config: Mapping[str, Any], folder: str) -> str:
     """
     record, provenance = config["pretrained_cfg"], config["kdzoo"]
     height, width = record["input_size"][1:]
+    regression = provenance.get("task") == "regression"
     facts = {
         "architecture": config["architecture"],
         "arguments": config.get("model_args") or None,
-        "classes": config["num_classes"],
+        "outputs" if regression else "classes": config["num_classes"],
         "image size": f"{height} x {width}",
         "mean": record["mean"],
         "std": record["std"],
         "resize and crop": f"{record['interpolation']}, crop_pct {record['crop_pct']}",
     }
-    lines = [_HEAD, "# An image classification model written by kdzoo", "", "## What it is", ""]
+    what = "A gaze estimation model" if regression else "An image classification model"
+    lines = [_HEAD_OF_REGRESSION if regression else _HEAD, f"# {what} written by kdzoo", "", "## What it is", ""]
     lines += [f"- {name}: {literal(value)}" for name, value in facts.items() if value is not None]
     lines += ["", "## Where it comes from, and its numbers", ""]
     lines += [f"- {literal(str(name))}: {literal(value)}" for name, value in provenance.items() if value is not None]

@@ -7,6 +7,7 @@ standard deviation or a variance, nor how it is made positive: both readings are
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -48,6 +49,17 @@ def read_gaussian(
     raw = outputs[..., -1:]
     value = (F.softplus(raw) if positivity == "softplus" else torch.exp(raw)) + floor
     return Gaussian(outputs[..., :-1], value if scale == "std" else value.sqrt())
+
+
+def mean_gaussian(parts: Sequence[Gaussian]) -> Gaussian:
+    """The isotropic Gaussian with the mean and the total variance of the equal mixture of several.
+
+    Its variance is the mean of theirs and, per coordinate, the mean squared distance of their means from its own.
+    """
+    means, stds = torch.stack([part.mean for part in parts]), torch.stack([part.std for part in parts])
+    mean = means.mean(dim=0)
+    apart = (means - mean).square().mean(dim=(0, 2))[:, None]
+    return Gaussian(mean, (stds.square().mean(dim=0) + apart).sqrt())
 
 
 def gaussian_nll(prediction: Gaussian, target: Tensor) -> Tensor:

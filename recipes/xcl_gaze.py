@@ -1,0 +1,282 @@
+"""XCL for regression: the student's Gaussian learns the teacher's on mixed eye images; no gaze is read.
+
+Paper:   Extracurricular Learning: Knowledge Transfer Beyond Empirical Distribution (XCL), H. Pouransari, M. Javaheripi,
+         V. Sharma, O. Tuzel, 2021, arXiv 2007.00051; read: its supplement and abstract. No code of it is public.
+Table:   the gaze results stand in the main paper, which was not available
+Command: kdzoo train --recipe gaze --model gaze_preact_resnet8 --data mpiigaze --out runs/teacher
+         kdzoo distill --recipe xcl_gaze --student gaze_lenet --teacher runs/teacher --data mpiigaze --out runs/student
+Cost:    not measured yet; ``--dry-run`` estimates it for the machine at hand
+
+Loss: KL(teacher ‖ student) of their Gaussians in closed form, on the images that the student sees, mixed as they are.
+``--unlabeled FOLDER`` adds eye images from elsewhere, such as generated ones, to the transfer set; the teacher labels
+them as it labels all.
+
+Deviations:
+    1. The teacher has to be trained first (recipe ``gaze``): the paper's was never published.
+    2. How eye images are mixed for the student stands in the main paper. Here: MixUp in every batch, α = 1, as MixUp is
+       what the supplement names for the teacher. The variants cutmix and either are the other ways of XCL-Mix.
+    3. The paper's XCL-GAN adds about 485,000 generated eyes (a conditional SimGAN, not public) to the transfer set.
+       kdzoo has no such generator; ``--unlabeled`` takes its images, or any others.
+    4. How σ is made positive is not said: here by softplus. A teacher's outputs are read as its own run wrote down.
+    5. How several teachers' answers would be joined is not said: here the Gaussian with the mean and the variance of
+       their mixture.
+    6. The head's pose is left out, as in ``gaze``; where a ``_pose`` network takes it, it is mixed as the images are.
+    7. The order of the images is kdzoo's own, and an incomplete last batch of an epoch is dropped.
+
+Conflicts:
+    1. Split: as in ``gaze``: leave-one-person-out (``mpiigaze@p00``, …) and 3 people held out of 15 (``mpiigaze``,
+       ``mpiigaze@draw1``, …) stand side by side in the supplement.
+    2. Whether the third output is a standard deviation or a variance: as in ``gaze``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..data import Augmentation, Mixing
+from ..engine.objective import Objective, Phase, StepView, student_group
+from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
+from ..errors import TeacherError, UsageError
+from .objectives.gaussian import gaussian_kl, mean_gaussian, read_gaussian
+from .recipe import (
+    DataSettings,
+    EvaluationSettings,
+    ObjectiveSettings,
+    Paper,
+    Recipe,
+    Shapes,
+    StudentRow,
+    StudentSettings,
+    Task,
+    TeacherSettings,
+    Variant,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class XclGazeSettings(ObjectiveSettings):
+    """A distance between the teacher's answer and the student's, and how the student's is read as a Gaussian.
+
+    Attributes:
+        loss: ``gaussian_kl`` (outputs: pitch, yaw, scale) or ``mse`` between the predicted gazes (pitch, yaw).
+        scale: Whether the student's scale is a standard deviation (``std``) or a ``variance``, of radians.
+        positivity: How it is made positive: ``softplus`` or ``exp``.
+        floor: Added to it.
+    """
+
+    loss: Literal["gaussian_kl", "mse"]
+    scale: Literal["std", "variance"]
+    positivity: Literal["softplus", "exp"]
+    floor: float
+
+    @property
+    def uses_teachers(self) -> bool:
+        return True
+
+    @property
+    def uses_labels(self) -> bool:
+        return False
+
+    @property
+    def task(self) -> Task:
+        return "regression"
+
+    def num_outputs(self, size: int) -> int:
+        return size if self.loss == "mse" else size + 1
+
+    def output_form(self) -> dict[str, Any]:
+        return {"form": "mean"} if self.loss == "mse" else {"form": "gaussian", **self.reading()}
+
+    def reading(self) -> dict[str, Any]:
+        """The arguments of ``read_gaussian`` for the student's outputs."""
+        return {"scale": self.scale, "positivity": self.positivity, "floor": self.floor}
+
+    def build(self, shapes: Shapes) -> Objective:
+        readings = []
+        for number, outputs in enumerate(shapes.teacher_outputs, start=1):
+            if self.loss == "gaussian_kl" and outputs != shapes.num_targets + 1:
+                raise UsageError(
+                    f"teacher {number} has {outputs} outputs and no uncertainty among them, its Gaussian needs "
+                    f"{shapes.num_targets + 1}",
+                    hint="train it with the recipe gaze, or learn its gaze alone with --variant mse",
+                )
+        for number, form in enumerate(shapes.teacher_forms, start=1):
+            readings.append(_reading(form, self.reading(), number))
+        return XclGaze(self, tuple(readings), shapes.num_targets)
+
+
+def _reading(form: Mapping[str, Any], default: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """How a teacher's outputs are read: as its folder says, otherwise as the student's.
+
+    Raises:
+        TeacherError: Its folder says something that makes no sense.
+    """
+    if form.get("form") != "gaussian":
+        return dict(default)
+    reading = {name: form.get(name, value) for name, value in default.items()}
+    floor = reading["floor"]
+    sensible = reading["scale"] in ("std", "variance") and reading["positivity"] in ("softplus", "exp")
+    if not sensible or isinstance(floor, bool) or not isinstance(floor, int | float) or not 0 <= floor < 1:
+        raise TeacherError(
+            f"teacher {number} says of its outputs what makes no sense: {dict(form)}", hint="train it with recipe gaze"
+        )
+    return reading
+
+
+class XclGaze(Objective):
+    """Terms: ``kl``, or ``mse``, with the teachers' answer to the very images that the student sees.
+
+    Args:
+        settings: The loss.
+        readings: How each teacher's outputs are read.
+        num_targets: D, the outputs that are the gaze.
+    """
+
+    def __init__(self, settings: XclGazeSettings, readings: tuple[dict[str, Any], ...], num_targets: int) -> None:
+        super().__init__()
+        self.settings, self.readings, self.num_targets = settings, readings, num_targets
+
+    def phases(self, student: nn.Module) -> tuple[Phase, ...]:
+        return (Phase("student", (student_group(student),)),)
+
+    def terms(self, phase: str, step: StepView) -> dict[str, Tensor]:
+        answers, outputs = step.teachers().logits, step.student().logits
+        if self.settings.loss == "mse":
+            target = sum(answer[:, : self.num_targets] for answer in answers) / len(answers)
+            return {"mse": functional.mse_loss(outputs, target)}
+        teachers = [read_gaussian(answer, **how) for answer, how in zip(answers, self.readings, strict=True)]
+        target = teachers[0] if len(teachers) == 1 else mean_gaussian(teachers)
+        return {"kl": gaussian_kl(read_gaussian(outputs, **self.settings.reading()), target)}
+
+
+RECIPE = Recipe(
+    name="xcl_gaze",
+    summary="XCL for regression: the student's Gaussian learns the teacher's on mixed eye images; no gaze is read.",
+    paper=Paper(
+        title="Extracurricular Learning: Knowledge Transfer Beyond Empirical Distribution",
+        authors="Hadi Pouransari, Mojan Javaheripi, Vinay Sharma, Oncel Tuzel",
+        year=2021,
+        url="https://arxiv.org/abs/2007.00051",
+        code="none is public; the networks and the reading of MPIIGaze: hysts/pytorch_mpiigaze 2a31a6c",
+    ),
+    reproduces=("Supplement §A.1: the training of teacher and student; the errors stand in the main paper",),
+    student=StudentSettings(
+        model="gaze_lenet",  # §A.1: a 4-layer LeNet
+        init="random",  # ours: the supplement does not mention pretrained weights
+    ),
+    teachers=TeacherSettings(
+        models=(),  # ours: the paper's was never published
+    ),
+    data=DataSettings(
+        dataset="mpiigaze",  # §A.1: 3 people held out, 12 trained on
+        val_dataset=None,  # §A.1: the held-out people
+        unlabeled=None,  # §A.6: XCL-GAN alone adds images
+        augmentation=Augmentation(
+            image_size=36,  # code: pytorch_mpiigaze, as the data set is normalised
+            image_width=60,  # code: pytorch_mpiigaze, as the data set is normalised
+            crop="center",  # code: pytorch_mpiigaze transforms.py: the image as it is
+            scale=(0.08, 1.0),  # ours: of no effect with this crop
+            crop_pct=1.0,  # code: pytorch_mpiigaze transforms.py: the image as it is
+            interpolation="bilinear",  # ours: of no effect at the data's own size
+            hflip_prob=0.0,  # code: pytorch_mpiigaze transforms.py: none
+        ),
+        mixing=Mixing(
+            mixup_alpha=1.0,  # ours: not in the supplement
+            mixup_prob=1.0,  # ours: not in the supplement, which trains the teacher with MixUp (§A.1)
+            cutmix_alpha=1.0,  # ours: not in the supplement
+            cutmix_prob=0.0,  # ours: not in the supplement
+        ),
+        evaluation=EvaluationSettings(
+            crop_pct=1.0,  # code: pytorch_mpiigaze transforms.py: the image as it is
+            interpolation="bilinear",  # ours: of no effect at the data's own size
+        ),
+        mean="model",  # code: pytorch_mpiigaze transforms.py: pixels over 255, nothing taken out
+        std="model",  # code: pytorch_mpiigaze transforms.py: pixels over 255, nothing taken out
+    ),
+    training=TrainingSettings(
+        epochs=40,  # §A.1
+        batch_size=32,  # §A.1
+        precision="fp32",  # ours: not stated
+    ),
+    optimizer=OptimizerSettings(
+        name="adam",  # §A.1
+        lr=1e-4,  # §A.1: for LeNet
+        momentum=0.9,  # §A.1: Adam's first beta
+        beta2=0.999,  # ours: not stated, Adam's usual value
+        nesterov=False,  # ours: of no effect with Adam
+        weight_decay=1e-4,  # §A.1
+        decay_norm_and_bias=True,  # ours: not stated
+    ),
+    schedule=ScheduleSettings(
+        name="milestones",  # §A.1
+        milestones=(30, 36),  # §A.1
+        gamma=0.1,  # §A.1
+        warmup_epochs=0.0,  # §A.1: none
+    ),
+    objective=XclGazeSettings(
+        loss="gaussian_kl",  # §A.1: isotropic Gaussians; the divergence in closed form
+        scale="std",  # ours: §A.1's N(μ, σI) leaves it open
+        positivity="softplus",  # ours: not stated
+        floor=1e-4,  # ours: keeps the divergence bounded; a thousandth of a typical error
+    ),
+    students=(
+        StudentRow(
+            name="gaze_lenet",  # §A.1
+            model="gaze_lenet",  # §A.1
+            teachers=(),  # ours: the paper's was never published
+            image_size=36,  # code: pytorch_mpiigaze
+            note="its teacher: gaze_preact_resnet8, by the recipe gaze",
+        ),
+        StudentRow(
+            name="gaze_lenet_pose",  # code: pytorch_mpiigaze lenet.py
+            model="gaze_lenet_pose",  # code: pytorch_mpiigaze lenet.py
+            teachers=(),  # ours: the paper's was never published
+            image_size=36,  # code: pytorch_mpiigaze
+            note="with the head's pose; its teacher may take it or not",
+        ),
+    ),
+    variants=(
+        Variant(
+            name="kd",
+            why="knowledge distillation: the images as they are, nothing mixed",
+            overrides={
+                "data.mixing.mixup_prob": 0.0,  # §A.5: KD is XCL without extra images, as in Supp. Table 1
+            },
+        ),
+        Variant(
+            name="mse",
+            why="without uncertainty: the student learns the teacher's gaze alone, by squared error",
+            overrides={
+                "objective.loss": "mse",  # §A.1: "when estimating the uncertainty" there are three outputs, else two
+            },
+        ),
+        Variant(
+            name="cutmix",
+            why="CutMix in every batch in place of MixUp",
+            overrides={
+                "data.mixing.mixup_prob": 0.0,  # ours: one of the two ways of XCL-Mix
+                "data.mixing.cutmix_prob": 1.0,  # ours: one of the two ways of XCL-Mix
+            },
+        ),
+        Variant(
+            name="either",
+            why="MixUp or CutMix with equal chance, as the recipe xcl_mix has it",
+            overrides={
+                "data.mixing.mixup_prob": 0.5,  # ours: as in xcl_mix
+                "data.mixing.cutmix_prob": 0.5,  # ours: as in xcl_mix
+            },
+        ),
+        Variant(
+            name="variance",
+            why="the third output is a variance: the other reading of N(μ, σI)",
+            overrides={
+                "objective.scale": "variance",  # §A.1
+            },
+        ),
+    ),
+)
