@@ -1,7 +1,7 @@
 """`aircraft`: FGVC-Aircraft, 2013b, at the level of variants (S. Maji et al., arXiv 1306.5151).
 
-As its archive unpacks, and as torchvision has it: ``fgvc-aircraft-2013b/data/``. The strip with the photographer's name at
-the lower edge of each picture is left in, as torchvision leaves it.
+As its archive unpacks, and as torchvision has it: ``fgvc-aircraft-2013b/data/``. The strip with the photographer's
+name at the lower edge of each picture is left in, as torchvision leaves it.
 """
 
 from __future__ import annotations

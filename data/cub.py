@@ -45,7 +45,10 @@ def open_cub(path: Path, split: str) -> FileSource:
         label = labels[image]
         if not label.isdecimal() or not 1 <= int(label) <= len(class_names):
             raise wrong_line(
-                root / "image_class_labels.txt", number, f"{image} {label}", f"ID and a class from 1 to {len(class_names)}"
+                root / "image_class_labels.txt",
+                number,
+                f"{image} {label}",
+                f"ID and a class from 1 to {len(class_names)}",
             )
         if relative.partition("/")[0] != class_names[int(label) - 1]:
             raise DataError(

@@ -1,4 +1,4 @@
-"""`dtd`: Describable Textures (M. Cimpoi et al., "Describing Textures in the Wild", CVPR 2014), in ten official partitions.
+"""`dtd`: Describable Textures (M. Cimpoi et al., CVPR 2014), in ten official partitions.
 
 As its archive unpacks (``dtd/images``, ``dtd/labels``), and as torchvision has it (``dtd/dtd/…``).
 """

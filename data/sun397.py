@@ -1,8 +1,8 @@
 """`sun397`: the 397 scenes of the SUN database (J. Xiao et al., CVPR 2010), in ten official partitions.
 
-The images and the partitions are two archives. ``SUN397/a/abbey/*.jpg`` is the one; ``ClassName.txt``, ``Training_01.txt``,
-``Testing_01.txt``, … are the other, found beside the images or in ``Partitions/``. Classes are numbered by ClassName.txt, never by
-a folder listing.
+The images and the partitions are two archives. ``SUN397/a/abbey/*.jpg`` is the one; ``ClassName.txt``,
+``Training_01.txt``, ``Testing_01.txt``, … are the other, found beside the images or in ``Partitions/``. Classes are
+numbered by ClassName.txt, never by a folder listing.
 """
 
 from __future__ import annotations

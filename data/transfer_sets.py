@@ -60,8 +60,8 @@ TRANSFER_SETS: dict[str, TransferSet] = {
         find="find_birdsnap",
         open="open_birdsnap",
         looked_for="birdsnap/images.txt and species.txt",
-        get="unpack birdsnap.tgz 1.1 (thomasberg.org/datasets/birdsnap) into {path}/ and run its get_birdsnap.py; many of "
-        "its addresses are dead",
+        get="unpack birdsnap.tgz 1.1 (thomasberg.org/datasets/birdsnap) into {path}/ and run its get_birdsnap.py; many "
+        "of its addresses are dead",
     ),
     "aircraft": TransferSet(
         module="aircraft",

@@ -1,8 +1,8 @@
 """`voc2007`: PASCAL VOC 2007 for classification: which of 20 classes are in an image, several at once.
 
-M. Everingham et al., "The PASCAL Visual Object Classes (VOC) Challenge", IJCV 88, 2010. Read as its archives unpack and as
-torchvision's VOCDetection lays it out: ``VOCdevkit/VOC2007/ImageSets/Main/CLASS_SPLIT.txt`` has a line an image, with 1
-(the class is there), -1 (it is not) or 0 (it is there, but only in objects marked difficult).
+M. Everingham et al., "The PASCAL Visual Object Classes (VOC) Challenge", IJCV 88, 2010. Read as its archives unpack,
+which is how torchvision's VOCDetection leaves it. ``VOCdevkit/VOC2007/ImageSets/Main/CLASS_SPLIT.txt`` has a line an
+image, with 1 (the class is there), -1 (it is not) or 0 (it is there, but only in objects marked difficult).
 """
 
 from __future__ import annotations

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from .recipes.plan import Plan, resolve
     from .recipes.recipe import Recipe
     from .recipes.registry import get_recipe, list_recipes
+    from .transfer.classification.api import measure_transfer
+    from .transfer.classification.measure import TransferReport
     from .sharing import package, publish
     from .zoo import LoadedModel, create_model, list_models, load_model, pull, save_model
     from .zoo.exporting import export_model
@@ -53,6 +55,7 @@ _HOMES = {
     "RunError": "kdzoo.errors",
     "TeacherError": "kdzoo.errors",
     "TrainResult": "kdzoo.engine.job",
+    "TransferReport": "kdzoo.transfer.classification.measure",
     "UsageError": "kdzoo.errors",
     "check_source": "kdzoo.data",
     "create_model": "kdzoo.zoo",
@@ -63,6 +66,7 @@ _HOMES = {
     "list_models": "kdzoo.zoo",
     "list_recipes": "kdzoo.recipes.registry",
     "load_model": "kdzoo.zoo",
+    "measure_transfer": "kdzoo.transfer.classification.api",
     "open_source": "kdzoo.data",
     "package": "kdzoo.sharing",
     "publish": "kdzoo.sharing",
@@ -88,6 +92,7 @@ __all__ = [
     "RunError",
     "TeacherError",
     "TrainResult",
+    "TransferReport",
     "UsageError",
     "__version__",
     "check_source",
@@ -99,6 +104,7 @@ __all__ = [
     "list_models",
     "list_recipes",
     "load_model",
+    "measure_transfer",
     "open_source",
     "package",
     "publish",

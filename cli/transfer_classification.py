@@ -1,0 +1,229 @@
+"""``kdzoo transfer TASK`` for tasks of classes."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import UsageError
+from .commands import VerbCommand
+from .listing import format_options
+from .output import literal, print_fields, print_json, print_rows, work
+from .settings import config_option, setting, source_of
+
+if TYPE_CHECKING:
+    from ..transfer.classification.measure import TransferReport
+    from ..transfer.classification.plan import TransferPlan
+
+WHAT, HOW, WHERE = "What", "How", "The measurement"
+
+_VALUES = {
+    "epochs": "epochs",
+    "batch_size": "batch_size",
+    "lr": "lr",
+    "weight_decay": "weight_decay",
+    "label_smoothing": "label_smoothing",
+    "mixup": "mixup_alpha",
+    "stage_lr": "stage_lr",
+    "image_size": "image_size",
+    "neighbours": "neighbours",
+}
+"""The protocol's field behind each option."""
+
+_COUNT = click.IntRange(min=1)
+
+
+@click.command(
+    cls=VerbCommand,
+    examples=[
+        (
+            "kdzoo transfer cub200 --backbone runs/student --baseline resnet50.a1_in1k",
+            "Fine-tune both with three seeds: each accuracy, the difference, its interval.",
+        ),
+        (
+            "kdzoo transfer voc2007 --backbone runs/student --mode linear --solver lbfgs",
+            "Features once, then the optimum.",
+        ),
+        ("kdzoo transfer dtd --partition 2 --backbone ssld_resnet50d --protocol ssld --dry-run", "What it would take."),
+    ],
+)
+@setting("--backbone", metavar="REF", required=True, section=WHAT, help="The model whose features are measured.")
+@setting(
+    "--baseline",
+    metavar="REF",
+    section=WHAT,
+    help="What it is compared with; 'random' for its own architecture from random weights.",
+)
+@setting(
+    "--mode",
+    type=click.Choice(["finetune", "linear", "knn"]),
+    default="finetune",
+    show_default=True,
+    section=WHAT,
+    help="Train the whole network, its last layer alone, or nothing.",
+)
+@setting("--partition", type=click.IntRange(1, 10), metavar="N", section=WHAT, help="Of dtd and sun397.  [default: 1]")
+@setting(
+    "--protocol",
+    type=click.Choice(["meal_v2", "ssld"]),
+    default="meal_v2",
+    show_default=True,
+    section=HOW,
+    help="Whose settings: MEAL V2 App. A, or SSLD §4.6 with PaddleClas's.",
+)
+@setting(
+    "--solver",
+    type=click.Choice(["sgd", "lbfgs", "views"]),
+    default="sgd",
+    show_default=True,
+    section=HOW,
+    help="Of linear mode: SGD or L-BFGS on features computed once, or SGD on random views.",
+)
+@setting("--seeds", metavar="N|LIST", section=HOW, help="How many, or which: 3, or 0,7.  [default: 3]")
+@setting("--epochs", type=_COUNT, metavar="N", section=HOW, help="Passes over the training images.")
+@setting("--batch-size", type=_COUNT, metavar="N", section=HOW, help="Images in a batch, all processes together.")
+@setting("--lr", type=float, metavar="RATE", section=HOW, help="Base learning rate of SGD.")
+@setting("--weight-decay", type=float, metavar="RATE", section=HOW, help="On every trained parameter.")
+@setting("--label-smoothing", type=float, metavar="EPSILON", section=HOW, help="Of fine-tuning on single classes.")
+@setting("--mixup", type=float, metavar="ALPHA", section=HOW, help="MixUp; 0 for none.")
+@setting(
+    "--stage-lr",
+    metavar="none|auto|LIST",
+    section=HOW,
+    help="Multipliers of the stages' learning rates, stem first: 0.1,0.1,0.2,0.2,0.3.",
+)
+@setting("--image-size", type=_COUNT, metavar="PIXELS", section=HOW, help="Side of training and test crops.")
+@setting("--neighbours", type=_COUNT, metavar="K", section=HOW, help="Of kNN.")
+@setting("--search", metavar="full|GRID", section=HOW, help="Choose values on held-out images: full, or 'lr=0.1,0.01'.")
+@setting(
+    "--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", section=HOW, help="Of the forward pass."
+)
+@setting("--quick", is_flag=True, section=HOW, help="A fast look: few epochs, one seed.")
+@setting("--out", metavar="DIR", section=WHERE, help="Holds runs, features and results; runs/transfer-TASK by default.")
+@setting("--features", metavar="DIR", section=WHERE, help="Where features are kept; OUT/features by default.")
+@setting("--resume", is_flag=True, section=WHERE, help="Go on with what is in --out.")
+@setting("--workers", type=click.IntRange(min=0), metavar="N", section=WHERE, help="Processes that read images.")
+@setting(
+    "--device", metavar="NAME", default="auto", show_default=True, section=WHERE, help="auto, cpu, cuda or cuda:N."
+)
+@config_option(section=WHERE)
+@click.option("--dry-run", is_flag=True, help="Show settings, their sources, cost and what is missing; start nothing.")
+@format_options
+@click.pass_context
+def command(ctx: click.Context, form: str, as_json: bool, dry_run: bool, **options: Any) -> None:
+    """Measure whether a backbone carries over to a data set of classes, beside its baseline.
+
+    Both are trained with the same seeds on the same views. Printed are each metric with the 95 % interval of its mean
+    over the seeds, and the difference, seed by seed, with its own.
+    """
+    from ..transfer.classification.api import default_folder
+    from ..transfer.classification.measure import run_transfer
+
+    with work():
+        plan = _plan(ctx, options)
+    out = options["out"] or str(default_folder(plan.dataset))
+    if dry_run:
+        if _is_main():
+            _show_plan(plan, out, as_json=as_json or form == "json")
+        return
+    with work():
+        report = run_transfer(plan, out=out, features=options["features"], resume=options["resume"])
+    if _is_main():
+        _show(report, "json" if as_json else form)
+
+
+def _plan(ctx: click.Context, options: dict[str, Any]) -> TransferPlan:
+    from ..transfer.classification.plan import make_plan
+
+    given = {
+        field: (options[name], source_of(ctx, name) or "--" + name.replace("_", "-"))
+        for name, field in _VALUES.items()
+        if options[name] is not None
+    }
+    workers = min(8, os.cpu_count() or 1) if options["workers"] is None else options["workers"]
+    kept = ("backbone", "baseline", "mode", "protocol", "solver", "partition", "search", "precision", "quick", "device")
+    return make_plan(
+        str(ctx.info_name),
+        seeds=_seeds(options["seeds"]),
+        given=given,
+        workers=workers,
+        **{name: options[name] for name in kept},
+    )
+
+
+def _seeds(text: str | None) -> tuple[int, ...] | None:
+    """``3`` is three seeds, ``0,7`` are these."""
+    if text is None:
+        return None
+    try:
+        numbers = [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 0 or ("," not in text and not 1 <= numbers[0] <= 100):
+        raise UsageError(f"--seeds {text!r} is neither a count nor a list", hint="--seeds 3, or --seeds 0,1,2")
+    return tuple(numbers) if "," in text else tuple(range(numbers[0]))
+
+
+def _show_plan(plan: TransferPlan, out: str, *, as_json: bool) -> None:
+    from ..transfer.classification.cost import estimate_transfer
+
+    with work():
+        cost = estimate_transfer(plan)
+    document = {**plan.to_dict(), "out": out, "cost": cost.to_dict()}
+    if as_json:
+        print_json(document)
+        return
+    seconds = "" if cost.seconds is None else f"about {cost.seconds / 60:.1f} minutes of computing here ({cost.device})"
+    print_fields(
+        {
+            "task": plan.task,
+            "what": plan.line(),
+            "backbone": plan.backbone,
+            "baseline": plan.baseline or "none",
+            "seeds": ", ".join(map(str, plan.seeds)),
+            "out": out,
+            "trainings": f"{cost.trainings} of {cost.steps:,} steps" if cost.trainings else "none",
+            "images": f"{cost.images:,} forward and back, {cost.test_images:,} forward only",
+            "time": seconds or "not measured",
+        }
+    )
+    click.echo()
+    rows = [
+        {"setting": name, "value": literal(entry["value"]), "source": entry["source"]}
+        for name, entry in document["settings"].items()
+    ]
+    print_rows(rows, {name: name for name in ("setting", "value", "source")}, "table")
+    for note in plan.notes:
+        click.echo(f"note: {note}")
+    for problem in plan.problems:
+        click.echo(f"missing: {problem.message}" + (f" ({problem.hint})" if problem.hint else ""))
+
+
+def _show(report: TransferReport, form: str) -> None:
+    if form == "json":
+        print_json(report.to_dict())
+        return
+    plan = report.plan
+    rows = []
+    for reference, result in zip(plan.references, report.results, strict=True):
+        row: dict[str, Any] = {"model": reference, "task": plan.task, "mode": plan.mode, "seeds": len(plan.seeds)}
+        for metric in report.shown:
+            interval = result.intervals.get(metric)
+            row |= {metric: result.metrics[metric], f"{metric} low": interval and interval.low}
+            row |= {f"{metric} high": interval and interval.high}
+        rows.append(row)
+    columns = ["model", "task", "mode", "seeds"]
+    for metric in report.shown:
+        with_ends = any(row[f"{metric} low"] is not None for row in rows)
+        columns += [metric, f"{metric} low", f"{metric} high"] if with_ends else [metric]
+    print_rows(rows, {name: name for name in columns}, form)
+    if form == "table":
+        click.echo(report.sentence)
+        click.echo(f"results: {report.files[0].parent}")
+
+
+def _is_main() -> bool:
+    """Whether this process prints: under torchrun, the first one."""
+    return os.environ.get("RANK", "0") == "0"

@@ -1,0 +1,115 @@
+"""``kdzoo transfer TASK`` for tasks of classes, as a user calls it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transfer_trees import TREES, class_folders
+
+from kdzoo.zoo import load_model, save_model
+
+Call = Callable[..., Any]
+_QUICK = ("--mode", "linear", "--epochs", "2", "--seeds", "2", "--workers", "0", "--device", "cpu")
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> tuple[str, str]:
+    """Two networks of ten classes, as run folders hold theirs."""
+    paths = []
+    for name, seed in (("student", 1), ("baseline", 2)):
+        loaded = load_model("cifar_resnet8", num_classes=10, seed=seed)
+        with torch.no_grad():
+            for parameter in loaded.model.parameters():
+                parameter.mul_(1.1)
+        save_model(loaded, tmp_path / "runs" / name / "model", provenance={})
+        (tmp_path / "runs" / name / "config.json").write_text("{}", encoding="utf-8")
+        (tmp_path / "runs" / name / "result.json").write_text('{"top1": 1.0}', encoding="utf-8")
+        paths.append(f"runs/{name}")
+    return paths[0], paths[1]
+
+
+def test_digits_with_a_baseline_from_command_to_sentence(kdzoo: Call, runs: tuple[str, str], tmp_path: Path) -> None:
+    student, baseline = runs
+    call = ("transfer", "digits", "--backbone", student, "--baseline", baseline, *_QUICK, "--out", "t")
+    shown = kdzoo(*call)
+    assert shown.code == 0, shown.err
+    lines = shown.out.splitlines()
+    assert lines[0].split() == ["model", "task", "mode", "seeds", "top1", "top1", "low", "top1", "high"]
+    assert [line.split()[0] for line in lines[1:3]] == [student, baseline]
+    assert student in lines[3]
+    assert "95 % interval" in lines[3]
+    assert lines[4] == "results: t/results"
+    assert len(list(Path("t/results").glob("*.json"))) == 2
+    assert [len(list(Path(run, "results").glob("*.json"))) for run in runs] == [1, 1]
+
+    again = kdzoo(*call, "--json")
+    document = json.loads(again.out)
+    assert document["difference"]["sentence"] == document["sentence"] == lines[3]
+    assert [result["model"]["reference"] for result in document["results"]] == list(runs)
+    assert document["settings"]["epochs"] == {"value": 2, "source": "--epochs"}
+    rows = list(csv.DictReader(io.StringIO(kdzoo(*call, "--format", "csv").out)))
+    assert [row["model"] for row in rows] == list(runs)
+
+
+def test_a_plan_says_what_it_takes_and_starts_nothing(kdzoo: Call, runs: tuple[str, str]) -> None:
+    call = ("transfer", "digits", "--backbone", runs[0], "--baseline", "random", "--out", "t", "--dry-run")
+    shown = kdzoo(*call)
+    assert shown.code == 0, shown.err
+    assert "fine-tuned by MEAL V2 App. A: 200 epochs, batch 128, SGD lr 0.01" in shown.out
+    assert "6 of 2,200 steps" in shown.out
+    assert "meal_v2: App. A" in shown.out
+    assert "ours: a mirrored digit is another sign" in shown.out
+    document = json.loads(kdzoo(*call, "--json").out)
+    assert document["cost"]["images"] == 6 * 2200 * 128
+    assert document["seeds"] == [0, 1, 2]
+    assert not Path("t").exists()
+
+
+def test_a_plan_lists_what_is_missing(kdzoo: Call) -> None:
+    shown = kdzoo("transfer", "sun397:nowhere", "--backbone", "cifar_resnet8", "--partition", "3", "--dry-run")
+    assert shown.code == 0, shown.err
+    assert "task       sun397@3" in shown.out
+    missing = [line for line in shown.out.splitlines() if line.startswith("missing: ")]
+    assert len(missing) == 2
+    assert "Partitions.zip" in missing[0]
+    assert "no published weights" in missing[1]
+
+
+def test_fine_tuning_a_folder_and_voc(kdzoo: Call, runs: tuple[str, str], tmp_path: Path) -> None:
+    quick = ("--epochs", "1", "--batch-size", "8", "--seeds", "5,", "--workers", "0", "--device", "cpu")
+    folder = kdzoo("transfer", str(class_folders(tmp_path / "pets")), "--backbone", runs[0], *quick)
+    assert folder.code == 0, folder.err
+    assert "% top-1 accuracy on" in folder.out
+    assert Path("runs/transfer-pets/transfer.json").is_file()
+    task = f"voc2007:{TREES['voc2007'](tmp_path / 'voc')}"
+    several = kdzoo("transfer", task, "--backbone", runs[0], "--json", *quick)
+    assert several.code == 0, several.err
+    assert set(json.loads(several.out)["results"][0]["metrics"]) == {"mAP11", "mAP"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("digits",), 2, "--backbone"),
+        (("cub20", "--backbone", "x"), 2, "did you mean 'cub200'"),
+        (("cub200", "--backbone", "resnet18.a1_in1k"), 1, "cub200 not found"),
+        (("digits", "--backbone", "nowhere/run"), 1, "nowhere/run"),
+        (("digits", "--backbone", "resnet18", "--seeds", "none"), 2, "neither a count nor a list"),
+        (("digits", "--backbone", "resnet18", "--seeds", "0"), 2, "neither a count nor a list"),
+        (("digits", "--backbone", "resnet18", "--partition", "2"), 2, "no official partitions"),
+        (("dtd", "--backbone", "resnet18", "--partition", "11"), 2, "1<=x<=10"),
+        (("digits", "--backbone", "resnet18", "--lr", "-1"), 2, "lr is -1"),
+    ],
+)
+def test_wrong_calls_are_explained(arguments: tuple[str, ...], code: int, said: str, kdzoo: Call) -> None:
+    outcome = kdzoo("transfer", *arguments)
+    assert (outcome.code, outcome.out) == (code, "")
+    assert said in outcome.err
+    assert "Traceback" not in outcome.err

@@ -1,0 +1,96 @@
+"""From scores to numbers: the metrics of a task, its classes, and the answers image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...evaluation.results import Predictions
+from .linear import Labels
+from .metrics import mean_per_class, multilabel_precisions, ranked, recall_of_classes, top_k
+
+WORDS = {
+    "top1": "top-1 accuracy",
+    "top5": "top-5 accuracy",
+    "mean_per_class": "accuracy averaged over classes",
+    "mAP11": "11-point mAP",
+    "mAP": "mAP over the whole curve",
+}
+"""What a reader calls each metric."""
+
+SHOWN = {"voc2007": ("mAP11", "mAP"), "aircraft": ("top1", "mean_per_class")}
+"""The metrics of each data set, the first one decides; top-1 for all others."""
+
+_TOP5_CLASSES = 6
+
+
+def shown_metrics(name: str, known: Labels) -> tuple[str, ...]:
+    """The metrics that are shown for a data set, the one that decides first."""
+    return SHOWN.get(name, ("top1",) if known.targets is None else ("mAP11", "mAP"))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one set of scores gave.
+
+    Attributes:
+        metrics: By name, percent.
+        class_metric: The metric of ``class_values``: ``top1`` or ``AP11``.
+        class_values: (C,), percent; NaN for a class that no counted image shows.
+        class_counts: Images that show each class, (C,).
+        right: Whether the first answer is right, bool (N,).
+        predictions: Image by image.
+    """
+
+    metrics: Mapping[str, float]
+    class_metric: str
+    class_values: np.ndarray
+    class_counts: np.ndarray
+    right: np.ndarray
+    predictions: Predictions
+
+
+def measure_scores(scores: np.ndarray, known: Labels, *, probabilities: bool = False) -> Measured:
+    """Every metric of a test set.
+
+    Args:
+        scores: (N, C), higher is likelier.
+        known: What the images show.
+        probabilities: Whether the scores are probabilities rather than logits.
+    """
+    first = ranked(scores)
+    if known.targets is None:
+        metrics = {"top1": top_k(scores, known.labels, 1)}
+        if known.num_classes >= _TOP5_CLASSES:
+            metrics["top5"] = top_k(scores, known.labels, 5)
+        metrics["mean_per_class"] = mean_per_class(first[:, 0], known.labels, known.num_classes)
+        values, counts = recall_of_classes(first[:, 0], known.labels, known.num_classes)
+        right, counted = first[:, 0] == known.labels, np.ones(len(scores), dtype=np.bool_)
+        kind = "top1"
+    else:
+        values = multilabel_precisions(scores, known.targets, eleven_points=True)
+        whole = multilabel_precisions(scores, known.targets, eleven_points=False)
+        metrics = {"mAP11": float(np.nanmean(values)), "mAP": float(np.nanmean(whole))}
+        counts = (known.targets == 1).sum(axis=0)
+        answered = known.targets[np.arange(len(scores)), first[:, 0]]
+        right, counted = answered == 1, ~np.isnan(answered)
+        kind = "AP11"
+    predictions = Predictions(
+        labels=known.labels,
+        top5=first,
+        confidence=_confidence(scores, first[:, 0], probabilities, multilabel=known.targets is not None),
+        correct=right,
+        counted=counted,
+    )
+    return Measured(metrics, kind, values, counts, right, predictions)
+
+
+def _confidence(scores: np.ndarray, first: np.ndarray, probabilities: bool, *, multilabel: bool) -> np.ndarray:
+    chosen = scores[np.arange(len(scores)), first].astype(np.float64)
+    if probabilities:
+        return chosen
+    if multilabel:
+        return 1 / (1 + np.exp(-np.clip(chosen, -700, 700)))
+    return 1 / np.exp(scores.astype(np.float64) - chosen[:, None]).sum(axis=1)

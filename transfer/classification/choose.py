@@ -1,0 +1,94 @@
+"""Choosing hyper-parameters on held-out training images; the test images are never looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...data.subset import SubsetSource, held_out_indices
+from ...engine.distributed import Processes
+from ...engine.files import write_json
+from ...engine.progress import say
+from ...engine.signals import StopRequest
+from .features import Pass, collect
+from .finetune import fine_tune, run_folder, test_view
+from .linear import Labels
+from .plan import RANDOM, TransferPlan
+from .protocols import SEARCH_HELD_OUT
+
+_SEED = 0
+
+
+def choose_settings(
+    plan: TransferPlan,
+    out: Path,
+    score: Callable[[np.ndarray, Labels], float],
+    *,
+    resume: bool,
+    processes: Processes,
+    stop: StopRequest,
+) -> TransferPlan:
+    """Try every combination of the plan's search once, with one seed, and keep the best one for all backbones.
+
+    As in SSLD §4.6 the baseline is what is tried on; without one, the backbone.
+
+    Args:
+        plan: With a search.
+        out: Gets a run a combination under ``search/``, and ``search.json``.
+        score: The metric that decides, of scores (N, C), higher is better; of equal ones the first is taken.
+        resume: Whether runs there go on.
+        processes: This process among the run's.
+        stop: Asked between steps.
+
+    Raises:
+        RunError, CheckpointError, Interrupted: As `fine_tune`.
+    """
+    assert plan.search is not None
+    assert plan.train is not None
+    source = plan.train
+    groups = Labels(source.labels, source.targets, len(source.class_names)).groups()
+    stay, held = held_out_indices(groups, SEARCH_HELD_OUT, _SEED)
+    kept, tried_on = SubsetSource(source, stay), SubsetSource(source, held)
+    known = Labels(tried_on.labels, tried_on.targets, len(source.class_names))
+    reference = plan.backbone if plan.baseline in (None, RANDOM) else str(plan.baseline)
+    combinations = list(plan.search.combinations(plan.protocol))
+    tried: list[dict[str, Any]] = []
+    for number, protocol in enumerate(combinations, start=1):
+        values = {name: getattr(protocol, name) for name in plan.search.to_dict()}
+        if processes.is_main:
+            say(f"search {number} of {len(combinations)} on {reference}: {values}")
+        trained = fine_tune(
+            plan,
+            reference,
+            _SEED,
+            kept,
+            tried_on,
+            protocol=protocol,
+            folder=run_folder(out / "search", plan, protocol, reference, _SEED),
+            resume=resume,
+            processes=processes,
+            stop=stop,
+        )
+        how = Pass(
+            transform=test_view(protocol),
+            precision=plan.precision,
+            workers=plan.workers,
+            processes=processes,
+            stop=stop,
+        )
+        scores = collect(trained, tried_on, how, features=False, title="answers")
+        tried.append({**values, "score": score(scores, known)})
+    best = max(range(len(tried)), key=lambda index: (tried[index]["score"], -index))
+    if processes.is_main:
+        write_json(out / "search.json", {"tried_on": reference, "held_out": len(held), "tried": tried, "chosen": best})
+        values = {name: value for name, value in tried[best].items() if name != "score"}
+        say(f"search: chosen {values}, {tried[best]['score']:.2f} % of the held-out images")
+    chosen = combinations[best]
+    source_text = f"searched on {reference}, {len(held):,} held-out training images"
+    sources = {**plan.sources, **dict.fromkeys(plan.search.to_dict(), source_text)}
+    assert asdict(chosen).keys() == asdict(plan.protocol).keys()
+    return replace(plan, protocol=chosen, sources=sources)

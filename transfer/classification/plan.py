@@ -1,0 +1,376 @@
+"""What is to be measured, settled before anything is computed: data, backbones, protocol, each value's source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, cast
+
+from ...data import DataSpec, ImageSource, open_source, parse_data_spec
+from ...data.transfer_sets import TRANSFER_SETS, partition_of
+from ...errors import DataError, KdzooError, ModelError, UsageError
+from ...zoo import load_model, parse_reference
+from ...zoo.cached import cached_weights
+from .protocols import LINEAR_LR, MODES, PROTOCOLS, QUICK_EPOCHS, SOLVERS, Mode, Protocol, citations
+from .search import SearchSpace, parse_search
+from .stages import stage_multipliers
+
+RANDOM = "random"
+"""As a baseline: the backbone's own architecture from random weights (MEAL V2 Table 6, "From Scratch")."""
+
+_SMALL = 64  # pixels: images this small, shown at their own size, get CIFAR's padded crop
+_UNMIRRORED = ("digits",)
+_TITLES = {"meal_v2": "MEAL V2 App. A", "ssld": "SSLD §4.6"}
+Solver = Literal["sgd", "lbfgs", "views"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferPlan:
+    """One measurement.
+
+    Attributes:
+        spec: The data.
+        mode: ``finetune``, ``linear`` or ``knn``.
+        protocol_name: ``meal_v2`` or ``ssld``.
+        protocol: Its values after every change.
+        sources: Where each value of the protocol is from.
+        solver: Of linear mode.
+        backbone: A model reference.
+        baseline: Another one, `RANDOM`, or None.
+        seeds: One run each.
+        search: What is searched first, or None.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        workers: Loader processes.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        train: The training images; None where they are missing.
+        test: The test images; None where they are missing.
+        notes: What the user should know.
+        problems: What must be got or put right before it can start.
+    """
+
+    spec: DataSpec
+    mode: Mode
+    protocol_name: str
+    protocol: Protocol
+    sources: Mapping[str, str]
+    solver: Solver
+    backbone: str
+    baseline: str | None
+    seeds: tuple[int, ...]
+    search: SearchSpace | None
+    precision: str
+    workers: int
+    device: str
+    train: ImageSource | None = field(compare=False, default=None)
+    test: ImageSource | None = field(compare=False, default=None)
+    notes: tuple[str, ...] = ()
+    problems: tuple[KdzooError, ...] = ()
+
+    @property
+    def task(self) -> str:
+        """The data's name without its place."""
+        return str(replace(self.spec, path=None)) if self.spec.name != "folder" else str(self.spec.path)
+
+    @property
+    def dataset(self) -> str:
+        """As results name it: no folder of this machine but its last part."""
+        if self.spec.name == "folder" and self.spec.path is not None:
+            return self.spec.path.resolve().name
+        return self.task
+
+    @property
+    def trains_network(self) -> bool:
+        """Whether runs of the engine are needed, rather than features alone."""
+        return self.mode == "finetune" or (self.mode == "linear" and self.solver == "views")
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The backbone, and the baseline where there is one."""
+        return (self.backbone,) if self.baseline is None else (self.backbone, self.baseline)
+
+    def line(self) -> str:
+        """The protocol in one line, for a reader."""
+        look = self.protocol
+        size = f"{look.image_size} px, test crop {look.crop_pct:g}"
+        if self.mode == "knn":
+            weights = f"weights exp(cosine/{look.temperature:g})"
+            return f"kNN on features of the test view, k {look.neighbours}, {weights}, {size}"
+        title = _TITLES[self.protocol_name]
+        if self.mode == "linear" and self.solver == "lbfgs":
+            return (
+                f"linear classifier on fixed features by L-BFGS, L2 strength chosen on held-out training images, {size}"
+            )
+        sgd = f"{look.epochs} epochs, batch {look.batch_size}, SGD lr {look.lr:g}, wd {look.weight_decay:g}"
+        if self.mode == "linear":
+            what = "random views, frozen backbone" if self.solver == "views" else "features of the test view"
+            return f"linear classifier by {title} on {what}: {sgd}, {size}"
+        return f"fine-tuned by {title}: {sgd}, {size}"
+
+    def settings(self) -> dict[str, Any]:
+        """What two results must share to be compared: JSON values."""
+        kept = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self.protocol).items()}
+        knn = ("neighbours", "temperature")
+        view = ("image_size", "crop_pct", "interpolation")
+        if self.mode == "knn":
+            kept = {name: kept[name] for name in (*view, *knn)}
+        elif self.mode == "linear" and self.solver == "lbfgs":
+            kept = {name: kept[name] for name in view}
+        else:
+            kept = {name: value for name, value in kept.items() if name not in knn}
+        found = {"mode": self.mode, "protocol": self.protocol_name, **kept, "precision": self.precision}
+        if self.mode == "linear":
+            found["solver"] = self.solver
+        if self.search is not None:
+            found["search"] = self.search.to_dict()
+        if self.spec.name in TRANSFER_SETS and TRANSFER_SETS[self.spec.name].partitions:
+            found["partition"] = partition_of(self.spec.name, self.spec.held_out)
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON object, with where each value is from."""
+        values = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self.protocol).items()}
+        return {
+            "task": self.task,
+            "mode": self.mode,
+            "solver": self.solver if self.mode == "linear" else None,
+            "protocol": self.protocol_name,
+            "line": self.line(),
+            "backbone": self.backbone,
+            "baseline": self.baseline,
+            "seeds": list(self.seeds),
+            "settings": {name: {"value": value, "source": self.sources[name]} for name, value in values.items()},
+            "search": None if self.search is None else self.search.to_dict(),
+            "notes": list(self.notes),
+            "missing": [problem.message for problem in self.problems],
+        }
+
+
+def make_plan(
+    task: str,
+    *,
+    backbone: str,
+    baseline: str | None = None,
+    mode: str = "finetune",
+    protocol: str = "meal_v2",
+    solver: str = "sgd",
+    seeds: Sequence[int] | None = None,
+    given: Mapping[str, tuple[Any, str]] | None = None,
+    quick: bool = False,
+    partition: int | None = None,
+    search: str | None = None,
+    precision: str = "fp32",
+    workers: int = 2,
+    device: str = "auto",
+) -> TransferPlan:
+    """Settle what is to be measured.
+
+    Args:
+        task: A data spec.
+        backbone: A model reference.
+        baseline: Another one, or ``random``.
+        mode: ``finetune``, ``linear`` or ``knn``.
+        protocol: ``meal_v2`` or ``ssld``.
+        solver: Of linear mode: ``sgd`` or ``lbfgs`` on features, ``views`` on random views.
+        seeds: One run each; three by default.
+        given: ``{field of the protocol: (value, where it is from)}``.
+        quick: A fast look: few epochs, one seed.
+        partition: Of data that has official partitions.
+        search: See `parse_search`.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        workers: Loader processes.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        UsageError: A value makes no sense, or two do not go together.
+        DataError: The task is neither known nor a folder.
+        ModelError: A reference has no form of the grammar.
+    """
+    _one_of("mode", mode, MODES)
+    _one_of("protocol", protocol, tuple(PROTOCOLS))
+    _one_of("solver", solver, SOLVERS)
+    spec = parse_data_spec(task)
+    if partition is not None:
+        if spec.name not in TRANSFER_SETS or not TRANSFER_SETS[spec.name].partitions:
+            raise UsageError(f"{spec} has no official partitions", hint="leave --partition out")
+        partition_of(spec.name, str(partition))
+        spec = replace(spec, held_out=str(partition))
+    problems: list[KdzooError] = []
+    train, test = _open(spec, problems)
+    own = _own_sizes([backbone] if baseline is None or baseline == RANDOM else [backbone, baseline], problems)
+    values, sources, notes = _settle(protocol, mode, own, train, spec, quick, dict(given or {}))
+    look = Protocol(**values)
+    _check(look, train, mode)
+    for _, architecture in own:
+        stage_multipliers(look.stage_lr, architecture)
+    if len(own) == 2 and own[0][0] != own[1][0]:
+        notes.append(
+            f"the backbone's own size is {own[0][0]} px, the baseline's {own[1][0]}: both see {look.image_size}"
+        )
+    if spec.name == "birdsnap" and train is not None and test is not None:
+        notes.append(f"birdsnap: {len(train):,} and {len(test):,} images are there; the paper had 47,386 and 2,443")
+    multi = train is not None and train.targets is not None
+    if multi and look.label_smoothing > 0:
+        raise UsageError(
+            f"label smoothing needs one class an image; {spec} has several", hint="leave --label-smoothing out"
+        )
+    plan_seeds, more = _seeds(seeds, quick, mode)
+    if search is not None and (mode != "finetune"):
+        raise UsageError("--search goes with --mode finetune", hint="leave --search out")
+    return TransferPlan(
+        spec=spec,
+        mode=cast("Mode", mode),
+        protocol_name=protocol,
+        protocol=look,
+        sources=sources,
+        solver=cast("Solver", solver),
+        backbone=backbone,
+        baseline=baseline,
+        seeds=plan_seeds,
+        search=None if search is None else parse_search(search, multilabel=multi),
+        precision=precision,
+        workers=workers,
+        device=device,
+        train=train,
+        test=test,
+        notes=(*notes, *more),
+        problems=tuple(problems),
+    )
+
+
+def _one_of(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise UsageError(f"unknown {name} {value!r}", hint=f"one of {', '.join(known)}")
+
+
+def _open(spec: DataSpec, problems: list[KdzooError]) -> tuple[ImageSource | None, ImageSource | None]:
+    try:
+        train, test = open_source(spec, "train"), open_source(spec, "val")
+    except DataError as error:
+        problems.append(error)
+        return None, None
+    if not train.class_names or (train.targets is None and (train.labels < 0).any()):
+        problems.append(DataError(f"{spec} has no classes to learn", hint="give labelled images in class folders"))
+        return None, None
+    if train.class_names != test.class_names:
+        problems.append(
+            DataError(
+                f"the training and test images of {spec} have other classes", hint="'kdzoo data check' compares them"
+            )
+        )
+        return None, None
+    if any(part.targets is not None and not (part.targets == 1).any() for part in (train, test)):
+        problems.append(
+            DataError(f"no image of {spec} shows any of its classes", hint="'kdzoo data check' counts them")
+        )
+        return None, None
+    if spec.name == "folder" and spec.path is not None and train.fingerprint() == test.fingerprint():
+        problems.append(
+            DataError(
+                f"{spec} has no test images of its own: the same files would be trained and measured on",
+                hint=f"make {spec.path}/train/CLASS/… and {spec.path}/test/CLASS/…",
+            )
+        )
+        return None, None
+    return train, test
+
+
+def _own_sizes(references: Sequence[str], problems: list[KdzooError]) -> list[tuple[int, str]]:
+    """Each model's own image size and architecture; what is missing of it goes to the problems."""
+    found = []
+    for reference in references:
+        try:
+            parsed = parse_reference(reference)
+            loaded = load_model(reference, pretrained=False)
+        except ModelError as error:
+            problems.append(error)
+            continue
+        found.append((loaded.preprocessing.image_size, loaded.architecture))
+        if cached_weights(parsed) is None:
+            if parsed.kind == "timm" and not parsed.tag:
+                problems.append(
+                    ModelError(
+                        f"{reference} has no published weights",
+                        hint=f"train it (kdzoo train --model {reference}), then name its run; random weights are "
+                        "'--baseline random'",
+                    )
+                )
+            elif parsed.kind == "zoo":
+                problems.append(ModelError(f"{reference} is not pulled yet", hint=f"kdzoo pull {reference}"))
+    return found
+
+
+def _settle(
+    name: str,
+    mode: str,
+    own: Sequence[tuple[int, str]],
+    train: ImageSource | None,
+    spec: DataSpec,
+    quick: bool,
+    given: dict[str, tuple[Any, str]],
+) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+    """Every value of the protocol, where it is from, and what to say of it."""
+    base = PROTOCOLS[name]
+    values = {item.name: getattr(base, item.name) for item in fields(Protocol)}
+    sources = {field_name: f"{name}: {text}" for field_name, text in citations(name).items()}
+    notes: list[str] = []
+    unknown = set(given) - set(values)
+    if unknown:
+        raise UsageError(f"unknown setting {min(unknown)!r}", hint=f"known: {', '.join(sorted(values))}")
+
+    def put(field_name: str, value: Any, source: str) -> None:
+        values[field_name], sources[field_name] = value, source
+
+    if mode == "linear" and name == "meal_v2":
+        put("lr", LINEAR_LR, "meal_v2: App. A, linear mode")
+    sizes = [size for size, _ in own]
+    if sizes and max(sizes) < values["image_size"] and "image_size" not in given:
+        put("image_size", max(sizes), "ours: the backbones' own size, smaller than the protocol's")
+        notes.append(f"the backbones were made for {max(sizes)} px: they are measured there, not at {base.image_size}")
+    if quick:
+        put("epochs", min(QUICK_EPOCHS, values["epochs"]), "--quick")
+        notes.append("--quick: few epochs and one seed; no number to compare with a paper's")
+    for field_name, (value, source) in given.items():
+        put(field_name, value, source)
+    native = None if train is None else train.native_size
+    size = values["image_size"]
+    if native == (size, size) and size <= _SMALL:
+        for field_name, value in (("crop", "pad4"), ("crop_pct", 1.0)):
+            if field_name not in given:
+                put(field_name, value, "ours: small images at their own size, as CIFAR is trained on")
+    if spec.name in _UNMIRRORED and "hflip_prob" not in given:
+        put("hflip_prob", 0.0, "ours: a mirrored digit is another sign")
+    return values, sources, notes
+
+
+def _check(look: Protocol, train: ImageSource | None, mode: str) -> None:
+    """Refuse values that make no sense."""
+    for name in ("epochs", "batch_size", "image_size", "neighbours"):
+        if getattr(look, name) < 1:
+            raise UsageError(f"{name} is {getattr(look, name)}", hint="give at least 1")
+    for name, low, high in (
+        ("lr", 0, 1e4),
+        ("weight_decay", 0, 1e4),
+        ("label_smoothing", 0, 0.999),
+        ("mixup_alpha", 0, 1e4),
+    ):
+        if not low <= getattr(look, name) <= high:
+            raise UsageError(f"{name} is {getattr(look, name)}", hint=f"give {low} to {high:g}")
+    if train is not None and mode != "knn" and look.batch_size > len(train):
+        raise UsageError(
+            f"a batch of {look.batch_size} images cannot be made of {len(train):,}",
+            hint=f"use a --batch-size from 1 to {len(train):,}",
+        )
+    if train is not None and len(train.class_names) < 2:
+        raise UsageError(
+            f"{train.name} has one class: every answer would be right", hint="give data of two or more classes"
+        )
+
+
+def _seeds(seeds: Sequence[int] | None, quick: bool, mode: str) -> tuple[tuple[int, ...], list[str]]:
+    if seeds is not None and (not seeds or len(set(seeds)) != len(seeds)):
+        raise UsageError(f"the seeds {list(seeds)} are none, or not all different", hint="--seeds 3, or --seeds 0,1,2")
+    if mode == "knn":
+        return (0,), [] if seeds is None else ["kNN has no chance in it: one measurement stands for all seeds"]
+    if seeds is not None:
+        return tuple(seeds), []
+    return ((0,) if quick else (0, 1, 2)), []
