@@ -31,7 +31,7 @@ VERBS: dict[str, Verb] = {
     "label": Verb(TRAIN, "Store a teacher's labels once, for many runs.", None),
     "curate": Verb(TRAIN, "Choose unlabeled images to distil on.", "curate"),
     "eval": Verb(EVALUATE, "Measure top-1 and top-5 on labelled data.", "eval"),
-    "transfer": Verb(EVALUATE, "Measure a backbone on other tasks.", None),
+    "transfer": Verb(EVALUATE, "Measure a backbone on other tasks.", "transfer"),
     "reproduce": Verb(EVALUATE, "Re-run a table of a paper, ours beside theirs.", None),
     "models": Verb(ZOO, "List the zoo: numbers, sizes, licences; show one model.", "models"),
     "pull": Verb(ZOO, "Fetch a distilled backbone.", "pull"),
