@@ -19,8 +19,11 @@ from typing import Any
 import torch
 
 import kdzoo
+from kdzoo.data import open_source
 from kdzoo.errors import Interrupted
 from kdzoo.evaluation.classification import one_pass
+from kdzoo.evaluation.results import describe_model
+from kdzoo.zoo import load_model
 
 one_pass.KEEP_EVERY = 2
 
@@ -94,6 +97,9 @@ def live(model: str, data: str, folder: Path, processes: int, place: str) -> str
 def main() -> None:
     """All lives in turn."""
     model, data, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+    # What takes long to import is imported once, here: every life inherits it.
+    open_source(data, "val")
+    describe_model(load_model(model))
     for life in sys.argv[4:]:
         name, processes, place = life.split(":")
         print(live(model, data, folder / name, int(processes), place), flush=True)
