@@ -29,6 +29,7 @@ def command() -> None:
     examples=[
         ("kdzoo data check imagenet", "$KDZOO_DATA/imagenet, against ILSVRC 2012's counts."),
         ("kdzoo data check coco:PATH", "Boxes: every entry of the annotations and every image."),
+        ("kdzoo data check cityscapes:PATH", "Masks: every image, and every mask's ids and size."),
         ("kdzoo data check photos/", "Class folders in photos/train and photos/val, or in photos itself."),
     ],
 )
@@ -46,10 +47,13 @@ def check(ctx: click.Context, spec: str, unlabeled: bool, workers: int | None, a
     """
     from ..data import check_source
     from ..data.detection import check_detection, is_detection_spec
+    from ..data.segmentation import check_segmentation, is_segmentation_spec
 
     with work():
         if is_detection_spec(spec) and not unlabeled:
             report = check_detection(spec, workers=workers, progress=_progress())
+        elif is_segmentation_spec(spec) and not unlabeled:
+            report = check_segmentation(spec, workers=workers, progress=_progress())
         else:
             split = "unlabeled" if unlabeled else None
             report = check_source(spec, workers=workers, progress=_progress(), split=split)

@@ -1,0 +1,90 @@
+"""``kdzoo data check cityscapes:PATH``: every image and every mask."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from ...errors import DataError
+from ..check import CheckReport, ProgressCallback, SplitReport
+from ..images import UnreadableImage
+from ..workers import TaskIterator
+from .source import BadMask, MaskSource
+from .specs import EXPECTED, open_segmentation, parse_segmentation_spec, place_of
+
+_CHUNK = 16
+
+
+def check_segmentation(
+    spec: str, *, workers: int | None = None, progress: ProgressCallback | None = None
+) -> CheckReport:
+    """Check both splits of segmentation data. Class counts are images that have a pixel of the class.
+
+    Args:
+        spec: ``cityscapes[:PATH]``, ``voc2012[:PATH]``, ``ade20k[:PATH]`` or ``masks:PATH``.
+        workers: Processes that decode; by default one a core.
+        progress: Called with (split, images done, images of the split).
+
+    Raises:
+        DataError, UsageError: There is nothing to check.
+    """
+    parsed = parse_segmentation_spec(spec)
+    report = CheckReport(spec=spec, path=str(place_of(parsed)))
+    num_workers = (os.cpu_count() or 1) if workers is None else workers
+    for split in ("train", "val"):
+        try:
+            source = open_segmentation(parsed, split)
+        except DataError as error:
+            text = error.message if error.hint is None else f"{error.message} ({error.hint})"
+            if text not in report.problems:
+                report.problems.append(text)
+            continue
+        report.splits.append(_check(source, EXPECTED.get(parsed.name, {}).get(split), num_workers, progress))
+        report.warnings += [f"{split}: {note}" for note in source.notes]
+        expected = report.splits[-1].expected
+        if expected is not None and (len(source), source.num_classes) != expected:
+            report.warnings.append(
+                f"{split}: {len(source):,} images; the official {parsed.name} has {expected[0]:,}: numbers on it are "
+                "not comparable"
+            )
+    return report
+
+
+def _check(
+    source: MaskSource, expected: tuple[int, int] | None, workers: int, progress: ProgressCallback | None
+) -> SplitReport:
+    counts = np.zeros(source.num_classes, dtype=np.int64)
+    wrong: list[tuple[str, str]] = []
+    with TaskIterator(_CheckTask(source), range(-(-len(source) // _CHUNK)), workers=workers) as parts:
+        for number, (present, found) in enumerate(parts):
+            counts += present
+            wrong += found
+            if progress is not None:
+                progress(source.split, min(len(source), (number + 1) * _CHUNK), len(source))
+    return SplitReport(
+        split=source.split,
+        num_images=len(source),
+        class_counts=dict(zip(source.class_names, counts.tolist(), strict=True)),
+        expected=expected,
+        unreadable=wrong,
+    )
+
+
+class _CheckTask:
+    def __init__(self, source: MaskSource) -> None:
+        self.source = source
+
+    def __call__(self, index: int) -> tuple[np.ndarray, list[tuple[str, str]]]:
+        counts = np.zeros(self.source.num_classes, dtype=np.int64)
+        wrong = []
+        for image in range(index * _CHUNK, min((index + 1) * _CHUNK, len(self.source))):
+            try:
+                mask = self.source.load_mask(image, self.source.load(image).size)
+            except UnreadableImage as error:
+                wrong.append((self.source.identity(image), error.reason))
+            except BadMask as error:
+                wrong.append((self.source.identity(image), f"its mask: {error.reason}"))
+            else:
+                counts += np.bincount(mask.ravel(), minlength=256)[: len(counts)] > 0
+        return counts, wrong
