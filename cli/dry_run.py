@@ -100,14 +100,21 @@ def _what(plan: Plan, cost: Cost) -> dict[str, Any]:
     data = plan.recipe.data
     extra = f" and {data.unlabeled}" if data.unlabeled else ""
     images = "images unknown" if cost.num_images is None else f"{cost.num_images:,} images"
+    targets = plan.facts.num_targets
+    what = f"{targets} numbers to predict" if targets else f"{cost.num_classes} classes"
     fields = {
         "recipe": " + ".join([plan.origin, *plan.variants]),
-        "data": f"{data.dataset}{extra}: {images}, {cost.num_classes} classes, at {plan.image_size} px",
+        "data": f"{data.dataset}{extra}: {images}, {what}, at {_pixels(plan)} px",
         "student": f"{plan.student}, {_size(cost.student)}",
     }
     for index, teacher in enumerate(cost.teachers, start=1):
         fields[f"teacher {index}"] = f"{teacher.reference}, {_size(teacher)}"
     return fields
+
+
+def _pixels(plan: Plan) -> str:
+    height, width = plan.recipe.data.augmentation.size
+    return str(height) if height == width else f"{height}×{width}"
 
 
 def _cost(plan: Plan, cost: Cost) -> dict[str, Any]:

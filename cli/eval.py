@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..measuring import Measured
 
 LOOK, KEEP = "Preprocessing, in place of each model's own", "Results"
+_GAZE_HEADINGS = {"angular_error": "degrees", "angular_spread": "spread", "loss": "squared error"}
 _ALWAYS = ("model", "dataset", "top1", "published", "difference", "top5", "loss", "mean_per_class", "ece", "num_images")
 _HEADINGS = {"parameters": "params", "images_per_s": "images/s", "kl_to_teacher": "KL", "num_images": "images"}
 
@@ -123,6 +124,9 @@ def command(
     """
     from ..measuring import evaluate
 
+    if _is_gaze(_specs(on)):
+        _show_gaze(references, _specs(on), crops, form, as_json, options)
+        return
     with work():
         measured = evaluate(references, _specs(on), crops=int(crops), save=not no_save, **options)
     if os.environ.get("RANK", "0") != "0":
@@ -136,6 +140,42 @@ def command(
     if form == "table":
         for note in dict.fromkeys(note for one in measured for note in _notes(one)):
             click.echo(note, err=True)
+
+
+def _is_gaze(specs: list[str]) -> bool:
+    """Whether the data has gazes to predict; such data is measured apart."""
+    from ..errors import UsageError
+
+    gaze = [spec.partition(":")[0].partition("@")[0] == "mpiigaze" for spec in specs]
+    if any(gaze) and not all(gaze):
+        raise UsageError("classes and gazes are measured apart", hint="give mpiigaze in a command of its own")
+    return any(gaze)
+
+
+def _show_gaze(
+    references: tuple[str, ...], specs: list[str], crops: str, form: str, as_json: bool, options: dict[str, Any]
+) -> None:
+    """Measure angular errors, and print them; what belongs to classes alone is refused."""
+    from ..errors import UsageError
+    from ..measuring_gaze import evaluate_gaze
+
+    for name in ("teacher", "image_size", "crop_pct", "interpolation", "mean", "std"):
+        if options.get(name) not in (None, ()):
+            raise UsageError(f"--{name.replace('_', '-')} has no meaning for a gaze", hint="leave it out")
+    if crops != "1":
+        raise UsageError("--crops has no meaning for a gaze", hint="leave it out")
+    with work():
+        measured = evaluate_gaze(
+            references, specs, **{name: options[name] for name in ("batch_size", "workers", "device")}
+        )
+    if os.environ.get("RANK", "0") != "0":
+        return
+    rows = [one.to_dict() for one in measured]
+    if as_json:
+        print_json({"models": rows})
+        return
+    columns = ("model", "dataset", "angular_error", "angular_spread", "loss", "num_images")
+    print_rows(rows, {name: _GAZE_HEADINGS.get(name, name) for name in columns}, form)
 
 
 def by_model(measured: list[Measured]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -120,12 +120,19 @@ def _print(result: TrainResult, *, as_json: bool) -> None:
         {
             "run": document["run"],
             "model": document["model"],
-            "top-1": f"{document['top1']:.2f} % of {document['num_images']:,} held-out images",
-            "top-5": f"{document['top5']:.2f} %",
+            **_accuracy(document),
             "epochs": document["epochs"],
             "speed": f"{document['images_per_s']:.0f} images/s",
         }
     )
+
+
+def _accuracy(document: dict[str, Any]) -> dict[str, str]:
+    images = f"{document['num_images']:,} held-out images"
+    if "angular_error" in document:
+        best = f"{document['best_angular_error']:.2f}° after the best epoch"
+        return {"angular error": f"{document['angular_error']:.2f}° on average of {images}; {best}"}
+    return {"top-1": f"{document['top1']:.2f} % of {images}", "top-5": f"{document['top5']:.2f} %"}
 
 
 def _is_main() -> bool:

@@ -21,7 +21,7 @@ class Score:
     Attributes:
         name: Shown at the row's left.
         role: ``student`` (filled dot), ``baseline`` and ``teacher`` (rings), ``ensemble`` (diamond).
-        top1: Percent.
+        top1: Percent; where the run predicts a gaze, its angular error in degrees.
         num_images: Images that it was measured on; 0 where that is not known, then no interval is drawn.
     """
 
@@ -39,7 +39,7 @@ def wilson(percent: float, num_images: int) -> tuple[float, float]:
     return 100 * max(0.0, centre - half), 100 * min(1.0, centre + half)
 
 
-def dot_plot(scores: Sequence[Score]) -> Markup:
+def dot_plot(scores: Sequence[Score], unit: str = "\u00a0%") -> Markup:
     """The rows as an HTML list with a common axis; empty where there is no score."""
     rows = [(score, *_interval(score)) for score in scores if math.isfinite(score.top1)]
     if not rows:
@@ -54,8 +54,8 @@ def dot_plot(scores: Sequence[Score]) -> Markup:
             Markup(
                 '<li class="{}"><span>{}</span>'
                 '<span class="track">{}<span class="mark" style="left:{:.2f}%"></span></span>'
-                '<span class="value">{:.2f}&nbsp;%</span></li>'
-            ).format(score.role, score.name, whisker, scale(score.top1), score.top1)
+                '<span class="value">{:.2f}{}</span></li>'
+            ).format(score.role, score.name, whisker, scale(score.top1), score.top1, unit)
         )
     marks = [
         Markup('<i style="left:{:.2f}%">{}</i>').format(scale(tick), number(tick, scale.step)) for tick in scale.ticks

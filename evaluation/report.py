@@ -44,7 +44,8 @@ def write_report(run_dir: Path, *, examples: Sequence[Example] = ()) -> Path:
         problems=run.problems,
         warnings=run.texts("warnings"),
         figures=_figures(run),
-        dots=dot_plot(scores(run)),
+        gaze=run.is_gaze,
+        dots=dot_plot(scores(run), "°") if run.is_gaze else dot_plot(scores(run)),
         dots_note=_dots_note(run),
         charts=run_charts(run),
         charts_note=_CHARTS_NOTE,
@@ -63,7 +64,9 @@ def write_report(run_dir: Path, *, examples: Sequence[Example] = ()) -> Path:
 
 
 def scores(run: RunRecord) -> list[Score]:
-    """The student's last accuracy and what preflight measured of its teachers."""
+    """The student's last accuracy and what preflight measured of its teachers; of a gaze, the angular errors."""
+    if run.is_gaze:
+        return _gaze_scores(run)
     found = [
         Score(
             "Ensemble of the teachers"
@@ -84,6 +87,18 @@ def scores(run: RunRecord) -> list[Score]:
     return found
 
 
+def _gaze_scores(run: RunRecord) -> list[Score]:
+    found = [
+        Score(f"Teacher {short_name(str(row.get('reference')))}", "teacher", as_number(row.get("angular_error")), 0)
+        for row in run.table("teacher_reports")
+        if row.get("reference") != "ensemble"
+    ]
+    error = as_number(_final(run).get("angular_error"))
+    if math.isfinite(error):
+        found.append(Score(f"Student {student_name(run)}", "student", error, 0))
+    return found
+
+
 def _final(run: RunRecord) -> dict[str, Any]:
     """The exported weights' accuracy, or the last evaluation of an unfinished run."""
     return run.result or last_evaluation(run) or {}
@@ -98,6 +113,11 @@ def _headline(run: RunRecord) -> str:
 
 def _lede(run: RunRecord) -> list[str]:
     final, epochs = _final(run), run.setting("training.epochs")
+    if run.is_gaze and "angular_error" in final:
+        after = f"{_epochs(run.result.get('epochs'))}" if run.result else f"{final.get('epoch')} of {_epochs(epochs)}"
+        images = count(as_count(final.get("num_images")))
+        error = as_number(final.get("angular_error"))
+        return [f"After {after} the student's gaze is off by {error:.2f}° on average, over {images} held-out images."]
     top1 = as_number(final.get("top1"))
     sentences = []
     if math.isfinite(top1):
@@ -124,7 +144,14 @@ def _epochs(number: object) -> str:
 def _figures(run: RunRecord) -> list[dict[str, str]]:
     final = _final(run)
     shown = []
-    for key, label, unit in (("top1", "top-1", " %"), ("top5", "top-5", " %"), ("loss", "held-out cross-entropy", "")):
+    kinds = (("top1", "top-1", " %"), ("top5", "top-5", " %"), ("loss", "held-out cross-entropy", ""))
+    if run.is_gaze:
+        kinds = (
+            ("angular_error", "angular error", "°"),
+            ("best_angular_error", "smallest angular error of any epoch", "°"),
+            ("loss", "held-out squared error, rad²", ""),
+        )
+    for key, label, unit in kinds:
         value = as_number(final.get(key))
         if math.isfinite(value):
             shown.append((f"{value:.{2 if unit else 4}f}{unit}", label))

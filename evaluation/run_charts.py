@@ -39,17 +39,23 @@ def run_charts(run: RunRecord) -> list[Markup]:
     models = list(dict.fromkeys(str(line.get("model", "student")) for line in evaluations))
     by_model = {name: [line for line in evaluations if str(line.get("model", "student")) == name] for name in models}
     charts = []
-    levels = [Level(_level_name(row), as_number(row.get("top1"))) for row in run.table("teacher_reports")]
+    title, unit, key = ("Top-1, held-out images", "%", "top1")
+    if run.is_gaze:
+        title, unit, key = ("Angular error, held-out images", "°", "angular_error")
+    levels = [Level(_level_name(row), as_number(row.get(key))) for row in run.table("teacher_reports")]
     levels = [level for level in levels if math.isfinite(level.y)]
-    charts.append(axis.chart("Top-1, held-out images", "%", by_model, "top1", levels=levels[-1:]))
+    charts.append(axis.chart(title, unit, by_model, key, levels=levels[-1:]))
     if any(as_number(line.get("top5")) < 100 for line in evaluations):
         charts.append(axis.chart("Top-5, held-out images", "%", by_model, "top5"))
     terms = _terms(train)
     if len(terms) > 1:
         charts.append(axis.chart("Training loss, sum of its terms", "nats", {"loss": train}, "loss"))
-    charts += [axis.chart(f"Loss term {term}", "nats", {term: train}, term) for term in terms]
+    charts += [
+        axis.chart(f"Loss term {term}", "rad²" if term == "mse" else "nats", {term: train}, term) for term in terms
+    ]
     charts += [axis.chart(f"Gradient norm {name}", "", {name: train}, name) for name in _keys(train, "grad_norm")]
-    charts.append(axis.chart("Held-out cross-entropy", "nats", by_model, "loss"))
+    title, unit = ("Held-out squared error", "rad²") if run.is_gaze else ("Held-out cross-entropy", "nats")
+    charts.append(axis.chart(title, unit, by_model, "loss"))
     rates = _keys(train, "lr")
     stepwise = run.setting("schedule.name") != "cosine"  # a cosine's end would fill a logarithmic axis
     charts.append(

@@ -38,6 +38,13 @@ class RunRecord:
     result: dict[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
+    @property
+    def is_gaze(self) -> bool:
+        """Whether the run predicts a gaze: its numbers are angular errors, in degrees."""
+        return any(
+            "angular_error" in row for row in (self.result, *self.of_kind("eval"), *self.table("teacher_reports"))
+        )
+
     def of_kind(self, kind: str) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl of one kind (``train``, ``eval``, ``unreadable``)."""
         return [line for line in self.lines if line.get("kind") == kind]

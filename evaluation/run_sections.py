@@ -20,11 +20,13 @@ def student_name(run: RunRecord) -> str:
 
 def teacher_row(row: dict[str, Any]) -> dict[str, str]:
     """What preflight found of one teacher."""
-    measured, promised = as_number(row.get("top1")), as_number(row.get("promised_top1"))
+    gaze = "angular_error" in row
+    names, unit = (("angular_error", "promised_error"), "°") if gaze else (("top1", "promised_top1"), " %")
+    measured, promised = (as_number(row.get(name)) for name in names)
     return {
         "name": str(row.get("reference")),
-        "measured": f"{measured:.2f} %" if math.isfinite(measured) else "not measured",
-        "promised": f"{promised:.2f} %" if math.isfinite(promised) else "",
+        "measured": f"{measured:.2f}{unit}" if math.isfinite(measured) else "not measured",
+        "promised": f"{promised:.2f}{unit}" if math.isfinite(promised) else "",
         "images": count(as_count(row.get("num_images")) or ""),
         "licence": "" if row.get("reference") == "ensemble" else str(row.get("licence") or "not stated"),
     }
@@ -37,7 +39,13 @@ def data_rows(run: RunRecord) -> list[tuple[str, str]]:
         entry = run.get(key)
         if isinstance(entry, dict):
             where = f", in {entry['path']}" if entry.get("path") else ", embedded"
-            size = f"{count(as_count(entry.get('num_images')))} images, {entry.get('num_classes')} classes"
+            targets = entry.get("targets")
+            what = (
+                f"{' and '.join(map(str, targets))} of each"
+                if isinstance(targets, list) and targets
+                else f"{entry.get('num_classes')} classes"
+            )
+            size = f"{count(as_count(entry.get('num_images')))} images, {what}"
             rows.append((title, f"{entry.get('name')}: {size}{where}"))
     names = run.get("class_names")
     if isinstance(names, list) and names:

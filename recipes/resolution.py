@@ -392,6 +392,12 @@ class Resolution:
 
     def _check(self, recipe: Recipe, facts: DataFacts) -> None:
         training = recipe.training
+        if facts.missing is None and (recipe.objective.task == "regression") != bool(facts.num_targets):
+            wants, has = ("numbers to predict", "classes") if facts.num_targets == 0 else ("classes", "a gaze")
+            raise UsageError(
+                f"{recipe.name} needs data with {wants}, {recipe.data.dataset} has {has}",
+                hint="use the recipes gaze and xcl_gaze on mpiigaze, and the other recipes on data with classes",
+            )
         if training.epochs < 1 or training.batch_size < 1 or training.accumulate < 1:
             raise UsageError(
                 "training.epochs, training.batch_size and training.accumulate must be at least 1",
@@ -408,12 +414,6 @@ class Resolution:
             self.warnings.append(
                 f"an epoch of {facts.num_images} images has only {steps} step{'s' if steps > 1 else ''} of "
                 f"{training.batch_size}: a smaller --batch-size gives more"
-            )
-        if facts.missing is None and (recipe.objective.task == "regression") != bool(facts.num_targets):
-            wants, has = ("numbers to predict", "classes") if facts.num_targets == 0 else ("classes", "a gaze")
-            raise UsageError(
-                f"{recipe.name} needs data with {wants}, {recipe.data.dataset} has {has}",
-                hint="use the recipes gaze and xcl_gaze on mpiigaze, and the other recipes on data with classes",
             )
         flips = recipe.data.augmentation.hflip_prob
         if recipe.objective.task == "regression" and recipe.objective.uses_labels and flips > 0:
