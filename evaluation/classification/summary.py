@@ -76,7 +76,7 @@ def summarise(
         teacher: Whom it is compared with, and that model's answers; None without.
     """
     accepted = accepted_labels(source)
-    counted = (accepted >= 0).any(axis=1)
+    counted: np.ndarray = np.any(accepted >= 0, axis=1)
     correct = (arrays["ahead"] == 0) & counted
     protocol, settings = describe_protocol(contender, source, match)
     metrics = metrics_of(arrays, accepted, len(source.class_names), subset=match.kind == "subset")

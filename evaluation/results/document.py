@@ -159,7 +159,8 @@ def _interval(value: Mapping[str, Any]) -> Interval:
 
 
 def _per_class(value: Mapping[str, Any]) -> PerClass:
-    record = PerClass(**{key: tuple(item) if isinstance(item, list) else item for key, item in value.items()})
+    values: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
+    record = PerClass(**values)
     if not len(record.names) == len(record.values) == len(record.counts):
         raise ValueError("names, values and counts of the classes differ in number")
     return record
