@@ -73,7 +73,12 @@ def open_sources(recipe: Recipe) -> Sources:
 
 
 def _check_task(recipe: Recipe, source: ImageSource) -> None:
-    """Refuse a recipe for classes on data with numbers to predict, and the other way round."""
+    """Refuse a recipe for classes on data with numbers to predict or several classes an image, and the other way round."""
+    if source.class_names and source.targets is not None:
+        raise DataError(
+            f"an image of {source.name} shows several classes; recipes learn from one class an image",
+            hint=f"'kdzoo transfer {source.name} --backbone REF' trains on several",
+        )
     if (recipe.objective.task == "regression") != source.is_regression:
         has = f"the targets {' and '.join(source.target_names)}" if source.is_regression else "classes"
         wants = "numbers to predict" if recipe.objective.task == "regression" else "classes"

@@ -113,3 +113,13 @@ def test_wrong_calls_are_explained(arguments: tuple[str, ...], code: int, said: 
     assert (outcome.code, outcome.out) == (code, "")
     assert said in outcome.err
     assert "Traceback" not in outcome.err
+
+
+def test_recipes_refuse_images_of_several_classes(kdzoo: Call, tmp_path: Path) -> None:
+    task = f"voc2007:{TREES['voc2007'](tmp_path / 'voc')}"
+    outcome = kdzoo(
+        "train", "--model", "cifar_resnet8", "--data", task, "--epochs", "1", "--batch-size", "8", "--out", "r"
+    )
+    assert outcome.code == 1
+    assert "shows several classes" in outcome.err
+    assert "kdzoo transfer voc2007" in outcome.err
