@@ -13,10 +13,6 @@ _WILL = {
         "without running the teachers again.",
         "'kdzoo distill' runs the teachers beside the student",
     ),
-    "reproduce": (
-        "Will re-run a table of a paper: what it takes, and the paper's numbers beside ours.",
-        "'kdzoo distill --recipe NAME --student NAME --dry-run' shows one row's settings and cost",
-    ),
 }
 
 

@@ -1,0 +1,193 @@
+"""``kdzoo reproduce``."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import UsageError
+from .commands import VerbCommand
+from .completion import DATA
+from .listing import format_options
+from .output import print_json, print_rows, work
+from .settings import config_option, setting
+
+if TYPE_CHECKING:
+    from ..evaluation.papers import Paper, Table
+    from ..reproduction.record import Record
+
+WHAT, HOW, WHERE = "What", "How", "The run"
+_CHOICES = ("scale", "data", "student", "epochs", "unlabeled", "seeds", "seed", "released")
+
+
+@click.command(
+    cls=VerbCommand,
+    examples=[
+        ("kdzoo reproduce", "The papers and their tables."),
+        ("kdzoo reproduce meal_v2 3 --dry-run", "What each row takes, costs, and is missing."),
+        (
+            "kdzoo reproduce xcl S1 --scale small --data digits --out runs/xcl-s1",
+            "The rows at a small size, in minutes: their order alone may be looked at.",
+        ),
+        (
+            'kdzoo reproduce meal_v2 3 --released --data imagenet:/data/imagenet --row "ResNet-50 + MEAL V2"',
+            "One row, with the weights that its authors released.",
+        ),
+        ("kdzoo reproduce … --out runs/xcl-s1 --resume", "Go on; finished rows are not run again."),
+    ],
+)
+@click.argument("paper", required=False)
+@click.argument("table", required=False)
+@setting("--row", "rows", multiple=True, metavar="LABEL", section=WHAT, help="One row, or its number. Repeatable.")
+@setting(
+    "--scale",
+    type=click.Choice(["full", "small"]),
+    section=WHAT,
+    help="The paper's settings, or tiny networks and few epochs.  [default: full]",
+)
+@setting(
+    "--data",
+    env="KDZOO_DATASET",
+    metavar="SPEC",
+    section=WHAT,
+    type=DATA,
+    help="Images in place of the rows' own; digits at a small size by default.",
+)
+@setting("--unlabeled", metavar="SPEC", section=WHAT, type=DATA, help="Unlabeled images, for rows that take them.")
+@setting("--student", metavar="REF", section=WHAT, help="In place of the rows' students.")
+@setting(
+    "--released",
+    is_flag=True,
+    default=None,
+    section=HOW,
+    help="Evaluate the weights that the authors released, where there are any, rather than train.",
+)
+@setting(
+    "--epochs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    section=HOW,
+    help="In place of the usual length; rows of another length in proportion. 8 at a small size.",
+)
+@setting("--seeds", type=click.IntRange(min=1), metavar="N", section=HOW, help="Runs a row.  [default: 1]")
+@setting("--seed", type=click.IntRange(min=0), metavar="N", section=HOW, help="Of the first run.  [default: 0]")
+@click.option("--dry-run", is_flag=True, help="Show what each row does, costs, and is missing; start nothing.")
+@click.option("--measure", is_flag=True, help="With --dry-run: time a few real steps of each row.")
+@setting("--out", metavar="DIR", section=WHERE, help="The folder; under runs/ by default.")
+@setting("--resume", is_flag=True, section=WHERE, help="Go on with what is in --out, or start it.")
+@setting(
+    "--device", metavar="NAME", default="auto", show_default=True, section=WHERE, help="auto, cpu, cuda or cuda:N."
+)
+@config_option(section=WHERE)
+@format_options
+def command(paper: str | None, table: str | None, form: str, as_json: bool, **options: Any) -> None:
+    """Make a paper's table again: what each row takes, and the paper's numbers beside ours.
+
+    PAPER is meal_v2, ssld, xcl or exrep, TABLE a number as the paper counts (3, S2). Without TABLE, the paper's tables
+    are listed. A second call on a finished --out prints its results again and runs nothing.
+    """
+    from ..evaluation.papers import get_paper, get_table
+
+    form = "json" if as_json else form
+    if paper is None or table is None:
+        _list(paper, form)
+        return
+    found = get_paper(paper)
+    chosen = get_table(found, table)
+    if options["dry_run"]:
+        _show_needs(found, chosen, options, form)
+        return
+    if options["measure"]:
+        raise UsageError("--measure goes with --dry-run", hint="add --dry-run, or leave --measure out")
+    from ..reproduction.reproduce import reproduce
+
+    out = options["out"] or default_folder(found, chosen, options["scale"])
+    with work():
+        record = reproduce(
+            found,
+            chosen,
+            out=out,
+            rows=options["rows"],
+            resume=options["resume"],
+            device=options["device"],
+            given={name: options[name] for name in _CHOICES},
+        )
+    if os.environ.get("RANK", "0") == "0":
+        _print(record, form)
+
+
+def default_folder(paper: Paper, table: Table, scale: str | None) -> str:
+    """The folder where none was given."""
+    return os.path.join("runs", f"{paper.key}-table-{table.number}" + ("-small" if scale == "small" else ""))
+
+
+def _list(paper: str | None, form: str) -> None:
+    """The tables of one paper, or of all."""
+    from ..evaluation.papers import PAPERS, get_paper
+
+    papers = list(PAPERS.values()) if paper is None else [get_paper(paper)]
+    rows = []
+    for one in papers:
+        for table in one.tables:
+            kinds = [row.takes.kind for row in table.rows]
+            counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+            rows.append(
+                {
+                    "paper": one.key,
+                    "table": table.number,
+                    "title": table.title,
+                    "rows": len(kinds),
+                    "takes": counted,
+                    "citation": table.citation,
+                }
+            )
+    shown = ("paper", "table", "title", "rows", "takes")
+    print_rows(rows, {name: name for name in shown}, form)
+    if form == "table":
+        for one in papers:
+            for note in one.notes:
+                click.echo(f"note: {one.key}: {note}")
+
+
+def _show_needs(paper: Paper, table: Table, options: dict[str, Any], form: str) -> None:
+    from ..reproduction.reproduce import plan_table, select_rows
+    from ..reproduction.shown import needs_lines, needs_rows
+
+    rows = select_rows(table, options["rows"])
+    numbers = [table.rows.index(row) + 1 for row in rows]
+    with work():
+        choices, needs = plan_table(table, rows, {name: options[name] for name in _CHOICES}, measure=options["measure"])
+    if form == "json":
+        document = {"paper": paper.key, "table": table.number, "title": table.title, "choices": choices}
+        print_json(
+            {
+                **document,
+                "rows": [{**one.to_dict(), "paper": dict(row.numbers)} for one, row in zip(needs, rows, strict=True)],
+            }
+        )
+        return
+    cells, headings = needs_rows(needs, numbers)
+    print_rows(cells, headings, form, title=f"{table.citation}: {table.title}")
+    if form == "table":
+        _echo(needs_lines(needs, numbers), (*table.notes, *paper.notes))
+
+
+def _echo(lines: list[str], notes: tuple[str, ...]) -> None:
+    click.echo()
+    for line in (*lines, *(f"note: {note}" for note in notes)):
+        click.echo(line)
+
+
+def _print(record: Record, form: str) -> None:
+    from ..reproduction.shown import result_lines, result_rows
+
+    document = record.document
+    if form == "json":
+        print_json({**document, "out": str(record.out)})
+        return
+    rows, headings = result_rows(document)
+    print_rows(rows, headings, form, title=f"{document['citation']}: {document['title']}")
+    if form == "table":
+        _echo([*result_lines(document), f"results: {record.out / 'results.json'}"], ())
