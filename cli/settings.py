@@ -98,7 +98,7 @@ def _read_config(ctx: click.Context, parameter: click.Parameter, value: str | No
         raise UsageError(
             f"config file {path} is not TOML: {error}", hint="write key = value lines, as docs/cli.md shows"
         ) from error
-    verb = str(ctx.info_name)
+    verb = _verb(ctx)
     for name, table in tables.items():
         if name not in VERBS or not isinstance(table, Mapping):
             raise UsageError(
@@ -106,6 +106,13 @@ def _read_config(ctx: click.Context, parameter: click.Parameter, value: str | No
             )
     ctx.default_map = _defaults(ctx, path, verb, tables.get(verb, {}))
     ctx.meta[_CONFIG_KEY] = str(path)
+
+
+def _verb(ctx: click.Context) -> str:
+    """The verb that a command belongs to: ``transfer`` for ``kdzoo transfer digits``."""
+    while ctx.parent is not None and ctx.parent.parent is not None:
+        ctx = ctx.parent
+    return str(ctx.info_name)
 
 
 def _defaults(ctx: click.Context, path: Path, verb: str, table: Mapping[str, Any]) -> dict[str, Any]:

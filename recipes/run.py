@@ -73,7 +73,7 @@ def open_sources(recipe: Recipe) -> Sources:
 
 
 def _check_task(recipe: Recipe, source: ImageSource) -> None:
-    """Refuse a recipe for classes on data with numbers to predict or several classes an image, and the other way round."""
+    """Refuse data of another kind than the recipe learns from: numbers to predict, or several classes an image."""
     if source.class_names and source.targets is not None:
         raise DataError(
             f"an image of {source.name} shows several classes; recipes learn from one class an image",

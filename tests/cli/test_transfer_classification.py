@@ -72,6 +72,13 @@ def test_a_plan_says_what_it_takes_and_starts_nothing(kdzoo: Call, runs: tuple[s
     assert not Path("t").exists()
 
 
+def test_settings_come_from_the_verbs_table_of_the_config_file(kdzoo: Call, runs: tuple[str, str]) -> None:
+    Path("kdzoo.toml").write_text(f'[transfer]\nbackbone = "{runs[0]}"\nlr = 0.5\n', encoding="utf-8")
+    document = json.loads(kdzoo("transfer", "digits", "--dry-run", "--json").out)
+    assert document["backbone"] == runs[0]
+    assert document["settings"]["lr"] == {"value": 0.5, "source": "kdzoo.toml"}
+
+
 def test_a_plan_lists_what_is_missing(kdzoo: Call) -> None:
     shown = kdzoo("transfer", "sun397:nowhere", "--backbone", "cifar_resnet8", "--partition", "3", "--dry-run")
     assert shown.code == 0, shown.err
