@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         TeacherError,
         UsageError,
     )
+    from .evaluation.comparison import compare_results
     from .evaluation.report import write_report
     from .measuring import Measured, evaluate
     from .recipes.plan import Plan, resolve
@@ -58,6 +59,7 @@ _HOMES = {
     "TransferReport": "kdzoo.transfer.classification.measure",
     "UsageError": "kdzoo.errors",
     "check_source": "kdzoo.data",
+    "compare_results": "kdzoo.evaluation.comparison",
     "create_model": "kdzoo.zoo",
     "distill": "kdzoo.api",
     "evaluate": "kdzoo.measuring",
@@ -96,6 +98,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "check_source",
+    "compare_results",
     "create_model",
     "distill",
     "evaluate",

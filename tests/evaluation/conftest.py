@@ -8,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from kdzoo.evaluation.results import MeasuredModel, PerClass, Predictions, Result, write_result
 
 EPOCHS, STEPS = 30, 22
 TEACHERS = [
@@ -122,3 +125,54 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+NAMES = ("cat", "dog", "wolf", "tench")
+LOOK = {"image_size": 32, "mean": [0.5], "std": [0.2], "interpolation": "bilinear", "crop_pct": 1.0, "crops": 1}
+
+
+@pytest.fixture
+def write_answers() -> Callable[..., Path]:
+    """``write_answers(folder, reference, skill, **changes)``: a model right on that share of 400 images of 4 classes.
+
+    Cats and dogs are taken for each other, so these are its similar classes. ``keep=False`` keeps no answers.
+    """
+
+    def write(folder: Path, reference: str, skill: float, *, keep: bool = True, **changes: Any) -> Path:
+        labels = np.arange(400) % 4
+        rng = np.random.default_rng(7)  # the same easy images for every model
+        right = rng.random(400) < skill
+        partner = np.array([1, 0, 3, 2])[labels]
+        stray = (labels + 2) % 4
+        wrong = np.where((labels < 2) | (rng.random(400) < 0.1), partner, stray)
+        first = np.where(right, labels, wrong)
+        top5 = np.full((400, 5), -1)
+        top5[:, 0] = first
+        confidence = np.clip(0.5 + 0.5 * rng.random(400), 0, 1)
+        values = tuple(float(100 * right[labels == c].mean()) for c in range(4))
+        bins = [
+            {"low": k / 5, "high": (k + 1) / 5, "count": 80, "confidence": 20.0 * k + 10, "accuracy": 18.0 * k + 15}
+            for k in range(5)
+        ]
+        fields: dict[str, Any] = {
+            "task": "classification",
+            "dataset": "photos",
+            "split": "val",
+            "num_images": 400,
+            "model": MeasuredModel(reference=reference, parameters=int(1000 * skill), macs=int(9000 * skill)),
+            "protocol": "32 px, crop_pct 1, bilinear, centre crop, each image once",
+            "metrics": {"top1": float(100 * right.mean()), "loss": 1.5 - skill},
+            "settings": LOOK,
+            "data_fingerprint": "f" * 8,
+            "per_class": (PerClass(metric="top1", names=NAMES, values=values, counts=(100,) * 4),),
+            "details": {
+                "reliability": bins,
+                "throughput": {"network_images_per_s": 900.0 - 400 * skill, "device": "cpu"},
+            },
+        }
+        answers = Predictions(
+            labels=labels, top5=top5, confidence=confidence, correct=right, counted=np.ones(400, dtype=bool)
+        )
+        return write_result(folder, Result(**{**fields, **changes}), answers if keep else None)
+
+    return write

@@ -1,0 +1,15 @@
+"""Two models side by side: every number that both have, tested in pairs where their answers are kept."""
+
+from .compare import ComparedResult, Comparison, compare_results
+from .numbers import ComparedNumber
+from .paired import PairedTest, mcnemar, paired_test
+
+__all__ = [
+    "ComparedNumber",
+    "ComparedResult",
+    "Comparison",
+    "PairedTest",
+    "compare_results",
+    "mcnemar",
+    "paired_test",
+]
