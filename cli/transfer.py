@@ -43,6 +43,8 @@ TASKS: dict[str, Task] = {
     "aircraft": Task(CLASSIFICATION, "FGVC-Aircraft: 6,667 and 3,333 images, 100 variants."),
     "dtd": Task(CLASSIFICATION, "Describable textures: 3,760 and 1,880 images, 47 classes."),
     "sun397": Task(CLASSIFICATION, "SUN397: 19,850 and 19,850 images, 397 scenes."),
+    "coco": Task(DETECTION, "COCO 2017, boxes of 80 classes; coco:PATH for data of your own in its format."),
+    "voc2007-detection": Task(DETECTION, "PASCAL VOC 2007: 5,011 and 4,952 images, boxes of 20 classes."),
 }
 
 

@@ -110,7 +110,8 @@ def build_backbone(
     found = _feature_info(loaded)
     missing = [2 ** (stage + 1) for stage in stages if stage not in found]
     if missing:
-        strides = sorted({int(entry["reduction"]) for entry in loaded.model.feature_info})  # type: ignore[union-attr]
+        own: Any = loaded.model.feature_info
+        strides = sorted({int(entry["reduction"]) for entry in own})
         raise ModelError(
             f"{name} has no feature maps at stride {', '.join(map(str, missing))} "
             f"(it has {', '.join(map(str, strides))})",
@@ -184,6 +185,7 @@ def _maps(network: Any, images: Tensor, indices: list[int] | None, modules: Sequ
     return [found[name] for name in modules]
 
 
+@torch.enable_grad()
 def _probe(
     network: nn.Module, name: str, found: dict[int, int], stages: Sequence[int], by_index: bool
 ) -> tuple[set[str], dict[str, int]]:

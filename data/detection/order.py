@@ -76,8 +76,8 @@ def _grouped(wide: bytes, seed: int, epoch: int, group: int) -> np.ndarray:
         return order
     found = []
     for kind in (True, False):
-        places = np.flatnonzero(is_wide[order] == kind)
-        places = places[: len(places) // group * group].reshape(-1, group)
+        every = np.flatnonzero(is_wide[order] == kind)
+        places = every[: len(every) // group * group].reshape(-1, group)
         found.append(_Pairs(order[places], places[:, -1]))
     pairs = np.concatenate([part.images for part in found])
     complete = np.concatenate([part.complete for part in found])

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ...data import TaskIterator
 from ...data.randomness import seed_torch
+from ...data.workers import Task
 from ...engine.checkpoint import newest_good, save_checkpoint
 from ...engine.distributed import Processes
 from ...engine.files import write_json
@@ -59,7 +60,7 @@ class DenseJob:
     optimizer: torch.optim.Optimizer
     lr: float
     schedule: IterationSchedule
-    load: Callable[[int], Any]
+    load: Task[Any]
     losses: Callable[[nn.Module, Any, torch.device], dict[str, Tensor]]
     evaluate: Callable[[nn.Module], Mapping[str, Any]]
     batch_size: int

@@ -1,0 +1,11 @@
+"""The options of a detection run that takes seconds on a CPU."""
+
+from __future__ import annotations
+
+QUICK = (
+    *("--iterations", "4", "--batch-size", "4", "--workers", "0", "--device", "cpu", "--freeze", "none"),
+    *("--engine", "torchvision", "--batchnorm", "train"),
+    *(f"--set={one}" for one in ("short_sides=64", "max_side=80", "test_short_side=64", "test_max_side=80")),
+    *(f"--set={one}" for one in ("fpn_channels=16", "box_head_width=32", "proposals=50", "rois_per_image=16")),
+    "--set=checkpoint_every=2",
+)
