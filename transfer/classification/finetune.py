@@ -21,7 +21,7 @@ from ...engine.objective import Objective, ParameterGroup, Phase, StepView, stud
 from ...engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from ...engine.signals import StopRequest
 from ...engine.teachers import weights_sha256
-from ...zoo import LoadedModel, load_model, seeded
+from ...zoo import LoadedModel, load_model, save_model, seeded
 from .linear import classification_loss
 from .plan import RANDOM, TransferPlan
 from .protocols import Protocol
@@ -219,8 +219,11 @@ def fine_tune(
     processes.barrier()
     if processes.is_main:
         _drop_checkpoints(folder)
-    trained = load_model(f"local-dir:{result.model}", pretrained=True)
-    return replace(trained, preprocessing=student.preprocessing)
+    trained = replace(load_model(f"local-dir:{result.model}", pretrained=True), preprocessing=student.preprocessing)
+    if test_source.targets is not None and processes.is_main:  # the run's top-1 was of first classes: no evidence
+        save_model(trained, result.model, provenance={**job.provenance, "weights": "last", "seed": seed})
+    processes.barrier()
+    return trained
 
 
 def run_folder(out: Path, plan: TransferPlan, protocol: Protocol, reference: str, seed: int) -> Path:
