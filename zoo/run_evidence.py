@@ -202,6 +202,11 @@ def _number(value: Any) -> float | None:
 def _own_evaluations(
     run: Path, result: Mapping[str, Any], model: Mapping[str, Any], config: Mapping[str, Any], provenance: Any
 ) -> list[Evaluation]:
+    if "angular_error" in result:
+        raise ModelError(
+            f"{run} predicts a gaze: model cards are written for classifiers so far",
+            hint="its model folder can be shared as it is: its README.md has its numbers",
+        )
     top1, count = _number(result.get("top1")), _number(result.get("num_images"))
     if top1 is None or not count or count < 1 or not 0 <= top1 <= 100:
         raise ModelError(
