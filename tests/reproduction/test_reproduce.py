@@ -121,15 +121,15 @@ def test_a_second_call_runs_nothing(finished: Path, kdzoo: Call) -> None:
 
 
 def test_it_goes_on_where_it_was_killed(finished: Path, kdzoo: Call, tmp_path: Path) -> None:
-    """The second row's run is gone, its line says that it was begun: only that run is made again, to the same end."""
+    """One row's run is gone, its line says that it was begun: only that run is made again, to the same end."""
     out = tmp_path / "killed"
     shutil.copytree(finished, out)
     document = json.loads((out / "results.json").read_text())
-    kd = next(row for row in document["rows"] if row["label"] == "KD")
-    ours = dict(kd["ours"])
-    kd.update(status="pending", ours={}, difference={}, scaled_down=[])
+    erm = next(row for row in document["rows"] if row["label"] == "ERM")
+    ours = dict(erm["ours"])
+    erm.update(status="pending", ours={}, difference={}, scaled_down=[])
     (out / "results.json").write_text(json.dumps(document))
-    shutil.rmtree(out / "kd")
+    shutil.rmtree(out / "erm")
     before = stamps(out)
     code, _, err = kdzoo(*RUN, "--out", str(out))
     assert code == 1
@@ -139,7 +139,7 @@ def test_it_goes_on_where_it_was_killed(finished: Path, kdzoo: Call, tmp_path: P
     after = stamps(out)
     assert {name for name in before if before[name] != after[name]} == {"results.json"}
     again = json.loads((out / "results.json").read_text())
-    assert next(row for row in again["rows"] if row["label"] == "KD")["ours"] == ours
+    assert next(row for row in again["rows"] if row["label"] == "ERM")["ours"] == ours
 
 
 def test_lost_results_are_made_again_from_the_runs(finished: Path, kdzoo: Call, tmp_path: Path) -> None:
