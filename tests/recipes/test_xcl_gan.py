@@ -16,12 +16,13 @@ from kdzoo.errors import ModelError, UsageError
 from kdzoo.recipes.overrides import override
 from kdzoo.recipes.recipe import Shapes
 from kdzoo.recipes.run import run
-from kdzoo.recipes.transfer_set import main
+from kdzoo.recipes.transfer_set import main, write_transfer_set
 from kdzoo.recipes.xcl_gan import RECIPE, XclGan, XclGanSettings
 from kdzoo.zoo.generators import load_generator, save_generator
 from kdzoo.zoo.networks.conditional_generator import ConditionalGenerator
 
 from .conftest import small_plan
+from .test_method_runs import check_golden
 
 CLASSES, BATCH = 10, 6
 
@@ -225,3 +226,18 @@ def test_both_modes_run_and_an_interrupted_run_repeats_itself(gan: Path, teacher
     run(offline, out=tmp_path / "offline")
     assert offline.steps_per_epoch == len(terms(tmp_path / "offline")) == 1437 // 256
     assert all(line["kl_real"] > 0 and line["kl_generated"] > 0 for line in terms(tmp_path / "offline"))
+
+
+@pytest.mark.parametrize("mode", ["online", "offline"])
+def test_first_losses_are_the_golden_ones(mode: str, stored_teacher: str, tmp_path: Path):
+    torch.manual_seed(0)
+    place = save_generator(ConditionalGenerator(CLASSES, 16, 4, 6, 7), tmp_path / "generator", {})
+    given: dict[str, object] = {"objective__generator": str(place)}
+    if mode == "offline":
+        write_transfer_set(load_generator(place), tmp_path / "set", 200)
+        given = {"data__unlabeled": str(tmp_path / "set")}
+    variants = [mode] if mode == "offline" else []
+    plan = small_plan("xcl_gan", *variants, teachers__models=(stored_teacher,), **given)
+    run(plan, out=tmp_path / "run")
+    assert len(terms(tmp_path / "run")) == 1437 // 256
+    check_golden(f"xcl_gan-{mode}", tmp_path / "run")
