@@ -21,8 +21,12 @@ def _t6(label: str, numbers: tuple[float, float, float, float], takes: Transfer)
 
 def _transfer6(backbone: str, mode: str) -> Transfer:
     if mode == "linear":
-        return Transfer(tasks=_T6, backbone=backbone, baseline="resnet50.tv_in1k", mode="linear", protocol=_LINEAR)
-    return Transfer(tasks=_T6, backbone=backbone, baseline="resnet50.tv_in1k", mode="finetune", protocol=_FINETUNE)
+        return Transfer(
+            tasks=_T6, backbone=backbone, baseline="resnet50.tv_in1k", options=("--mode", "linear"), protocol=_LINEAR
+        )
+    return Transfer(
+        tasks=_T6, backbone=backbone, baseline="resnet50.tv_in1k", options=("--mode", "finetune"), protocol=_FINETUNE
+    )
 
 
 TABLE_6 = Table(
@@ -39,7 +43,13 @@ TABLE_6 = Table(
         _t6(
             "From Scratch",
             (72.20, 58.90, 66.97, 94.71),
-            Transfer(tasks=_T6, backbone="resnet50.tv_in1k", baseline="random", mode="finetune", protocol=_FINETUNE),
+            Transfer(
+                tasks=_T6,
+                backbone="resnet50.tv_in1k",
+                baseline="random",
+                options=("--mode", "finetune"),
+                protocol=_FINETUNE,
+            ),
         ),
         _t6("Fine-tune, base model", (94.00, 80.70, 75.28, 97.24), _transfer6("resnet50.tv_in1k", "finetune")),
         _t6("Fine-tune, ours", (95.10, 83.70, 75.55, 97.26), _transfer6("meal_v2_resnet50", "finetune")),
@@ -65,7 +75,7 @@ def _t7(label: str, backbone: str, protocol: str, *numbers: float) -> Row:
             tasks={"AP": "coco"},
             backbone=backbone,
             baseline="resnet50.tv_in1k",
-            mode="finetune",
+            options=("--detector", "retinanet", "--freeze", "first" if protocol == _STAGE_1 else "none"),
             protocol=protocol,
         ),
         small=_SMALL_TRANSFER,

@@ -110,8 +110,7 @@ class Transfer:
         tasks: ``{column: name of the task}``.
         backbone: A reference.
         baseline: What the table compares it with.
-        mode: ``finetune`` or ``linear``.
-        settings: Whose, as ``kdzoo transfer --protocol`` calls them; empty for the default.
+        options: Of ``kdzoo transfer``: the mode, the detector, the head.
         protocol: What the paper says of the training.
     """
 
@@ -119,8 +118,7 @@ class Transfer:
     tasks: Mapping[str, str]
     backbone: str
     baseline: str
-    mode: Literal["finetune", "linear"]
-    settings: str = ""
+    options: tuple[str, ...]
     protocol: str = ""
 
 

@@ -105,7 +105,7 @@ def needs_of(row: Row, jobs: Jobs, *, measure: bool = False) -> Needs:
         return _evaluation(row, takes.model, choices.data or takes.dataset, notes)
     if isinstance(takes, Transfer):
         protocol = f"; the paper: {takes.protocol}" if takes.protocol else ""
-        does = f"kdzoo transfer, {takes.mode}{protocol}"
+        does = f"kdzoo transfer{protocol}"
         return Needs(row.label, "transfer", does, commands=transfer_commands(takes), notes=notes)
     assert isinstance(takes, Reference)
     return Needs(row.label, "reference", f"nothing: {takes.why}", notes=notes)
@@ -120,11 +120,8 @@ def why_not_small(row: Row) -> str:
 
 def transfer_commands(takes: Transfer) -> tuple[str, ...]:
     """The commands that measure a row of a transfer table, a task each."""
-    settings = ["--protocol", takes.settings] if takes.settings else []
-    compared = ["--backbone", takes.backbone, "--baseline", takes.baseline, "--mode", takes.mode]
-    return tuple(
-        shlex.join(["kdzoo", "transfer", task, *compared, *settings]) for task in dict.fromkeys(takes.tasks.values())
-    )
+    compared = ["--backbone", takes.backbone, "--baseline", takes.baseline, *takes.options]
+    return tuple(shlex.join(["kdzoo", "transfer", task, *compared]) for task in dict.fromkeys(takes.tasks.values()))
 
 
 def _evaluation(row: Row, model: str, dataset: str, notes: tuple[str, ...]) -> Needs:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 
 from kdzoo.cli.main import main
-from kdzoo.evaluation.papers import PAPERS, Paper, RecipeRun, Table
+from kdzoo.cli.transfer import command as transfer
+from kdzoo.evaluation.papers import PAPERS, Paper, RecipeRun, Table, Transfer
+from kdzoo.reproduction.needs import transfer_commands
 from kdzoo.reproduction.shown import result_lines, result_rows
 
 TABLES = [(paper, table) for paper in PAPERS.values() for table in paper.tables]
@@ -211,6 +215,20 @@ def test_transfer_rows_name_their_commands(kdzoo: Call, tmp_path: Path) -> None:
     assert code == 0
     command = "kdzoo transfer cub200 --backbone meal_v2_resnet50 --baseline resnet50.tv_in1k --mode linear"
     assert f"Freeze backbone, ours: run with: {command.replace('cub200', 'voc2007')}; {command}" in out
+
+
+def test_the_commands_for_transfer_are_ones_that_the_verb_takes() -> None:
+    """Each is parsed by the verb's own command; nothing is run."""
+    takes = [row.takes for _, table in TABLES for row in table.rows if isinstance(row.takes, Transfer)]
+    commands = {command for one in takes for command in transfer_commands(one)}
+    assert len(commands) > 20
+    for command in sorted(commands):
+        _, verb, task, *arguments = shlex.split(command)
+        assert verb == "transfer"
+        with click.Context(transfer) as ctx:
+            found = transfer.get_command(ctx, task)
+            assert found is not None, command
+            found.make_context(task, arguments, parent=ctx)  # raises on an option that is not there
 
 
 def test_another_table_or_other_choices_are_refused(finished: Path, kdzoo: Call) -> None:
