@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import multiprocessing.connection
 import os
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -24,6 +26,8 @@ from torch.utils.data import DataLoader, Dataset
 from ..errors import DataError, KdzooError
 
 T = TypeVar("T", covariant=True)
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Task(Protocol[T]):
@@ -164,7 +168,15 @@ def _init_worker(_: int) -> None:
     for name in ("SIGINT", "SIGTERM"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     torch.set_num_threads(1)
+    _end_with_parent()
     threading.Thread(target=_die_with_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Have Linux end this process when its parent ends: until then it holds the run folder's lock, too."""
+    if sys.platform == "linux":
+        with contextlib.suppress(AttributeError, OSError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
 def _die_with_parent(parent: int) -> None:

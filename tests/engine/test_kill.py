@@ -1,4 +1,8 @@
-"""A killed and resumed run ends with the same bytes as one that was left alone. Real processes, real signals."""
+"""A killed and resumed run ends with the same bytes as one that was left alone. Real processes, real signals.
+
+Each kill hits a process that was forked for it; what goes on after the last kill, and the run that is left alone, are
+new processes.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fork_server import ForkServer
 
 from kdzoo.engine.metrics import read_lines
 
@@ -38,19 +43,23 @@ _PLACES = (
 )
 
 
-def _run(out: Path, workers: int, *places: str) -> list[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+def _run(out: Path, workers: int) -> None:
+    """Begin a run, or go on with it, in a new process; to its end."""
     answer = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning:kdzoo", str(_PROGRAM), str(out), str(workers), *places],
-        env=environment,
+        [sys.executable, "-W", "error::UserWarning:kdzoo", str(_PROGRAM), str(out), str(workers)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=550,
     )
-    assert answer.returncode == 0, answer.stderr[-3000:]
-    lines = answer.stdout.splitlines()
-    assert lines[-1] == "end exit 0", answer.stderr[-3000:]
-    return lines[:-1]
+    assert (answer.returncode, answer.stdout) == (0, "end exit 0\n"), answer.stderr[-3000:]
+
+
+def _kill(server: ForkServer, out: Path, workers: int, *places: str) -> list[str]:
+    """How the run's processes ended, one at each place."""
+    outcome = server.run(_PROGRAM, out, workers, *places, "--leave", timeout=550)
+    print(outcome.stderr[-3000:])  # shown where a test fails
+    return outcome.stdout.splitlines()
 
 
 def _bytes(out: Path) -> dict[str, bytes]:
@@ -78,20 +87,22 @@ def _assert_same(killed: Path, undisturbed: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
-def test_twenty_kills_change_nothing(undisturbed: Path, tmp_path: Path, workers: int) -> None:
-    ends = _run(tmp_path / "run", workers, *_PLACES)
+def test_twenty_kills_change_nothing(undisturbed: Path, tmp_path: Path, fork_server: ForkServer, workers: int) -> None:
+    ends = _kill(fork_server, tmp_path / "run", workers, *_PLACES)
     assert ends == [f"{place} signal 9" for place in _PLACES]
+    _run(tmp_path / "run", workers)
     _assert_same(tmp_path / "run", undisturbed)
 
 
 @pytest.mark.slow
-def test_sigterm_loses_no_finished_step(undisturbed: Path, tmp_path: Path) -> None:
+def test_sigterm_loses_no_finished_step(undisturbed: Path, tmp_path: Path, fork_server: ForkServer) -> None:
     out = tmp_path / "run"
-    assert _run(out, 0, "--term", "step:5", "evaluation:2", "step:3") == [
+    assert _kill(fork_server, out, 0, "--term", "step:5", "evaluation:2", "step:3") == [
         "step:5 exit 130",
         "evaluation:2 exit 130",
         "step:3 exit 130",
     ]
+    _run(out, 0)
     _assert_same(out, undisturbed)
 
 
