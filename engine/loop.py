@@ -323,7 +323,7 @@ class Run:
         if self.processes.is_main:
             evidence = {key: last[key] for key in ("top1", "top5", "angular_error", "num_images") if key in last}
             origin = {"weights": training.export, "seed": self.job.seed}
-            provenance = {**self.job.provenance, **evidence, **origin}
+            provenance: dict[str, Any] = {**self.job.provenance, **evidence, **origin}
             save_model(self.job.student, self.folder.model, provenance=provenance, model=weights)
             self.job.objective.export(self.folder.path)
             write_json(self.folder.result, result.to_dict())

@@ -35,6 +35,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -147,8 +148,8 @@ class XclGaze(Objective):
     def terms(self, phase: str, step: StepView) -> dict[str, Tensor]:
         answers, outputs = step.teachers().logits, step.student().logits
         if self.settings.loss == "mse":
-            target = sum(answer[:, : self.num_targets] for answer in answers) / len(answers)
-            return {"mse": functional.mse_loss(outputs, target)}
+            gaze = torch.stack([answer[:, : self.num_targets] for answer in answers]).mean(dim=0)
+            return {"mse": functional.mse_loss(outputs, gaze)}
         teachers = [read_gaussian(answer, **how) for answer, how in zip(answers, self.readings, strict=True)]
         target = teachers[0] if len(teachers) == 1 else mean_gaussian(teachers)
         return {"kl": gaussian_kl(read_gaussian(outputs, **self.settings.reading()), target)}

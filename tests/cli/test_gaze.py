@@ -42,6 +42,9 @@ def test_a_gaze_is_trained_distilled_and_measured(kdzoo, eyes: str) -> None:
     again = kdzoo("distill", *given, "--out", "student", "--trust-teacher", *FAST, "--resume")
     assert again.code == 0
     assert "nothing to do" in again.err
+    shared = kdzoo("publish", "student", "--repo", "me/gaze", "--license", "mit", "--dry-run", "--out", "card")
+    assert shared.code == 1
+    assert "predicts a gaze: model cards are written for classifiers so far" in shared.err
 
 
 def test_a_dry_run_says_what_is_predicted(kdzoo, eyes: str) -> None:

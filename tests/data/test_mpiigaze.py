@@ -89,7 +89,7 @@ def test_the_spec_names_who_is_held_out() -> None:
     assert (spec.name, spec.held_out, str(spec.path), str(spec)) == (
         "mpiigaze", "p03", "/data/MPIIGaze", "mpiigaze@p03:/data/MPIIGaze",
     )  # fmt: skip
-    with pytest.raises(UsageError, match="names nobody"):
+    with pytest.raises(UsageError, match="names nothing after the @"):
         parse_data_spec("mpiigaze@:/data")
     with pytest.raises(DataError, match="neither a known data set"):
         parse_data_spec("cifar10@p03")
