@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -21,7 +22,7 @@ _SHOWN = 20
 
 @click.group(cls=VerbGroup, name="data")
 def command() -> None:
-    """Data sets: check one before training on it."""
+    """Data sets: check one before training on it, make one with a generator."""
 
 
 @command.command(
@@ -62,6 +63,38 @@ def check(ctx: click.Context, spec: str, unlabeled: bool, workers: int | None, a
     else:
         _show(report)
     ctx.exit(0 if report.ok else 1)
+
+
+@command.command(
+    cls=VerbCommand,
+    examples=[
+        ("kdzoo data generate runs/gan transfer-set/ --num-images 10000", "With a generator that class_gan trained."),
+        (
+            "kdzoo distill --recipe xcl_gan --variant offline --unlabeled transfer-set/ …",
+            "Half of each batch is from it.",
+        ),
+    ],
+)
+@click.argument("generator")
+@click.argument("folder", type=click.Path(path_type=Path))
+@setting("--num-images", type=click.IntRange(min=1), metavar="N", default=10_000, show_default=True, help="How many.")
+@setting(
+    "--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True, help="Of every random choice."
+)
+@click.option("--single-classes", is_flag=True, help="Images of one class each, in place of two mixed ones.")
+def generate(generator: str, folder: Path, num_images: int, seed: int, single_classes: bool) -> None:
+    """Write a transfer set: images that GENERATOR makes between two classes each, into FOLDER.
+
+    GENERATOR is the run folder of the recipe class_gan, or a generator's own folder. An interrupted call goes on where
+    it stopped.
+    """
+    from ..recipes.transfer_set import write_transfer_set
+    from ..zoo.generators import load_generator
+
+    with work():
+        alpha = None if single_classes else 1.0
+        written = write_transfer_set(load_generator(generator), folder, num_images, seed=seed, class_mix_alpha=alpha)
+    print_fields({"images": f"{written:,} written, {num_images - written:,} were there", "folder": str(folder)})
 
 
 def _progress() -> Callable[[str, int, int], None]:

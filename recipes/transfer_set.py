@@ -1,23 +1,19 @@
 """A stored transfer set: generated images of mixed classes in a folder, for ``xcl_gan``'s offline mode.
 
-``python -m kdzoo.recipes.transfer_set GENERATOR FOLDER --num-images 10000`` writes it. Image n is a pure function of
+``kdzoo data generate GENERATOR FOLDER`` writes it. Image n is a pure function of
 the generator, the seed and n, so that an interrupted call goes on where it stopped.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
 from pathlib import Path
 
 import torch
 from PIL import Image
 
 from ..data import generator as random_numbers
-from ..engine.progress import say
-from ..errors import KdzooError, UsageError
-from ..zoo.generators import load_generator
+from ..errors import UsageError
 from ..zoo.networks.conditional_generator import ConditionalGenerator
 from .generated_images import draw_wanted
 
@@ -75,30 +71,3 @@ def _generate(generator: ConditionalGenerator, numbers: list[int], seed: int, al
 
 def _path(folder: Path, number: int) -> Path:
     return folder / f"{number // 1000:06d}" / f"{number:09d}.png"
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m kdzoo.recipes.transfer_set", description=__doc__)
-    parser.add_argument("generator", help="the run folder of class_gan, or a generator's own folder")
-    parser.add_argument("folder", type=Path, help="where the images go; then: --unlabeled FOLDER")
-    parser.add_argument("--num-images", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--single-classes", action="store_true", help="images of one class each")
-    given = parser.parse_args(arguments)
-    try:
-        alpha = None if given.single_classes else 1.0
-        written = write_transfer_set(
-            load_generator(given.generator), given.folder, given.num_images, seed=given.seed, class_mix_alpha=alpha
-        )
-    except KdzooError as error:
-        say(f"error: {error.message}")
-        if error.hint:
-            say(f"hint: {error.hint}")
-        return error.exit_code
-    say(f"{written} images written to {given.folder}, {given.num_images - written} were there")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -10,8 +10,8 @@ Cost:    not measured yet; ``--dry-run`` estimates it
 
 Loss: KL(mean teacher probabilities ‖ student) at temperature 1; half of each batch is generated, half is real; no label
 is read. An image is generated from v = λ v_i + (1 − λ) v_j, the mixed vectors of two classes. ``online``: new images at
-each step from a stored generator. ``offline``: a transfer set made before (``python -m kdzoo.recipes.transfer_set RUN
-FOLDER``, or images from any other generator), given with --unlabeled; each batch is drawn half from it.
+each step from a stored generator. ``offline``: a transfer set made before (``kdzoo data generate RUN FOLDER``, or
+images from any other generator), given with --unlabeled; each batch is drawn half from it.
 
 Deviations:
     1. The paper's generator is BigGAN. It is not included: a small one that ``class_gan`` trains takes its place.
@@ -108,7 +108,7 @@ class XclGanSettings(ObjectiveSettings):
             if shapes.labels is not None and not (shapes.labels == -1).any():
                 raise UsageError(
                     "xcl_gan's offline mode needs a stored transfer set",
-                    hint="make one: python -m kdzoo.recipes.transfer_set RUN FOLDER; then --unlabeled FOLDER",
+                    hint="make one: kdzoo data generate RUN FOLDER; then --unlabeled FOLDER",
                 )
             return XclGan(self, None)
         if not self.generator:

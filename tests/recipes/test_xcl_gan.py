@@ -16,7 +16,7 @@ from kdzoo.errors import ModelError, UsageError
 from kdzoo.recipes.overrides import override
 from kdzoo.recipes.recipe import Shapes
 from kdzoo.recipes.run import run
-from kdzoo.recipes.transfer_set import main, write_transfer_set
+from kdzoo.recipes.transfer_set import write_transfer_set
 from kdzoo.recipes.xcl_gan import RECIPE, XclGan, XclGanSettings
 from kdzoo.zoo.generators import load_generator, save_generator
 from kdzoo.zoo.networks.conditional_generator import ConditionalGenerator
@@ -184,19 +184,17 @@ def test_the_trained_generator_lies_beside_the_model(gan: Path):
     assert (gan / "model" / "config.json").is_file()
 
 
-def test_a_transfer_set_goes_on_where_it_stopped(gan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_transfer_set_goes_on_where_it_stopped(gan: Path, tmp_path: Path):
     def pixels(folder: Path) -> list[np.ndarray]:
         return [np.asarray(Image.open(path)) for path in sorted(folder.rglob("*.png"))]
 
     whole, halves = tmp_path / "whole", tmp_path / "halves"
-    assert main([str(gan), str(whole), "--num-images", "70"]) == 0
-    assert main([str(gan), str(halves), "--num-images", "30"]) == 0
-    assert main([str(gan), str(halves), "--num-images", "70"]) == 0
-    assert "40 images written" in capsys.readouterr().err
+    generator = load_generator(gan)
+    assert write_transfer_set(generator, whole, 70) == 70
+    assert [write_transfer_set(generator, halves, count) for count in (30, 70)] == [30, 40]
     assert len(pixels(whole)) == 70
     assert all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(pixels(whole), pixels(halves), strict=True))
     assert pixels(whole)[0].shape == (16, 16, 3)
-    assert main([str(tmp_path), str(whole)]) == 1
 
 
 def terms(folder: Path) -> list[dict[str, float]]:
@@ -221,7 +219,7 @@ def test_both_modes_run_and_an_interrupted_run_repeats_itself(gan: Path, teacher
     run(online, out=tmp_path / "online", resume=True)
     assert (metrics.read_bytes(), weights.read_bytes()) == before
 
-    assert main([str(gan), str(tmp_path / "set"), "--num-images", "256"]) == 0
+    write_transfer_set(load_generator(gan), tmp_path / "set", 256)
     offline = small_plan("xcl_gan", "offline", teachers__models=(teacher.model,), data__unlabeled=str(tmp_path / "set"))
     run(offline, out=tmp_path / "offline")
     assert offline.steps_per_epoch == len(terms(tmp_path / "offline")) == 1437 // 256
