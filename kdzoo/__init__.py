@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from .recipes.plan import Plan, resolve
     from .recipes.recipe import Recipe
     from .recipes.registry import get_recipe, list_recipes
+    from .sharing import package, publish
     from .transfer.classification.api import measure_transfer
     from .transfer.classification.measure import TransferReport
-    from .sharing import package, publish
     from .zoo import LoadedModel, create_model, list_models, load_model, pull, save_model
     from .zoo.exporting import export_model
 
