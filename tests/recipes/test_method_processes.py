@@ -45,7 +45,7 @@ _CONTRAST = {"objective.contrast.num_negatives": 32}
 _NARROW = {**_CONTRAST, "objective.distiller.width": 8, "objective.distiller.max_width": 16}
 _PLACES = ("step:2", "checkpoint_half_written:1", "step:3", "before_digest:2", "inside_a_log_line:1")
 _PLACES_OF_TWO_PHASES = ("step:2", "checkpoint_half_written:1", "between_phases:3", "before_digest:2", "step:2")
-_ELSEWHERE = dict.fromkeys(("gaze", "xcl_gaze"), "its own data, in test_gaze_processes.py")
+_ELSEWHERE = {"gaze": "test_gaze_processes.py", "xcl_gaze": "test_gaze_processes.py"}
 
 
 @dataclass(frozen=True)
