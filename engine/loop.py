@@ -321,7 +321,8 @@ class Run:
             unreadable=len(at.unreadable),
         )
         if self.processes.is_main:
-            evidence = {key: last[key] for key in ("top1", "top5", "angular_error", "num_images") if key in last}
+            names = ("top1", "top5", "angular_error", "num_images")
+            evidence: dict[str, Any] = {key: value for key, value in last.items() if key in names}
             origin = {"weights": training.export, "seed": self.job.seed}
             provenance: dict[str, Any] = {**self.job.provenance, **evidence, **origin}
             save_model(self.job.student, self.folder.model, provenance=provenance, model=weights)

@@ -112,7 +112,7 @@ def compare_sides(first: Side, second: Side, *, seed: int = 0) -> Comparison:
     names = (first.name, second.name) if first.name != second.name else (f"{first.name} (A)", f"{second.name} (B)")
     first, second = replace(first, name=names[0]), replace(second, name=names[1])
     refused: list[str] = []
-    pairs = []
+    pairs: list[ComparedResult] = []
     for one, other in _pairs(first, second, refused):
         if one.protocol == OWN and any(pair.first.dataset == one.dataset for pair in pairs):
             continue  # kept results say more
