@@ -33,6 +33,7 @@ VERBS: dict[str, Verb] = {
     "eval": Verb(EVALUATE, "Measure top-1 and top-5 on labelled data.", "eval"),
     "transfer": Verb(EVALUATE, "Measure a backbone on other tasks.", "transfer"),
     "compare": Verb(EVALUATE, "Compare two models by what was measured of them.", "compare"),
+    "report": Verb(EVALUATE, "Write one page over runs and results, with pictures.", "report"),
     "reproduce": Verb(EVALUATE, "Re-run a table of a paper, ours beside theirs.", "reproduce"),
     "models": Verb(ZOO, "List the zoo: numbers, sizes, licences; show one model.", "models"),
     "pull": Verb(ZOO, "Fetch a distilled backbone.", "pull"),

@@ -53,6 +53,7 @@ def line_chart(
     log_if_wide: bool = False,
     from_zero: bool = False,
     x_end: float | None = None,
+    last_values: bool = True,
 ) -> Markup:
     """A chart with its title and legend as an HTML ``<figure>``.
 
@@ -65,6 +66,7 @@ def line_chart(
         log_if_wide: Use a logarithmic axis where the values span more than a factor of fifty.
         from_zero: Let the vertical axis begin at zero.
         x_end: Where the horizontal axis ends; by default at the last point.
+        last_values: Show where each line ends in the legend.
     """
     finite = [point for line in series for point in line.points if math.isfinite(point[1])]
     if not finite:
@@ -81,11 +83,12 @@ def line_chart(
     body += [_level(level, y_scale, len(series) + i) for i, level in enumerate(levels)]
     slots = [i if line.slot is None else line.slot for i, line in enumerate(series)]
     body += [_line(line, x_scale, y_scale, slot) for slot, line in zip(slots, series, strict=True)]
-    spoken = f"{title}: " + "; ".join(_last(line, unit) for line in series)
+    spoken = f"{title}: " + "; ".join(_last(line, unit) if last_values else line.name for line in series)
     svg = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
         WIDTH, HEIGHT, spoken, Markup("").join(body)
     )
-    entries = [_legend(slot, line.name, _last_value(line), unit) for slot, line in zip(slots, series, strict=True)]
+    last = [_last_value(line) if last_values else None for line in series]
+    entries = [_legend(slot, line.name, y, unit) for slot, line, y in zip(slots, series, last, strict=True)]
     entries += [_legend(len(series) + i, level.name, level.y, unit) for i, level in enumerate(levels)]
     heading = Markup("<h3>{} <small>{}{}</small></h3>").format(title, unit, " (log)" if logarithmic else "")
     return Markup('<figure class="chart">{}<ul class="legend">{}</ul>{}</figure>').format(

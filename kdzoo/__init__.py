@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         TeacherError,
         UsageError,
     )
+    from .evaluation.analysis import write_analysis
     from .evaluation.comparison import compare_results
     from .evaluation.report import write_report
     from .measuring import Measured, evaluate
@@ -77,6 +78,7 @@ _HOMES = {
     "run_demo": "kdzoo.demo",
     "save_model": "kdzoo.zoo",
     "train": "kdzoo.api",
+    "write_analysis": "kdzoo.evaluation.analysis",
     "write_report": "kdzoo.evaluation.report",
 }
 """Where each public name lives."""
@@ -116,6 +118,7 @@ __all__ = [
     "run_demo",
     "save_model",
     "train",
+    "write_analysis",
     "write_report",
 ]
 

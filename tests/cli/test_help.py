@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "torchvision", "numpy", "pandas", "PIL", "timm", "huggingface_hub", "rich", "sklearn", "yaml")
 DESIGNED = {
     *("demo", "recipes", "models", "train", "distill", "label", "curate", "eval"),
-    *("transfer", "compare", "reproduce", "pull", "publish", "export", "data", "doctor"),
+    *("transfer", "compare", "report", "reproduce", "pull", "publish", "export", "data", "doctor"),
 }
 
 

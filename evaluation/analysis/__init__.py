@@ -1,0 +1,5 @@
+"""One page over several runs and results: curves, trade-offs, classes, calibration, transfer, weights, features."""
+
+from .write import Analysis, write_analysis
+
+__all__ = ["Analysis", "write_analysis"]

@@ -1,0 +1,138 @@
+"""Accuracy class by class before and after, and the classes that are taken for each other (Z. Shen et al., MEAL V2,
+Table 1 and Fig. 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..results import PerClass
+from .charts import Points, Scatter
+from .confusion import ClassPair, confusion_matrix, similar_pairs
+from .inputs import Stored
+from .section import Section, Table, columns, points, slug
+
+_PAIRS, _CHANGES = 8, 10
+
+
+def class_sections(stored: Sequence[Stored], missing: list[tuple[str, str]]) -> list[Section]:
+    """A section for each data set on which two models were measured class by class: the first beside the last.
+
+    Args:
+        stored: Results.
+        missing: What could not be shown, and how to get it, is added here.
+    """
+    groups: dict[tuple[str, ...], list[Stored]] = {}
+    for one in stored:
+        result = one.result
+        for record in result.per_class[:1]:
+            mode, prints = str(result.settings.get("mode", "")), str(result.data_fingerprint)
+            key = (result.task, result.dataset, result.split, mode, prints, record.metric, *record.names)
+            groups.setdefault(key, []).append(one)
+    sections = []
+    for members in groups.values():
+        others = [one for one in members[1:] if one.name != members[0].name]
+        if others:
+            sections.append(_section(members[0], others[-1], missing))
+    return sections
+
+
+def _section(before: Stored, after: Stored, missing: list[tuple[str, str]]) -> Section:
+    one, other = before.result.per_class[0], after.result.per_class[0]
+    dataset = before.result.dataset
+    known = [c for c in range(len(one.names)) if one.values[c] is not None and other.values[c] is not None]
+    first = np.array([one.values[c] for c in known], dtype=float)
+    second = np.array([other.values[c] for c in known], dtype=float)
+    change = dict(zip(known, (second - first).tolist(), strict=True))
+    mode = str(before.result.settings.get("mode", ""))
+    chart = Scatter(
+        name=slug("classes", dataset, *([mode] if mode else [])),
+        title=f"{one.metric} of each class",
+        groups=(
+            Points(
+                name=f"a class of {dataset}: above the line it gained",
+                points=tuple(zip(first.tolist(), second.tolist(), strict=True)),
+                titles=tuple(f"{one.names[c]}: {one.values[c]:.2f} → {other.values[c]:.2f}" for c in known),
+            ),
+        ),
+        x_label=f"{before.name}, %",
+        y_label=f"{after.name}, %",
+        diagonal=True,
+    )
+    tables = []
+    lede = [_summary(before.name, after.name, list(change.values()))]
+    pairs = _pairs(before, after, missing)
+    if pairs:
+        tables.append(_pair_table(pairs, one, other, before.name, after.name))
+        lede += _where(pairs, change)
+    tables.append(_change_table(one, other, change, before.name, after.name))
+    words = f", {mode}" if mode else ""
+    notes = (
+        "Similar classes are those that the two models take for each other most often: the share of one class's images "
+        "that are given the other class, the mean of both directions and both models.",
+        "A class of few images moves by chance alone; see the counts.",
+    )
+    title = f"Classes of {dataset}{words}: {before.name} and {after.name}"
+    return Section(title, lede=tuple(lede), charts=(chart,), tables=tuple(tables), notes=notes if pairs else notes[1:])
+
+
+def _summary(before: str, after: str, change: Sequence[float]) -> str:
+    up, down = sum(value > 0 for value in change), sum(value < 0 for value in change)
+    return (
+        f"From {before} to {after}, {up} of {len(change)} classes gain, {down} lose and {len(change) - up - down} stay."
+    )
+
+
+def _pairs(before: Stored, after: Stored, missing: list[tuple[str, str]]) -> list[ClassPair]:
+    kept = [before.predictions(), after.predictions()]
+    matrices = []
+    number = len(before.result.per_class[0].names)
+    for one in kept:
+        if one is None:
+            what = f"the most similar classes of {before.result.dataset}: answers image by image are not kept"
+            names = " ".join(sorted({before.name, after.name}))
+            missing.append((what, f"kdzoo eval {names} --on {before.result.dataset}"))
+            return []
+        matrices.append(confusion_matrix(one.labels, one.top5[:, 0], number))
+    return similar_pairs(matrices, _PAIRS)
+
+
+def _where(pairs: Sequence[ClassPair], change: dict[int, float]) -> list[str]:
+    """Whether the change hinges on the similar classes, as MEAL V2 found (Table 1)."""
+    similar = {label for pair in pairs[: _PAIRS // 2] for label in (pair.first, pair.second)}
+    inside = [value for label, value in change.items() if label in similar]
+    outside = [value for label, value in change.items() if label not in similar]
+    if not inside or not outside:
+        return []
+    return [
+        f"The {len(inside)} classes that are most often taken for each other change by "
+        f"{points(float(np.mean(inside)), sign=True)} points on average, the other {len(outside)} by "
+        f"{points(float(np.mean(outside)), sign=True)}."
+    ]
+
+
+def _pair_table(pairs: Sequence[ClassPair], one: PerClass, other: PerClass, before: str, after: str) -> Table:
+    rows = []
+    for pair in pairs:
+        for label in (pair.first, pair.second):
+            partner = pair.second if label == pair.first else pair.first
+            confused = points(pair.confusion, unit=" %") if label == pair.first else ""
+            values = _row(one, other, label)
+            rows.append((f"{one.names[label]}", f"with {one.names[partner]}", confused, *values))
+    heads = columns("Class", "taken", "confusion", before, after, "change", "images", text=2)
+    return Table(heads, tuple(rows), "The most similar classes")
+
+
+def _change_table(one: PerClass, other: PerClass, change: dict[int, float], before: str, after: str) -> Table:
+    order = sorted(change, key=lambda label: (-abs(change[label]), label))[:_CHANGES]
+    order.sort(key=lambda label: -change[label])
+    rows = tuple((one.names[label], *_row(one, other, label)) for label in order)
+    title = "The largest changes" if len(change) > len(order) else "Every class"
+    return Table(columns("Class", before, after, "change", "images"), rows, title)
+
+
+def _row(one: PerClass, other: PerClass, label: int) -> tuple[str, str, str, str]:
+    first, second = one.values[label], other.values[label]
+    change = None if first is None or second is None else second - first
+    return points(first), points(second), points(change, sign=True), str(one.counts[label])

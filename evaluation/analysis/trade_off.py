@@ -1,0 +1,147 @@
+"""Accuracy against what it costs, with the Pareto front (C. Cui et al., SSLD, Fig. 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..page import count
+from .charts import Chart, Points, Scatter
+from .inputs import Stored
+from .section import Section, Table, columns, points, slug
+
+_METRICS = ("top1", "mAP11", "AP", "mIoU")
+
+
+def pareto_front(found: Sequence[tuple[float, float]], *, less_is_better: bool = True) -> list[int]:
+    """Which (cost, gain) points no other one beats: none has at most the cost and at least the gain, and one of them
+    better.
+
+    Args:
+        found: The points.
+        less_is_better: Of the cost; False for a speed.
+
+    Returns:
+        Their positions, the cheapest first.
+    """
+    sign = 1 if less_is_better else -1
+    order = sorted(range(len(found)), key=lambda i: (sign * found[i][0], -found[i][1], i))
+    front: list[int] = []
+    for i in order:
+        if not front or found[i][1] > found[front[-1]][1] or found[i] == found[front[-1]]:
+            front.append(i)
+    return front
+
+
+def trade_off_sections(stored: Sequence[Stored]) -> list[Section]:
+    """A section for each data set on which at least two models were measured alike."""
+    groups: dict[tuple[Any, ...], list[Stored]] = {}
+    for one in stored:
+        result = one.result
+        if _metric(one) is not None and result.settings.get("mode") is None:
+            key = (result.task, result.dataset, result.split, result.data_fingerprint)
+            groups.setdefault(key, []).append(one)
+    sections = []
+    for members in groups.values():
+        charts = [chart for cost in _COSTS if (chart := _chart(members, *cost)) is not None]
+        if len(members) > 1 and charts:
+            sections.append(_section(members, charts))
+    return sections
+
+
+def _metric(one: Stored) -> str | None:
+    return next((name for name in _METRICS if name in one.result.metrics), None)
+
+
+def _speed(one: Stored) -> float | None:
+    found = one.result.details.get("throughput")
+    value = found.get("network_images_per_s") if isinstance(found, dict) else None
+    return float(value) if isinstance(value, int | float) and value > 0 else None
+
+
+def _machine(one: Stored) -> tuple[Any, ...]:
+    found = one.result.details.get("throughput")
+    return (found.get("device"), found.get("threads")) if isinstance(found, dict) else ()
+
+
+_COSTS: tuple[tuple[str, str], ...] = (
+    ("parameters", "millions of parameters"),
+    ("macs", "10⁹ multiply-accumulates an image"),
+    ("images_per_s", "images/s of the network"),
+)
+_SCALES = {"parameters": 1e-6, "macs": 1e-9, "images_per_s": 1.0}
+
+
+def _cost(one: Stored, cost: str) -> float | None:
+    value = _speed(one) if cost == "images_per_s" else getattr(one.result.model, cost)
+    return None if not value else value * _SCALES[cost]
+
+
+def _chart(members: Sequence[Stored], cost: str, label: str) -> Chart | None:
+    known = [(i, x) for i, one in enumerate(members) if (x := _cost(one, cost)) is not None]
+    if len({x for _, x in known}) < 2:
+        return None  # all cost the same: there is nothing to trade
+    if cost == "images_per_s" and len({_machine(members[i]) for i, _ in known}) > 1:
+        return None  # speeds of several machines say nothing of the models
+    metric = str(_metric(members[0]))
+    found = [(x, float(members[i].result.metrics[metric])) for i, x in known]
+    front = pareto_front(found, less_is_better=cost != "images_per_s")
+    dataset = members[0].result.dataset
+    best = tuple(found[i] for i in front)
+    groups = []
+    for name, slot, chosen in (("on the front", 0, True), ("beaten by another", 1, False)):
+        rows = [k for k in range(len(found)) if (k in front) == chosen]
+        if rows:
+            numbers = tuple(str(known[k][0] + 1) for k in rows)
+            titles = tuple(f"{members[known[k][0]].name}: {found[k][1]:.2f} at {found[k][0]:.4g}" for k in rows)
+            group = Points(name=name, points=tuple(found[k] for k in rows), labels=numbers, titles=titles, slot=slot)
+            groups.append(group)
+    words = {"parameters": "parameters", "macs": "multiply-accumulates", "images_per_s": "throughput"}
+    return Scatter(
+        name=slug("trade-off", dataset, cost),
+        title=f"{metric} against {words[cost]}",
+        groups=tuple(groups),
+        x_label=label,
+        y_label="%",
+        log_x=cost != "images_per_s",
+        front=tuple(sorted(best)) if cost != "images_per_s" else (),
+    )
+
+
+def _section(members: Sequence[Stored], charts: Sequence[Chart]) -> Section:
+    metric = str(_metric(members[0]))
+    result = members[0].result
+    rows = []
+    for i, one in enumerate(members):
+        speed, model = _speed(one), one.result.model
+        published = one.result.published.get(metric)
+        rows.append(
+            (
+                f"{i + 1}. {_label(one, members)}",
+                points(one.result.metrics[metric], unit=" %"),
+                points(published, unit=" %"),
+                count(model.parameters) if model.parameters else "",
+                count(model.macs) if model.macs else "",
+                "" if speed is None else count(round(speed)),
+            )
+        )
+    table = Table(columns("Model", metric, "published", "parameters", "MACs", "images/s"), tuple(rows))
+    notes = [
+        "The line joins the models that no other one beats in both; a model between two of its corners is behind it.",
+        "Each model is measured in its own preprocessing unless its result says otherwise.",
+    ]
+    devices = {_machine(one) for one in members if _speed(one) is not None}
+    if len(devices) > 1:
+        notes.append("Throughputs are of several machines, so they are not drawn.")
+    elif devices:
+        device = next(iter(devices))
+        notes.append(f"Throughput of the network alone, on {device[0]}, {device[1]} threads." if device[1] else "")
+    title = f"Accuracy against cost on {result.dataset} ({result.split}, {count(result.num_images)} images)"
+    return Section(title, charts=tuple(charts), tables=(table,), notes=tuple(note for note in notes if note))
+
+
+def _label(one: Stored, members: Sequence[Stored]) -> str:
+    """The model's name; with its image size where it was measured at several."""
+    if sum(other.name == one.name for other in members) == 1:
+        return one.name
+    return f"{one.name}, {one.result.settings.get('image_size', '?')} px"

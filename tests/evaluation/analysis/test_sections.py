@@ -1,0 +1,202 @@
+"""The numbers behind the charts: fronts, confusions, similar classes, weights, against independent computations."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from sklearn.metrics import confusion_matrix as sklearn_confusion
+
+from kdzoo.errors import DataError, UsageError
+from kdzoo.evaluation.analysis.calibration import calibration_section
+from kdzoo.evaluation.analysis.classes import class_sections
+from kdzoo.evaluation.analysis.confusion import confusion_matrix, contrasting_classes, similar_pairs
+from kdzoo.evaluation.analysis.inputs import read_inputs, short_names
+from kdzoo.evaluation.analysis.trade_off import pareto_front, trade_off_sections
+from kdzoo.evaluation.analysis.training import training_section
+from kdzoo.evaluation.analysis.transfer import transfer_section
+from kdzoo.evaluation.analysis.weights import weight_section
+from kdzoo.evaluation.results import Interval, MeasuredModel
+from kdzoo.evaluation.run_record import read_run
+
+
+@pytest.mark.parametrize("less_is_better", [True, False])
+def test_the_front_is_what_no_other_point_beats(less_is_better):
+    rng = np.random.default_rng(5)
+    found = [tuple(map(float, point)) for point in rng.integers(0, 12, size=(60, 2))]
+    sign = 1 if less_is_better else -1
+
+    def beaten(i):
+        x, y = sign * found[i][0], found[i][1]
+        return any(sign * a <= x and b >= y and (sign * a, b) != (x, y) for j, (a, b) in enumerate(found) if j != i)
+
+    front = pareto_front(found, less_is_better=less_is_better)
+    assert sorted(front) == [i for i in range(60) if not beaten(i)]
+    costs = [sign * found[i][0] for i in front]
+    assert costs == sorted(costs)
+
+
+def test_confusions_are_scikit_learn_s():
+    rng = np.random.default_rng(2)
+    labels, answers = rng.integers(-1, 6, 500), rng.integers(-1, 6, 500)
+    kept = (labels >= 0) & (answers >= 0)
+    expected = sklearn_confusion(labels[kept], answers[kept], labels=range(6))
+    np.testing.assert_array_equal(confusion_matrix(labels, answers, 6), expected)
+
+
+def test_similar_classes_are_those_confused_in_both_directions_by_all_models():
+    matrices = [np.array([[8, 2, 0], [4, 6, 0], [0, 0, 5]]), np.array([[10, 0, 0], [0, 9, 1], [0, 0, 0]])]
+    first, second = similar_pairs(matrices, 5)
+    assert (first.first, first.second, first.confusion) == (0, 1, pytest.approx(100 * (0.2 + 0.4) / 2 / 2))
+    assert (second.first, second.second, second.confusion) == (1, 2, pytest.approx(100 * 0.1 / 2 / 2))
+    assert similar_pairs([np.eye(3, dtype=int)], 5) == []
+
+
+def test_contrasting_classes_are_a_similar_pair_and_two_others():
+    matrix = 10 * np.eye(6, dtype=int)
+    matrix[4, 1] = 5
+    matrix[0, 2], matrix[3, 0] = 2, 1
+    matrix[5] = 0  # no images
+    assert contrasting_classes([matrix]) == [1, 4, 3, 0]
+
+
+def stored(folder):
+    return read_inputs([folder]).stored
+
+
+def test_models_of_two_costs_make_a_trade_off(tmp_path, write_answers):
+    for name, skill, size in (("small", 0.5, 10), ("middle", 0.45, 20), ("large", 0.9, 1000)):
+        write_answers(tmp_path, name, skill, model=MeasuredModel(reference=name, parameters=size, macs=7))
+    (section,) = trade_off_sections(stored(tmp_path))
+    by_name = {chart.name: chart for chart in section.charts}
+    assert set(by_name) == {"trade-off-photos-parameters", "trade-off-photos-images-per-s"}  # MACs are all the same
+    groups = {group.name: group for group in by_name["trade-off-photos-parameters"].groups}
+    assert [len(groups[name].points) for name in ("on the front", "beaten by another")] == [2, 1]
+    beaten = int(groups["beaten by another"].labels[0]) - 1
+    assert section.tables[0].rows[beaten][0].endswith("middle")
+
+
+def test_throughputs_of_two_machines_are_not_drawn_together(tmp_path, write_answers):
+    for name, device in (("a", "cpu"), ("bb", "gpu")):
+        write_answers(
+            tmp_path,
+            name,
+            0.5 + len(name) / 10,
+            details={"throughput": {"network_images_per_s": 10.0 * len(name), "device": device}},
+        )
+    (section,) = trade_off_sections(stored(tmp_path))
+    assert all("images-per-s" not in chart.name for chart in section.charts)
+    assert any("several machines" in note for note in section.notes)
+
+
+def test_one_model_or_other_data_make_no_trade_off(tmp_path, write_answers):
+    write_answers(tmp_path, "a", 0.5)
+    write_answers(tmp_path, "b", 0.9, data_fingerprint="other")
+    assert trade_off_sections(stored(tmp_path)) == []
+
+
+def test_classes_before_and_after_with_the_similar_ones(tmp_path, write_answers):
+    paths = [write_answers(tmp_path, name, skill) for name, skill in (("before", 0.5), ("after", 0.8))]
+    inputs = read_inputs(paths)
+    missing = []
+    (section,) = class_sections(inputs.stored, missing)
+    assert missing == []
+    assert section.title.endswith("before and after")
+    similar, every = section.tables
+    assert [row[0] for row in similar.rows[:2]] == ["cat", "dog"]
+    labels = np.arange(400) % 4
+    for row in every.rows:
+        label = ("cat", "dog", "wolf", "tench").index(row[0])
+        shares = [100 * one.predictions().correct[labels == label].mean() for one in inputs.stored]
+        assert row[1:4] == (f"{shares[0]:.2f}", f"{shares[1]:.2f}", f"{shares[1] - shares[0]:+.2f}".replace("-", "−"))
+
+
+def test_without_answers_the_similar_classes_are_named_as_missing(tmp_path, write_answers):
+    paths = [write_answers(tmp_path, name, 0.5, keep=name == "a") for name in ("a", "b")]
+    missing = []
+    (section,) = class_sections(read_inputs(paths).stored, missing)
+    assert len(section.tables) == 1
+    assert missing[0][1] == "kdzoo eval a b --on photos"
+
+
+def test_the_reliability_diagram_leaves_small_bins_out(tmp_path, write_answers):
+    bins = [{"count": 9, "confidence": 10.0, "accuracy": 1.0}, {"count": 10, "confidence": 70.0, "accuracy": 60.0}]
+    bins += [{"count": 0, "confidence": None, "accuracy": None}, "damaged"]
+    write_answers(tmp_path, "a", 0.5, details={"reliability": bins})
+    (chart,) = calibration_section(stored(tmp_path)).charts
+    assert chart.series[0].points == ((70.0, 60.0),)
+    assert calibration_section(()) is None
+
+
+def test_transfer_tables_have_intervals_and_the_sentence(tmp_path, write_answers):
+    interval = Interval(seeds=(0, 1), values=(60.0, 62.0), low=48.29, high=73.71)
+    difference = {"sentence": "a is better than b by 3 points", "baseline": "b"}
+    write_answers(
+        tmp_path,
+        "a",
+        0.5,
+        settings={"mode": "linear"},
+        metrics={"top1": 61.0},
+        intervals={"top1": interval},
+        details={"difference": difference},
+    )
+    section = transfer_section(stored(tmp_path))
+    assert section.lede == ("photos, linear probe: a is better than b by 3 points.",)
+    assert section.tables[0].rows == (("a", "top1", "61.00", "48.29 to 73.71", "2"),)
+
+
+def test_curves_of_runs_lie_over_each_other_in_epochs(make_run):
+    runs = {"a": read_run(make_run("a")), "b": read_run(make_run("b", epochs=4))}
+    section = training_section(runs)
+    top1 = section.charts[0]
+    assert [line.name for line in top1.series] == ["a", "b"]
+    assert [line.points[-1][0] for line in top1.series] == [30.0, 4.0]
+    assert {chart.title for chart in section.charts} >= {"Loss term soft_label", "Loss term discriminator"}
+    assert training_section({}) is None
+
+
+def test_weights_are_counted_in_common_bins_and_percentiles_follow_the_checkpoints(make_run):
+    folder = make_run("a")
+    weights = torch.linspace(-1, 1, 1600).reshape(4, 4, 10, 10)
+    save_file({"conv1.weight": weights, "fc.weight": weights[:, 0, 0].clone()}, folder / "model" / "model.safetensors")
+    missing = []
+    section = weight_section({"a": read_run(folder)}, (), missing)
+    (chart,) = section.charts
+    assert chart.title == "Weights of conv1"
+    shares = [y for _, y in chart.series[0].points]
+    assert sum(shares) == pytest.approx(100, abs=0.3)
+    assert max(shares) < 2 * min(shares)
+    assert "fewer than two checkpoints" in missing[0][0]
+
+    from kdzoo.engine.checkpoint import save_checkpoint
+
+    (folder / "checkpoints").mkdir()
+    for step in (5, 10):
+        save_checkpoint(folder / "checkpoints", step, {"student": {"conv1.weight": step * weights}})
+    missing = []
+    _, chart = weight_section({"a": read_run(folder)}, ("conv1.weight",), missing).charts
+    assert missing == []
+    for line, percent in zip(chart.series, (10, 25, 50, 75, 90), strict=True):
+        expected = [step * (2 * percent / 100 - 1) for step in (5, 10)]
+        assert [y for _, y in line.points] == pytest.approx(expected, abs=1e-5)
+    newest = folder / "checkpoints" / "step-000000010.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-1] + b"\x07")  # a damaged one is not drawn
+    assert len(weight_section({"a": read_run(folder)}, (), []).charts) == 1
+    with pytest.raises(UsageError, match="'conv9'"):
+        weight_section({"a": read_run(folder)}, ("conv9",), [])
+
+
+def test_names_are_as_short_as_they_can_be():
+    references = ["runs/a/seed-0", "runs/b/seed-0", "resnet50.a1_in1k", "hf-hub:org/model", "x/teacher"]
+    assert list(short_names(references).values()) == ["a/seed-0", "b/seed-0", references[2], references[3], "teacher"]
+
+
+def test_a_path_that_holds_nothing_is_named(tmp_path):
+    with pytest.raises(DataError, match="nothing at"):
+        read_inputs([tmp_path / "nowhere"])
+    with pytest.raises(DataError, match="no results in"):
+        read_inputs([tmp_path])
+
+
+def test_a_result_named_twice_counts_once(tmp_path, write_answers):
+    path = write_answers(tmp_path, "a", 0.5)
+    assert len(read_inputs([tmp_path, path]).stored) == 1
