@@ -45,6 +45,10 @@ TASKS: dict[str, Task] = {
     "sun397": Task(CLASSIFICATION, "SUN397: 19,850 and 19,850 images, 397 scenes."),
     "coco": Task(DETECTION, "COCO 2017, boxes of 80 classes; coco:PATH for data of your own in its format."),
     "voc2007-detection": Task(DETECTION, "PASCAL VOC 2007: 5,011 and 4,952 images, boxes of 20 classes."),
+    "cityscapes": Task(SEGMENTATION, "Cityscapes: 2,975 and 500 images, 19 classes."),
+    "voc2012": Task(SEGMENTATION, "PASCAL VOC 2012: 1,464 and 1,449 images, 20 classes and the background."),
+    "ade20k": Task(SEGMENTATION, "ADE20K: 20,210 and 2,000 images, 150 classes."),
+    "masks": Task(SEGMENTATION, "masks:PATH, your own images and masks."),
 }
 
 

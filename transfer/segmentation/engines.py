@@ -1,0 +1,71 @@
+"""Which engine runs, and what would install the other."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+
+from ...errors import UsageError
+from .segmentor import Engine, EngineChoice
+
+ENGINES = ("auto", "torchvision", "mmseg")
+
+PINS = ("onedl-mmsegmentation==1.4.2", "onedl-mmengine==0.10.12", "mmcv-lite==2.2.0")
+"""What the tests of this engine were run with. mmcv-lite asks for mmengine itself, whose files are also
+onedl-mmengine's: hence the three without their dependencies, and the dependencies as the extra."""
+
+
+def choose_engine(name: str, head: str) -> EngineChoice:
+    """Settle ``--engine``.
+
+    Args:
+        name: One of ENGINES; ``auto`` is mmsegmentation where it can be imported.
+        head: What is to be built: OCRNet is mmsegmentation's only.
+
+    Raises:
+        UsageError: What was asked for cannot run here.
+    """
+    if name not in ENGINES:
+        raise UsageError(f"unknown engine {name!r}", hint=f"one of {', '.join(ENGINES)}")
+    missing = None if name == "torchvision" else why_no_mmseg()
+    lines = tuple(install_lines())
+    if head == "ocrnet" and (name == "torchvision" or missing):
+        what = "torchvision has no OCRNet" if name == "torchvision" else f"OCRNet needs mmsegmentation: {missing}"
+        hint = "--engine mmseg" if name == "torchvision" and why_no_mmseg() is None else "; ".join(lines)
+        raise UsageError(what, hint=f"{hint}; --head fcn or deeplabv3plus runs now")
+    if name == "torchvision":
+        return EngineChoice("torchvision", "torchvision, as asked")
+    if missing is None:
+        return EngineChoice("mmseg", "mmsegmentation")
+    if name == "mmseg":
+        raise UsageError(f"engine mmseg: {missing}", hint=f"{'; '.join(lines)}; --engine torchvision runs now")
+    return EngineChoice("torchvision", f"torchvision ({missing})", lines)
+
+
+def why_no_mmseg() -> str | None:
+    """None where mmsegmentation can be imported, else why not, in a few words."""
+    if importlib.util.find_spec("mmseg") is None:
+        return "mmsegmentation is not installed"
+    try:
+        from . import mmseg_import  # noqa: F401
+    except (ImportError, OSError, AssertionError) as error:
+        line = (str(error) or type(error).__name__).splitlines()[0]
+        return f"mmsegmentation is installed and cannot be imported: {line}"
+    return None
+
+
+def install_lines() -> list[str]:
+    """The lines that install mmsegmentation on this platform."""
+    quote = '"' if platform.system() == "Windows" else "'"
+    return [f"pip install {quote}kdzoo[segmentation]{quote}", f"pip install --no-deps {' '.join(PINS)}"]
+
+
+def make_engine(choice: EngineChoice) -> Engine:
+    """The engine that was chosen."""
+    if choice.name == "mmseg":
+        from .mmseg_engine import MmsegEngine
+
+        return MmsegEngine()
+    from .torchvision_engine import TorchvisionEngine
+
+    return TorchvisionEngine()

@@ -1,0 +1,122 @@
+"""What an engine makes of a backbone: a segmentor that one loop trains and one metric judges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from ...zoo import LoadedModel, Preprocessing
+from ..backbone import Backbone, build_backbone
+from .settings import SegmentationSettings
+
+_BRANCHED = "HighResolutionNet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segmentor:
+    """A segmentor.
+
+    Attributes:
+        model: Everything that is trained, heads and backbone.
+        stage_of: The backbone stage (0 to 4) of each of its learning parameters, by its name in ``model``.
+        unused: The backbone's weights that the segmentor has no use for, such as the classifier.
+        preprocessing: How images become inputs.
+        losses: Named losses of normalised images (B, 3, H, W) and labels (B, H, W), int64, in training mode.
+        logits: Of normalised images (B, 3, H, W): (B, C, H, W), in evaluation mode.
+        notes: What the reader should know about how it was built.
+        documents: Texts for the run folder, by file name.
+    """
+
+    model: nn.Module
+    stage_of: Mapping[str, int]
+    unused: tuple[str, ...]
+    preprocessing: Preprocessing
+    losses: Callable[[nn.Module, Tensor, Tensor], dict[str, Tensor]]
+    logits: Callable[[nn.Module, Tensor], Tensor]
+    notes: tuple[str, ...] = ()
+    documents: Mapping[str, str] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """A framework that builds segmentors.
+
+    Attributes:
+        name: ``torchvision`` or ``mmseg``.
+        version: Of the framework.
+    """
+
+    name: str
+    version: str
+
+    def build(self, loaded: LoadedModel, settings: SegmentationSettings, num_classes: int, seed: int) -> Segmentor:
+        """A segmentor over a backbone, on the CPU; the heads' first weights are a function of the seed."""
+        ...
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """Which engine runs, and why.
+
+    Attributes:
+        name: ``torchvision`` or ``mmseg``.
+        note: One line.
+        install: The lines that would install the engine that was missed; empty where none was.
+    """
+
+    name: str
+    note: str
+    install: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DenseBackbone:
+    """A backbone as the heads take it.
+
+    Attributes:
+        body: Gives four maps, finest first.
+        branched: Whether they are the branches of an HRNet, which the heads take together.
+        unused: Weights of the classifier that are not in it.
+        notes: How it was built.
+    """
+
+    body: Backbone
+    branched: bool
+    unused: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def dense_backbone(loaded: LoadedModel, settings: SegmentationSettings) -> DenseBackbone:
+    """The backbone of a segmentor: dilated to the output stride, or an HRNet's four branches.
+
+    Raises:
+        ModelError: It has no maps at strides 4 to 32, or cannot be dilated.
+    """
+    branched = type(loaded.model).__name__ == _BRANCHED
+    dropped = _to_branches(loaded) if branched else ()
+    body = build_backbone(
+        loaded,
+        output_stride=32 if branched else settings.output_stride,
+        batchnorm="train" if settings.batchnorm == "train" else "frozen",
+        frozen_stages=settings.frozen_stages,
+    )
+    widths = ", ".join(f"{level.channels} at stride {level.stride}" for level in body.levels)
+    kind = "the branches before the classifier's layers" if branched else f"output stride {settings.output_stride}"
+    return DenseBackbone(body, branched, (*body.unused, *dropped), (f"backbone maps: {widths} ({kind})",))
+
+
+def _to_branches(loaded: LoadedModel) -> tuple[str, ...]:
+    """Take an HRNet's widening layers off, as HRNetV2 for segmentation has none; the names of their weights."""
+    network = loaded.model
+    info: list[dict[str, object]] = network.feature_info  # type: ignore[assignment]
+    widths = network.stage4_cfg["num_channels"]  # type: ignore[index, union-attr]
+    names = tuple(f"incre_modules.{name}" for name in network.incre_modules.state_dict())  # type: ignore[union-attr]
+    names += tuple(f"downsamp_modules.{name}" for name in network.downsamp_modules.state_dict())  # type: ignore[union-attr]
+    network.incre_modules = None
+    network.downsamp_modules = None
+    network.feature_info = [  # type: ignore[assignment]
+        entry if number == 0 else {**entry, "num_chs": widths[number - 1]} for number, entry in enumerate(info)
+    ]
+    return names

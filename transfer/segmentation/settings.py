@@ -1,0 +1,290 @@
+"""The settings of a segmentation run: mmsegmentation's own configurations, each value cited.
+
+MMSegmentation contributors, https://github.com/open-mmlab/mmsegmentation; files below are in ``configs/_base_`` of
+onedl-mmsegmentation 1.4.2. SSLD's Table 9 follows PSPNet's protocol (its reference 46) in PaddleSeg: the same poly rate
+of 0.01 and power 0.9.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, get_type_hints
+
+from ...errors import UsageError
+
+HEADS = ("fcn", "deeplabv3plus", "ocrnet")
+SCHEDULES = {"20k": 20_000, "40k": 40_000, "80k": 80_000, "160k": 160_000, "320k": 320_000}
+TEST_MODES = ("whole", "slide")
+
+CITYSCAPES_WEIGHTS = (
+    *(0.8373, 0.918, 0.866, 1.0345, 1.0166, 0.9969, 0.9754, 1.0489, 0.8786, 1.0023),
+    *(0.9539, 0.9843, 1.1116, 0.9037, 1.0865, 1.0955, 1.0865, 1.1529, 1.0507),
+)
+"""Weights of Cityscapes' classes that several of its published configurations use, such as mmsegmentation's ddrnet/."""
+
+_SCHEDULE = "schedules/schedule_40k.py"
+_MODEL = "models/fcn_r50-d8.py"
+_CITY = "datasets/cityscapes.py"
+
+_OF_TASK: dict[str, tuple[str, dict[str, tuple[Any, str]]]] = {
+    "cityscapes": (
+        "80k",
+        {
+            "crop": ((512, 1024), f"{_CITY} crop_size"),
+            "scale": ((2048, 1024), f"{_CITY} RandomResize"),
+            "test_scale": ((2048, 1024), f"{_CITY} Resize"),
+            "batch_size": (8, "fcn/fcn_r50-d8_4xb2-80k_cityscapes-512x1024.py: 4 x 2"),
+        },
+    ),
+    "voc2012": (
+        "40k",
+        {
+            "crop": ((512, 512), "datasets/pascal_voc12.py crop_size"),
+            "scale": ((2048, 512), "datasets/pascal_voc12.py RandomResize"),
+            "test_scale": ((2048, 512), "datasets/pascal_voc12.py Resize"),
+            "batch_size": (16, "fcn/fcn_r50-d8_4xb4-40k_voc12aug-512x512.py: 4 x 4"),
+        },
+    ),
+    "ade20k": (
+        "160k",
+        {
+            "crop": ((512, 512), "datasets/ade20k.py crop_size"),
+            "scale": ((2048, 512), "datasets/ade20k.py RandomResize"),
+            "test_scale": ((2048, 512), "datasets/ade20k.py Resize"),
+            "batch_size": (16, "fcn/fcn_r50-d8_4xb4-160k_ade20k-512x512.py: 4 x 4"),
+        },
+    ),
+    "masks": (
+        "40k",
+        {
+            "crop": ((512, 512), "ours: as VOC's"),
+            "scale": ((2048, 512), "ours: as VOC's"),
+            "test_scale": ((2048, 512), "ours: as VOC's"),
+            "batch_size": (16, "ours: as VOC's"),
+        },
+    ),
+}
+
+
+def _cited(default: Any, source: str) -> Any:
+    return field(default=default, metadata={"source": source})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationSettings:
+    """What a segmentor is, how it is trained and how it is measured.
+
+    Attributes:
+        head: ``"fcn"``, ``"deeplabv3plus"`` or ``"ocrnet"``.
+        iterations: Batches of the whole run.
+        lr: Base rate, at ``batch_size``; never scaled by itself.
+        lr_end: The rate that the poly schedule ends at.
+        max_grad_norm: 0 for no clipping.
+        crop: Height and width of training views.
+        scale: Longer and shorter side that a training image is fitted into, before a random factor.
+        factors: Bounds of that factor.
+        most: A crop in which one class has a larger share is drawn again.
+        colour: 1 to vary brightness, contrast, saturation and hue.
+        test_scale: Longer and shorter side that an evaluated image is fitted into; empty for its own size.
+        test_mode: ``"whole"``, or ``"slide"``: overlapping windows of the crop's size, their logits averaged.
+        test_stride: Height and width between two windows.
+        class_weights: One a class; empty for 1.
+        batchnorm: Of the backbone: ``"train"`` or ``"frozen"``.
+        frozen_stages: The first so many backbone stages do not learn: 0 none, 5 the whole backbone.
+        lr_multipliers: Rate of each backbone stage, stem first; empty for 1.
+        head_lr_multiplier: Rate of the heads.
+        output_stride: Of the last backbone map, by dilation; a network of parallel branches keeps its own.
+        channels: Width of the head.
+        aux_channels: Width of the auxiliary head, and of OCRNet's first head.
+        aux_weight: Of that head's loss.
+        low_channels: DeepLabV3+'s from the finest map.
+        ocr_channels: OCRNet's object regions.
+    """
+
+    head: str = _cited("fcn", "SSLD Table 9")
+    iterations: int = _cited(40_000, f"{_SCHEDULE} max_iters")
+    batch_size: int = _cited(16, "4 x 4")
+    lr: float = _cited(0.01, f"{_SCHEDULE} lr")
+    lr_end: float = _cited(1e-4, f"{_SCHEDULE} PolyLR eta_min")
+    power: float = _cited(0.9, f"{_SCHEDULE} PolyLR power")
+    momentum: float = _cited(0.9, f"{_SCHEDULE} momentum")
+    weight_decay: float = _cited(5e-4, f"{_SCHEDULE} weight_decay")
+    max_grad_norm: float = _cited(0.0, f"{_SCHEDULE} clip_grad None")
+    crop: tuple[int, int] = _cited((512, 512), "datasets/ade20k.py crop_size")
+    scale: tuple[int, int] = _cited((2048, 512), "datasets/ade20k.py RandomResize")
+    factors: tuple[float, float] = _cited((0.5, 2.0), f"{_CITY} RandomResize ratio_range")
+    most: float = _cited(0.75, f"{_CITY} RandomCrop cat_max_ratio")
+    flip: float = _cited(0.5, f"{_CITY} RandomFlip")
+    colour: int = _cited(1, f"{_CITY} PhotoMetricDistortion")
+    test_scale: tuple[int, ...] = _cited((2048, 512), "datasets/ade20k.py Resize")
+    test_mode: str = _cited("whole", f"{_MODEL} test_cfg")
+    test_stride: tuple[int, ...] = _cited((), "ours: two thirds of the crop, as 769x769 configurations' 513")
+    class_weights: tuple[float, ...] = _cited((), f"{_MODEL} loss_decode has none")
+    batchnorm: str = _cited("train", f"{_MODEL} norm_eval False")
+    frozen_stages: int = _cited(0, f"{_MODEL} frozen_stages -1")
+    lr_multipliers: tuple[float, ...] = _cited((), f"{_SCHEDULE} has one rate")
+    head_lr_multiplier: float = _cited(1.0, f"{_SCHEDULE} has one rate")
+    output_stride: int = _cited(8, f"{_MODEL} dilations (1, 1, 2, 4)")
+    channels: int = _cited(512, f"{_MODEL} decode_head channels")
+    aux_channels: int = _cited(256, f"{_MODEL} auxiliary_head channels")
+    aux_weight: float = _cited(0.4, f"{_MODEL} auxiliary_head loss_weight")
+    low_channels: int = _cited(48, "models/deeplabv3plus_r50-d8.py c1_channels")
+    ocr_channels: int = _cited(256, "models/ocrnet_r50-d8.py ocr_channels")
+    checkpoint_every: int = _cited(4_000, f"{_SCHEDULE} CheckpointHook interval")
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def window_stride(self) -> tuple[int, int]:
+        """Between two windows of a sliding test."""
+        if self.test_stride:
+            return self.test_stride[0], self.test_stride[1]
+        return max(1, self.crop[0] * 2 // 3), max(1, self.crop[1] * 2 // 3)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Settings, and where each is from.
+
+    Attributes:
+        settings: The values.
+        sources: The citation, or the option, behind each.
+        notes: What the reader should know about how they came about.
+    """
+
+    settings: SegmentationSettings
+    sources: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """``{name: {"value", "source"}}``."""
+        values = dataclasses.asdict(self.settings)
+        return {name: {"value": value, "source": self.sources[name]} for name, value in values.items()}
+
+
+def resolve_settings(
+    task: str = "cityscapes",
+    *,
+    head: str = "fcn",
+    schedule: str | None = None,
+    iterations: int | None = None,
+    given: Mapping[str, tuple[Any, str]] | None = None,
+) -> Resolved:
+    """mmsegmentation's configuration for a data set, with what was given in its place.
+
+    Args:
+        task: Name of the data.
+        head: One of HEADS.
+        schedule: One of SCHEDULES; the data set's own by default.
+        iterations: Another length; the rate falls to its end within it.
+        given: Value and source of settings by name.
+
+    Raises:
+        UsageError: An unknown setting, or a value that makes no sense.
+    """
+    default, of_task = _OF_TASK[task]
+    sources = {entry.name: str(entry.metadata["source"]) for entry in dataclasses.fields(SegmentationSettings)}
+    values: dict[str, Any] = {}
+
+    def put(name: str, value: Any, source: str) -> None:
+        values[name], sources[name] = value, source
+
+    if head not in HEADS:
+        raise UsageError(f"unknown head {head!r}", hint=f"one of {', '.join(HEADS)}")
+    put("head", head, "--head")
+    for name, (value, source) in of_task.items():
+        put(name, value, source)
+    if schedule is not None and schedule not in SCHEDULES:
+        raise UsageError(f"unknown schedule {schedule!r}", hint=f"one of {', '.join(SCHEDULES)}")
+    name = schedule or default
+    put("iterations", SCHEDULES[name], f"schedules/schedule_{name}.py max_iters")
+    if iterations is not None:
+        put("iterations", iterations, "--iterations or --epochs")
+    for key, (value, source) in (given or {}).items():
+        if key not in sources:
+            raise _unknown(key, sources)
+        put(key, value, source)
+    settings = SegmentationSettings(**values)
+    notes = []
+    own_batch = of_task["batch_size"][0]
+    if settings.batch_size != own_batch and sources["lr"].startswith("schedules/"):
+        linear = settings.lr * settings.batch_size / own_batch
+        notes.append(
+            f"lr {settings.lr:g} is for batches of {own_batch}, not {settings.batch_size}: it is left as it is; the "
+            f"linear rule would give --lr {linear:g}"
+        )
+    return Resolved(settings, sources, tuple(notes))
+
+
+def parse_settings(assignments: Sequence[str]) -> dict[str, tuple[Any, str]]:
+    """``KEY=VALUE`` texts as typed values; lists are written with commas.
+
+    Raises:
+        UsageError: No ``=``, an unknown key, or a value of the wrong type.
+    """
+    hints = get_type_hints(SegmentationSettings)
+    given: dict[str, tuple[Any, str]] = {}
+    for text in assignments:
+        name, equals, value = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals:
+            raise UsageError(f"--set {text!r} has no value", hint="write KEY=VALUE, such as lr=0.005")
+        if name not in hints:
+            raise _unknown(name, hints)
+        given[name] = (_typed(name, value.strip(), hints[name]), "--set")
+    return given
+
+
+def _unknown(name: str, known: Mapping[str, Any]) -> UsageError:
+    nearest = difflib.get_close_matches(name, known, n=1)
+    meant = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(known)}"
+    return UsageError(f"there is no setting {name!r} of a segmentation run", hint=meant)
+
+
+def _typed(name: str, text: str, kind: Any) -> Any:
+    try:
+        if kind in (int, float, str):
+            return kind(text)
+        item = float if float in kind.__args__ else int
+        return tuple(item(part) for part in text.split(",") if part.strip() and text not in ("none", "[]"))
+    except ValueError:
+        wanted = {int: "a whole number", float: "a number"}.get(kind, "numbers with commas between them")
+        raise UsageError(f"{name} takes {wanted}, not {text!r}", hint=f"write --set {name}=VALUE") from None
+
+
+def _check(own: SegmentationSettings) -> None:
+    wrong = [
+        f"{name} must be positive"
+        for name in ("iterations", "batch_size", "lr", "channels", "aux_channels", "low_channels", "ocr_channels")
+        if not getattr(own, name) > 0
+    ]
+    if own.checkpoint_every < 1:
+        wrong.append("checkpoint_every must be positive")
+    for name in ("weight_decay", "aux_weight", "lr_end", "head_lr_multiplier", "max_grad_norm"):
+        if not getattr(own, name) >= 0:
+            wrong.append(f"{name} must not be negative")
+    for name in ("crop", "scale"):
+        if len(getattr(own, name)) != 2 or min(getattr(own, name)) < 8:
+            wrong.append(f"{name} is two numbers of 8 pixels or more")
+    for name in ("test_scale", "test_stride"):
+        if len(getattr(own, name)) not in (0, 2) or any(value < 1 for value in getattr(own, name)):
+            wrong.append(f"{name} is two numbers of pixels, or none")
+    if len(own.factors) != 2 or not 0 < own.factors[0] <= own.factors[1]:
+        wrong.append("factors are two numbers, the smaller first")
+    if own.test_mode not in TEST_MODES:
+        wrong.append("test_mode is whole or slide")
+    if own.batchnorm not in ("frozen", "train"):
+        wrong.append("batchnorm is frozen or train")
+    if not 0 <= own.frozen_stages <= 5:
+        wrong.append("frozen_stages is 0 (none) to 5 (the whole backbone)")
+    if len(own.lr_multipliers) not in (0, 5):
+        wrong.append("lr_multipliers are five numbers: the stem's and the four stages'")
+    if own.output_stride not in (8, 16, 32):
+        wrong.append("output_stride is 8, 16 or 32")
+    if own.head not in HEADS:
+        wrong.append(f"head is one of {', '.join(HEADS)}")
+    if wrong:
+        raise UsageError(f"the settings make no sense: {'; '.join(wrong)}", hint="--dry-run shows them all")
