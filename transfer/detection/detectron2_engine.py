@@ -84,7 +84,7 @@ def make_config(settings: DetectionSettings, loaded: LoadedModel, num_classes: i
     model.BACKBONE.FREEZE_AT = settings.frozen_stages
     model.FPN.OUT_CHANNELS = settings.fpn_channels
     if settings.detector == "retinanet":
-        model.RETINANET.NUM_CLASSES = num_classes
+        model.RETINANET.NUM_CLASSES, model.RETINANET.NUM_CONVS = num_classes, settings.head_convs
         model.RETINANET.SCORE_THRESH_TEST = settings.score_threshold
         model.RETINANET.NMS_THRESH_TEST = settings.nms_threshold
     else:

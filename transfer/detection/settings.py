@@ -45,6 +45,7 @@ class DetectionSettings:
         frozen_stages: The first so many backbone stages do not learn (detectron2's FREEZE_AT).
         lr_multipliers: Rate of each backbone stage, stem first; empty for 1.
         fpn_channels: Of the pyramid and RetinaNet's heads.
+        head_convs: Convolutions of each of RetinaNet's two towers.
         box_head_width: Of Faster R-CNN's two fully connected layers.
         proposals: Region proposals an image in training.
         rois_per_image: Of which so many are trained on.
@@ -71,6 +72,7 @@ class DetectionSettings:
     frozen_stages: int = _cited(2, f"{_DEFAULTS} MODEL.BACKBONE.FREEZE_AT")
     lr_multipliers: tuple[float, ...] = _cited((), "detectron2 has one rate; --lr-multipliers ssld for SSLD's docs")
     fpn_channels: int = _cited(256, f"{_DEFAULTS} MODEL.FPN.OUT_CHANNELS")
+    head_convs: int = _cited(4, f"{_DEFAULTS} MODEL.RETINANET.NUM_CONVS")
     box_head_width: int = _cited(1024, f"{_DEFAULTS} MODEL.ROI_BOX_HEAD.FC_DIM")
     proposals: int = _cited(1000, f"{_RCNN} MODEL.RPN.POST_NMS_TOPK_TRAIN")
     rois_per_image: int = _cited(512, f"{_DEFAULTS} MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE")
@@ -200,7 +202,7 @@ def _typed(name: str, text: str, kind: Any) -> Any:
 def _check(settings: DetectionSettings) -> None:
     wrong: list[str] = []
     positive = [
-        *("iterations", "batch_size", "max_side", "test_short_side", "test_max_side", "fpn_channels"),
+        *("iterations", "batch_size", "max_side", "test_short_side", "test_max_side", "fpn_channels", "head_convs"),
         *("box_head_width", "proposals", "rois_per_image", "detections_per_image", "checkpoint_every"),
     ]
     wrong += [f"{name} must be positive" for name in positive if getattr(settings, name) < 1]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN, RetinaNet
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool, LastLevelP6P7
@@ -123,10 +124,15 @@ def _retinanet(body: Backbone, settings: DetectionSettings, num_classes: int) ->
     channels = settings.fpn_channels
     pyramid = PyramidBackbone(body, channels, LastLevelP6P7(body.levels[-1].channels, channels))
     sizes = tuple(tuple(int(size * 2 ** (octave / 3)) for octave in range(3)) for size in _ANCHOR_SIZES)
+    anchors = AnchorGenerator(sizes, (_ASPECT_RATIOS,) * len(sizes))
+    head = RetinaNetHead(channels, anchors.num_anchors_per_location()[0], num_classes)
+    for tower in (head.classification_head, head.regression_head):
+        tower.conv = tower.conv[: settings.head_convs]
     return RetinaNet(
         pyramid,
         num_classes,
-        anchor_generator=AnchorGenerator(sizes, (_ASPECT_RATIOS,) * len(sizes)),
+        anchor_generator=anchors,
+        head=head,
         score_thresh=settings.score_threshold,
         nms_thresh=settings.nms_threshold,
         detections_per_img=settings.detections_per_image,
