@@ -45,7 +45,8 @@ def freeze(model: nn.Module) -> nn.Module:
 @lru_cache(maxsize=64)
 def _statistics(values: tuple[float, ...], device: torch.device) -> Tensor:
     """A mean or a standard deviation where the images are, (1, channels, 1, 1); copied to an accelerator once."""
-    return torch.tensor(values, device=device)[None, :, None, None]
+    with torch.inference_mode(False):  # kept for training too, whoever asks first
+        return torch.tensor(values, device=device)[None, :, None, None]
 
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:

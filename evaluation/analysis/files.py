@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b0578d", "#b87900", "#2f8fc4", "#333333")
 _DASHES: tuple[Any, ...] = ("-", (0, (7, 3)), (0, (2, 3)), (0, (9, 3, 2, 3)), (0, (12, 4)), (0, (4, 2, 1, 2)), ":")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "_")
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "text.parse_math": False,  # names come out as they are
     "svg.hashsalt": "kdzoo",  # the same bytes each time
     "svg.fonttype": "none",

@@ -81,6 +81,15 @@ def test_each_teacher_sees_its_own_normalisation_and_resolution() -> None:
     torch.testing.assert_close(answers[1], network((small - 0.5) / 0.25))
 
 
+def test_an_evaluation_leaves_nothing_behind_that_training_cannot_use() -> None:
+    images, mean, std = torch.rand(2, 3, 4, 4), (0.11, 0.22, 0.33), (0.44, 0.55, 0.66)
+    with torch.inference_mode():
+        normalise(images, mean, std)
+    wanted = images.clone().requires_grad_()
+    normalise(wanted, mean, std).sum().backward()
+    torch.testing.assert_close(wanted.grad[0, :, 0, 0], 1 / torch.tensor(std))
+
+
 def test_normalising_equals_torchvision() -> None:
     from torchvision.transforms.functional import normalize
 

@@ -74,7 +74,7 @@ def estimate(plan: SegmentationPlan) -> SegmentationCost | None:
     own = plan.settings
     device = choose_device(plan.device)
     on_gpu = device.type == "cuda"
-    size = own.crop if on_gpu else _smaller(own.crop)
+    size = own.crop if on_gpu else _smaller(own.crop, segmentor.multiple)
     images = own.batch_size if on_gpu else min(_CPU_IMAGES, own.batch_size)
     model = segmentor.model.to(device).train()
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -132,9 +132,10 @@ def estimate(plan: SegmentationPlan) -> SegmentationCost | None:
     )
 
 
-def _smaller(crop: tuple[int, int]) -> tuple[int, int]:
+def _smaller(crop: tuple[int, int], multiple: int) -> tuple[int, int]:
     factor = min(1.0, _CPU_SIDE / min(crop))
-    return round(crop[0] * factor), round(crop[1] * factor)
+    height, width = (max(multiple, round(side * factor / multiple) * multiple) for side in crop)
+    return height, width
 
 
 class _Kept:

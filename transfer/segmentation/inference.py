@@ -19,6 +19,15 @@ def normalised(images: Tensor, preprocessing: Preprocessing, device: torch.devic
     return (images.to(device, non_blocking=True).float() / 255 - mean) / std
 
 
+def padded(logits: Callable[[Tensor], Tensor], images: Tensor, multiple: int) -> Tensor:
+    """Logits of images whose sides are first filled up to a multiple with zeros, right and below, and then cut off."""
+    height, width = images.shape[2:]
+    if height % multiple == 0 and width % multiple == 0:
+        return logits(images)
+    filled = F.pad(images, (0, -width % multiple, 0, -height % multiple))
+    return logits(filled)[:, :, :height, :width]
+
+
 def slide(
     logits: Callable[[Tensor], Tensor], images: Tensor, window: tuple[int, int], stride: tuple[int, int]
 ) -> Tensor:

@@ -59,7 +59,7 @@ class MmsegEngine:
 
         def logits(network: nn.Module, images: Tensor) -> Tensor:
             meta = {"img_shape": images.shape[2:]}
-            return network.encode_decode(images, [meta] * len(images))  # type: ignore[operator, no-any-return]
+            return network.encode_decode(images, [meta] * len(images))  # type: ignore[operator]
 
         return Segmentor(
             model=model,
@@ -68,6 +68,7 @@ class MmsegEngine:
             preprocessing=loaded.preprocessing,
             losses=losses,
             logits=logits,
+            multiple=dense.multiple,
             notes=dense.notes,
             documents={"mmseg.log": f"{_text(config)}\n\n{said.getvalue()}\n{model}\n"},
         )
@@ -146,7 +147,7 @@ def model_config(dense: DenseBackbone, settings: SegmentationSettings, num_class
 def slide_logits(model: nn.Module, images: Tensor, crop: tuple[int, int], stride: tuple[int, int]) -> Tensor:
     """mmsegmentation's own sliding window, to compare with."""
     model.test_cfg = _Attributes(mode="slide", crop_size=crop, stride=stride)  # type: ignore[assignment]
-    return model.slide_inference(images, [{"img_shape": images.shape[2:]}])  # type: ignore[operator, no-any-return]
+    return model.slide_inference(images, [{"img_shape": images.shape[2:]}])  # type: ignore[operator]
 
 
 class _Attributes(dict[str, Any]):

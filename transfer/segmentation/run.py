@@ -22,6 +22,7 @@ from ...engine.preflight import even_slice
 from ...engine.progress import Progress, say
 from ...engine.signals import StopRequest
 from ...engine.teachers import weights_sha256
+from ...errors import UsageError
 from ...evaluation.results import (
     Interval,
     MeasuredModel,
@@ -34,7 +35,7 @@ from ...evaluation.results import (
 from ..classification.statistics import Difference, mean_interval, paired_difference
 from ..dense import DenseJob, IterationSchedule, parameter_groups, train_dense
 from .engines import make_engine
-from .inference import labels_of, normalised, slide
+from .inference import labels_of, normalised, padded, slide
 from .metrics import METRICS, confusion, measure
 from .plan import SegmentationPlan
 from .segmentor import Segmentor
@@ -188,6 +189,11 @@ def _job(
     assert plan.train is not None
     assert plan.val is not None
     own, train, val = plan.settings, plan.train, plan.val
+    if any(length % segmentor.multiple for length in own.crop):
+        raise UsageError(
+            f"a crop of {own.crop[0]}x{own.crop[1]} does not fit {side.reference}",
+            hint=f"--crop with multiples of {segmentor.multiple}",
+        )
     groups = parameter_groups(
         segmentor.model,
         stage_of=segmentor.stage_of,
@@ -291,7 +297,10 @@ def predict(
 ) -> Tensor:
     """The label of each pixel of the stored image: uint8, (H, W)."""
     images = normalised(one.image[None], segmentor.preprocessing, device)
-    logits = partial(segmentor.logits, model)
+
+    def logits(part: Tensor) -> Tensor:
+        return padded(partial(segmentor.logits, model), part, segmentor.multiple)
+
     found = slide(logits, images, own.crop, own.window_stride()) if own.test_mode == "slide" else logits(images)
     return labels_of(found, (one.mask.shape[0], one.mask.shape[1]))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -26,6 +26,7 @@ class Segmentor:
         preprocessing: How images become inputs.
         losses: Named losses of normalised images (B, 3, H, W) and labels (B, H, W), int64, in training mode.
         logits: Of normalised images (B, 3, H, W): (B, C, H, W), in evaluation mode.
+        multiple: Of pixels that the sides of its input must be; 32 for an HRNet, whose branches are added up.
         notes: What the reader should know about how it was built.
         documents: Texts for the run folder, by file name.
     """
@@ -36,6 +37,7 @@ class Segmentor:
     preprocessing: Preprocessing
     losses: Callable[[nn.Module, Tensor, Tensor], dict[str, Tensor]]
     logits: Callable[[nn.Module, Tensor], Tensor]
+    multiple: int = 1
     notes: tuple[str, ...] = ()
     documents: Mapping[str, str] = field(default_factory=dict)
 
@@ -87,6 +89,11 @@ class DenseBackbone:
     unused: tuple[str, ...]
     notes: tuple[str, ...]
 
+    @property
+    def multiple(self) -> int:
+        """Of pixels that the sides of an input must be."""
+        return 32 if self.branched else 1
+
 
 def dense_backbone(loaded: LoadedModel, settings: SegmentationSettings) -> DenseBackbone:
     """The backbone of a segmentor: dilated to the output stride, or an HRNet's four branches.
@@ -109,14 +116,14 @@ def dense_backbone(loaded: LoadedModel, settings: SegmentationSettings) -> Dense
 
 def _to_branches(loaded: LoadedModel) -> tuple[str, ...]:
     """Take an HRNet's widening layers off, as HRNetV2 for segmentation has none; the names of their weights."""
-    network = loaded.model
-    info: list[dict[str, object]] = network.feature_info  # type: ignore[assignment]
-    widths = network.stage4_cfg["num_channels"]  # type: ignore[index, union-attr]
-    names = tuple(f"incre_modules.{name}" for name in network.incre_modules.state_dict())  # type: ignore[union-attr]
-    names += tuple(f"downsamp_modules.{name}" for name in network.downsamp_modules.state_dict())  # type: ignore[union-attr]
+    network: Any = loaded.model
+    info = network.feature_info
+    widths = network.stage4_cfg["num_channels"]
+    names = tuple(f"incre_modules.{name}" for name in network.incre_modules.state_dict())
+    names += tuple(f"downsamp_modules.{name}" for name in network.downsamp_modules.state_dict())
     network.incre_modules = None
     network.downsamp_modules = None
-    network.feature_info = [  # type: ignore[assignment]
+    network.feature_info = [
         entry if number == 0 else {**entry, "num_chs": widths[number - 1]} for number, entry in enumerate(info)
     ]
     return names

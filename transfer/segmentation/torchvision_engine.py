@@ -150,6 +150,7 @@ class TorchvisionEngine:
             preprocessing=loaded.preprocessing,
             losses=losses,
             logits=logits,
+            multiple=dense.multiple,
             notes=dense.notes,
         )
 
