@@ -173,7 +173,7 @@ def _init_worker(_: int) -> None:
 
 
 def _end_with_parent() -> None:
-    """Have Linux end this process when its parent ends: until then it holds the run folder's lock, too."""
+    """Have Linux end this process when its parent ends, however that ends."""
     if sys.platform == "linux":
         with contextlib.suppress(AttributeError, OSError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))

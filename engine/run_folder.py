@@ -61,7 +61,8 @@ class RunFolder:
             lock = open(self.path / ".lock", "w")  # noqa: SIM115 (held until the run ends)
         with lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # A record lock is this process's alone: its loader's workers, which a kill leaves for a moment, hold none.
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise RunError(
                     f"{self.path} is in use by another process", hint="wait for it, or use another --out"

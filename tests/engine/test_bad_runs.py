@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +25,7 @@ from kdzoo.engine.job import TrainJob
 from kdzoo.engine.loop import train
 from kdzoo.engine.metrics import read_lines
 from kdzoo.engine.objective import Objective, Phase, StepView, student_group
+from kdzoo.engine.run_folder import RunFolder
 from kdzoo.engine.signals import StopRequest
 from kdzoo.errors import CheckpointError, KdzooError, RunError
 from kdzoo.zoo import load_model
@@ -80,14 +83,55 @@ def test_a_folder_with_something_else_is_refused(make_job: MakeJob) -> None:
     assert [path.name for path in make_job().out.iterdir() if path.name != ".lock"] == ["thesis.tex"]
 
 
-def test_a_folder_in_use_is_refused(make_job: MakeJob) -> None:
-    import fcntl
+_HOLD_CLAIM = """
+import sys
+from pathlib import Path
+from kdzoo.engine.run_folder import RunFolder
+with RunFolder(Path(sys.argv[1])).claim({}, {}, resume=False):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
-    make_job().out.mkdir()
-    with open(make_job().out / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+
+def test_a_folder_in_use_is_refused(make_job: MakeJob) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", _HOLD_CLAIM, str(make_job().out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
         with pytest.raises(RunError, match="in use by another process"):
             _train(make_job())
+        assert holder.stdin is not None
+        holder.stdin.close()
+    assert holder.returncode == 0
+
+
+_DIE_WITH_CLAIM = """
+import os, signal, sys
+from pathlib import Path
+from kdzoo.engine.run_folder import RunFolder
+with RunFolder(Path(sys.argv[1])).claim({}, {}, resume=False):
+    if os.fork() == 0:  # as a loader's worker: it has every file that was open
+        print("alive", flush=True)
+        sys.stdin.read()
+        os._exit(0)
+    signal.pause()
+"""
+
+
+def test_a_killed_run_is_free_at_once_though_its_workers_live_on(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    killed = subprocess.Popen(
+        [sys.executable, "-c", _DIE_WITH_CLAIM, str(run.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with killed:  # closing its input ends the worker
+        assert killed.stdout is not None
+        assert killed.stdout.readline() == b"alive\n"
+        killed.kill()
+        assert killed.wait() == -signal.SIGKILL
+        with run.claim({}, {}, resume=False):
+            pass
 
 
 def test_an_unwritable_folder_is_one_error(make_job: MakeJob, tmp_path: Path) -> None:
