@@ -61,7 +61,7 @@ class RunFolder:
             lock = open(self.path / ".lock", "w")  # noqa: SIM115 (held until the run ends)
         with lock:
             try:
-                # A record lock is this process's alone: its loader's workers, which a kill leaves for a moment, hold none.
+                # A record lock is this process's alone: its loader's workers, which outlive a kill, hold none.
                 fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise RunError(
