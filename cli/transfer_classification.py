@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import UsageError
 from .commands import VerbCommand
-from .listing import format_options
 from .output import literal, print_fields, print_json, print_rows, work
-from .settings import config_option, setting, source_of
+from .settings import setting, source_of
+from .transfer_options import (
+    COUNT,
+    HOW,
+    WHAT,
+    WHERE,
+    backbone_options,
+    batch_size_option,
+    is_main,
+    loader_workers,
+    measurement_options,
+    out_option,
+    parse_seeds,
+    seeds_option,
+)
 
 if TYPE_CHECKING:
     from ..transfer.classification.measure import TransferReport
     from ..transfer.classification.plan import TransferPlan
-
-WHAT, HOW, WHERE = "What", "How", "The measurement"
 
 _VALUES = {
     "epochs": "epochs",
@@ -31,8 +40,6 @@ _VALUES = {
     "neighbours": "neighbours",
 }
 """The protocol's field behind each option."""
-
-_COUNT = click.IntRange(min=1)
 
 
 @click.command(
@@ -49,13 +56,7 @@ _COUNT = click.IntRange(min=1)
         ("kdzoo transfer dtd --partition 2 --backbone ssld_resnet50d --protocol ssld --dry-run", "What it would take."),
     ],
 )
-@setting("--backbone", metavar="REF", required=True, section=WHAT, help="The model whose features are measured.")
-@setting(
-    "--baseline",
-    metavar="REF",
-    section=WHAT,
-    help="What it is compared with; 'random' for its own architecture from random weights.",
-)
+@backbone_options
 @setting(
     "--mode",
     type=click.Choice(["finetune", "linear", "knn"]),
@@ -81,9 +82,9 @@ _COUNT = click.IntRange(min=1)
     section=HOW,
     help="Of linear mode: SGD or L-BFGS on features computed once, or SGD on random views.",
 )
-@setting("--seeds", metavar="N|LIST", section=HOW, help="How many, or which: 3, or 0,7.  [default: 3]")
-@setting("--epochs", type=_COUNT, metavar="N", section=HOW, help="Passes over the training images.")
-@setting("--batch-size", type=_COUNT, metavar="N", section=HOW, help="Images in a batch, all processes together.")
+@seeds_option(3)
+@setting("--epochs", type=COUNT, metavar="N", section=HOW, help="Passes over the training images.")
+@batch_size_option
 @setting("--lr", type=float, metavar="RATE", section=HOW, help="Base learning rate of SGD.")
 @setting("--weight-decay", type=float, metavar="RATE", section=HOW, help="On every trained parameter.")
 @setting("--label-smoothing", type=float, metavar="EPSILON", section=HOW, help="Of fine-tuning on single classes.")
@@ -94,24 +95,17 @@ _COUNT = click.IntRange(min=1)
     section=HOW,
     help="Multipliers of the stages' learning rates, stem first: 0.1,0.1,0.2,0.2,0.3.",
 )
-@setting("--image-size", type=_COUNT, metavar="PIXELS", section=HOW, help="Side of training and test crops.")
-@setting("--neighbours", type=_COUNT, metavar="K", section=HOW, help="Of kNN.")
+@setting("--image-size", type=COUNT, metavar="PIXELS", section=HOW, help="Side of training and test crops.")
+@setting("--neighbours", type=COUNT, metavar="K", section=HOW, help="Of kNN.")
 @setting("--search", metavar="full|GRID", section=HOW, help="Choose values on held-out images: full, or 'lr=0.1,0.01'.")
 @setting(
     "--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", section=HOW, help="Of the forward pass."
 )
 @setting("--quick", is_flag=True, section=HOW, help="A fast look: few epochs, one seed.")
-@setting("--out", metavar="DIR", section=WHERE, help="Holds runs, features and results; runs/transfer-TASK by default.")
-@setting("--features", metavar="DIR", section=WHERE, help="Where features are kept; OUT/features by default.")
-@setting("--resume", is_flag=True, section=WHERE, help="Go on with what is in --out.")
-@setting("--workers", type=click.IntRange(min=0), metavar="N", section=WHERE, help="Processes that read images.")
-@setting(
-    "--device", metavar="NAME", default="auto", show_default=True, section=WHERE, help="auto, cpu, cuda or cuda:N."
+@measurement_options(
+    out_option("runs, features and results", "runs/transfer-TASK"),
+    setting("--features", metavar="DIR", section=WHERE, help="Where features are kept; OUT/features by default."),
 )
-@config_option(section=WHERE)
-@click.option("--dry-run", is_flag=True, help="Show settings, their sources, cost and what is missing; start nothing.")
-@format_options
-@click.pass_context
 def command(ctx: click.Context, form: str, as_json: bool, dry_run: bool, **options: Any) -> None:
     """Measure whether a backbone carries over to a data set of classes, beside its baseline.
 
@@ -125,12 +119,12 @@ def command(ctx: click.Context, form: str, as_json: bool, dry_run: bool, **optio
         plan = _plan(ctx, options)
     out = options["out"] or str(default_folder(plan.dataset))
     if dry_run:
-        if _is_main():
+        if is_main():
             _show_plan(plan, out, as_json=as_json or form == "json")
         return
     with work():
         report = run_transfer(plan, out=out, features=options["features"], resume=options["resume"])
-    if _is_main():
+    if is_main():
         _show(report, "json" if as_json else form)
 
 
@@ -142,28 +136,14 @@ def _plan(ctx: click.Context, options: dict[str, Any]) -> TransferPlan:
         for name, field in _VALUES.items()
         if options[name] is not None
     }
-    workers = min(8, os.cpu_count() or 1) if options["workers"] is None else options["workers"]
     kept = ("backbone", "baseline", "mode", "protocol", "solver", "partition", "search", "precision", "quick", "device")
     return make_plan(
         str(ctx.info_name),
-        seeds=_seeds(options["seeds"]),
+        seeds=parse_seeds(options["seeds"]),
         given=given,
-        workers=workers,
+        workers=loader_workers(options["workers"]),
         **{name: options[name] for name in kept},
     )
-
-
-def _seeds(text: str | None) -> tuple[int, ...] | None:
-    """``3`` is three seeds, ``0,7`` are these."""
-    if text is None:
-        return None
-    try:
-        numbers = [int(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) < 0 or ("," not in text and not 1 <= numbers[0] <= 100):
-        raise UsageError(f"--seeds {text!r} is neither a count nor a list", hint="--seeds 3, or --seeds 0,1,2")
-    return tuple(numbers) if "," in text else tuple(range(numbers[0]))
 
 
 def _show_plan(plan: TransferPlan, out: str, *, as_json: bool) -> None:
@@ -222,8 +202,3 @@ def _show(report: TransferReport, form: str) -> None:
     if form == "table":
         click.echo(report.sentence)
         click.echo(f"results: {report.files[0].parent}")
-
-
-def _is_main() -> bool:
-    """Whether this process prints: under torchrun, the first one."""
-    return os.environ.get("RANK", "0") == "0"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError, UsageError
+from .places import data_root, not_placed
 from .sources import ImageSource
 from .transfer_sets import TRANSFER_SETS, open_transfer_set, partition_of
 
@@ -51,12 +51,6 @@ class DataSpec:
         if root is not None and self.name == "imagenet-real" and not (root / self.name).is_dir():
             return root / "imagenet"  # the same images
         return None if root is None else root / self.name
-
-
-def data_root() -> Path | None:
-    """``$KDZOO_DATA``: the folder of the data sets that are given without a path."""
-    root = os.environ.get("KDZOO_DATA")
-    return Path(root).expanduser() if root else None
 
 
 def expand_spec(text: str) -> list[str]:
@@ -124,11 +118,7 @@ def open_source(spec: str | DataSpec, split: str) -> ImageSource:
             raise UsageError("imagenetv2 stands for three data sets", hint=f"one of {', '.join(IMAGENETV2[1:])}")
         return open_imagenetv2(parsed.name, find_imagenetv2(parsed.name, parsed.path, data_root()), split)
     if path is None:
-        raise DataError(
-            f"{parsed.name} not found: no path was given and KDZOO_DATA is not set",
-            hint=f"set KDZOO_DATA to the folder that holds {parsed.name}/, or write {parsed.name}:PATH; "
-            "`digits` is embedded and runs now",
-        )
+        raise not_placed(parsed.name, parsed.name, "`digits` is embedded and runs now")
     if parsed.name == "folder":
         if split == "unlabeled" and path.is_file():
             from .manifest import open_manifest

@@ -33,7 +33,7 @@ Conflicts:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -46,33 +46,26 @@ from .objectives.gaussian import gaussian_nll, read_gaussian
 from .recipe import (
     DataSettings,
     EvaluationSettings,
-    ObjectiveSettings,
     Paper,
     Recipe,
     Shapes,
     StudentRow,
     StudentSettings,
-    Task,
     TeacherSettings,
     Variant,
 )
+from .regression import RegressionSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class GazeSettings(ObjectiveSettings):
-    """A loss of the predicted gaze, and how the outputs are read as a Gaussian.
+class GazeSettings(RegressionSettings):
+    """A loss of the predicted gaze.
 
     Attributes:
-        loss: ``gaussian_nll`` (outputs: pitch, yaw, scale) or ``mse`` (pitch, yaw).
-        scale: Whether the scale is a standard deviation (``std``) or a ``variance``, of radians.
-        positivity: How it is made positive: ``softplus`` or ``exp``.
-        floor: Added to it.
+        loss: ``gaussian_nll`` (outputs: pitch, yaw, scale in radians) or ``mse`` (pitch, yaw).
     """
 
     loss: Literal["gaussian_nll", "mse"]
-    scale: Literal["std", "variance"]
-    positivity: Literal["softplus", "exp"]
-    floor: float
 
     @property
     def uses_teachers(self) -> bool:
@@ -81,18 +74,6 @@ class GazeSettings(ObjectiveSettings):
     @property
     def uses_labels(self) -> bool:
         return True
-
-    @property
-    def task(self) -> Task:
-        return "regression"
-
-    def num_outputs(self, size: int) -> int:
-        return size if self.loss == "mse" else size + 1
-
-    def output_form(self) -> dict[str, Any]:
-        if self.loss == "mse":
-            return {"form": "mean"}
-        return {"form": "gaussian", "scale": self.scale, "positivity": self.positivity, "floor": self.floor}
 
     def build(self, shapes: Shapes) -> Objective:
         return Gaze(self)
@@ -112,8 +93,7 @@ class Gaze(Objective):
         settings, outputs, targets = self.settings, step.student().logits, mixed_targets(step)
         if settings.loss == "mse":
             return {"mse": functional.mse_loss(outputs, targets)}
-        predicted = read_gaussian(outputs, scale=settings.scale, positivity=settings.positivity, floor=settings.floor)
-        return {"nll": gaussian_nll(predicted, targets)}
+        return {"nll": gaussian_nll(read_gaussian(outputs, **settings.reading()), targets)}
 
 
 def mixed_targets(step: StepView) -> Tensor:

@@ -47,33 +47,26 @@ from .objectives.gaussian import gaussian_kl, mean_gaussian, read_gaussian
 from .recipe import (
     DataSettings,
     EvaluationSettings,
-    ObjectiveSettings,
     Paper,
     Recipe,
     Shapes,
     StudentRow,
     StudentSettings,
-    Task,
     TeacherSettings,
     Variant,
 )
+from .regression import RegressionSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class XclGazeSettings(ObjectiveSettings):
-    """A distance between the teacher's answer and the student's, and how the student's is read as a Gaussian.
+class XclGazeSettings(RegressionSettings):
+    """A distance between the teacher's answer and the student's.
 
     Attributes:
-        loss: ``gaussian_kl`` (outputs: pitch, yaw, scale) or ``mse`` between the predicted gazes (pitch, yaw).
-        scale: Whether the student's scale is a standard deviation (``std``) or a ``variance``, of radians.
-        positivity: How it is made positive: ``softplus`` or ``exp``.
-        floor: Added to it.
+        loss: ``gaussian_kl`` (outputs: pitch, yaw, scale in radians) or ``mse`` between the predicted gazes.
     """
 
     loss: Literal["gaussian_kl", "mse"]
-    scale: Literal["std", "variance"]
-    positivity: Literal["softplus", "exp"]
-    floor: float
 
     @property
     def uses_teachers(self) -> bool:
@@ -82,20 +75,6 @@ class XclGazeSettings(ObjectiveSettings):
     @property
     def uses_labels(self) -> bool:
         return False
-
-    @property
-    def task(self) -> Task:
-        return "regression"
-
-    def num_outputs(self, size: int) -> int:
-        return size if self.loss == "mse" else size + 1
-
-    def output_form(self) -> dict[str, Any]:
-        return {"form": "mean"} if self.loss == "mse" else {"form": "gaussian", **self.reading()}
-
-    def reading(self) -> dict[str, Any]:
-        """The arguments of ``read_gaussian`` for the student's outputs."""
-        return {"scale": self.scale, "positivity": self.positivity, "floor": self.floor}
 
     def build(self, shapes: Shapes) -> Objective:
         readings = []

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import DataError, UsageError
+from ...errors import UsageError
+from ..places import PlacedSpec
 from . import coco, voc
 from .source import BoxSource
 
@@ -16,27 +15,8 @@ _GET = {"coco": coco.GET, "voc2007-detection": voc.GET}
 EXPECTED = {"coco": coco.EXPECTED, "voc2007-detection": voc.EXPECTED}
 
 
-@dataclass(frozen=True)
-class DetectionSpec:
-    """A detection data set by name, and where it lies.
-
-    Attributes:
-        name: One of NAMES.
-        path: The folder, or None for ``$KDZOO_DATA/coco`` or ``$KDZOO_DATA/voc2007``.
-    """
-
-    name: str
-    path: Path | None = None
-
-    def __str__(self) -> str:
-        return self.name if self.path is None else f"{self.name}:{self.path}"
-
-    def resolved_path(self) -> Path | None:
-        """The folder to read, or None where neither it nor KDZOO_DATA is given."""
-        if self.path is not None:
-            return self.path
-        root = os.environ.get("KDZOO_DATA")
-        return Path(root).expanduser() / _FOLDERS[self.name] if root else None
+class DetectionSpec(PlacedSpec):
+    """A detection data set, one of NAMES, and where it lies."""
 
     @property
     def is_official(self) -> bool:
@@ -82,13 +62,4 @@ def place_of(spec: DetectionSpec) -> Path:
     Raises:
         DataError: It is not there.
     """
-    path = spec.resolved_path()
-    if path is None:
-        folder = _FOLDERS[spec.name]
-        raise DataError(
-            f"{spec.name} not found: no path was given and KDZOO_DATA is not set",
-            hint=f"set KDZOO_DATA to the folder that holds {folder}/, or write {spec.name}:PATH; {_GET[spec.name]}",
-        )
-    if not path.is_dir():
-        raise DataError(f"{spec.name} not found: looked for {path}/", hint=_GET[spec.name])
-    return path
+    return spec.find(_FOLDERS[spec.name], _GET[spec.name])

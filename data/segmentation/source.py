@@ -130,9 +130,12 @@ class MaskSource:
             masks=tuple(self.masks[index] for index in indices),
         )
 
-    @cached_property
     def fingerprint(self) -> str:
         """A digest of the classes, the images' names and the masks' files; the images' pixels are not read."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         digest = hashlib.sha256("\0".join((*self.class_names, "", *self.images)).encode("utf-8", "surrogateescape"))
         digest.update(self.table.tobytes())
         for mask, image in zip(self.masks, self.images, strict=True):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import DataError, UsageError
+from ...errors import UsageError
+from ..places import PlacedSpec
 from . import ade20k, cityscapes, pairs, voc
 from .source import MaskSource
 
@@ -26,27 +25,8 @@ _OPEN = {
 }
 
 
-@dataclass(frozen=True)
-class SegmentationSpec:
-    """A segmentation data set by name, and where it lies.
-
-    Attributes:
-        name: One of NAMES.
-        path: The folder, or None for ``$KDZOO_DATA/NAME``.
-    """
-
-    name: str
-    path: Path | None = None
-
-    def __str__(self) -> str:
-        return self.name if self.path is None else f"{self.name}:{self.path}"
-
-    def resolved_path(self) -> Path | None:
-        """The folder to read, or None where neither it nor KDZOO_DATA is given."""
-        if self.path is not None:
-            return self.path
-        root = os.environ.get("KDZOO_DATA")
-        return Path(root).expanduser() / self.name if root else None
+class SegmentationSpec(PlacedSpec):
+    """A segmentation data set, one of NAMES, and where it lies."""
 
 
 def is_segmentation_spec(text: str) -> bool:
@@ -85,12 +65,4 @@ def place_of(spec: SegmentationSpec) -> Path:
     Raises:
         DataError: It is not there.
     """
-    path = spec.resolved_path()
-    if path is None:
-        raise DataError(
-            f"{spec.name} not found: no path was given and KDZOO_DATA is not set",
-            hint=f"set KDZOO_DATA to the folder that holds {spec.name}/, or write {spec.name}:PATH; {_GET[spec.name]}",
-        )
-    if not path.is_dir():
-        raise DataError(f"{spec.name} not found: looked for {path}/", hint=_GET[spec.name])
-    return path
+    return spec.find(spec.name, _GET[spec.name])

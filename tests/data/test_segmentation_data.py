@@ -105,7 +105,7 @@ def test_genuine_layouts(write: object, name: str, labels: tuple[int, ...], clas
         expected = np.where(places < 0, IGNORED, np.array(labels)[np.maximum(places, 0)])
         assert (source.load_mask(0, (64, 48)) == expected).all()
         assert source.load(0).size == (64, 48)
-        assert len(source.fingerprint) == 64
+        assert len(source.fingerprint()) == 64
         assert pickle.loads(pickle.dumps(source)).identity(0) == source.identity(0)
     report = check_segmentation(f"{name}:{root}", workers=0)
     assert report.ok
@@ -130,10 +130,10 @@ def test_vocs_colours() -> None:
 
 def test_a_mask_changed_is_another_set(tmp_path: Path) -> None:
     root = write_pairs(tmp_path)
-    before = open_segmentation(f"masks:{root}", "train").fingerprint
-    assert before == open_segmentation(f"masks:{root}", "train").fingerprint
+    before = open_segmentation(f"masks:{root}", "train").fingerprint()
+    assert before == open_segmentation(f"masks:{root}", "train").fingerprint()
     write_mask(root / "masks" / "train" / "0.png", np.zeros((48, 64), dtype=np.uint8))
-    assert before != open_segmentation(f"masks:{root}", "train").fingerprint
+    assert before != open_segmentation(f"masks:{root}", "train").fingerprint()
 
 
 def test_classes_are_told_from_the_masks(tmp_path: Path) -> None:

@@ -38,6 +38,17 @@ def make_backbone(tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.fixture
+def make_student(tmp_path: Path) -> Callable[..., str]:
+    """``make_student("a")``: a folder with a small network for large images, random weights; returns its reference."""
+
+    def make(name: str, seed: int = 1, architecture: str = "test_resnet") -> str:
+        loaded = load_model(architecture, pretrained=False, num_classes=7, seed=seed)
+        return str(save_model(loaded, tmp_path / "students" / name, provenance={"data": "none", "seed": seed}))
+
+    return make
+
+
+@pytest.fixture
 def quick_plan() -> Callable[..., TransferPlan]:
     """A plan of one epoch in small batches; keyword arguments as `make_plan`'s, or a field of the protocol."""
 

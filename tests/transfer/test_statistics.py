@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp, ttest_rel
 
-from kdzoo.transfer.classification.statistics import mean_interval, paired_difference
+from kdzoo.transfer.statistics import mean_interval, paired_difference
 
 NAMES = ("runs/student", "runs/baseline")
 

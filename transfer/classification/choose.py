@@ -14,10 +14,11 @@ from ...engine.distributed import Processes
 from ...engine.files import write_json
 from ...engine.progress import say
 from ...engine.signals import StopRequest
+from ..sides import RANDOM
 from .features import Pass, collect
 from .finetune import fine_tune, run_folder, test_view
 from .linear import Labels
-from .plan import RANDOM, TransferPlan
+from .plan import TransferPlan
 from .protocols import SEARCH_HELD_OUT
 
 _SEED = 0

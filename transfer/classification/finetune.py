@@ -22,8 +22,9 @@ from ...engine.settings import OptimizerSettings, ScheduleSettings, TrainingSett
 from ...engine.signals import StopRequest
 from ...engine.teachers import weights_sha256
 from ...zoo import LoadedModel, load_model, save_model, seeded
+from ..sides import RANDOM
 from .linear import classification_loss
-from .plan import RANDOM, TransferPlan
+from .plan import TransferPlan
 from .protocols import Protocol
 from .stages import classifier_parameters, stage_groups, stage_multipliers
 

@@ -17,14 +17,15 @@ from ...engine.signals import StopRequest
 from ...errors import Interrupted, KdzooError
 from ...evaluation.results import Interval, PerClass, Result, describe_model, results_folder, write_result
 from ...zoo import LoadedModel
+from ..sides import RANDOM
+from ..statistics import CONFIDENCE, Difference, mean_interval, paired_difference
 from .answers import WORDS, Measured, measure_scores, shown_metrics
 from .choose import choose_settings
 from .features import Pass, collect, stored_features
 from .finetune import fine_tune, load_backbone, run_folder, test_view
 from .knn import neighbour_scores
 from .linear import Labels, apply_layer, train_lbfgs, train_sgd
-from .plan import RANDOM, TransferPlan
-from .statistics import CONFIDENCE, Difference, mean_interval, paired_difference
+from .plan import TransferPlan
 
 __all__ = ["TransferReport", "run_transfer"]
 

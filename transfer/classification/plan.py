@@ -9,14 +9,12 @@ from typing import Any, Literal, cast
 from ...data import DataSpec, ImageSource, open_source, parse_data_spec
 from ...data.transfer_sets import TRANSFER_SETS, partition_of
 from ...errors import DataError, KdzooError, ModelError, UsageError
-from ...zoo import load_model, parse_reference
-from ...zoo.cached import cached_weights
+from ...zoo import load_model
+from ..checks import check_seeds, one_of
+from ..sides import RANDOM, missing_weights
 from .protocols import LINEAR_LR, MODES, PROTOCOLS, QUICK_EPOCHS, SOLVERS, Mode, Protocol, citations
 from .search import SearchSpace, parse_search
 from .stages import stage_multipliers
-
-RANDOM = "random"
-"""As a baseline: the backbone's own architecture from random weights (MEAL V2 Table 6, "From Scratch")."""
 
 _SMALL = 64  # pixels: images this small, shown at their own size, get CIFAR's padded crop
 _UNMIRRORED = ("digits",)
@@ -185,9 +183,9 @@ def make_plan(
         DataError: The task is neither known nor a folder.
         ModelError: A reference has no form of the grammar.
     """
-    _one_of("mode", mode, MODES)
-    _one_of("protocol", protocol, tuple(PROTOCOLS))
-    _one_of("solver", solver, SOLVERS)
+    one_of("mode", mode, MODES)
+    one_of("protocol", protocol, PROTOCOLS)
+    one_of("solver", solver, SOLVERS)
     spec = parse_data_spec(task)
     if partition is not None:
         if spec.name not in TRANSFER_SETS or not TRANSFER_SETS[spec.name].partitions:
@@ -237,11 +235,6 @@ def make_plan(
     )
 
 
-def _one_of(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise UsageError(f"unknown {name} {value!r}", hint=f"one of {', '.join(known)}")
-
-
 def _open(spec: DataSpec, problems: list[KdzooError]) -> tuple[ImageSource | None, ImageSource | None]:
     try:
         train, test = open_source(spec, "train"), open_source(spec, "val")
@@ -279,23 +272,14 @@ def _own_sizes(references: Sequence[str], problems: list[KdzooError]) -> list[tu
     found = []
     for reference in references:
         try:
-            parsed = parse_reference(reference)
             loaded = load_model(reference, pretrained=False)
+            missing = missing_weights(reference)
         except ModelError as error:
             problems.append(error)
             continue
         found.append((loaded.preprocessing.image_size, loaded.architecture))
-        if cached_weights(parsed) is None:
-            if parsed.kind == "timm" and not parsed.tag:
-                problems.append(
-                    ModelError(
-                        f"{reference} has no published weights",
-                        hint=f"train it (kdzoo train --model {reference}), then name its run; random weights are "
-                        "'--baseline random'",
-                    )
-                )
-            elif parsed.kind == "zoo":
-                problems.append(ModelError(f"{reference} is not pulled yet", hint=f"kdzoo pull {reference}"))
+        if missing is not None:
+            problems.append(missing)
     return found
 
 
@@ -367,8 +351,8 @@ def _check(look: Protocol, train: ImageSource | None, mode: str) -> None:
 
 
 def _seeds(seeds: Sequence[int] | None, quick: bool, mode: str) -> tuple[tuple[int, ...], list[str]]:
-    if seeds is not None and (not seeds or len(set(seeds)) != len(seeds)):
-        raise UsageError(f"the seeds {list(seeds)} are none, or not all different", hint="--seeds 3, or --seeds 0,1,2")
+    if seeds is not None:
+        check_seeds(seeds)
     if mode == "knn":
         return (0,), [] if seeds is None else ["kNN has no chance in it: one measurement stands for all seeds"]
     if seeds is not None:

@@ -1,9 +1,24 @@
-"""Training what answers for every place of an image: detectors and segmentors, whatever framework built them."""
+"""Dense tasks over a backbone: what detection and segmentation share, whatever framework built the network."""
 
 from __future__ import annotations
 
+from .comparison import Comparison, Measured
+from .cost import DenseCost
 from .groups import parameter_groups
+from .runs import DenseTask, Run, dense_job, run_plan
 from .schedule import IterationSchedule
 from .train import DenseJob, train_dense
 
-__all__ = ["DenseJob", "IterationSchedule", "parameter_groups", "train_dense"]
+__all__ = [
+    "Comparison",
+    "DenseCost",
+    "DenseJob",
+    "DenseTask",
+    "IterationSchedule",
+    "Measured",
+    "Run",
+    "dense_job",
+    "parameter_groups",
+    "run_plan",
+    "train_dense",
+]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from .cost import DetectionCost, estimate
-from .plan import DetectionPlan, Side, make_plan
-from .run import Comparison, run_plan
+from ..dense import Comparison, DenseCost
+from .cost import estimate
+from .plan import DetectionPlan, make_plan
+from .run import run_plan
 from .settings import DETECTORS, SCHEDULES, DetectionSettings
 
 __all__ = [
     "DETECTORS",
     "SCHEDULES",
     "Comparison",
-    "DetectionCost",
+    "DenseCost",
     "DetectionPlan",
     "DetectionSettings",
-    "Side",
     "estimate",
     "make_plan",
     "run_plan",

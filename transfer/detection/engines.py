@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 import shutil
 
 from ...errors import UsageError
-from .detector import Engine, EngineChoice
+from ..checks import one_of
+from ..dense.engines import EngineChoice, why_not
+from .detector import DetectionEngine
 
 ENGINES = ("auto", "torchvision", "detectron2")
 
@@ -24,8 +25,7 @@ def choose_engine(name: str) -> EngineChoice:
     Raises:
         UsageError: detectron2 was asked for and cannot be imported.
     """
-    if name not in ENGINES:
-        raise UsageError(f"unknown engine {name!r}", hint=f"one of {', '.join(ENGINES)}")
+    one_of("engine", name, ENGINES)
     if name == "torchvision":
         return EngineChoice("torchvision", "torchvision, as asked")
     missing = why_no_detectron2()
@@ -39,14 +39,7 @@ def choose_engine(name: str) -> EngineChoice:
 
 def why_no_detectron2() -> str | None:
     """None where detectron2 can be imported, else why not, in a few words."""
-    if importlib.util.find_spec("detectron2") is None:
-        return "detectron2 is not installed"
-    try:
-        from . import detectron2_import  # noqa: F401
-    except (ImportError, OSError) as error:
-        line = (str(error) or type(error).__name__).splitlines()[0]
-        return f"detectron2 is installed and cannot be imported: {line}"
-    return None
+    return why_not("detectron2", "detectron2", f"{__package__}.detectron2_import")
 
 
 def install_lines() -> list[str]:
@@ -62,7 +55,7 @@ def install_lines() -> list[str]:
     return lines
 
 
-def make_engine(choice: EngineChoice) -> Engine:
+def make_engine(choice: EngineChoice) -> DetectionEngine:
     """The engine that was chosen."""
     if choice.name == "detectron2":
         from .detectron2_engine import Detectron2Engine

@@ -2,33 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ...evaluation.papers import get_paper, get_table
+from ..dense.papers import PaperRow, number
 
 _NOT_RUN = "a PaddleDetection model that neither torchvision nor detectron2 has: a reference, not run here"
 _DETECTOR = {"RetinaNet": "retinanet", "Faster-RCNN-FPN": "faster_rcnn"}
-
-
-@dataclass(frozen=True)
-class PaperRow:
-    """A published pair of numbers.
-
-    Attributes:
-        source: Paper and table.
-        label: The row.
-        detector: Ours, or None where it is not run here.
-        baseline: AP before distillation, percent.
-        ours: AP after it.
-        note: What differs from the run here, or why there is none.
-    """
-
-    source: str
-    label: str
-    detector: str | None
-    baseline: float
-    ours: float
-    note: str
 
 
 def paper_rows() -> list[PaperRow]:
@@ -41,9 +19,9 @@ def paper_rows() -> list[PaperRow]:
             PaperRow(
                 source=meal.citation,
                 label=f"RetinaNet R50, {base.label.partition(',')[0].lower()}",
-                detector="retinanet",
-                baseline=_number(base.numbers["AP"]),
-                ours=_number(ours.numbers["AP"]),
+                network="retinanet",
+                baseline=number(base.numbers["AP"]),
+                ours=number(ours.numbers["AP"]),
                 note=f"detectron2's own settings; here {freeze}",
             )
         )
@@ -54,15 +32,10 @@ def paper_rows() -> list[PaperRow]:
             PaperRow(
                 source=ssld.citation,
                 label=f"{row.label} R50-D",
-                detector=detector,
-                baseline=_number(row.numbers["baseline"]),
-                ours=_number(row.numbers["ours"]),
+                network=detector,
+                baseline=number(row.numbers["baseline"]),
+                ours=number(row.numbers["ours"]),
                 note=_NOT_RUN if detector is None else "trained in PaddleDetection: compare the differences",
             )
         )
     return rows
-
-
-def _number(value: object) -> float:
-    assert isinstance(value, int | float)
-    return float(value)

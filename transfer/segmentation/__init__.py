@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from .cost import SegmentationCost, estimate
+from ..dense import Comparison, DenseCost
+from .cost import estimate
 from .plan import SegmentationPlan, make_plan
-from .run import Comparison, run_plan
+from .run import run_plan
 from .settings import HEADS, SCHEDULES, SegmentationSettings
-from .sides import RANDOM, Side
 
 __all__ = [
     "HEADS",
-    "RANDOM",
     "SCHEDULES",
     "Comparison",
-    "SegmentationCost",
+    "DenseCost",
     "SegmentationPlan",
     "SegmentationSettings",
-    "Side",
     "estimate",
     "make_plan",
     "run_plan",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 
 from ...errors import UsageError
-from .segmentor import Engine, EngineChoice
+from ..checks import one_of
+from ..dense.engines import EngineChoice, why_not
+from .segmentor import SegmentationEngine
 
 ENGINES = ("auto", "torchvision", "mmseg")
 
@@ -25,8 +26,7 @@ def choose_engine(name: str, head: str) -> EngineChoice:
     Raises:
         UsageError: What was asked for cannot run here.
     """
-    if name not in ENGINES:
-        raise UsageError(f"unknown engine {name!r}", hint=f"one of {', '.join(ENGINES)}")
+    one_of("engine", name, ENGINES)
     missing = None if name == "torchvision" else why_no_mmseg()
     lines = tuple(install_lines())
     if head == "ocrnet" and (name == "torchvision" or missing):
@@ -44,14 +44,7 @@ def choose_engine(name: str, head: str) -> EngineChoice:
 
 def why_no_mmseg() -> str | None:
     """None where mmsegmentation can be imported, else why not, in a few words."""
-    if importlib.util.find_spec("mmseg") is None:
-        return "mmsegmentation is not installed"
-    try:
-        from . import mmseg_import  # noqa: F401
-    except (ImportError, OSError, AssertionError) as error:
-        line = (str(error) or type(error).__name__).splitlines()[0]
-        return f"mmsegmentation is installed and cannot be imported: {line}"
-    return None
+    return why_not("mmsegmentation", "mmseg", f"{__package__}.mmseg_import")
 
 
 def install_lines() -> list[str]:
@@ -60,7 +53,7 @@ def install_lines() -> list[str]:
     return [f"pip install {quote}kdzoo[segmentation]{quote}", f"pip install --no-deps {' '.join(PINS)}"]
 
 
-def make_engine(choice: EngineChoice) -> Engine:
+def make_engine(choice: EngineChoice) -> SegmentationEngine:
     """The engine that was chosen."""
     if choice.name == "mmseg":
         from .mmseg_engine import MmsegEngine

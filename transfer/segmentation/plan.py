@@ -1,103 +1,48 @@
-"""What is to be measured, settled before anything is computed: data, backbones, engine, settings with their sources."""
+"""A segmentation measurement, settled before anything is computed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
 
-from ...data.randomness import epoch_order
 from ...data.segmentation import EXPECTED, MaskSource, SegmentationSpec, open_segmentation, parse_segmentation_spec
-from ...errors import DataError, KdzooError, UsageError
+from ...errors import KdzooError, UsageError
+from ..dense.plan import DensePlan, check_length, iterations_of, open_splits, take_part
+from ..dense.settings import Given, frozen_line
+from ..sides import settle_sides
 from .engines import choose_engine
-from .segmentor import EngineChoice
-from .settings import CITYSCAPES_WEIGHTS, Resolved, SegmentationSettings, resolve_settings
-from .sides import Side, settle_side
+from .settings import CITYSCAPES_WEIGHTS, SegmentationSettings, resolve_settings
 
 _NAMES = {"fcn": "FCN", "deeplabv3plus": "DeepLabV3+", "ocrnet": "OCRNet"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class SegmentationPlan:
-    """One measurement.
+class SegmentationPlan(DensePlan[SegmentationSpec, SegmentationSettings, MaskSource]):
+    """One measurement of segmentation; see `DensePlan`."""
 
-    Attributes:
-        spec: The data.
-        sides: The backbone, and the baseline where there is one.
-        resolved: The settings and where each is from.
-        engine: Which framework runs, for both sides.
-        seeds: One run each a side.
-        subset: So many training and at most so many evaluation images; None for all.
-        workers: Loader processes.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        train: The training images; None where the data is missing.
-        val: The evaluation images; None where the data is missing.
-        notes: What the reader should know.
-        problems: What must be got or put right before it can start.
-    """
-
-    spec: SegmentationSpec
-    sides: tuple[Side, ...]
-    resolved: Resolved
-    engine: EngineChoice
-    seeds: tuple[int, ...]
-    subset: int | None
-    workers: int
-    device: str
-    train: MaskSource | None = field(compare=False, default=None)
-    val: MaskSource | None = field(compare=False, default=None)
-    notes: tuple[str, ...] = ()
-    problems: tuple[KdzooError, ...] = ()
-
-    @property
-    def settings(self) -> SegmentationSettings:
-        """The settings' values."""
-        return self.resolved.settings
+    OWN_DATA: ClassVar[str] = "masks"
 
     @property
     def num_classes(self) -> int:
-        """Of the data; of the published set where the data is missing, 2 where nothing is known."""
         if self.train is not None:
             return self.train.num_classes
-        return EXPECTED[self.spec.name]["train"][1] if self.spec.name in EXPECTED else 2
+        return EXPECTED[self.spec.name]["train"][1] if self.spec.name in EXPECTED else 2  # of own data nothing is known
 
     @property
-    def dataset(self) -> str:
-        """As results name it: no folder of this machine but, for own data, its last part."""
-        if self.spec.path is None or self.spec.name != "masks":
-            return self.spec.name
-        return f"masks:{self.spec.path.resolve().name}"
+    def network(self) -> str:
+        return self.settings.head
 
     def line(self) -> str:
-        """The protocol in one line, for a reader."""
         own = self.settings
-        frozen = {0: "nothing frozen", 5: "backbone frozen"}.get(
-            own.frozen_stages, f"{own.frozen_stages} stages frozen"
-        )
         test = "whole images" if own.test_mode == "whole" else f"windows of {own.crop[0]}x{own.crop[1]}"
         weights = ", class weights" if own.class_weights else ""
         return (
             f"{_NAMES[own.head]} by {self.engine.name}, {own.iterations:,} iterations of {own.batch_size}, SGD lr "
             f"{own.lr:g} poly, crop {own.crop[0]}x{own.crop[1]}, output stride {own.output_stride}, {own.batchnorm} "
-            f"BatchNorm, {frozen}{weights}, single-scale test on {test}"
+            f"BatchNorm, {frozen_line(own.frozen_stages)}{weights}, single-scale test on {test}"
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return {
-            "task": str(self.spec),
-            "sides": [{"role": side.role, "reference": side.reference} for side in self.sides],
-            "engine": {"name": self.engine.name, "note": self.engine.note, "install": list(self.engine.install)},
-            "settings": self.resolved.to_dict(),
-            "seeds": list(self.seeds),
-            "subset": self.subset,
-            "protocol": self.line(),
-            "data": None
-            if self.train is None or self.val is None
-            else {"train": len(self.train), "val": len(self.val), "classes": list(self.train.class_names)},
-            "notes": list(self.notes),
-            "missing": [{"what": problem.message, "hint": problem.hint} for problem in self.problems],
-        }
 
 
 def make_plan(
@@ -112,7 +57,7 @@ def make_plan(
     epochs: float | None = None,
     subset: int | None = None,
     seeds: Sequence[int] = (0,),
-    given: Mapping[str, tuple[Any, str]] | None = None,
+    given: Given | None = None,
     workers: int = 2,
     device: str = "auto",
 ) -> SegmentationPlan:
@@ -136,18 +81,16 @@ def make_plan(
     Raises:
         UsageError: Something was written wrongly, or an engine was asked for that is not there.
     """
-    if iterations is not None and epochs is not None:
-        raise UsageError("--iterations and --epochs both set the length", hint="give one of them")
-    if not seeds:
-        raise UsageError("there is no seed", hint="give one or more to --seeds")
+    check_length(iterations, epochs, seeds)
     spec = parse_segmentation_spec(task)
     problems: list[KdzooError] = []
     notes: list[str] = []
-    train, val = _open(spec, subset, problems, notes)
+    sources = open_splits(partial(open_segmentation, spec), problems, notes)
+    train, val = (None, None) if sources is None else (take_part(source, subset) for source in sources)
     settled = resolve_settings(spec.name, head=head, schedule=schedule, iterations=iterations, given=given)
     num_images = _count(train, spec, subset)
     if epochs is not None and num_images is not None:
-        length = max(1, round(epochs * num_images / settled.settings.batch_size))
+        length = iterations_of(epochs, num_images, settled.settings.batch_size)
         settled = resolve_settings(spec.name, head=head, schedule=schedule, iterations=length, given=given)
     own = settled.settings
     if num_images is not None and iterations is None and epochs is None:
@@ -164,11 +107,7 @@ def make_plan(
     if spec.name == "voc2012":
         notes.append("the 1,464 images of VOC 2012 itself; published runs often add SBD's (10,582 in all)")
     choice = choose_engine(engine, head)
-    sides = tuple(
-        settle_side(role, reference, backbone, problems)
-        for role, reference in (("backbone", backbone), ("baseline", baseline))
-        if reference is not None
-    )
+    sides = settle_sides(backbone, baseline, problems)
     return SegmentationPlan(
         spec=spec,
         sides=sides,
@@ -211,26 +150,3 @@ def _count(train: MaskSource | None, spec: SegmentationSpec, subset: int | None)
         return None
     official = EXPECTED[spec.name]["train"][0]
     return official if subset is None else min(subset, official)
-
-
-def _open(
-    spec: SegmentationSpec, subset: int | None, problems: list[KdzooError], notes: list[str]
-) -> tuple[MaskSource | None, MaskSource | None]:
-    sources = []
-    for split in ("train", "val"):
-        try:
-            source = open_segmentation(spec, split)
-        except DataError as error:
-            if not any(problem.message == error.message for problem in problems):
-                problems.append(error)
-            continue
-        notes += [f"{split}: {note}" for note in source.notes]
-        sources.append(_part(source, subset))
-    return (sources[0], sources[1]) if len(sources) == 2 else (None, None)
-
-
-def _part(source: MaskSource, subset: int | None) -> MaskSource:
-    """So many of the images, the same ones whatever the seed."""
-    if subset is None or subset >= len(source):
-        return source
-    return source.take(sorted(epoch_order(len(source), 0, 0, "subset")[:subset].tolist()))

@@ -2,75 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
 from ...zoo import LoadedModel, Preprocessing
 from ..backbone import Backbone, build_backbone
+from ..dense.engines import DenseNetwork, Engine
 from .settings import SegmentationSettings
 
 _BRANCHED = "HighResolutionNet"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Segmentor:
+class Segmentor(DenseNetwork):
     """A segmentor.
 
     Attributes:
-        model: Everything that is trained, heads and backbone.
-        stage_of: The backbone stage (0 to 4) of each of its learning parameters, by its name in ``model``.
-        unused: The backbone's weights that the segmentor has no use for, such as the classifier.
         preprocessing: How images become inputs.
         losses: Named losses of normalised images (B, 3, H, W) and labels (B, H, W), int64, in training mode.
         logits: Of normalised images (B, 3, H, W): (B, C, H, W), in evaluation mode.
         multiple: Of pixels that the sides of its input must be; 32 for an HRNet, whose branches are added up.
-        notes: What the reader should know about how it was built.
-        documents: Texts for the run folder, by file name.
     """
 
-    model: nn.Module
-    stage_of: Mapping[str, int]
-    unused: tuple[str, ...]
     preprocessing: Preprocessing
     losses: Callable[[nn.Module, Tensor, Tensor], dict[str, Tensor]]
     logits: Callable[[nn.Module, Tensor], Tensor]
     multiple: int = 1
-    notes: tuple[str, ...] = ()
-    documents: Mapping[str, str] = field(default_factory=dict)
 
 
-class Engine(Protocol):
-    """A framework that builds segmentors.
-
-    Attributes:
-        name: ``torchvision`` or ``mmseg``.
-        version: Of the framework.
-    """
-
-    name: str
-    version: str
-
-    def build(self, loaded: LoadedModel, settings: SegmentationSettings, num_classes: int, seed: int) -> Segmentor:
-        """A segmentor over a backbone, on the CPU; the heads' first weights are a function of the seed."""
-        ...
-
-
-@dataclass(frozen=True)
-class EngineChoice:
-    """Which engine runs, and why.
-
-    Attributes:
-        name: ``torchvision`` or ``mmseg``.
-        note: One line.
-        install: The lines that would install the engine that was missed; empty where none was.
-    """
-
-    name: str
-    note: str
-    install: tuple[str, ...] = ()
+SegmentationEngine = Engine[SegmentationSettings, Segmentor]
 
 
 @dataclass(frozen=True)

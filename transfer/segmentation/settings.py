@@ -7,13 +7,11 @@ of 0.01 and power 0.9.
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, get_type_hints
+from dataclasses import dataclass
+from typing import Any
 
-from ...errors import UsageError
+from ..checks import one_of
+from ..dense.settings import Draft, Given, Resolved, cited, common_faults, refuse
 
 HEADS = ("fcn", "deeplabv3plus", "ocrnet")
 SCHEDULES = {"20k": 20_000, "40k": 40_000, "80k": 80_000, "160k": 160_000, "320k": 320_000}
@@ -24,6 +22,12 @@ CITYSCAPES_WEIGHTS = (
     *(0.9539, 0.9843, 1.1116, 0.9037, 1.0865, 1.0955, 1.0865, 1.1529, 1.0507),
 )
 """Weights of Cityscapes' classes that several of its published configurations use, such as mmsegmentation's ddrnet/."""
+
+_POSITIVE = (
+    *("iterations", "batch_size", "lr", "channels", "aux_channels", "low_channels", "ocr_channels"),
+    "checkpoint_every",
+)
+_NOT_NEGATIVE = ("weight_decay", "aux_weight", "lr_end", "head_lr_multiplier", "max_grad_norm")
 
 _SCHEDULE = "schedules/schedule_40k.py"
 _MODEL = "models/fcn_r50-d8.py"
@@ -69,10 +73,6 @@ _OF_TASK: dict[str, tuple[str, dict[str, tuple[Any, str]]]] = {
 }
 
 
-def _cited(default: Any, source: str) -> Any:
-    return field(default=default, metadata={"source": source})
-
-
 @dataclass(frozen=True, kw_only=True)
 class SegmentationSettings:
     """What a segmentor is, how it is trained and how it is measured.
@@ -104,36 +104,36 @@ class SegmentationSettings:
         ocr_channels: OCRNet's object regions.
     """
 
-    head: str = _cited("fcn", "SSLD Table 9")
-    iterations: int = _cited(40_000, f"{_SCHEDULE} max_iters")
-    batch_size: int = _cited(16, "4 x 4")
-    lr: float = _cited(0.01, f"{_SCHEDULE} lr")
-    lr_end: float = _cited(1e-4, f"{_SCHEDULE} PolyLR eta_min")
-    power: float = _cited(0.9, f"{_SCHEDULE} PolyLR power")
-    momentum: float = _cited(0.9, f"{_SCHEDULE} momentum")
-    weight_decay: float = _cited(5e-4, f"{_SCHEDULE} weight_decay")
-    max_grad_norm: float = _cited(0.0, f"{_SCHEDULE} clip_grad None")
-    crop: tuple[int, int] = _cited((512, 512), "datasets/ade20k.py crop_size")
-    scale: tuple[int, int] = _cited((2048, 512), "datasets/ade20k.py RandomResize")
-    factors: tuple[float, float] = _cited((0.5, 2.0), f"{_CITY} RandomResize ratio_range")
-    most: float = _cited(0.75, f"{_CITY} RandomCrop cat_max_ratio")
-    flip: float = _cited(0.5, f"{_CITY} RandomFlip")
-    colour: int = _cited(1, f"{_CITY} PhotoMetricDistortion")
-    test_scale: tuple[int, ...] = _cited((2048, 512), "datasets/ade20k.py Resize")
-    test_mode: str = _cited("whole", f"{_MODEL} test_cfg")
-    test_stride: tuple[int, ...] = _cited((), "ours: two thirds of the crop, as 769x769 configurations' 513")
-    class_weights: tuple[float, ...] = _cited((), f"{_MODEL} loss_decode has none")
-    batchnorm: str = _cited("train", f"{_MODEL} norm_eval False")
-    frozen_stages: int = _cited(0, f"{_MODEL} frozen_stages -1")
-    lr_multipliers: tuple[float, ...] = _cited((), f"{_SCHEDULE} has one rate")
-    head_lr_multiplier: float = _cited(1.0, f"{_SCHEDULE} has one rate")
-    output_stride: int = _cited(8, f"{_MODEL} dilations (1, 1, 2, 4)")
-    channels: int = _cited(512, f"{_MODEL} decode_head channels")
-    aux_channels: int = _cited(256, f"{_MODEL} auxiliary_head channels")
-    aux_weight: float = _cited(0.4, f"{_MODEL} auxiliary_head loss_weight")
-    low_channels: int = _cited(48, "models/deeplabv3plus_r50-d8.py c1_channels")
-    ocr_channels: int = _cited(256, "models/ocrnet_r50-d8.py ocr_channels")
-    checkpoint_every: int = _cited(4_000, f"{_SCHEDULE} CheckpointHook interval")
+    head: str = cited("fcn", "SSLD Table 9")
+    iterations: int = cited(40_000, f"{_SCHEDULE} max_iters")
+    batch_size: int = cited(16, "4 x 4")
+    lr: float = cited(0.01, f"{_SCHEDULE} lr")
+    lr_end: float = cited(1e-4, f"{_SCHEDULE} PolyLR eta_min")
+    power: float = cited(0.9, f"{_SCHEDULE} PolyLR power")
+    momentum: float = cited(0.9, f"{_SCHEDULE} momentum")
+    weight_decay: float = cited(5e-4, f"{_SCHEDULE} weight_decay")
+    max_grad_norm: float = cited(0.0, f"{_SCHEDULE} clip_grad None")
+    crop: tuple[int, int] = cited((512, 512), "datasets/ade20k.py crop_size")
+    scale: tuple[int, int] = cited((2048, 512), "datasets/ade20k.py RandomResize")
+    factors: tuple[float, float] = cited((0.5, 2.0), f"{_CITY} RandomResize ratio_range")
+    most: float = cited(0.75, f"{_CITY} RandomCrop cat_max_ratio")
+    flip: float = cited(0.5, f"{_CITY} RandomFlip")
+    colour: int = cited(1, f"{_CITY} PhotoMetricDistortion")
+    test_scale: tuple[int, ...] = cited((2048, 512), "datasets/ade20k.py Resize")
+    test_mode: str = cited("whole", f"{_MODEL} test_cfg")
+    test_stride: tuple[int, ...] = cited((), "ours: two thirds of the crop, as 769x769 configurations' 513")
+    class_weights: tuple[float, ...] = cited((), f"{_MODEL} loss_decode has none")
+    batchnorm: str = cited("train", f"{_MODEL} norm_eval False")
+    frozen_stages: int = cited(0, f"{_MODEL} frozen_stages -1")
+    lr_multipliers: tuple[float, ...] = cited((), f"{_SCHEDULE} has one rate")
+    head_lr_multiplier: float = cited(1.0, f"{_SCHEDULE} has one rate")
+    output_stride: int = cited(8, f"{_MODEL} dilations (1, 1, 2, 4)")
+    channels: int = cited(512, f"{_MODEL} decode_head channels")
+    aux_channels: int = cited(256, f"{_MODEL} auxiliary_head channels")
+    aux_weight: float = cited(0.4, f"{_MODEL} auxiliary_head loss_weight")
+    low_channels: int = cited(48, "models/deeplabv3plus_r50-d8.py c1_channels")
+    ocr_channels: int = cited(256, "models/ocrnet_r50-d8.py ocr_channels")
+    checkpoint_every: int = cited(4_000, f"{_SCHEDULE} CheckpointHook interval")
 
     def __post_init__(self) -> None:
         _check(self)
@@ -145,34 +145,14 @@ class SegmentationSettings:
         return max(1, self.crop[0] * 2 // 3), max(1, self.crop[1] * 2 // 3)
 
 
-@dataclass(frozen=True)
-class Resolved:
-    """Settings, and where each is from.
-
-    Attributes:
-        settings: The values.
-        sources: The citation, or the option, behind each.
-        notes: What the reader should know about how they came about.
-    """
-
-    settings: SegmentationSettings
-    sources: Mapping[str, str]
-    notes: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, dict[str, Any]]:
-        """``{name: {"value", "source"}}``."""
-        values = dataclasses.asdict(self.settings)
-        return {name: {"value": value, "source": self.sources[name]} for name, value in values.items()}
-
-
 def resolve_settings(
     task: str = "cityscapes",
     *,
     head: str = "fcn",
     schedule: str | None = None,
     iterations: int | None = None,
-    given: Mapping[str, tuple[Any, str]] | None = None,
-) -> Resolved:
+    given: Given | None = None,
+) -> Resolved[SegmentationSettings]:
     """mmsegmentation's configuration for a data set, with what was given in its place.
 
     Args:
@@ -185,87 +165,23 @@ def resolve_settings(
     Raises:
         UsageError: An unknown setting, or a value that makes no sense.
     """
+    one_of("head", head, HEADS)
+    if schedule is not None:
+        one_of("schedule", schedule, SCHEDULES)
     default, of_task = _OF_TASK[task]
-    sources = {entry.name: str(entry.metadata["source"]) for entry in dataclasses.fields(SegmentationSettings)}
-    values: dict[str, Any] = {}
-
-    def put(name: str, value: Any, source: str) -> None:
-        values[name], sources[name] = value, source
-
-    if head not in HEADS:
-        raise UsageError(f"unknown head {head!r}", hint=f"one of {', '.join(HEADS)}")
-    put("head", head, "--head")
-    for name, (value, source) in of_task.items():
-        put(name, value, source)
-    if schedule is not None and schedule not in SCHEDULES:
-        raise UsageError(f"unknown schedule {schedule!r}", hint=f"one of {', '.join(SCHEDULES)}")
+    draft = Draft(SegmentationSettings, "segmentation")
+    draft.put("head", head, "--head")
+    draft.put_all(of_task)
     name = schedule or default
-    put("iterations", SCHEDULES[name], f"schedules/schedule_{name}.py max_iters")
+    draft.put("iterations", SCHEDULES[name], f"schedules/schedule_{name}.py max_iters")
     if iterations is not None:
-        put("iterations", iterations, "--iterations or --epochs")
-    for key, (value, source) in (given or {}).items():
-        if key not in sources:
-            raise _unknown(key, sources)
-        put(key, value, source)
-    settings = SegmentationSettings(**values)
-    notes = []
-    own_batch = of_task["batch_size"][0]
-    if settings.batch_size != own_batch and sources["lr"].startswith("schedules/"):
-        linear = settings.lr * settings.batch_size / own_batch
-        notes.append(
-            f"lr {settings.lr:g} is for batches of {own_batch}, not {settings.batch_size}: it is left as it is; the "
-            f"linear rule would give --lr {linear:g}"
-        )
-    return Resolved(settings, sources, tuple(notes))
-
-
-def parse_settings(assignments: Sequence[str]) -> dict[str, tuple[Any, str]]:
-    """``KEY=VALUE`` texts as typed values; lists are written with commas.
-
-    Raises:
-        UsageError: No ``=``, an unknown key, or a value of the wrong type.
-    """
-    hints = get_type_hints(SegmentationSettings)
-    given: dict[str, tuple[Any, str]] = {}
-    for text in assignments:
-        name, equals, value = text.partition("=")
-        name = name.strip().replace("-", "_")
-        if not equals:
-            raise UsageError(f"--set {text!r} has no value", hint="write KEY=VALUE, such as lr=0.005")
-        if name not in hints:
-            raise _unknown(name, hints)
-        given[name] = (_typed(name, value.strip(), hints[name]), "--set")
-    return given
-
-
-def _unknown(name: str, known: Mapping[str, Any]) -> UsageError:
-    nearest = difflib.get_close_matches(name, known, n=1)
-    meant = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(known)}"
-    return UsageError(f"there is no setting {name!r} of a segmentation run", hint=meant)
-
-
-def _typed(name: str, text: str, kind: Any) -> Any:
-    try:
-        if kind in (int, float, str):
-            return kind(text)
-        item = float if float in kind.__args__ else int
-        return tuple(item(part) for part in text.split(",") if part.strip() and text not in ("none", "[]"))
-    except ValueError:
-        wanted = {int: "a whole number", float: "a number"}.get(kind, "numbers with commas between them")
-        raise UsageError(f"{name} takes {wanted}, not {text!r}", hint=f"write --set {name}=VALUE") from None
+        draft.put("iterations", iterations, "--iterations or --epochs")
+    draft.put_all(given or {})
+    return draft.resolve(of_task["batch_size"][0], "schedules/")
 
 
 def _check(own: SegmentationSettings) -> None:
-    wrong = [
-        f"{name} must be positive"
-        for name in ("iterations", "batch_size", "lr", "channels", "aux_channels", "low_channels", "ocr_channels")
-        if not getattr(own, name) > 0
-    ]
-    if own.checkpoint_every < 1:
-        wrong.append("checkpoint_every must be positive")
-    for name in ("weight_decay", "aux_weight", "lr_end", "head_lr_multiplier", "max_grad_norm"):
-        if not getattr(own, name) >= 0:
-            wrong.append(f"{name} must not be negative")
+    wrong = common_faults(own, positive=_POSITIVE, not_negative=_NOT_NEGATIVE)
     for name in ("crop", "scale"):
         if len(getattr(own, name)) != 2 or min(getattr(own, name)) < 8:
             wrong.append(f"{name} is two numbers of 8 pixels or more")
@@ -276,15 +192,8 @@ def _check(own: SegmentationSettings) -> None:
         wrong.append("factors are two numbers, the smaller first")
     if own.test_mode not in TEST_MODES:
         wrong.append("test_mode is whole or slide")
-    if own.batchnorm not in ("frozen", "train"):
-        wrong.append("batchnorm is frozen or train")
-    if not 0 <= own.frozen_stages <= 5:
-        wrong.append("frozen_stages is 0 (none) to 5 (the whole backbone)")
-    if len(own.lr_multipliers) not in (0, 5):
-        wrong.append("lr_multipliers are five numbers: the stem's and the four stages'")
     if own.output_stride not in (8, 16, 32):
         wrong.append("output_stride is 8, 16 or 32")
     if own.head not in HEADS:
         wrong.append(f"head is one of {', '.join(HEADS)}")
-    if wrong:
-        raise UsageError(f"the settings make no sense: {'; '.join(wrong)}", hint="--dry-run shows them all")
+    refuse(wrong)

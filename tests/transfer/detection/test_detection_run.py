@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from drawn_shapes import write_voc
+from killed_measurement import assert_signals_change_nothing, run_two_processes
 from quick_detection import QUICK
 from safetensors.torch import load_file, save_file
 
@@ -94,56 +90,22 @@ def test_seeds_give_an_interval_and_random_is_a_baseline(
     assert read_results(["results"])  # a folder that is no run keeps its results in the common store
 
 
-def start(arguments: list[str]) -> subprocess.Popen[str]:
-    command = [sys.executable, "-P", "-m", "kdzoo", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 240
-    while not path.exists():
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_bytes(shapes: str, make_student: Callable[..., str]) -> None:
     arguments = ["transfer", shapes, "--backbone", make_student("one"), *QUICK, "--iterations", "6"]
-    assert main([*arguments, "--out", "whole"]) == 0
-    for how, code in ((signal.SIGKILL, -9), (signal.SIGTERM, 130)):
-        out = Path(f"cut-{how.name}")
-        process = start([*arguments, "--out", str(out)])
-        wait_for(out / "backbone-seed0" / "checkpoints" / "step-000000002.sha256", process)
-        process.send_signal(how)
-        said = process.communicate(timeout=120)[1]
-        assert process.returncode == code
-        assert how is signal.SIGKILL or "--resume" in said
-        assert not (out / "backbone-seed0" / "result.json").exists()
-        assert main([*arguments, "--out", str(out), "--resume"]) == 0
-        for name in ("checkpoints/step-000000006.safetensors", "metrics.jsonl", "predictions.json"):
-            assert (out / "backbone-seed0" / name).read_bytes() == (Path("whole/backbone-seed0") / name).read_bytes()
-    assert main([*arguments, "--out", "whole", "--resume", "--lr", "0.5"]) == 1
+    files = ("checkpoints/step-000000006.safetensors", "metrics.jsonl", "predictions.json")
+    assert_signals_change_nothing(arguments, files)
 
 
 @pytest.mark.slow
 def test_two_processes_measure_every_image_once(shapes: str, make_student: Callable[..., str]) -> None:
     arguments = ["transfer", shapes, "--backbone", make_student("one"), *QUICK, "--batchnorm", "frozen", "--json"]
-    torchrun = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*torchrun, "-m", "kdzoo", *arguments, "--out", "two"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        timeout=280,
-    )
-    assert done.returncode == 0, done.stderr
+    document = json.loads(run_two_processes([*arguments, "--out", "two"]))
     assert main([*arguments, "--out", "one"]) == 0
     two, one = (last_state(Path(name) / "backbone-seed0")["model"] for name in ("two", "one"))
     for key in one:
         torch.testing.assert_close(two[key], one[key], rtol=1e-3, atol=1e-4)
-    assert json.loads(done.stdout)["results"][0]["num_images"] == 5
+    assert document["results"][0]["num_images"] == 5
 
 
 def test_the_papers_row_is_planned_with_nothing_here(capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,7 +127,7 @@ def test_the_papers_row_is_planned_with_nothing_here(capsys: pytest.CaptureFixtu
     assert document["cost"]["run_s"] > 0
     reference = {row["label"]: row for row in document["papers"]}
     assert reference["RetinaNet R50-D"]["ours"] == 38.1
-    assert reference["YOLOv3 R50-D"]["detector"] is None
+    assert reference["YOLOv3 R50-D"]["network"] is None
     assert "not run here" in reference["YOLOv3 R50-D"]["note"]
     assert main([*arguments, "--engine", "torchvision"]) == 1
     assert "coco not found" in capsys.readouterr().err
@@ -185,7 +147,7 @@ def test_voc_is_a_task_too(
     ("arguments", "code", "words"),
     [
         (["--freeze", "half"], 2, "--freeze 'half'"),
-        (["--seeds", "x"], 2, "--seeds takes"),
+        (["--seeds", "x"], 2, "--seeds 'x' is neither a count nor a list"),
         (["--set", "lrr=3"], 2, "did you mean lr?"),
         (["--set", "lr=fast"], 2, "lr takes a number"),
         (["--set", "short_sides=4"], 2, "short_sides must be 32"),

@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from drawn_masks import write_pairs
-
-from kdzoo.zoo import load_model, save_model
 
 
 @pytest.fixture
 def shapes(tmp_path: Path) -> str:
     """``masks:PATH`` of six training and three evaluation images."""
     return f"masks:{write_pairs(tmp_path / 'shapes')}"
-
-
-@pytest.fixture
-def make_student(tmp_path: Path) -> Callable[..., str]:
-    """``make_student("a")``: a folder with a small network for large images, random weights; returns its reference."""
-
-    def make(name: str, seed: int = 1, architecture: str = "test_resnet") -> str:
-        loaded = load_model(architecture, pretrained=False, num_classes=7, seed=seed)
-        return str(save_model(loaded, tmp_path / "students" / name, provenance={"data": "none", "seed": seed}))
-
-    return make
 
 
 @pytest.fixture(params=["torchvision", "mmseg"])

@@ -84,7 +84,7 @@ def test_the_papers_row_is_planned_with_nothing_here(capsys: pytest.CaptureFixtu
     assert any("cityscapes not found" in entry["what"] for entry in document["missing"])
     assert document["cost"]["memory_bytes"] > 0
     assert document["cost"]["run_s"] > 0
-    reference = {(row["label"], row["head"]): row["ours"] for row in document["papers"]}
+    reference = {(row["label"], row["network"]): row["ours"] for row in document["papers"]}
     assert reference[("FCN, ResNet50-D", "fcn")] == 77.03
     assert reference[("OCRNet, HRNetV2-W18", "ocrnet")] == 80.44
     assert main(arguments) == 1
@@ -95,7 +95,7 @@ def test_the_papers_row_is_planned_with_nothing_here(capsys: pytest.CaptureFixtu
     ("arguments", "code", "words"),
     [
         (["--freeze", "half"], 2, "--freeze 'half'"),
-        (["--seeds", "x"], 2, "--seeds takes"),
+        (["--seeds", "x"], 2, "--seeds 'x' is neither a count nor a list"),
         (["--crop", "512"], 2, "--crop '512'"),
         (["--class-weights", "heavy"], 2, "--class-weights 'heavy'"),
         (["--class-weights", "1,2"], 2, "2 class weights for 3 classes"),

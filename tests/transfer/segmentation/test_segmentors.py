@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from kdzoo.errors import UsageError
+from kdzoo.transfer.dense.engines import EngineChoice
 from kdzoo.transfer.segmentation.engines import choose_engine, install_lines, make_engine, why_no_mmseg
-from kdzoo.transfer.segmentation.segmentor import EngineChoice, Segmentor, dense_backbone
+from kdzoo.transfer.segmentation.segmentor import Segmentor, dense_backbone
 from kdzoo.transfer.segmentation.settings import SegmentationSettings, resolve_settings
 from kdzoo.zoo import load_model
 
@@ -164,7 +165,7 @@ def test_the_rate_is_mmengines(mmseg: None) -> None:
 
 
 def test_what_runs_instead_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kdzoo.transfer.segmentation.engines.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("kdzoo.transfer.dense.engines.importlib.util.find_spec", lambda name: None)
     assert why_no_mmseg() == "mmsegmentation is not installed"
     choice = choose_engine("auto", "fcn")
     assert choice.name == "torchvision"

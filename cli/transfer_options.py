@@ -1,0 +1,113 @@
+"""Options that every task of ``kdzoo transfer`` has, and how they are read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from ..errors import UsageError
+from .listing import format_options
+from .settings import config_option, setting
+
+WHAT, HOW, WHERE = "What", "How", "The measurement"
+COUNT = click.IntRange(min=1)
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Option = Callable[[Any], Any]
+
+
+def stacked(*options: Option) -> Callable[[Function], Function]:
+    """Several options as one decorator; the help shows them in this order."""
+
+    def decorate(function: Function) -> Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+backbone_options = stacked(
+    setting("--backbone", metavar="REF", required=True, section=WHAT, help="The model whose features are measured."),
+    setting(
+        "--baseline",
+        metavar="REF",
+        section=WHAT,
+        help="What it is compared with, on the same images in the same order; 'random' for random weights.",
+    ),
+)
+
+batch_size_option = setting(
+    "--batch-size", type=COUNT, metavar="N", section=HOW, help="Images in a batch, all processes together."
+)
+
+
+def seeds_option(default: int) -> Option:
+    """``--seeds``; see `parse_seeds`."""
+    return setting(
+        "--seeds", metavar="N|LIST", section=HOW, help=f"How many, or which: 3, or 0,7.  [default: {default}]"
+    )
+
+
+def out_option(holds: str, default: str) -> Option:
+    """``--out``: what it holds, and which folder it is by default."""
+    return setting("--out", metavar="DIR", section=WHERE, help=f"Holds {holds}; {default} by default.")
+
+
+def measurement_options(*own: Option) -> Callable[[Function], Function]:
+    """Where and by what a measurement runs, and how it is shown.
+
+    Args:
+        own: The task's options that stand beside ``--out``.
+    """
+    return stacked(
+        *own,
+        setting("--resume", is_flag=True, section=WHERE, help="Go on with what is in --out, or start it."),
+        setting(
+            "--workers", type=click.IntRange(min=0), metavar="N", section=WHERE, help="Processes that read images."
+        ),
+        setting(
+            "--device",
+            metavar="NAME",
+            default="auto",
+            show_default=True,
+            section=WHERE,
+            help="auto, cpu, cuda or cuda:N.",
+        ),
+        config_option(section=WHERE),
+        click.option(
+            "--dry-run", is_flag=True, help="Show settings, their sources, cost and what is missing; start nothing."
+        ),
+        format_options,
+        click.pass_context,
+    )
+
+
+def parse_seeds(text: str | None) -> tuple[int, ...] | None:
+    """``3`` is three seeds, ``0,7`` are these; None where none are given.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if text is None:
+        return None
+    try:
+        numbers = [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 0 or ("," not in text and not 1 <= numbers[0] <= 100):
+        raise UsageError(f"--seeds {text!r} is neither a count nor a list", hint="--seeds 3, or --seeds 0,1,2")
+    return tuple(numbers) if "," in text else tuple(range(numbers[0]))
+
+
+def loader_workers(given: int | None) -> int:
+    """What was given, or a process a core up to eight."""
+    return min(8, os.cpu_count() or 1) if given is None else given
+
+
+def is_main() -> bool:
+    """Whether this process prints: under torchrun, the first one."""
+    return os.environ.get("RANK", "0") == "0"

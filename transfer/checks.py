@@ -1,0 +1,27 @@
+"""Checks that every transfer task makes of what it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..errors import UsageError
+
+
+def one_of(what: str, name: str, known: Iterable[str]) -> None:
+    """Refuse a name that is not known.
+
+    Raises:
+        UsageError: It is none of them.
+    """
+    if name not in known:
+        raise UsageError(f"unknown {what} {name!r}", hint=f"one of {', '.join(known)}")
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Refuse none, and twice the same.
+
+    Raises:
+        UsageError: So it is.
+    """
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise UsageError(f"the seeds {list(seeds)} are none, or not all different", hint="--seeds 3, or --seeds 0,1,2")
