@@ -37,14 +37,26 @@ def test_segmentors_learn(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", ["hrnet_w18_small"])
-@pytest.mark.parametrize("head", ["fcn", "ocrnet"])
+@pytest.mark.parametrize("head", ["fcn", "deeplabv3plus", "ocrnet"])
+@pytest.mark.parametrize(
+    ("architecture", "iterations", "more"),
+    [
+        ("hrnet_w18_small", 60, {"crop": (32, 64)}),  # its branches need sides of 32
+        ("mobilenetv3_small_050", 200, {"crop": (48, 64), "batch_size": 8, "output_stride": 8}),
+    ],
+)
 def test_other_backbones_learn(
-    head: str, architecture: str, mmseg: None, make_student: Callable[..., str], tmp_path: Path
+    architecture: str,
+    iterations: int,
+    more: dict[str, object],
+    head: str,
+    mmseg: None,
+    make_student: Callable[..., str],
+    tmp_path: Path,
 ) -> None:
     spec = f"masks:{write_pairs(tmp_path / 'data', train=12)}"
     student = make_student("one", architecture=architecture)
-    assert learnt(spec, head, "mmseg", student, 60, crop=(32, 64)) > 50  # HRNet's branches need sides of 32
+    assert learnt(spec, head, "mmseg", student, iterations, **more) > 50
 
 
 @pytest.mark.slow
