@@ -80,7 +80,7 @@ def by_timm(module: ModuleType, arguments: argparse.Namespace, root: Path, model
     finally:
         module._logger.removeHandler(handler)
     batches = [line for line in handler.lines if line.startswith("Test:")]
-    mean = float(re.search(r"\(([\d.]+)s,", batches[-1])[1])  # type: ignore[index]
+    (mean,) = map(float, re.findall(r"\(([\d.]+)s,", batches[-1]))
     return arguments.images / (mean * len(batches)), float(found["top1"])
 
 

@@ -64,8 +64,9 @@ class EvalView:
 
     @property
     def _pillow(self) -> EvalTransform:
-        kind = "bicubic" if self.interpolation == "bicubic" else "bilinear"
-        return EvalTransform(image_size=self.image_size, crop_pct=self.crop_pct, interpolation=kind)  # type: ignore[arg-type]
+        if self.interpolation == "bicubic":
+            return EvalTransform(image_size=self.image_size, crop_pct=self.crop_pct, interpolation="bicubic")
+        return EvalTransform(image_size=self.image_size, crop_pct=self.crop_pct, interpolation="bilinear")
 
     def _corners(self, image: Image.Image) -> list[np.ndarray]:
         size = self.image_size

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import DataError
 from .listing import list_images
+from .matlab import read_mat
 from .sources import FileSource
 
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
@@ -69,25 +70,22 @@ def _labelled(root: Path, source: Path, wnids: dict[int, str], all_wnids: Iterab
 
 
 def _from_devkit(folder: Path) -> tuple[Path, dict[int, str], Iterable[str]]:
-    from scipy.io import loadmat
-
     truth, meta = folder / GROUND_TRUTH, folder / META
+    hint = "unpack ILSVRC2012_devkit_t12.tar.gz again"
     try:
-        if meta.stat().st_size > _LARGEST_BYTES or truth.stat().st_size > _LARGEST_BYTES:
-            raise ValueError("it is too large")
+        if truth.stat().st_size > _LARGEST_BYTES:
+            raise ValueError(f"{truth} is too large")
         numbers = [int(line) for line in truth.read_text(encoding="ascii").split()]
-        synsets = loadmat(meta, squeeze_me=True, variable_names=("synsets",))["synsets"]
+        synsets = read_mat(meta, ("synsets",), largest=_LARGEST_BYTES, hint=hint, squeeze=True)["synsets"]
         leaves = {
             int(row["ILSVRC2012_ID"]): str(row["WNID"])
             for row in np.atleast_1d(synsets)
             if int(row["num_children"]) == 0
         }
         return truth, {position: leaves[number] for position, number in enumerate(numbers, 1)}, leaves.values()
-    except Exception as error:  # scipy's reader raises whatever a broken file makes it trip over
+    except (DataError, OSError, ValueError, KeyError, IndexError, TypeError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(
-            f"ILSVRC's devkit in {folder} cannot be read ({reason})", hint="unpack ILSVRC2012_devkit_t12.tar.gz again"
-        ) from None
+        raise DataError(f"ILSVRC's devkit in {folder} cannot be read ({reason})", hint=hint) from None
 
 
 def _from_kaggle(source: Path) -> tuple[Path, dict[int, str], Iterable[str]]:

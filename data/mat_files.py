@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from .matlab import read_mat
 
 EYES = ("left", "right")
 HEIGHT, WIDTH = 36, 60
@@ -38,33 +39,9 @@ def read_day(path: Path) -> tuple[list[str], dict[str, EyeTable]]:
         DataError: The file cannot be read, is no MATLAB 5 file, or lacks a field, or a field has another shape or
             impossible numbers.
     """
-    document = _load(path)
+    document = read_mat(path, ("data", "filenames"), largest=_LARGEST_BYTES, hint=_HINT)
     names = [_text(cell, path) for cell in np.asarray(document["filenames"], dtype=object).ravel()]
     return names, {eye: _eye(document["data"], eye, len(names), path) for eye in EYES}
-
-
-def _load(path: Path) -> dict[str, Any]:
-    from scipy.io import loadmat
-
-    try:
-        size = path.stat().st_size
-        with open(path, "rb") as file:
-            head = file.read(128)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {(error.strerror or str(error)).lower()}", hint=_HINT) from None
-    if size > _LARGEST_BYTES:
-        raise DataError(f"{path} has {size:,} bytes, more than any day of MPIIGaze", hint=_HINT)
-    if not head.startswith(b"MATLAB 5.0"):
-        raise DataError(f"{path} is no MATLAB 5 file", hint=_HINT)
-    try:
-        document: dict[str, Any] = loadmat(path, variable_names=("data", "filenames"))
-    except Exception as error:  # its readers fail in many ways on damaged files
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"{path} is damaged: {reason}", hint=_HINT) from None
-    for name in ("data", "filenames"):
-        if name not in document:
-            raise DataError(f"{path} has no variable {name!r}", hint=_HINT)
-    return document
 
 
 def _text(cell: Any, path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,17 +51,16 @@ def write_figures(folder: Path, charts: Sequence[Chart]) -> list[Path]:
             figure = Figure(figsize=(5.2, 3.4), layout="constrained")
             FigureCanvasAgg(figure)
             axes = figure.add_subplot()
-            (_lines if isinstance(chart, Lines) else _scatter)(axes, chart)  # type: ignore[arg-type]
+            if isinstance(chart, Lines):
+                _lines(axes, chart)
+            else:
+                _scatter(axes, chart)
             if axes.get_legend_handles_labels()[0]:
                 figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
             axes.set_title(_clean(chart.title), loc="left", fontsize=10)
             for ending, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
                 path = folder / f"{chart.name}.{ending}"
-
-                def save(temporary: Path, kind: str = ending, about: Any = metadata) -> None:
-                    figure.savefig(temporary, format=kind, dpi=200, metadata=about)  # noqa: B023
-
-                write_whole(path, save)
+                write_whole(path, partial(figure.savefig, format=ending, dpi=200, metadata=metadata))
                 written.append(path)
     return written
 

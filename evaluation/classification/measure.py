@@ -83,7 +83,7 @@ def measure_classification(
         matches.append([match_classes(one.loaded, source, trust=settings.trust_classes) for one in contenders])
     described = [_describe(contender) for contender in contenders]
     for contender in contenders:
-        contender.loaded.model.eval().to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        contender.loaded.model.eval().to(processes.device).to(memory_format=torch.channels_last)
     partials = []
     with deterministic(True), torch.inference_mode():
         for number, (source, match) in enumerate(zip(sources, matches, strict=True)):

@@ -236,10 +236,11 @@ class OnePass:
         return min(self._batch_size, len(self._source) - number * self._batch_size)
 
     def _check_stop(self) -> None:
-        if self._stop.requested:
+        signal = self._stop.received
+        if signal is not None:
             kept = "" if self._partial is None else "; what was measured so far is kept"
             raise Interrupted(
-                f"evaluation interrupted by {self._stop.received.name}{kept}",  # type: ignore[union-attr]
+                f"evaluation interrupted by {signal.name}{kept}",
                 hint="run the same command again" + ("" if self._partial is None else " to go on"),
             )
 
