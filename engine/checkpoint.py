@@ -11,8 +11,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from ..durable import sync
 from ..errors import CheckpointError
-from .files import clear_os_errors, sha256_of, sync_folder, write_whole
+from .files import clear_os_errors, sha256_of, write_whole
 from .state_file import State, read_state, write_state
 
 KEPT = 2
@@ -74,7 +75,7 @@ def keep_as_best(checkpoint: Path) -> None:
                 shutil.copyfile(source, temporary)
             os.replace(temporary, target)
             temporary.unlink(missing_ok=True)  # a rename onto another name of the same file leaves both
-    sync_folder(best.parent)
+    sync(best.parent)
 
 
 def newest_good(folder: Path, say: Callable[[str], None]) -> State | None:

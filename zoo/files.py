@@ -11,6 +11,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from ..durable import share, sync
 from ..errors import ModelError, RunError
 
 _FILES = {"config.json", "model.safetensors", "README.md"}
@@ -35,9 +36,9 @@ def write_folder(directory: Path, fill: Callable[[Path], None]) -> Path:
             temporary.mkdir(parents=True)
             fill(temporary)
             for path in temporary.iterdir():
-                _share(path)
-                _sync(path)
-            _sync(temporary)
+                share(path)
+                sync(path)
+            sync(temporary)
             _replace_folder(temporary, directory)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -60,10 +61,10 @@ def write_file(path: Path, fill: Callable[[Path], None]) -> Path:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             fill(temporary)
-            _share(temporary)
-            _sync(temporary)
+            share(temporary)
+            sync(temporary)
             os.replace(temporary, path)
-            _sync(path.parent)
+            sync(path.parent)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -101,20 +102,5 @@ def _replace_folder(new: Path, place: Path) -> None:
     if place.exists():
         os.rename(place, old)
     os.rename(new, place)
-    _sync(place.parent)
+    sync(place.parent)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _share(path: Path) -> None:
-    """Give a file the permissions of any new one: safetensors makes files that their owner alone can read."""
-    mask = os.umask(0)
-    os.umask(mask)
-    path.chmod(0o666 & ~mask)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -71,3 +71,11 @@ def test_leftovers_of_a_kill_go(tmp_path: Path) -> None:
     (tmp_path / "step-000000002.sha256").write_text("orphan")
     remove_leftovers(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000000001.safetensors", "step-000000001.sha256"]
+
+
+def test_others_may_read_a_checkpoint_as_any_new_file(tmp_path: Path) -> None:
+    """safetensors itself makes files that their owner alone can read."""
+    (tmp_path / "any").touch()
+    save_checkpoint(tmp_path, 3, {"weights": torch.zeros(2)})
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1
