@@ -34,6 +34,7 @@ def distill(
     device: str | None = None,
     out: str | Path,
     resume: bool = False,
+    stage: str | None = None,
     trust_teacher: bool = False,
     trackers: Sequence[str] = (),
 ) -> TrainResult:
@@ -57,6 +58,7 @@ def distill(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: The run's folder.
         resume: Go on with the run in ``out``, or start it where there is none.
+        stage: The one stage to run, of a recipe that has stages; all of them by default.
         trust_teacher: Go on although a teacher does not reach the accuracy that it promises.
         trackers: ``tensorboard``, ``wandb``.
 
@@ -89,7 +91,7 @@ def distill(
             raise UsageError(f"{path} is set twice: in settings and by its own argument", hint="leave one of them out")
         given[path] = Given(value, "settings")
     plan = resolve(recipe, given=given, variants=variants)
-    return run(plan, out=out, resume=resume, trust_teacher=trust_teacher, trackers=trackers)
+    return run(plan, out=out, resume=resume, stage=stage, trust_teacher=trust_teacher, trackers=trackers)
 
 
 def train(model: str, *, recipe: str = "supervised", out: str | Path, **arguments: Any) -> TrainResult:

@@ -72,7 +72,7 @@ def run_stages(
         raise unknown(only, names, what=f"stage of {plan.recipe.name}", where=f"there are {', '.join(names)}{more}")
     record = _Record(out)
     if processes.is_main:
-        record.open(plan, stages, resume=resume)
+        record.open(plan, stages, resume=resume, only=only)
     processes.barrier()
     for stage in stages:
         record.refuse_disorder(stage, stages)
@@ -146,7 +146,7 @@ class _Record:
         self.out = out
         self.path = out / "stages.json"
 
-    def open(self, plan: Plan, stages: Sequence[_Stage], *, resume: bool) -> None:
+    def open(self, plan: Plan, stages: Sequence[_Stage], *, resume: bool, only: str | None) -> None:
         """Take the folder, or refuse it.
 
         Raises:
@@ -166,7 +166,13 @@ class _Record:
         for stage in begun:
             fixed = stage.plan.fixed()
             known = {key: value for key, value in stage.config_fixed().items() if key not in fixed}
-            stage.folder.refuse_if_taken({**known, **fixed}, resume=True)
+            try:
+                stage.folder.refuse_if_taken({**known, **fixed}, resume=True)
+            except CheckpointError as error:
+                if only in (None, stage.step.name):
+                    raise
+                hint = f"an option is every stage's; --set stages.{only}.training.epochs=N, say, is that stage's alone"
+                raise CheckpointError(error.message, hint=hint) from error
         if not self.path.exists():
             self._write({})
         write_json(self.out / "config.json", plan.to_dict())

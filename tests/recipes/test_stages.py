@@ -255,6 +255,9 @@ def test_a_stage_that_began_from_another_student_is_refused(world: World, copy: 
 def test_a_missing_student_and_other_settings_are_refused(world: World, copy: Path):
     with pytest.raises(CheckpointError, match=r"optimizer\.weight_decay was 4e-05, is 0\.01"):
         run(plan_of(world, optimizer__weight_decay=0.01), out=copy, resume=True)
+    with pytest.raises(CheckpointError, match=r"optimizer\.weight_decay was") as error:
+        run(plan_of(world, optimizer__weight_decay=0.01), out=copy, resume=True, stage="finetune")
+    assert "--set stages.finetune." in error.value.hint
     shutil.rmtree(copy / "1-distil/model")
     with pytest.raises(RunError, match="stages out of order"):
         run(plan_of(world), out=copy, resume=True)
