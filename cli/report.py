@@ -33,6 +33,7 @@ LOOK = "What needs the runs' models"
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…")
 @click.option("--out", default="report.html", show_default=True, metavar="FILE", help="The page.")
 @click.option("--figures", metavar="DIR", help="Also write every chart as PNG and SVG into this folder.")
+@click.option("--pair", metavar="A,B", help="Models whose classes are compared: before, after.")
 @setting("--data", section=LOOK, type=DATA, metavar="SPEC", help="Labelled images to show to the models.")
 @setting(
     "--classes",
@@ -43,19 +44,26 @@ LOOK = "What needs the runs' models"
 @setting("--layers", section=LOOK, metavar="NAME,…", help="Weights to draw; the first, middle and last convolution.")
 @setting("--device", section=LOOK, metavar="NAME", default="auto", help="auto (the default), cpu, cuda or cuda:N.")
 @json_option
-def command(paths: tuple[str, ...], classes: str | None, layers: str | None, as_json: bool, **options: Any) -> None:
+def command(
+    paths: tuple[str, ...],
+    classes: str | None,
+    layers: str | None,
+    pair: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Write one page over runs and results, with pictures that explain the numbers.
 
     PATH is a run, a folder of results or one document. A part appears where its data is there: training curves of the
     runs, one over the other; accuracy against parameters, multiply-accumulates and throughput with the Pareto front;
-    accuracy of each class, the first model beside the last, with the most similar classes; calibration; transfer
-    tables; weights; with --data also features (t-SNE) and soft labels. The page ends with what is missing and how to
-    get it. It is one file and loads nothing from elsewhere.
+    accuracy of each class, the first model beside the last (or --pair), with the most similar classes; calibration;
+    transfer tables; weights; with --data also features (t-SNE) and soft labels. The page ends with what is missing and
+    how to get it. It is one file and loads nothing from elsewhere.
     """
     from ..evaluation.analysis import write_analysis
 
     with work():
-        written = write_analysis(paths, classes=_names(classes), layers=_names(layers), **options)
+        written = write_analysis(paths, classes=_names(classes), layers=_names(layers), pair=_names(pair), **options)
     if as_json:
         print_json(written.to_dict())
         return

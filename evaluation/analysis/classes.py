@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...errors import UsageError
 from ..results import PerClass
 from .charts import Points, Scatter
 from .confusion import ClassPair, confusion_matrix, similar_pairs
@@ -16,13 +17,18 @@ from .section import Section, Table, columns, points, slug
 _PAIRS, _CHANGES = 8, 10
 
 
-def class_sections(stored: Sequence[Stored], missing: list[tuple[str, str]]) -> list[Section]:
-    """A section for each data set on which two models were measured class by class: the first beside the last.
+def class_sections(stored: Sequence[Stored], missing: list[tuple[str, str]], pair: Sequence[str] = ()) -> list[Section]:
+    """A section for each data set on which two models were measured class by class.
 
     Args:
         stored: Results.
         missing: What could not be shown, and how to get it, is added here.
+        pair: Names or references of the model before and the one after; the first and the last measured by default.
+
+    Raises:
+        UsageError: The pair is no two of the models.
     """
+    before, after = _chosen(stored, pair)
     groups: dict[tuple[str, ...], list[Stored]] = {}
     for one in stored:
         result = one.result
@@ -32,10 +38,27 @@ def class_sections(stored: Sequence[Stored], missing: list[tuple[str, str]]) -> 
             groups.setdefault(key, []).append(one)
     sections = []
     for members in groups.values():
-        others = [one for one in members[1:] if one.name != members[0].name]
-        if others:
-            sections.append(_section(members[0], others[-1], missing))
+        first = next((one for one in members if before in (None, one.name)), None)
+        others = [one for one in members if first and one.name != first.name and after in (None, one.name)]
+        if first is not None and others:
+            sections.append(_section(first, others[-1], missing))
     return sections
+
+
+def _chosen(stored: Sequence[Stored], pair: Sequence[str]) -> tuple[str | None, str | None]:
+    """The pair's short names; None for any."""
+    if not pair:
+        return None, None
+    names = {name: one.name for one in stored for name in (one.name, one.result.model.reference)}
+    unknown = [name for name in pair if name not in names]
+    if unknown:
+        raise UsageError(
+            f"no model {unknown[0]!r} among the results", hint=f"there are {', '.join(dict.fromkeys(names.values()))}"
+        )
+    chosen = [names[name] for name in pair]
+    if len(chosen) != 2 or chosen[0] == chosen[1]:
+        raise UsageError(f"{', '.join(pair)} are not two models", hint="--pair BEFORE,AFTER")
+    return chosen[0], chosen[1]
 
 
 def _section(before: Stored, after: Stored, missing: list[tuple[str, str]]) -> Section:

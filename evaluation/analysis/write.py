@@ -54,6 +54,7 @@ def write_analysis(
     data: str | None = None,
     classes: Sequence[str] = (),
     layers: Sequence[str] = (),
+    pair: Sequence[str] = (),
     device: str = "auto",
 ) -> Analysis:
     """Write one page over runs and results; a section appears where its data is there.
@@ -65,16 +66,17 @@ def write_analysis(
         data: Labelled data; its validation split is shown to the runs' models for features and soft labels.
         classes: Of these data: which ones to draw. By default two that the models take for each other, and two others.
         layers: Names of weights for the histograms; by default the first, middle and last convolution.
+        pair: Two models' names, before and after, whose classes are compared; by default the first and the last.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
         DataError: A path holds nothing, a document is damaged, or the data cannot be read.
         RunError: A run cannot be read, or something cannot be written.
-        UsageError: A class or a layer is not there.
+        UsageError: A class, a layer or a model of the pair is not there.
     """
     inputs = read_inputs(paths)
     missing: list[tuple[str, str]] = []
-    sections = _sections(inputs, missing)
+    sections = _sections(inputs, missing, pair)
     if inputs.runs:
         weights = weight_section(inputs.runs, layers, missing)
         sections += [] if weights is None else [weights]
@@ -106,7 +108,7 @@ def _headline(inputs: Inputs) -> str:
     return f"{what} on {listed(datasets)}" if 0 < len(datasets) <= 3 else what
 
 
-def _sections(inputs: Inputs, missing: list[tuple[str, str]]) -> list[Section]:
+def _sections(inputs: Inputs, missing: list[tuple[str, str]], pair: Sequence[str]) -> list[Section]:
     """What needs neither weights nor images."""
     stored = inputs.stored
     names = " ".join(str(run.path) for run in inputs.runs.values()) or "REF REF"
@@ -119,7 +121,7 @@ def _sections(inputs: Inputs, missing: list[tuple[str, str]]) -> list[Section]:
     if not trades:
         missing.append(("accuracy against cost: no two models of other cost on the same data", _eval(names)))
     found += trades
-    by_class = class_sections(stored, missing)
+    by_class = class_sections(stored, missing, pair)
     if not by_class:
         missing.append(("accuracy class by class: fewer than two models on the same data", _eval(names)))
     found += by_class

@@ -25,6 +25,12 @@ def test_the_page_is_written_and_what_is_missing_is_said(kdzoo, tmp_path) -> Non
     assert (document["page"], document["figures"]) == ("x.html", [])
 
 
+def test_a_pair_that_is_not_there_is_one_line(kdzoo, tmp_path) -> None:
+    write(tmp_path / "results", "a", 50.0)
+    done = kdzoo("report", "results", "--pair", "a,b")
+    assert (done.code, done.err) == (2, "error: no model 'b' among the results\nhint: there are a\n")
+
+
 def test_a_wrong_path_is_one_line_and_a_way_out(kdzoo, tmp_path) -> None:
     done = kdzoo("report", "nowhere")
     assert (done.code, done.out) == (1, "")

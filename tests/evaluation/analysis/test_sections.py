@@ -110,6 +110,21 @@ def test_classes_before_and_after_with_the_similar_ones(tmp_path, write_answers)
         assert row[1:4] == (f"{shares[0]:.2f}", f"{shares[1]:.2f}", f"{shares[1] - shares[0]:+.2f}".replace("-", "−"))
 
 
+def test_the_pair_that_is_compared_can_be_named(tmp_path, write_answers):
+    names = ("one", "two", "three")
+    inputs = read_inputs([write_answers(tmp_path, name, 0.5) for name in names])
+    (section,) = class_sections(inputs.stored, [])
+    assert section.title.endswith("one and three")
+    (section,) = class_sections(inputs.stored, [], ("three", "two"))
+    assert section.title.endswith("three and two")
+    with pytest.raises(UsageError, match="no model 'four'") as error:
+        class_sections(inputs.stored, [], ("one", "four"))
+    assert error.value.hint == "there are one, two, three"
+    for pair in (("one",), ("one", "one"), names):
+        with pytest.raises(UsageError, match="not two models"):
+            class_sections(inputs.stored, [], pair)
+
+
 def test_without_answers_the_similar_classes_are_named_as_missing(tmp_path, write_answers):
     paths = [write_answers(tmp_path, name, 0.5, keep=name == "a") for name in ("a", "b")]
     missing = []
