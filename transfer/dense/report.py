@@ -57,7 +57,7 @@ def write_dense_report(
         classes=classes,
         papers=papers,
         settings=[{"name": name, **entry} for name, entry in plan.resolved.to_dict().items()],
-        notes=[*plan.notes, *(line for result in results for line in result.details["built"])],
+        notes=[*plan.notes, *dict.fromkeys(line for result in results for line in result.details["built"])],
         unused=[
             {"role": side.role, "names": result.details["unused_weights"]}
             for side, result in zip(plan.sides, results, strict=True)

@@ -21,7 +21,7 @@ SHOWN_IMAGES = 12
 SHOWN_SCORE = 0.3
 """Boxes below this score are not drawn."""
 
-_TRUTH, _FOUND = (46, 125, 50), (198, 40, 40)
+_TRUTH, _FOUND = (0, 114, 178), (213, 94, 0)  # Okabe and Ito's blue and vermilion
 
 
 def write_detection_report(comparison: Comparison) -> Path:
@@ -68,7 +68,7 @@ def _read_predictions(path: Path) -> dict[Any, list[dict[str, Any]]]:
 
 
 def _drawn(source: BoxSource, index: int, found: dict[Any, list[dict[str, Any]]]) -> Markup:
-    """The image as a JPEG, the annotated boxes in green and what was found in red with class and score."""
+    """The image as a JPEG, the annotated boxes in blue and what was found in orange with class and score."""
     image = source.load(index)
     scale, image = shown_scale(image.size), resized(image)
     canvas = ImageDraw.Draw(image)
