@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,9 @@ import pytest
 # A shell starts background jobs with SIGINT ignored, and children inherit that: the tests that interrupt need it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# pyarrow, which pandas imports where it is there, starts a thread of its own: a process with threads is not to be forked.
+os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
 
 for folder in ("gaze", "hub", "miniatures", "processes", "runs"):
     sys.path.append(str(Path(__file__).parent / folder))
