@@ -15,7 +15,7 @@ import pytest
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# pyarrow, which pandas imports where it is there, starts a thread of its own: a process with threads is not to be forked.
+# pyarrow, which pandas imports where it is there, starts a thread of its own; a process with threads is not forked.
 os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
 
 for folder in ("gaze", "hub", "miniatures", "processes", "runs"):
