@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +24,7 @@ _SHOWN = 20
 
 @click.group(cls=VerbGroup, name="data")
 def command() -> None:
-    """Data sets: check one before training on it, make one with a generator."""
+    """Data sets: check one before training on it, unpack a copy from the Hub, make one with a generator."""
 
 
 @command.command(
@@ -95,6 +97,95 @@ def generate(generator: str, folder: Path, num_images: int, seed: int, single_cl
         alpha = None if single_classes else 1.0
         written = write_transfer_set(load_generator(generator), folder, num_images, seed=seed, class_mix_alpha=alpha)
     print_fields({"images": f"{written:,} written, {num_images - written:,} were there", "folder": str(folder)})
+
+
+def _split_pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> list[tuple[str, str]]:
+    pairs = []
+    for value in values:
+        folder, equals, name = value.partition("=")
+        if folder not in ("train", "val", "test") or not equals or not name:
+            raise click.BadParameter(f"{value!r} is not train=NAME, val=NAME or test=NAME", ctx=ctx, param=param)
+        pairs.append((folder, name))
+    return pairs
+
+
+@command.command(
+    cls=VerbCommand,
+    examples=[
+        ("hf download --repo-type dataset tanganke/dtd --local-dir dtd-hub", "First get the copy: 630 MB of parquet."),
+        ("kdzoo data unpack dtd-hub dtd", "dtd/train/banded/0000000.jpg, …, dtd/test/zigzagged/…"),
+        ("kdzoo data check dtd:dtd", "Against the official counts and classes."),
+        ("kdzoo data unpack hub out --label-column fine_label", "One of several labels."),
+        ("kdzoo data unpack hub out --split train=train --split val=dev", "These splits only, as train/ and val/."),
+    ],
+)
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--image-column", metavar="NAME", help="Holds the images, where more than one column could.")
+@click.option("--label-column", metavar="NAME", help="Holds the classes, where more than one column could.")
+@click.option("--config", metavar="NAME", help="The configuration, where the copy has several.")
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    callback=_split_pairs,
+    metavar="FOLDER=NAME",
+    help="Write the copy's split NAME as train, val or test. May be repeated; by default those with usual names.",
+)
+@json_option
+def unpack(
+    folder: Path,
+    out: Path,
+    image_column: str | None,
+    label_column: str | None,
+    config: str | None,
+    splits: list[tuple[str, str]],
+    as_json: bool,
+) -> None:
+    """Write a data set that was downloaded from the Hugging Face Hub as class folders.
+
+    FOLDER holds its parquet files; OUT gets train/, val/ and test/ with a folder a class. The images' bytes stay as
+    they are, and each is decoded once. An interrupted call goes on when it is given again. Needs pyarrow:
+    pip install 'kdzoo[hub-data]'.
+    """
+    from ..data.hub_copy import unpack as unpack_copy
+    from ..engine.progress import Progress
+    from ..errors import Interrupted
+
+    with work(), contextlib.ExitStack() as stack:
+        shown: list[Progress] = []
+
+        def show(done: int, total: int) -> None:
+            if not shown:
+                shown.append(stack.enter_context(Progress(total, "unpacking", 1)))
+            shown[0].step({})
+
+        try:
+            done = unpack_copy(
+                folder,
+                out,
+                image_column=image_column,
+                label_column=label_column,
+                config=config,
+                splits=splits,
+                progress=show,
+            )
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted: what is unpacked stays", hint="the same command goes on") from None
+    there = sum(done.num_images.values()) - done.num_written
+    if as_json:
+        print_json({**asdict(done), "out": str(out)})
+        return
+    print_fields(
+        {
+            **{f"{name}/": f"{count:,} images" for name, count in done.num_images.items()},
+            "classes": done.num_classes,
+            "images": f"{done.num_written:,} written, {there:,} were there",
+            "folder": str(out),
+        }
+    )
+    for warning in done.warnings:
+        click.echo(f"warning: {warning}")
 
 
 def _progress() -> Callable[[str, int, int], None]:

@@ -15,7 +15,10 @@ import numpy as np
 from ..errors import DataError
 from .birdsnap import IncompleteSource
 from .folders import compare_splits, find_split, has_split_folders
+from .hub_files import read_manifest
 from .images import UnreadableImage
+from .listing import list_images
+from .official_classes import unlike_official
 from .several_labels import accepted_labels
 from .sources import FileSource, ImageSource
 from .specs import EVALUATION_ONLY, IMAGENETV2, DataSpec, expand_spec, open_source, parse_data_spec
@@ -127,6 +130,8 @@ def check_source(
         raise errors[0]
     if path is not None and has_split_folders(path):
         _note(report.problems, lambda: compare_splits(path))
+    if path is not None:
+        _compare_with_manifest(path, report)
     for name, source in sources.items():
         split_report, hashes[name] = _check_split(parsed.name, name, source, num_workers, progress)
         report.splits.append(split_report)
@@ -236,11 +241,32 @@ def _compare_with_official(data: str, report: SplitReport, source: ImageSource, 
                 f"{report.split}: {report.num_images:,} images in {len(report.class_counts):,} classes; "
                 f"the official {data} has {images:,} in {classes:,}: numbers on it are not comparable"
             )
+    unlike = unlike_official(data, source.class_names)
+    if unlike:
+        warnings.append(f"{report.split}: these are not the official classes of {data}: {unlike}")
     if data == "imagenet" and report.class_counts:
         from timm.data import ImageNetInfo
 
         if tuple(ImageNetInfo().label_names()) != source.class_names:
             warnings.append(f"{report.split}: the class folders are not the 1,000 WordNet ids of ImageNet-1k")
+
+
+def _compare_with_manifest(path: Path, report: CheckReport) -> None:
+    """The images of each class that `kdzoo data unpack` wrote, against those that are there."""
+    manifest = read_manifest(path)
+    for folder, split in (manifest or {"splits": {}})["splits"].items():
+        expected = {str(name): int(count) for name, count in split["class_counts"].items()}
+        wrong = []
+        for name, count in expected.items():
+            there = len(list_images(path / folder / name).paths) if (path / folder / name).is_dir() else 0
+            if there != count:
+                wrong.append(f"{name} has {there:,} of {count:,}")
+        if wrong:
+            more = f" and {len(wrong) - 3} other classes" if len(wrong) > 3 else ""
+            report.problems.append(
+                f"{folder}/ is not as it was unpacked: {', '.join(wrong[:3])}{more} "
+                "(remove the folder and unpack it again)"
+            )
 
 
 def _compare_people(sources: dict[str, ImageSource], warnings: list[str]) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import DataError
+from .hub_files import hub_files
 from .listing import count_images, has_images, list_folders, list_images
 from .sources import FileSource
 
@@ -27,6 +30,11 @@ def open_folder(path: Path, split: str, *, name: str | None = None) -> FileSourc
     """
     name = name or path.resolve().name
     require_folder(path)
+    with hub_copy_explained(path):
+        return _open(path, split, name)
+
+
+def _open(path: Path, split: str, name: str) -> FileSource:
     if split == "unlabeled":
         return _open_unlabeled(path, name)
     root = find_split(path, split)
@@ -40,6 +48,60 @@ def open_folder(path: Path, split: str, *, name: str | None = None) -> FileSourc
         )
     compare_splits(path)
     return open_class_folders(root, split, name=name)
+
+
+def open_all_for_training(path: Path, split: str, *, name: str) -> FileSource:
+    """As `open_folder`, but where there is a test/ it is ``"val"``, and val/ (valid/, validation/) is trained on too.
+
+    So do papers with data sets whose official splits are three, such as DTD and FGVC-Aircraft.
+
+    Raises:
+        DataError: As `open_folder`.
+    """
+    held_out = next((folder for folder in SPLIT_FOLDERS["val"] if folder != "test" and (path / folder).is_dir()), None)
+    if held_out is None or not (path / "test").is_dir():
+        return open_folder(path, split, name=name)
+    parts = {folder: open_class_folders(path / folder, split, name=name) for folder in ("train", held_out, "test")}
+    train = parts["train"]
+    for folder, part in parts.items():
+        _compare_classes((path / "train", train.class_names), (path / folder, part.class_names))
+    if split == "val":
+        return parts["test"]
+    trained_on = {"train": train, held_out: parts[held_out]}
+    paths = [f"{folder}/{part.identity(row)}" for folder, part in trained_on.items() for row in range(len(part))]
+    labels = np.concatenate([part.labels for part in trained_on.values()])
+    num_ignored = sum(part.num_ignored for part in trained_on.values())
+    if split == "unlabeled":
+        return FileSource(name, split, (), np.full(len(paths), -1), path, paths, num_ignored=num_ignored)
+    return FileSource(name, split, train.class_names, labels, path, paths, num_ignored=num_ignored)
+
+
+@contextlib.contextmanager
+def hub_copy_explained(path: Path, prefix: str = "") -> Iterator[None]:
+    """Where a folder cannot be read and holds the Hub's table files, say how to unpack these.
+
+    Args:
+        path: The folder.
+        prefix: Of the data spec that reads what was unpacked: ``"dtd:"``.
+    """
+    try:
+        yield
+    except DataError:
+        kind = hub_files(path) if path.is_dir() else None
+        if kind is None or list_images(path).paths:
+            raise
+        raise hub_copy_given(path, kind, prefix) from None
+
+
+def hub_copy_given(path: Path, kind: str, prefix: str = "") -> DataError:
+    """The error for the Hub's table files where class folders should be."""
+    place = path if path.name not in ("", "..") else path.resolve()
+    out = Path(f"{place}-unpacked")
+    first = "" if kind == "parquet" else "write it as parquet (the datasets library's to_parquet), then "
+    return DataError(
+        f"{path} holds the Hub's copy as {kind} files, not images in folders",
+        hint=f"{first}kdzoo data unpack {shlex.quote(str(path))} {shlex.quote(str(out))}; then give {prefix}{out}",
+    )
 
 
 def require_folder(path: Path) -> None:
@@ -67,9 +129,14 @@ def compare_splits(path: Path) -> None:
     train, val = find_split(path, "train"), find_split(path, "val")
     if train is None or val is None:
         return
-    train_names, val_names = list_folders(train), list_folders(val)
     # A flat folder has an error of its own, with its own way out.
-    if train_names == val_names or not train_names or not val_names:
+    if (train_names := list_folders(train)) and (val_names := list_folders(val)):
+        _compare_classes((train, train_names), (val, val_names))
+
+
+def _compare_classes(one: tuple[Path, Sequence[str]], other: tuple[Path, Sequence[str]]) -> None:
+    (train, train_names), (val, val_names) = one, other
+    if list(train_names) == list(val_names):
         return
     parts = []
     for label, names in (

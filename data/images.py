@@ -16,6 +16,17 @@ IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", "
 
 # Only formats that are decoded inside Pillow: EPS, for one, would run Ghostscript.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+_BEGINNINGS = (
+    (b"\xff\xd8\xff", ".jpg"),
+    (b"\x89PNG\r\n\x1a\n", ".png"),
+    (b"GIF8", ".gif"),
+    (b"BM", ".bmp"),
+    (b"II*\0", ".tif"),
+    (b"MM\0*", ".tif"),
+    (b"II+\0", ".tif"),
+    (b"MM\0+", ".tif"),
+    (b"P", ".ppm"),
+)
 
 
 class UnreadableImage(DataError):
@@ -85,6 +96,13 @@ def decode_rgb(content: bytes, identity: str) -> Image.Image:
     except (MemoryError, OverflowError, ArithmeticError, AttributeError) as error:
         reason = f"broken file ({type(error).__name__})"
     raise UnreadableImage(identity, reason)
+
+
+def image_extension(content: bytes) -> str:
+    """The extension that a file with these bytes should have, by its format's first bytes; ``.jpg`` where none fits."""
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return ".webp"
+    return next((extension for start, extension in _BEGINNINGS if content.startswith(start)), ".jpg")
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -89,16 +89,21 @@ def _walk(folder: str, prefix: str, listing: Listing, visited: set[tuple[int, in
 
 
 def list_folders(root: Path) -> list[str]:
-    """Names of the folders in a folder, hidden ones left out, in class order.
-
-    The order is that of their names, as torchvision's and timm's; names that are all numbers are ordered as numbers
-    (ImageNetV2's folders 0..999).
-    """
+    """Names of the folders in a folder, hidden ones left out, in class order."""
     try:
         with os.scandir(root) as entries:
             names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
     except OSError as error:
         raise unreadable_folder(root, error) from None
+    return class_order(names)
+
+
+def class_order(names: Sequence[str]) -> list[str]:
+    """The order of class folders.
+
+    That of their names, as torchvision's and timm's; names that are all numbers are ordered as numbers (ImageNetV2's
+    folders 0..999).
+    """
     if all(name.isascii() and name.isdecimal() for name in names):
         return sorted(names, key=lambda name: (int(name), name))
     return sorted(names)

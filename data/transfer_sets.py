@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, UsageError
-from .folders import has_split_folders, open_folder
+from .folders import has_split_folders, hub_copy_explained, open_all_for_training
+from .hub_files import hub_files
 from .sources import ImageSource
 
 
@@ -92,7 +93,7 @@ TRANSFER_SETS: dict[str, TransferSet] = {
 
 
 def open_transfer_set(name: str, path: Path, split: str, part: str | None = None) -> ImageSource:
-    """One split of a data set, in its official layout or in class folders.
+    """One split of a data set, in its official layout or in class folders (`kdzoo data unpack` makes these).
 
     Args:
         name: One of TRANSFER_SETS.
@@ -110,24 +111,24 @@ def open_transfer_set(name: str, path: Path, split: str, part: str | None = None
         arguments = (partition,) if known.partitions else ()
         source: ImageSource = known.function(known.open)(path, split, *arguments)
         return source
-    if path.is_dir() and has_split_folders(path) and not _hub_files(path):
+    if name == "voc2007" and path.is_dir() and (has_split_folders(path) or hub_files(path)):
+        raise DataError(
+            f"{path} has class folders, or the Hub's copy; an image of voc2007 may show several classes",
+            hint=known.get.format(path=path),
+        )
+    with hub_copy_explained(path, f"{name}:"):
+        if not path.is_dir() or not has_split_folders(path):
+            raise _not_found(name, path)
         if part is not None:
             raise UsageError(
                 f"{path} has train/ and test folders and no official partitions", hint=f"write {name}:{path}"
             )
-        if name == "voc2007":
-            raise DataError(
-                f"{path} has class folders; an image of voc2007 may show several classes",
-                hint=known.get.format(path=path),
-            )
-        return open_folder(path, split, name=name)
-    if path.is_dir() and _hub_files(path):
-        raise DataError(
-            f"{path} holds the Hub's copy as {_hub_files(path)} files, which kdzoo does not read",
-            hint="write its images as PATH/train/CLASS/… and PATH/test/CLASS/… (the datasets library reads it), or "
-            + known.get.format(path=path),
-        )
-    raise DataError(
+        return open_all_for_training(path, split, name=name)
+
+
+def _not_found(name: str, path: Path) -> DataError:
+    known = TRANSFER_SETS[name]
+    return DataError(
         f"{name} not found: looked for {known.looked_for} and for class folders in {path}/",
         hint=f"{known.get.format(path=path)}; another place: {name}:PATH; `digits` is embedded and runs now",
     )
@@ -147,11 +148,3 @@ def partition_of(name: str, part: str | None) -> int:
     if not part.isdecimal() or not 1 <= int(part) <= count:
         raise UsageError(f"{name} has the partitions 1 to {count}, not {part!r}", hint=f"write {name}@1")
     return int(part)
-
-
-def _hub_files(path: Path) -> str | None:
-    """The kind of the Hub's table files in a folder or just below it, or None."""
-    for ending in ("parquet", "arrow"):
-        if any(path.glob(f"*.{ending}")) or any(path.glob(f"*/*.{ending}")):
-            return ending
-    return None
