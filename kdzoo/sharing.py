@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .errors import UsageError
 
 if TYPE_CHECKING:
-    from .zoo.card import RecipeFacts
+    from .zoo.card_subject import RecipeFacts
     from .zoo.hub_upload import Published
     from .zoo.publishing import Package
 
@@ -101,7 +101,7 @@ def recipe_facts(run: Path) -> RecipeFacts | None:
     """What the recipe of a run says of itself, or None for a recipe that kdzoo no longer has."""
     from .recipes.description import numbered
     from .recipes.registry import get_recipe
-    from .zoo.card import RecipeFacts
+    from .zoo.card_subject import RecipeFacts
 
     with contextlib.suppress(OSError, ValueError, UsageError, TypeError, KeyError):
         recipe = get_recipe(str(json.loads((run / "config.json").read_text(encoding="utf-8"))["recipe"]))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,58 +13,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from .card_metadata import card_head
 from .card_sections import changed_settings, cost_line, licence_lines, limits_of, setting_rows
-from .licences import Licence
+from .card_subject import CardSubject
 from .markdown import Markdown, block, cell, code, link, plain, prose
 from .references import is_kdzoo_network
 from .run_evidence import Evaluation, Evidence, as_dict
 
 ACCURACIES = ("top1", "top5")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecipeFacts:
-    """What a recipe says of itself, for readers of a card.
-
-    Attributes:
-        title: The paper's.
-        authors: As printed.
-        year: Of the paper.
-        url: Where to read it.
-        summary: What the recipe does, in a sentence.
-        deviations: Where it differs from the paper.
-    """
-
-    title: str = ""
-    authors: str = ""
-    year: int | None = None
-    url: str = ""
-    summary: str = ""
-    deviations: Sequence[str] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class CardSubject:
-    """What a card is about.
-
-    Attributes:
-        repository: ``ORG/NAME``.
-        evidence: The run.
-        licence: Of the weights.
-        parameters: Of the network.
-        digest: SHA-256 of model.safetensors.
-        recipe: What the recipe says of itself, where it is known.
-        config: config.json as it is sent.
-        revision: Branch that it is sent to, where it is not the default one.
-    """
-
-    repository: str
-    evidence: Evidence
-    licence: Licence
-    parameters: int
-    digest: str
-    config: Mapping[str, Any]
-    recipe: RecipeFacts = field(default_factory=RecipeFacts)
-    revision: str | None = None
 
 
 def render_card(subject: CardSubject) -> str:

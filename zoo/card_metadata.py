@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from timm.models import get_pretrained_cfg, is_model, split_model_name_tag
 
+from .card_subject import CardSubject
 from .markdown import one_line
 from .run_evidence import Evaluation
-
-if TYPE_CHECKING:
-    from .card import CardSubject
 
 _ON_THE_HUB = {"imagenet": "imagenet-1k", "cifar10": "uoft-cs/cifar10", "cifar100": "uoft-cs/cifar100"}
 _TASKS = {

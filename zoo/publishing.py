@@ -15,7 +15,8 @@ import torch
 
 from ..errors import ModelError, UsageError
 from .building import load_model
-from .card import CardSubject, RecipeFacts, render_card
+from .card import render_card
+from .card_subject import CardSubject, RecipeFacts
 from .files import write_folder
 from .licences import Licence, choose_licence
 from .run_evidence import Evidence, as_dict, public_name, read_evidence

@@ -1,13 +1,10 @@
-"""What a chart shows, apart from how: the page draws it as inline SVG, ``files`` as PNG and SVG files."""
+"""What a chart shows, apart from how: ``inline`` draws it for the page, ``files`` as PNG and SVG files."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
-from ..curves import Series, line_chart
-from .scatter import scatter_chart
+from ..curves import Series
 
 MOST = 7
 """Series that a chart can tell apart: shades of the palette, dash patterns, markers."""
@@ -36,18 +33,6 @@ class Lines:
     log_if_wide: bool = False
     from_zero: bool = False
     last_values: bool = True
-
-    def inline(self) -> Markup:
-        """As an HTML figure."""
-        return line_chart(
-            self.title,
-            self.series,
-            x_label=self.x_label,
-            unit=self.unit,
-            log_if_wide=self.log_if_wide,
-            from_zero=self.from_zero,
-            last_values=self.last_values,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,10 +77,6 @@ class Scatter:
     log_x: bool = False
     front: tuple[tuple[float, float], ...] = ()
     diagonal: bool = False
-
-    def inline(self) -> Markup:
-        """As an HTML figure."""
-        return scatter_chart(self)
 
 
 Chart = Lines | Scatter

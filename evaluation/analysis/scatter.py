@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from ..scales import Scale, linear_scale, log_scale, number
-
-if TYPE_CHECKING:
-    from .charts import Points, Scatter
+from .charts import Points, Scatter
 
 WIDTH, HEIGHT = 360, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 10, 34

@@ -12,6 +12,7 @@ from ..page import write_page
 from .calibration import calibration_section
 from .classes import class_sections
 from .files import write_figures
+from .inline import inline
 from .inputs import Inputs, read_inputs
 from .section import Section, listed
 from .trade_off import trade_off_sections
@@ -93,7 +94,7 @@ def write_analysis(
         "analysis.html.j2",
         headline=_headline(inputs),
         sources=[str(path) for path in paths],
-        sections=[{**vars(section), "charts": [chart.inline() for chart in section.charts]} for section in sections],
+        sections=[{**vars(section), "charts": [inline(chart) for chart in section.charts]} for section in sections],
         problems=[f"{name}: {line}" for name, run in inputs.runs.items() for line in run.problems],
         missing=missing,
     )

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from kdzoo.errors import KdzooError, ModelError, RunError, UsageError
 from kdzoo.redact import redact
-from kdzoo.zoo.card import RecipeFacts
+from kdzoo.zoo.card_subject import RecipeFacts
 from kdzoo.zoo.publishing import prepare, write_package
 
 FACTS = RecipeFacts(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from ...engine.preflight import even_slice
 from ..dense import Comparison
 from ..dense.report import class_rows, jpeg_uri, resized, shown_scale, write_dense_report
 from .papers import paper_rows
-from .run import PREDICTIONS
+from .predictions import read_predictions
 
 SHOWN_IMAGES = 12
 SHOWN_SCORE = 0.3
@@ -33,7 +32,7 @@ def write_detection_report(comparison: Comparison) -> Path:
     plan = comparison.plan
     _, val = plan.data
     runs = [Path(comparison.out) / f"{side.role}-seed{plan.seeds[0]}" for side in plan.sides]
-    found = [_read_predictions(run / PREDICTIONS) for run in runs]
+    found = [read_predictions(run) for run in runs]
     pictures = []
     for index in even_slice(len(val), SHOWN_IMAGES):
         drawn = [
@@ -53,18 +52,6 @@ def write_detection_report(comparison: Comparison) -> Path:
         coloured=False,
         score=SHOWN_SCORE,
     )
-
-
-def _read_predictions(path: Path) -> dict[Any, list[dict[str, Any]]]:
-    """What was found, by image id; nothing where the file cannot be read."""
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    found: dict[Any, list[dict[str, Any]]] = {}
-    for entry in entries:
-        found.setdefault(entry["image_id"], []).append(entry)
-    return found
 
 
 def _drawn(source: BoxSource, index: int, found: dict[Any, list[dict[str, Any]]]) -> Markup:

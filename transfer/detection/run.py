@@ -15,17 +15,16 @@ from torch import nn
 
 from ...data.detection import BoxOrder, BoxTask, BoxViews
 from ...engine.distributed import Processes
-from ...engine.files import clear_os_errors, write_json
+from ...engine.files import clear_os_errors
 from ...evaluation.results import PerClass
 from ..dense import Comparison, DenseJob, DenseTask, IterationSchedule, Measured, Run, dense_job, parameter_groups
 from ..dense import run_plan as run_dense_plan
 from .detector import DetectionEngine, Detections, Detector
 from .engines import make_engine
-from .metrics import METRICS, measure_boxes, result_entries
+from .metrics import METRICS, measure_boxes
 from .plan import DetectionPlan
-
-PREDICTIONS = "predictions.json"
-"""In each run's folder: what was found, in COCO's results format with the annotation file's own ids."""
+from .predictions import save_predictions
+from .report import write_detection_report
 
 
 def run_plan(plan: DetectionPlan, *, out: str | Path, resume: bool = False) -> Comparison:
@@ -104,8 +103,6 @@ class DetectionTask(DenseTask[DetectionPlan, Detector]):
         )
 
     def write_report(self, comparison: Comparison) -> Path:
-        from .report import write_detection_report
-
         return write_detection_report(comparison)
 
 
@@ -128,7 +125,7 @@ def _evaluate(plan: DetectionPlan, detector: Detector, run: Run, model: nn.Modul
                 every[rank + number * processes.world_size] = Detections(
                     torch.from_numpy(boxes), torch.from_numpy(values), torch.from_numpy(labels)
                 )
-        write_json(run.out / PREDICTIONS, result_entries(every, val.image_ids, val.category_ids))
+        save_predictions(run.out, val, every)
         measured = measure_boxes(val, every)
         scores = {"metrics": dict(measured.metrics), "per_class": list(measured.per_class)}
     result = processes.gather_objects(scores)[0]

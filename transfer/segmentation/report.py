@@ -10,11 +10,10 @@ from markupsafe import Markup
 from PIL import Image
 
 from ...data.segmentation import IGNORED, MaskSource
-from ...engine.preflight import even_slice
 from ..dense import Comparison
 from ..dense.report import class_rows, jpeg_uri, resized, write_dense_report
 from .papers import paper_rows
-from .run import PREDICTIONS, SHOWN_IMAGES
+from .predictions import read_prediction, shown_images
 
 _SHARE = 0.6  # of the class's colour in what is shown; the rest is the image
 
@@ -28,12 +27,11 @@ def write_segmentation_report(comparison: Comparison) -> Path:
     plan = comparison.plan
     _, val = plan.data
     pictures = []
-    for index in even_slice(len(val), SHOWN_IMAGES):
+    for index in shown_images(val):
         image = val.load(index)
         drawn = [{"role": "annotated", "uri": _drawn(val, image, val.load_mask(index))}]
         for side in plan.sides:
-            folder = Path(comparison.out) / f"{side.role}-seed{plan.seeds[0]}" / PREDICTIONS
-            labels = _read(folder / f"{index:06d}.png")
+            labels = read_prediction(Path(comparison.out) / f"{side.role}-seed{plan.seeds[0]}", index)
             if labels is not None and labels.shape == image.size[::-1]:
                 drawn.append({"role": side.role, "uri": _drawn(val, image, labels)})
         pictures.append({"identity": val.identity(index), "sides": drawn})
@@ -58,15 +56,6 @@ def _coloured_rows(val: MaskSource, comparison: Comparison) -> list[dict[str, An
         for row, colour in zip(class_rows(comparison), val.colours, strict=False)
         if row["count"] or any(value is not None for value in row["values"])
     ]
-
-
-def _read(path: Path) -> np.ndarray | None:
-    """What was predicted; None where the file cannot be read."""
-    try:
-        with Image.open(path) as picture:
-            return np.array(picture)
-    except (OSError, ValueError):
-        return None
 
 
 def _drawn(val: MaskSource, image: Image.Image, labels: np.ndarray) -> Markup:

@@ -9,13 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
-from ...data.segmentation import EndlessOrder, EvalImage, EvalTask, MaskBatch, MaskSource, MaskTask, MaskViews
+from ...data.segmentation import EndlessOrder, EvalImage, EvalTask, MaskBatch, MaskTask, MaskViews
 from ...engine.distributed import Processes, convert_sync_batchnorm
-from ...engine.files import clear_os_errors, write_whole
-from ...engine.preflight import even_slice
 from ...errors import UsageError
 from ...evaluation.results import PerClass
 from ..dense import Comparison, DenseJob, DenseTask, IterationSchedule, Measured, Run, dense_job, parameter_groups
@@ -24,13 +21,10 @@ from .engines import make_engine
 from .inference import labels_of, normalised, padded, slide
 from .metrics import METRICS, confusion, measure
 from .plan import SegmentationPlan
+from .predictions import save_predictions, shown_images
+from .report import write_segmentation_report
 from .segmentor import SegmentationEngine, Segmentor
 from .settings import SegmentationSettings
-
-PREDICTIONS = "predictions"
-"""Folder in each run: what was predicted for the images that the report shows, as PNGs of class indices."""
-
-SHOWN_IMAGES = 8
 
 
 def run_plan(plan: SegmentationPlan, *, out: str | Path, resume: bool = False) -> Comparison:
@@ -97,8 +91,6 @@ class SegmentationTask(DenseTask[SegmentationPlan, Segmentor]):
         )
 
     def write_report(self, comparison: Comparison) -> Path:
-        from .report import write_segmentation_report
-
         return write_segmentation_report(comparison)
 
 
@@ -120,7 +112,7 @@ def _evaluate(plan: SegmentationPlan, segmentor: Segmentor, run: Run, model: nn.
     """Look at every evaluation image once, all processes together; the confusion matrices are added up."""
     own, (_, val), processes = plan.settings, plan.data, run.processes
     mine = list(range(processes.rank, len(val), processes.world_size))
-    shown = set(even_slice(len(val), SHOWN_IMAGES))
+    shown = set(shown_images(val))
     scale = (own.test_scale[0], own.test_scale[1]) if own.test_scale else None
     matrix = torch.zeros(val.num_classes, val.num_classes, dtype=torch.int64, device=processes.device)
     kept: list[tuple[int, np.ndarray]] = []
@@ -131,7 +123,7 @@ def _evaluate(plan: SegmentationPlan, segmentor: Segmentor, run: Run, model: nn.
             kept.append((one.index, predicted.cpu().numpy()))
     parts = processes.gather_objects((matrix.cpu().numpy(), kept))
     if processes.is_main:
-        _save_predictions(run.out / PREDICTIONS, val, [pair for _, pairs in parts for pair in pairs])
+        save_predictions(run.out, val, [pair for _, pairs in parts for pair in pairs])
     measured = measure(np.sum([part for part, _ in parts], axis=0))
     return {"metrics": measured.metrics, "per_class": list(measured.iou), "pixels": list(measured.pixels)}
 
@@ -147,13 +139,3 @@ def predict(
 
     found = slide(logits, images, own.crop, own.window_stride()) if own.test_mode == "slide" else logits(images)
     return labels_of(found, (one.mask.shape[0], one.mask.shape[1]))
-
-
-def _save_predictions(folder: Path, val: MaskSource, found: list[tuple[int, np.ndarray]]) -> None:
-    with clear_os_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    colours = [value for colour in val.colours for value in colour]
-    for index, labels in found:
-        picture = Image.fromarray(labels)
-        picture.putpalette(colours)
-        write_whole(folder / f"{index:06d}.png", partial(picture.save, format="PNG"))
