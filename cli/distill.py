@@ -24,6 +24,10 @@ from .settings import setting
             "--data digits --epochs 5 --out runs/student",
             "Two teachers that 'kdzoo train' made, and a small student.",
         ),
+        (
+            "kdzoo distill --recipe meal_v2 --student cifar_resnet8 --labels labels --data digits --epochs 5",
+            "The same from labels that 'kdzoo label' stored: no teacher is loaded.",
+        ),
         ("kdzoo distill --recipe meal_v2 … --out runs/student --resume", "Go on after an interruption."),
     ],
 )
@@ -42,6 +46,12 @@ from .settings import setting
     metavar="REF",
     section=WHAT,
     help="A teacher. Repeatable; the recipe's own by default.",
+)
+@setting(
+    "--labels",
+    metavar="FOLDER",
+    section=WHAT,
+    help="Labels that 'kdzoo label' stored for these very images; in place of the teachers.",
 )
 @run_options
 @click.pass_context

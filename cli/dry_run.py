@@ -104,15 +104,18 @@ def _what(plan: Plan, cost: Cost) -> dict[str, Any]:
     what = f"{targets} numbers to predict" if targets else f"{cost.num_classes} classes"
     fields = {
         "recipe": " + ".join([plan.origin, *plan.variants]),
-        "data": f"{data.dataset}{extra}: {images}, {what}, at {_pixels(plan)} px",
-        "student": f"{plan.student}, {_size(cost.student)}",
+        "data": f"{data.dataset}{extra}: {images}, {what}, at {pixels(plan)} px",
+        "student": f"{plan.student}, {model_size(cost.student)}",
     }
     for index, teacher in enumerate(cost.teachers, start=1):
-        fields[f"teacher {index}"] = f"{teacher.reference}, {_size(teacher)}"
+        fields[f"teacher {index}"] = f"{teacher.reference}, {model_size(teacher)}"
+    if plan.labels is not None:
+        fields["teachers"] = f"not run, labels stored in {plan.labels}: {', '.join(plan.teachers)}"
     return fields
 
 
-def _pixels(plan: Plan) -> str:
+def pixels(plan: Plan) -> str:
+    """The side of the crops; both where they are no squares."""
     height, width = plan.recipe.data.augmentation.size
     return str(height) if height == width else f"{height}×{width}"
 
@@ -138,7 +141,8 @@ def _cost(plan: Plan, cost: Cost) -> dict[str, Any]:
     return fields
 
 
-def _size(model: ModelCost) -> str:
+def model_size(model: ModelCost) -> str:
+    """A network's parameters and arithmetic."""
     cost = f"{_amount(model.macs)} multiply-adds ({_amount(model.flops)}FLOPs) an image"
     return f"{_amount(model.parameters)} parameters, {cost}"
 

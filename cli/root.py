@@ -29,21 +29,13 @@ class Root(VerbGroup):
         verb = VERBS.get(cmd_name)
         if verb is None:
             return None
-        if verb.module is None:
-            from .not_yet import make
-
-            return make(cmd_name)
         module = import_module(f"{__package__}.{verb.module}")
         return cast("click.Command", getattr(module, verb.attribute))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, VERBS))
         for section in SECTIONS:
-            rows = [
-                (f"{name:<{width}}", verb.summary if verb.module else f"{verb.summary} (not there yet)")
-                for name, verb in VERBS.items()
-                if verb.section == section
-            ]
+            rows = [(f"{name:<{width}}", verb.summary) for name, verb in VERBS.items() if verb.section == section]
             with formatter.section(section):
                 formatter.write_dl(rows)
 

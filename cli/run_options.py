@@ -1,4 +1,4 @@
-"""The options that ``train`` and ``distill`` share, and what they mean in a plan."""
+"""The options that ``train``, ``distill`` and ``label`` share, and what they mean in a plan."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ _SETTINGS = {
     "teacher": "teachers.models",
     "data": "data.dataset",
     "val_data": "data.val_dataset",
+    "labels": "run.labels",
     "unlabeled": "data.unlabeled",
     "image_size": "data.augmentation.image_size",
     "epochs": "training.epochs",
@@ -39,8 +40,28 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def run_options(function: Function) -> Function:
     """Adds the shared options, in the order in which the help shows them."""
+    for option in reversed(_options()):
+        function = option(function)
+    return function
+
+
+def label_options(function: Function) -> Function:
+    """As `run_options`, without those that only a student needs."""
+    for option in reversed(_options(trackers=False)):
+        function = option(function)
+    return function
+
+
+def _options(*, trackers: bool = True) -> list[Callable[[Function], Function]]:
     count = click.IntRange(min=1)
-    options = (
+    tracker = setting(
+        "--tracker",
+        multiple=True,
+        type=click.Choice(["tensorboard", "wandb"]),
+        section=WHERE,
+        help="Log there too. Repeatable; needs kdzoo[trackers].",
+    )
+    return [
         setting("--data", env="KDZOO_DATASET", metavar="SPEC", section=WHAT, type=DATA, help="Training images."),
         setting(
             "--val-data",
@@ -99,13 +120,7 @@ def run_options(function: Function) -> Function:
             section=WHERE,
             help="Go on although a teacher does not reach the accuracy that it promises.",
         ),
-        setting(
-            "--tracker",
-            multiple=True,
-            type=click.Choice(["tensorboard", "wandb"]),
-            section=WHERE,
-            help="Log there too. Repeatable; needs kdzoo[trackers].",
-        ),
+        *([tracker] if trackers else []),
         config_option(section=WHERE),
         click.option(
             "--dry-run",
@@ -122,10 +137,7 @@ def run_options(function: Function) -> Function:
             section=WHERE,
             help="End with one JSON document on stdout.",
         ),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
+    ]
 
 
 def given_settings(ctx: click.Context) -> dict[str, Given]:

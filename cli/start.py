@@ -31,12 +31,12 @@ def start(ctx: click.Context, recipe: str) -> None:
         _check_verb(str(ctx.info_name), plan)
     out = Path(options["out"] or default_folder(plan)).expanduser()
     if options["dry_run"]:
-        if _is_main():
+        if is_main():
             show(plan, as_json=options["as_json"], out=str(out))
         return
     with work():
         result = _run(ctx, plan, out)
-    if _is_main():
+    if is_main():
         _print(result, as_json=options["as_json"])
 
 
@@ -71,10 +71,10 @@ def _run(ctx: click.Context, plan: Plan, out: Path) -> TrainResult:
             stage=options["stage"],
         )
     except Interrupted as error:
-        if _is_main():
+        if is_main():
             say(f"to go on: {resume_command(sys.argv, options['out'], out)}")
         raise error
-    if _is_main():
+    if is_main():
         for folder in _report_folders(plan, out):
             _report(folder)
     return result
@@ -135,6 +135,6 @@ def _accuracy(document: dict[str, Any]) -> dict[str, str]:
     return {"top-1": f"{document['top1']:.2f} % of {images}", "top-5": f"{document['top5']:.2f} %"}
 
 
-def _is_main() -> bool:
+def is_main() -> bool:
     """Whether this process prints: under torchrun, the first one."""
     return os.environ.get("RANK", "0") == "0"

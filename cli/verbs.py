@@ -14,13 +14,13 @@ class Verb(NamedTuple):
     Attributes:
         section: Heading in the root help.
         summary: One line.
-        module: Module of this package that holds it; None for a verb that is not there yet.
+        module: Module of this package that holds it.
         attribute: Name of its click command in that module.
     """
 
     section: str
     summary: str
-    module: str | None
+    module: str
     attribute: str = "command"
 
 
@@ -28,7 +28,7 @@ VERBS: dict[str, Verb] = {
     "distill": Verb(TRAIN, "Train a student from teachers, with a recipe.", "distill"),
     "train": Verb(TRAIN, "Train on labels: a teacher, or the baseline a student must beat.", "train"),
     "recipes": Verb(TRAIN, "List recipes, show one with its citations, copy one to edit.", "recipes"),
-    "label": Verb(TRAIN, "Store a teacher's labels once, for many runs.", None),
+    "label": Verb(TRAIN, "Store a teacher's labels once, for many students.", "label"),
     "curate": Verb(TRAIN, "Choose unlabeled images to distil on.", "curate"),
     "eval": Verb(EVALUATE, "Measure top-1 and top-5 on labelled data.", "eval"),
     "transfer": Verb(EVALUATE, "Measure a backbone on other tasks.", "transfer"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from .batch import Batch
 from .check import CheckReport, SplitReport, check_source
 from .images import UnreadableImage, read_rgb
+from .label_store import LabelHead, LabelStore, TeacherRecord
 from .loader import eval_batches, train_batches
 from .mixing import Mix, Mixing, apply_mix, draw_mix
-from .order import BatchOrder
+from .order import BatchOrder, WholeEpochs
 from .randomness import epoch_order, generator, seed_torch, torch_seed
 from .sources import ArraySource, ConcatSource, FileSource, ImageSource
 from .specs import DataSpec, open_source, parse_data_spec
@@ -25,12 +26,16 @@ __all__ = [
     "EvalTransform",
     "FileSource",
     "ImageSource",
+    "LabelHead",
+    "LabelStore",
     "Mix",
     "Mixing",
     "SplitReport",
     "TaskIterator",
+    "TeacherRecord",
     "UnreadableImage",
     "View",
+    "WholeEpochs",
     "apply_mix",
     "apply_view",
     "check_source",

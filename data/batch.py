@@ -22,6 +22,7 @@ class Batch:
             (image and label both), with the reason.
         targets: float32, (B, D), what a regression predicts; NaN where an image has none. None for classes.
         conditions: float32, (B, P), what a network may take beside the image, or None.
+        answers: float32, (B, W), the teachers' stored numbers for these images as they are after mixing, or None.
     """
 
     images: Tensor
@@ -31,6 +32,7 @@ class Batch:
     unreadable: tuple[tuple[int, str], ...] = ()
     targets: Tensor | None = None
     conditions: Tensor | None = None
+    answers: Tensor | None = None
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])
@@ -49,6 +51,7 @@ class Batch:
             self.unreadable,
             pinned(self.targets),
             pinned(self.conditions),
+            pinned(self.answers),
         )
 
     def to_float(self, device: torch.device, memory_format: torch.memory_format) -> Tensor:

@@ -11,6 +11,7 @@ from PIL import Image
 from ..errors import DataError
 from .batch import Batch
 from .images import UnreadableImage
+from .label_store import LabelStore
 from .order import BatchOrder
 from .randomness import generator
 from .sources import ImageSource
@@ -28,8 +29,10 @@ def train_batches(
     order: BatchOrder,
     *,
     start_step: int = 0,
+    steps: Sequence[int] | None = None,
     workers: int,
     pin_memory: bool = False,
+    labels: LabelStore | None = None,
 ) -> TaskIterator[Batch]:
     """This rank's batches for all remaining steps of all epochs.
 
@@ -42,19 +45,23 @@ def train_batches(
         augmentation: How they are varied; a view depends on (seed, epoch, sample id).
         order: Which images a step takes; made for ``len(source)`` images.
         start_step: Steps of the run that are already done, all epochs counted.
+        steps: The steps to give, in this order, in place of all the remaining ones.
         workers: Processes that decode; 0 for this one. The batches are the same.
         pin_memory: Whether batches come in page-locked memory (with CUDA only).
+        labels: Stored labels of these very views, for ``Batch.answers``.
 
     Returns:
         An iterator; its ``close()`` ends the workers at once.
 
     Raises:
-        DataError: From the iterator: so many images in a row are unreadable that no replacement is found.
+        DataError: From the iterator: so many images in a row are unreadable that no replacement is found, or the labels
+            are damaged.
     """
     if order.num_samples != len(source):
         raise ValueError(f"the order is for {order.num_samples} samples, the source has {len(source)}")
-    task = _TrainTask(source, augmentation, order)
-    return TaskIterator(task, range(start_step, order.total_steps), workers=workers, pin_memory=pin_memory)
+    task = _TrainTask(source, augmentation, order, labels)
+    indices = range(start_step, order.total_steps) if steps is None else steps
+    return TaskIterator(task, indices, workers=workers, pin_memory=pin_memory)
 
 
 def eval_batches(
@@ -85,10 +92,13 @@ def eval_batches(
 
 
 class _TrainTask:
-    def __init__(self, source: ImageSource, augmentation: Augmentation, order: BatchOrder) -> None:
+    def __init__(
+        self, source: ImageSource, augmentation: Augmentation, order: BatchOrder, labels: LabelStore | None
+    ) -> None:
         self.source = source
         self.augmentation = augmentation
         self.order = order
+        self.labels = labels
 
     def __call__(self, index: int) -> Batch:
         epoch, step = divmod(index, self.order.steps_per_epoch)
@@ -118,6 +128,7 @@ class _TrainTask:
             tuple(unreadable),
             _rows(self.source.targets, taken),
             _rows(self.source.conditions, taken),
+            None if self.labels is None else self.labels.rows(epoch, self.order.first_row(step), len(ids)),
         )
 
 

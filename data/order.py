@@ -99,6 +99,10 @@ class BatchOrder:
         start = step * self.batch_size + self.rank * share
         return _cached_order(self.num_samples, self.seed, epoch, "order")[start : start + share].copy()
 
+    def first_row(self, step: int) -> int:
+        """Place of this rank's first image among the images of an epoch, in the order in which steps take them."""
+        return step * self.batch_size + self.rank * (self.batch_size // self.world_size)
+
     def _is_unlabeled(self) -> np.ndarray:
         """Which rows of a global batch are of the second set: bool, (batch_size,)."""
         assert self.unlabeled_share is not None
@@ -127,6 +131,26 @@ class BatchOrder:
             parts.append(part)
             start, count = start + len(part), count - len(part)
         return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class WholeEpochs(BatchOrder):
+    """The same order, to the last image: what is left at the end of an epoch is one more, smaller step.
+
+    For one process and one set of images.
+    """
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in an epoch, the smaller one included."""
+        return -(-self.num_samples // self.batch_size)
+
+    def ids(self, epoch: int, step: int) -> np.ndarray:
+        """Positions in the source of a step's images: int64, (batch_size,), or fewer in an epoch's last step."""
+        if not 0 <= step < self.steps_per_epoch:
+            raise IndexError(f"step {step} of {self.steps_per_epoch}")
+        start = step * self.batch_size
+        return _cached_order(self.num_samples, self.seed, epoch, "order")[start : start + self.batch_size].copy()
 
 
 @lru_cache(maxsize=4)

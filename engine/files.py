@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -32,6 +33,27 @@ def clear_os_errors(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOTDIR, errno.EEXIST):
             raise RunError(f"{path} is not a folder", hint="choose another --out") from error
         raise RunError(f"{path} could not be written ({error})", hint="choose another --out") from error
+
+
+@contextlib.contextmanager
+def hold_folder(folder: Path) -> Iterator[None]:
+    """Make a folder where there is none, and keep other processes out of it.
+
+    Raises:
+        RunError: Another process holds it, or it cannot be made.
+    """
+    with clear_os_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / ".lock", "w")  # noqa: SIM115 (held until the end)
+    with lock:
+        try:
+            # A record lock is this process's alone: its loader's workers, which outlive a kill, hold none.
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunError(
+                f"{folder} is in use by another process", hint="wait for it, or use another --out"
+            ) from error
+        yield
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..data import Augmentation, EvalTransform, ImageSource, Mixing
+from ..data import Augmentation, EvalTransform, ImageSource, LabelStore, Mixing
 from ..zoo import LoadedModel
 from .evaluate import EvalResult
 from .objective import Objective
@@ -41,6 +41,7 @@ class TrainJob:
         provenance: What the model's own config and card say of its origin.
         trackers: Names of extra trackers.
         unlabeled_share: Share of each batch that is drawn from the unlabeled images; None to shuffle all together.
+        labels: What the teachers answered to this run's images, stored beforehand; then there are no ``teachers``.
     """
 
     student: LoadedModel
@@ -63,6 +64,7 @@ class TrainJob:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     trackers: Sequence[str] = ()
     unlabeled_share: float | None = None
+    labels: LabelStore | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

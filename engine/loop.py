@@ -177,6 +177,7 @@ class Run:
             start_step=self.at.step,
             workers=self.job.workers,
             pin_memory=self.processes.device.type == "cuda",
+            labels=self.job.labels,
         )
         size, quiet = self.job.training.batch_size, not self.processes.is_main
         progress = Progress(self.total_steps, "training", size, start=self.at.step, quiet=quiet)
@@ -216,6 +217,7 @@ class Run:
             layout=self.layout,
             student=self.student,
             teachers=job.teachers,
+            store=job.labels,
             reads_maps=job.objective.reads_maps,
         )
         values, rates = run_phases(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import platform
@@ -20,7 +19,7 @@ import torch
 from ..errors import CheckpointError, RunError
 from ..redact import redact_arguments
 from .checkpoint import remove_leftovers
-from .files import clear_os_errors, write_json
+from .files import clear_os_errors, hold_folder, write_json
 
 _PACKAGES = ("kdzoo", "torch", "torchvision", "timm", "numpy", "pillow", "huggingface-hub", "safetensors")
 
@@ -56,17 +55,7 @@ class RunFolder:
                 process, or cannot be written.
             CheckpointError: The settings differ from the run's own.
         """
-        with clear_os_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = open(self.path / ".lock", "w")  # noqa: SIM115 (held until the run ends)
-        with lock:
-            try:
-                # A record lock is this process's alone: its loader's workers, which outlive a kill, hold none.
-                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise RunError(
-                    f"{self.path} is in use by another process", hint="wait for it, or use another --out"
-                ) from error
+        with hold_folder(self.path):
             self.refuse_if_taken(fixed, resume=resume)
             with clear_os_errors(self.path):
                 self.checkpoints.mkdir(exist_ok=True)
@@ -74,7 +63,7 @@ class RunFolder:
                 remove_leftovers(self.path)
             if not self.has_progress():
                 write_json(self.config, {**config, "fixed": dict(fixed)})
-            self._append_session()
+            append_session(self.environment)
             yield
 
     def has_progress(self) -> bool:
@@ -127,11 +116,13 @@ class RunFolder:
                 hint="resume with the settings it was started with, or use another --out",
             )
 
-    def _append_session(self) -> None:
-        sessions: list[Any] = []
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            sessions = list(json.loads(self.environment.read_text(encoding="utf-8"))["sessions"])
-        write_json(self.environment, {"sessions": [*sessions, describe_session()]})
+
+def append_session(path: Path) -> None:
+    """Add this process to an environment.json."""
+    sessions: list[Any] = []
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        sessions = list(json.loads(path.read_text(encoding="utf-8"))["sessions"])
+    write_json(path, {"sessions": [*sessions, describe_session()]})
 
 
 def describe_session() -> dict[str, Any]:

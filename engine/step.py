@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data import Batch, Mix, Mixing, apply_mix, draw_mix, generator
+from ..data import Batch, LabelStore, Mix, Mixing, apply_mix, draw_mix, generator
 from ..errors import RunError
 from .distributed import Processes
 from .teachers import Answers, TeacherEnsemble
@@ -51,6 +51,7 @@ class Step:
         targets: What a regression predicts, (B, D), or None.
         mixed_targets: The targets of what was mixed in, or None.
         conditions: What networks may take beside the images, (B, P), mixed as targets are; or None.
+        stored: What the teachers answered to these images, where that was stored and no teacher is here; or None.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Step:
         targets: Tensor | None = None,
         mixed_targets: Tensor | None = None,
         conditions: Tensor | None = None,
+        stored: Answers | None = None,
     ) -> None:
         self.images = images
         self.labels = labels
@@ -87,7 +89,8 @@ class Step:
         self._student, self._teachers = student, teachers
         self._seed, self._processes, self._reads_maps = seed, processes, reads_maps
         self._student_answer: NetworkOutput | None = None
-        self._teacher_answer: Answers | None = None
+        self._stored = stored
+        self._teacher_answer = stored
 
     def student(self, images: Tensor | None = None) -> NetworkOutput:
         """The student's answer; to the step's own images it is computed once a phase."""
@@ -99,7 +102,7 @@ class Step:
 
     def teachers(self, images: Tensor | None = None) -> Answers:
         """The teachers' answers; to the step's own images they are computed once."""
-        if images is not None:
+        if images is not None and images is not self.images:
             return self._ensemble()(images, *self._beside)
         if self._teacher_answer is None:
             self._teacher_answer = self._ensemble()(self.images, *self._beside)
@@ -108,15 +111,25 @@ class Step:
     @property
     def num_teachers(self) -> int:
         """How many teachers answer."""
+        if self._stored is not None:
+            return len(self._stored.logits)
         return 0 if self._teachers is None else len(self._teachers)
 
     def teacher(self, index: int) -> NetworkOutput:
         """One teacher's answer to the step's own images; computed at every call."""
+        if self._stored is not None and not self._reads_maps:
+            features = self._stored.features[index] if self._stored.features else self.images.new_empty(0)
+            return NetworkOutput(self._stored.logits[index], features)
         beside = self._beside[0] if self._beside else None
         answer = self._ensemble().one(index, self.images, with_maps=self._reads_maps, conditions=beside)
         return NetworkOutput(*answer)
 
     def _ensemble(self) -> TeacherEnsemble:
+        if self._stored is not None:
+            raise RunError(
+                "this recipe asks the teachers about other images than the stored labels are for",
+                hint="run the teachers: --teacher REF in place of --labels",
+            )
         if self._teachers is None:
             raise RunError("this recipe asks for teachers and has none", hint="name one with --teacher REF")
         return self._teachers
@@ -194,6 +207,7 @@ def split_step(
     layout: torch.memory_format,
     student: StudentForward,
     teachers: TeacherEnsemble | None,
+    store: LabelStore | None = None,
     reads_maps: bool = False,
 ) -> list[Step]:
     """A rank's batch on its device, mixed, as the accumulated parts of one step."""
@@ -214,6 +228,9 @@ def split_step(
         targets=targets,
         conditions=conditions,
     )
+    answers = None
+    if batch.answers is not None:
+        answers = batch.answers.to(processes.device, non_blocking=True)
     ids = batch.sample_ids.to(processes.device, non_blocking=True)
     size = len(batch) // parts
     slices = [slice(index * size, (index + 1) * size) for index in range(parts)]
@@ -235,6 +252,7 @@ def split_step(
             targets=None if targets is None else targets[part],
             mixed_targets=None if mixed.targets is None else mixed.targets[part],
             conditions=None if mixed.conditions is None else mixed.conditions[part],
+            stored=None if answers is None or store is None else Answers(*store.head.layout.split(answers[part])),
         )
         for part in slices
     ]

@@ -15,10 +15,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import distill, train
+    from .api import distill, label, train
     from .data import check_source, open_source
     from .demo import run_demo
     from .engine.job import TrainResult
+    from .engine.labelling import LabelResult
     from .errors import (
         CheckpointError,
         DataError,
@@ -49,6 +50,7 @@ _HOMES = {
     "DataError": "kdzoo.errors",
     "Interrupted": "kdzoo.errors",
     "KdzooError": "kdzoo.errors",
+    "LabelResult": "kdzoo.engine.labelling",
     "LoadedModel": "kdzoo.zoo",
     "Measured": "kdzoo.measuring",
     "ModelError": "kdzoo.errors",
@@ -66,6 +68,7 @@ _HOMES = {
     "evaluate": "kdzoo.measuring",
     "export_model": "kdzoo.zoo.exporting",
     "get_recipe": "kdzoo.recipes.registry",
+    "label": "kdzoo.api",
     "list_models": "kdzoo.zoo",
     "list_recipes": "kdzoo.recipes.registry",
     "load_model": "kdzoo.zoo",
@@ -88,6 +91,7 @@ __all__ = [
     "DataError",
     "Interrupted",
     "KdzooError",
+    "LabelResult",
     "LoadedModel",
     "Measured",
     "ModelError",
@@ -106,6 +110,7 @@ __all__ = [
     "evaluate",
     "export_model",
     "get_recipe",
+    "label",
     "list_models",
     "list_recipes",
     "load_model",

@@ -1,4 +1,4 @@
-"""What the verbs do, as functions: ``kdzoo.distill``, ``kdzoo.train``, ``kdzoo.evaluate``."""
+"""What the verbs do, as functions: ``kdzoo.distill``, ``kdzoo.label``, ``kdzoo.train``, ``kdzoo.evaluate``."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from .measuring import Measured, evaluate
 
 if TYPE_CHECKING:
     from .engine.job import TrainResult
+    from .engine.labelling import LabelResult
+    from .recipes.plan import Plan
 
-__all__ = ["Measured", "distill", "evaluate", "train"]
+__all__ = ["Measured", "distill", "evaluate", "label", "train"]
 
 
 def distill(
@@ -20,6 +22,7 @@ def distill(
     *,
     student: str | None = None,
     teachers: Sequence[str] = (),
+    labels: str | Path | None = None,
     data: str | None = None,
     val_data: str | None = None,
     unlabeled: str | None = None,
@@ -44,6 +47,7 @@ def distill(
         recipe: A recipe's name, or the path of a recipe file.
         student: A model reference.
         teachers: Model references.
+        labels: What `label` stored for these very images, in place of the teachers.
         data: Data spec of the training images.
         val_data: Data spec of the held-out images; by default the validation split of ``data``.
         unlabeled: Data spec of further images.
@@ -68,11 +72,81 @@ def distill(
         RunError, CheckpointError: The run cannot start or go on.
         Interrupted: SIGTERM or SIGINT came; everything finished so far is saved.
     """
-    from .recipes.plan import Given, resolve
     from .recipes.run import run
 
     named = {
         "student.model": student,
+        "teachers.models": tuple(teachers) or None,
+        "run.labels": None if labels is None else str(labels),
+        "data.dataset": data,
+        "data.val_dataset": val_data,
+        "data.unlabeled": unlabeled,
+        "data.augmentation.image_size": image_size,
+        "training.epochs": epochs,
+        "training.batch_size": batch_size,
+        "training.precision": precision,
+        "run.seed": seed,
+        "run.workers": workers,
+        "run.device": device,
+    }
+    plan = _plan(recipe, named, settings, variants)
+    return run(plan, out=out, resume=resume, stage=stage, trust_teacher=trust_teacher, trackers=trackers)
+
+
+def _plan(recipe: str, named: Mapping[str, Any], settings: Mapping[str, Any] | None, variants: Sequence[str]) -> Plan:
+    from .recipes.plan import Given, resolve
+
+    given = {path: Given(value, "argument") for path, value in named.items() if value is not None}
+    for path, value in (settings or {}).items():
+        if path in given:
+            raise UsageError(f"{path} is set twice: in settings and by its own argument", hint="leave one of them out")
+        given[path] = Given(value, "settings")
+    return resolve(recipe, given=given, variants=variants)
+
+
+def label(
+    recipe: str,
+    *,
+    teachers: Sequence[str] = (),
+    data: str | None = None,
+    val_data: str | None = None,
+    unlabeled: str | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    image_size: int | None = None,
+    precision: str | None = None,
+    variants: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    device: str | None = None,
+    form: str = "float32",
+    out: str | Path,
+    resume: bool = False,
+    stage: str | None = None,
+    trust_teacher: bool = False,
+) -> list[LabelResult]:
+    """Store what teachers answer to every image of a run, for any number of students (``distill(labels=…)``).
+
+    Args:
+        recipe: The recipe that the students will follow.
+        teachers: Model references; the recipe's own by default.
+        form: ``float32``, ``float16`` or ``topK``.
+        out: The folder of the labels; the stages of a recipe have theirs below it.
+        resume: Go on with the labels in ``out``, or add epochs to them.
+        stage: The one stage to label, of a recipe that has stages; all that learn from teachers by default.
+        data, val_data, unlabeled, epochs, batch_size, image_size, precision, variants, settings, seed, workers, device,
+            trust_teacher: As those of `distill`.
+
+    Returns:
+        What was stored, one result a stage; one for a recipe without stages.
+
+    Raises:
+        KdzooError: As `distill`; UsageError for a recipe whose teachers cannot answer beforehand.
+    """
+    from .recipes.label_run import label as run_label
+
+    named = {
         "teachers.models": tuple(teachers) or None,
         "data.dataset": data,
         "data.val_dataset": val_data,
@@ -85,13 +159,8 @@ def distill(
         "run.workers": workers,
         "run.device": device,
     }
-    given = {path: Given(value, "argument") for path, value in named.items() if value is not None}
-    for path, value in (settings or {}).items():
-        if path in given:
-            raise UsageError(f"{path} is set twice: in settings and by its own argument", hint="leave one of them out")
-        given[path] = Given(value, "settings")
-    plan = resolve(recipe, given=given, variants=variants)
-    return run(plan, out=out, resume=resume, stage=stage, trust_teacher=trust_teacher, trackers=trackers)
+    plan = _plan(recipe, named, settings, variants)
+    return run_label(plan, out=out, form=form, resume=resume, trust_teacher=trust_teacher, stage=stage)
 
 
 def train(model: str, *, recipe: str = "supervised", out: str | Path, **arguments: Any) -> TrainResult:

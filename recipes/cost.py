@@ -26,9 +26,11 @@ from ..errors import DataError, UsageError
 from ..zoo import LoadedModel, network_output, parse_reference, seeded
 from ..zoo.cached import cached_weights
 from ..zoo.features import blank_conditions
+from .labels import open_labels, record_of, stored_labels
 from .memory import require_memory
 from .models import shapes_of, student_of, teachers_of
 from .plan import Plan
+from .sources import open_sources
 
 _FLOP_A_MEASURED_STEP = 1e11
 _LARGEST_MEASURED_BATCH = 64
@@ -128,12 +130,13 @@ def count(loaded: LoadedModel, image_size: int | None = None) -> ModelCost:
     return ModelCost(loaded.reference, sum(p.numel() for p in network.parameters()), flops // 2, flops)
 
 
-def _missing(plan: Plan) -> list[str]:
+def missing_of(plan: Plan, *, with_student: bool = True) -> list[str]:
     """Data and weights that are not on this machine."""
     found = [plan.facts.missing] if plan.facts.missing else []
     from_stage = plan.stage is not None and plan.stage.start is not None
-    wanted = [plan.student] if plan.recipe.student.init == "pretrained" and not from_stage else []
-    for reference in (*wanted, *plan.teachers):
+    starts = with_student and plan.recipe.student.init == "pretrained" and not from_stage
+    teachers = plan.teachers if plan.labels is None else ()
+    for reference in (*([plan.student] if starts else []), *teachers):
         parsed = parse_reference(reference)
         if cached_weights(parsed) is None:
             if parsed.kind == "timm" and not parsed.tag:
@@ -164,7 +167,9 @@ class _Bench:
         num_images = plan.facts.num_images or training.batch_size
         labels = np.arange(num_images) % student.num_classes
         labels[num_images - plan.facts.num_unlabeled :] = -1
-        shapes = shapes_of(student, teachers, num_images, labels, plan.facts.num_targets)
+        self.store = stored_labels(plan)
+        records = [record_of(teacher, "") for teacher in teachers] if self.store is None else self.store.head.teachers
+        shapes = shapes_of(student, records, num_images, labels, plan.facts.num_targets)
         with seeded(plan.run.seed):
             self.objective = plan.recipe.objective.build(shapes).to(processes.device)
         self.student = Student(student, training, processes, reads_maps=self.objective.reads_maps)
@@ -196,6 +201,7 @@ class _Bench:
             sample_ids=torch.arange(batch_size),
             targets=torch.rand((batch_size, targets), generator=rng) if targets else None,
             conditions=torch.rand((batch_size, _POSE), generator=rng) if targets else None,
+            answers=None if self.store is None else torch.rand((batch_size, sum(self.store.head.layout.widths))),
         )
         self._wait()
         began = time.perf_counter()
@@ -211,6 +217,7 @@ class _Bench:
             layout=torch.channels_last if training.channels_last else torch.contiguous_format,
             student=self.student,
             teachers=self.teachers,
+            store=self.store,
             reads_maps=self.objective.reads_maps,
         )
         run_phases(self.phases, self.objective, parts, training, self.processes, steps_per_epoch=1)
@@ -222,7 +229,7 @@ class _Bench:
             torch.cuda.synchronize(self.processes.device)
 
 
-def _decode_rate(plan: Plan, source: ImageSource) -> float | None:
+def decode_rate(plan: Plan, source: ImageSource) -> float | None:
     """Images read and augmented a second, in one process."""
     augmentation = plan.recipe.data.augmentation
     done, began = 0, time.perf_counter()
@@ -237,7 +244,7 @@ def _decode_rate(plan: Plan, source: ImageSource) -> float | None:
     return done / (time.perf_counter() - began) if done else None
 
 
-def _measured_batch(plan: Plan, device: torch.device, flops_an_image: int) -> int:
+def measured_batch(plan: Plan, device: torch.device, flops_an_image: int) -> int:
     """Images of a measured step: the run's own share on an accelerator, few on a CPU."""
     share = share_batch(plan.recipe.training.batch_size, 1, 1) // plan.recipe.training.accumulate
     if device.type != "cpu":
@@ -249,10 +256,10 @@ def _measure(
     plan: Plan, student: LoadedModel, teachers: list[LoadedModel], flops_an_image: int, notes: list[str]
 ) -> Measurement | None:
     device = choose_device(plan.run.device)
-    batch_size = _measured_batch(plan, device, flops_an_image)
+    batch_size = measured_batch(plan, device, flops_an_image)
     images = plan.facts.num_images or batch_size
     try:
-        require_memory(plan.recipe.objective.memory(images, batch_size, len(teachers)), device)
+        require_memory(plan.recipe.objective.memory(images, batch_size, len(plan.teachers)), device)
         with deterministic(plan.recipe.training.deterministic):
             bench = _Bench(plan, student, teachers, Processes(0, 1, device))
             bench.step(batch_size)  # warms up
@@ -271,7 +278,7 @@ def _measure(
     memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
     rate = None
     if plan.facts.missing is None:
-        rate = _decode_rate(plan, open_source(plan.recipe.data.dataset, "train"))
+        rate = decode_rate(plan, open_source(plan.recipe.data.dataset, "train"))
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
     return Measurement(name, batch_size, step_s, batch_size / step_s, rate, memory)
 
@@ -298,15 +305,18 @@ def estimate(plan: Plan, *, measure: bool = True) -> Cost:
 
     Raises:
         ModelError: A network cannot be built.
-        UsageError: The device is not there.
+        DataError: The stored labels do not fit.
+        UsageError: The device is not there, or the recipe cannot learn from stored labels.
     """
+    if plan.labels is not None and plan.facts.missing is None:
+        open_labels(plan, open_sources(plan.recipe))
     notes = ["times are for this machine and process, without evaluations and checkpoints"]
     num_classes = plan.recipe.objective.num_outputs(plan.facts.num_targets or plan.facts.num_classes or 1000)
     if plan.facts.num_classes is None and not plan.facts.num_targets:
         notes.append("the number of classes is not known: 1000 is assumed")
     training = plan.recipe.training
     student = student_of(plan, num_classes, weights=False)
-    teachers = teachers_of(plan, weights=False)
+    teachers = [] if plan.labels is not None else teachers_of(plan, weights=False)
     student_cost = count(student)
     teacher_costs = tuple(count(teacher) for teacher in teachers)
     steps = plan.steps_per_epoch
@@ -331,7 +341,7 @@ def estimate(plan: Plan, *, measure: bool = True) -> Cost:
         disk_bytes=disk,
         measurement=measured,
         seconds=_seconds(plan, measured, images, notes),
-        missing=tuple(_missing(plan)),
+        missing=tuple(missing_of(plan)),
         notes=tuple(notes),
     )
 

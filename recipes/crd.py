@@ -57,6 +57,7 @@ from .recipe import (
     Shapes,
     StudentRow,
     StudentSettings,
+    TeacherReads,
     TeacherSettings,
     Variant,
 )
@@ -83,6 +84,10 @@ class CrdSettings(ObjectiveSettings):
     @property
     def uses_teachers(self) -> bool:
         return True
+
+    @property
+    def reads(self) -> TeacherReads:
+        return TeacherReads(features=True)
 
     @property
     def uses_labels(self) -> bool:

@@ -82,6 +82,7 @@ from .recipe import (
     Shapes,
     StudentRow,
     StudentSettings,
+    TeacherReads,
     TeacherSettings,
     Variant,
 )
@@ -170,6 +171,11 @@ class ExRepSettings(ObjectiveSettings):
     @property
     def uses_teachers(self) -> bool:
         return True
+
+    @property
+    def reads(self) -> TeacherReads:
+        distilled = self.teacher_input == "distilled" and self.distiller.form != "none"
+        return TeacherReads(features=True, live="its teacher looks at distilled images" if distilled else "")
 
     @property
     def uses_labels(self) -> bool:

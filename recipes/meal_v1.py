@@ -51,6 +51,7 @@ from .recipe import (
     Shapes,
     StudentRow,
     StudentSettings,
+    TeacherReads,
     TeacherSettings,
     Variant,
 )
@@ -83,6 +84,10 @@ class MealV1Settings(ObjectiveSettings):
     @property
     def uses_teachers(self) -> bool:
         return True
+
+    @property
+    def reads(self) -> TeacherReads:
+        return TeacherReads(live="it reads the outputs of the teachers' stages" if self.block_lengths else "")
 
     @property
     def uses_labels(self) -> bool:

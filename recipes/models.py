@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from ..data import TeacherRecord
 from ..errors import ModelError
 from ..zoo import LoadedModel, load_model, parse_reference
 from .plan import Plan
@@ -95,7 +96,7 @@ def feature_width(loaded: LoadedModel) -> int:
 
 def shapes_of(
     student: LoadedModel,
-    teachers: list[LoadedModel],
+    teachers: Sequence[TeacherRecord],
     num_training_images: int,
     labels: np.ndarray | None = None,
     num_targets: int = 0,
@@ -104,7 +105,7 @@ def shapes_of(
 
     Args:
         student: With the preprocessing of its run.
-        teachers: In order.
+        teachers: In order; see ``labels.record_of``.
         num_training_images: Length of the training source.
         labels: Of the training source, int64, (N,).
         num_targets: Of the data, where it is a regression.
@@ -114,19 +115,19 @@ def shapes_of(
         num_classes=student.num_classes,
         num_teachers=len(teachers),
         student_features=feature_width(student),
-        teacher_features=tuple(feature_width(teacher) for teacher in teachers),
+        teacher_features=tuple(teacher.features for teacher in teachers),
         num_training_images=num_training_images,
         labels=labels,
         image_size=look.image_size,
         mean=look.mean,
         std=look.std,
         num_targets=num_targets,
-        teacher_outputs=tuple(teacher.num_classes for teacher in teachers),
-        teacher_forms=tuple(_form(teacher) for teacher in teachers),
+        teacher_outputs=tuple(teacher.outputs for teacher in teachers),
+        teacher_forms=tuple(teacher.output_form for teacher in teachers),
     )
 
 
-def _form(teacher: LoadedModel) -> Mapping[str, Any]:
+def output_form(teacher: LoadedModel) -> Mapping[str, Any]:
     """How a teacher's outputs are to be read, as the run that made it wrote down."""
     form = teacher.provenance.get("output")
     return form if isinstance(form, Mapping) else {}

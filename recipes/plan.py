@@ -9,7 +9,7 @@ For the command line::
             "teachers.models": Given(("runs/a", "runs/b"), "--teacher"),
             "data.dataset": Given("digits", "--data"),           # data.val_dataset, data.unlabeled alike
             "training.epochs": Given("3", "KDZOO_EPOCHS"),        # training.batch_size, training.precision alike
-            "run.seed": Given(1, "--seed"),                       # run.workers, run.device alike
+            "run.seed": Given(1, "--seed"),                       # run.workers, run.device, run.labels alike
             **parse_set(["optimizer.lr=0.02"]),                   # --set
         },
         variants=("cutmix",),                                     # --variant
@@ -45,6 +45,7 @@ from .overrides import flatten, parse_assignments
 from .recipe import Recipe
 
 _FREE = ("checkpoint_every_steps", "max_unreadable_fraction", "export")
+_PLACES = ("run.workers", "run.device", "run.labels")
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,13 @@ class RunSettings:
         seed: Of every random choice.
         workers: Loader processes; no result depends on it.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        labels: A folder that ``kdzoo label`` made, which answers in the teachers' place; None to run them.
     """
 
     seed: int = 0
     workers: int = field(default_factory=lambda: min(8, os.cpu_count() or 1))
     device: str = "auto"
+    labels: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +172,11 @@ class Plan:
         return self.recipe.teachers.models
 
     @property
+    def labels(self) -> str | None:
+        """The folder of stored labels that answers in the teachers' place, or None."""
+        return self.run.labels if self.recipe.objective.uses_teachers else None
+
+    @property
     def image_size(self) -> int:
         """Side of training and evaluation crops, pixels."""
         return self.recipe.data.augmentation.image_size
@@ -207,7 +215,7 @@ class Plan:
 
     def fixed(self) -> dict[str, Any]:
         """What a resumed run must share with its beginning: every setting but those that change no result."""
-        free = ("run.workers", "run.device", *(f"training.{name}" for name in _FREE))
+        free = (*_PLACES, *(f"training.{name}" for name in _FREE))
         return {path: value for path, value in self.settings().items() if path not in free}
 
 
@@ -235,6 +243,7 @@ def resolve(recipe: str, *, given: Mapping[str, Given] | None = None, variants: 
     Raises:
         UsageError: An unknown recipe, variant or setting, or a value of the wrong type.
         ModelError: A reference that names nothing. (Missing data is no error here; see ``Plan.facts``.)
+        DataError: Stored labels that are not there.
     """
     from .stage_plans import resolve_stages
 

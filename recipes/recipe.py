@@ -182,6 +182,20 @@ class ObjectiveMemory:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TeacherReads:
+    """What a loss reads of the teachers.
+
+    Attributes:
+        features: Whether it reads their features beside their logits.
+        live: Why it needs the teachers themselves, so that their answers cannot be stored beforehand; empty where they
+            can.
+    """
+
+    features: bool = False
+    live: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ObjectiveSettings(ABC):
     """Base of the recipes' loss settings: literals, and how to build the objective from them."""
 
@@ -189,6 +203,11 @@ class ObjectiveSettings(ABC):
     @abstractmethod
     def uses_teachers(self) -> bool:
         """Whether the loss reads teachers."""
+
+    @property
+    def reads(self) -> TeacherReads:
+        """What the loss reads of the teachers; their logits for the step's own images unless it says more."""
+        return TeacherReads()
 
     @property
     @abstractmethod

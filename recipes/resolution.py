@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..data import ImageSource, open_source
+from ..data import ImageSource, LabelStore, open_source
 from ..errors import DataError, UsageError
 from ..zoo.references import Reference, parse_reference
 from .citations import DEFAULT, citations
+from .labels import folder_of
 from .memory import describe_memory
 from .overrides import convert, flatten, place_of, replace_settings, setting_types, typed, unknown
 from .plan import DataFacts, Given, Plan, RunSettings, steps_of
@@ -335,6 +336,11 @@ class Resolution:
             if models and "teachers.models" in self.typed_given and not self.base.objective.uses_teachers:
                 raise UsageError(f"{self.base.name} has no teachers", hint="use kdzoo distill with another recipe")
             self.values["teachers.models"] = ()
+            if self.run.labels is not None and not self.base.objective.uses_teachers:
+                raise UsageError(f"{self.base.name} has no teachers", hint="leave --labels out, or use another recipe")
+            return
+        if self.run.labels is not None:
+            self._take_stored_teachers(self.run.labels)
             return
         if not models:
             raise UsageError(f"{self.base.name} needs a teacher", hint="name one with --teacher REF")
@@ -346,6 +352,19 @@ class Resolution:
         references = [parse_reference(model) for model in models]
         self.notes.extend(note for reference in references for note in reference.notes)
         self.values["teachers.models"] = tuple(reference.pinned for reference in references)
+
+    def _take_stored_teachers(self, labels: str) -> None:
+        """The teachers are those whose labels are stored; no other ones may be asked for."""
+        folder = folder_of(labels, self.base, self.stage)
+        stored = tuple(teacher.reference for teacher in LabelStore(folder).head.teachers)
+        if "teachers.models" in self.chosen:
+            given = tuple(self.values["teachers.models"])
+            if given != stored and tuple(parse_reference(model).pinned for model in given) != stored:
+                raise UsageError(
+                    f"the labels in {folder} are of {', '.join(stored)}, not of {', '.join(given)}",
+                    hint="leave the teachers out, or store theirs with 'kdzoo label'",
+                )
+        self._put("teachers.models", stored, "stored labels")
 
     def _facts(self) -> DataFacts:
         """Of the stage's data; what the stages share is not read again."""

@@ -59,6 +59,7 @@ from .recipe import (
     Shapes,
     StudentRow,
     StudentSettings,
+    TeacherReads,
     TeacherSettings,
     Variant,
 )
@@ -89,6 +90,10 @@ class XclGanSettings(ObjectiveSettings):
     @property
     def uses_teachers(self) -> bool:
         return True
+
+    @property
+    def reads(self) -> TeacherReads:
+        return TeacherReads(live="it makes images as it goes, and asks about these" if self.mode == "online" else "")
 
     @property
     def uses_labels(self) -> bool:

@@ -1,0 +1,192 @@
+"""``kdzoo label``."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import Interrupted
+from .commands import VerbCommand
+from .completion import RECIPE
+from .output import print_fields, print_json, work
+from .run_options import HOW, WHAT, given_settings, label_options
+from .settings import setting
+
+if TYPE_CHECKING:
+    from ..engine.labelling import LabelResult
+    from ..recipes.label_cost import LabelCost
+    from ..recipes.plan import Plan
+
+
+@click.command(
+    cls=VerbCommand,
+    examples=[
+        (
+            "kdzoo label --recipe meal_v2 --teacher runs/a --teacher runs/b --data digits --epochs 5 --out labels",
+            "What two teachers say of every image that five epochs show.",
+        ),
+        (
+            "kdzoo distill --recipe meal_v2 --labels labels --data digits --epochs 5 --student cifar_resnet8",
+            "Any number of students learn from it; no teacher is loaded.",
+        ),
+        ("kdzoo label … --out labels --epochs 9 --resume", "Go on after an interruption, or add epochs."),
+        ("kdzoo label --recipe meal_v2 --form top5 --dry-run", "How many, how large, how long."),
+    ],
+)
+@setting(
+    "--recipe",
+    metavar="NAME|FILE",
+    required=True,
+    section=WHAT,
+    type=RECIPE,
+    help="The recipe that the students will follow.",
+)
+@setting(
+    "--teacher",
+    multiple=True,
+    metavar="REF",
+    section=WHAT,
+    help="A teacher. Repeatable; the recipe's own by default.",
+)
+@setting(
+    "--student",
+    metavar="REF",
+    section=WHAT,
+    help="A row of the recipe's table, for its teachers and image size; nothing is trained.",
+)
+@setting(
+    "--form",
+    metavar="FORM",
+    default="float32",
+    show_default=True,
+    section=HOW,
+    help="How numbers are stored: float32 (exact), float16 (half the space), or top5 (another number works too): the "
+    "largest probabilities alone, as FKD's marginal smoothing.",
+)
+@label_options
+@click.pass_context
+def command(ctx: click.Context, recipe: str, **options: Any) -> None:
+    """Store a teacher's labels once, for many students.
+
+    Every view of a run depends on its seed, epoch and image alone. So the teachers' answers to all of them can be
+    stored beforehand, mixed images included; 'kdzoo distill … --labels FOLDER' reads them in the teachers' place.
+    Students, optimisers, losses and recipes may differ, and epochs may be fewer; what changes the images is refused.
+    """
+    from ..recipes import resolve
+    from ..recipes.label_run import check_form, folder_of_plan, label, label_plans
+
+    out = Path(options["out"] or "labels").expanduser()
+    with work():
+        plan = resolve(recipe, given=given_settings(ctx), variants=options["variant"])
+        plans = label_plans(plan, options["stage"])
+        for one in plans:
+            check_form(options["form"], one.recipe)
+    if options["dry_run"]:
+        _show(plans, [folder_of_plan(one, out) for one in plans], options["form"], as_json=options["as_json"])
+        return
+    with work():
+        results = _label(label, plan, out, options)
+    if not _is_main():
+        return
+    if options["as_json"]:
+        print_json([result.to_dict() for result in results] if plan.stages else results[0].to_dict())
+        return
+    for result in results:
+        print_fields(_fields(result))
+
+
+def _label(label: Any, plan: Plan, out: Path, options: dict[str, Any]) -> list[LabelResult]:
+    import sys
+
+    from ..engine.progress import say
+    from .start import resume_command
+
+    try:
+        results: list[LabelResult] = label(
+            plan,
+            out=out,
+            form=options["form"],
+            resume=options["resume"],
+            trust_teacher=options["trust_teacher"],
+            stage=options["stage"],
+        )
+    except Interrupted as error:
+        if _is_main():
+            say(f"to go on: {resume_command(sys.argv, options['out'], out)}")
+        raise error
+    return results
+
+
+def _is_main() -> bool:
+    from .start import is_main
+
+    return is_main()
+
+
+def _fields(result: LabelResult) -> dict[str, Any]:
+    fields = {
+        "labels": result.labels,
+        "epochs": result.epochs,
+        "stored": f"{result.num_labels:,} labels of {result.bytes_per_label:,} bytes, {_size(result.bytes)}",
+    }
+    if result.images_per_s:
+        fields["speed"] = f"{result.images_per_s:.0f} images/s"
+    if result.unreadable:
+        fields["unreadable"] = f"{result.unreadable:,} images, replaced by others"
+    return fields
+
+
+def _show(plans: list[Plan], folders: list[Path], form: str, *, as_json: bool) -> None:
+    from ..recipes.label_cost import estimate_labels
+
+    if not _is_main():
+        return
+    with work():
+        costs = [estimate_labels(one, out=folder, form=form) for one, folder in zip(plans, folders, strict=True)]
+    if as_json:
+        documents = [
+            {**one.to_dict(), "out": str(folder), "form": form, "cost": cost.to_dict()}
+            for one, folder, cost in zip(plans, folders, costs, strict=True)
+        ]
+        print_json(documents if len(documents) > 1 else documents[0])
+        return
+    for one, folder, cost in zip(plans, folders, costs, strict=True):
+        print_fields(_planned(one, folder, form, cost))
+        lines = [*(f"note: {text}" for text in cost.notes), *(f"warning: {text}" for text in one.warnings)]
+        for line in (*lines, *(f"missing: {text}" for text in cost.missing)):
+            click.echo(line)
+
+
+def _planned(plan: Plan, folder: Path, form: str, cost: LabelCost) -> dict[str, Any]:
+    from .dry_run import model_size, pixels
+
+    data = plan.recipe.data
+    extra = f" and {data.unlabeled}" if data.unlabeled else ""
+    images = "images unknown" if cost.num_images is None else f"{cost.num_images:,} images"
+    fields = {
+        "recipe": " + ".join([plan.origin, *plan.variants]),
+        "data": f"{data.dataset}{extra}: {images}, at {pixels(plan)} px, seed {plan.run.seed}",
+    }
+    for index, teacher in enumerate(cost.teachers, start=1):
+        fields[f"teacher {index}"] = f"{teacher.reference}, {model_size(teacher)}"
+    fields["folder"] = str(folder)
+    if cost.bytes is not None and cost.labels_per_epoch is not None:
+        fields["labels"] = f"{cost.labels_per_epoch:,} an epoch, {cost.epochs} epochs"
+        fields["disk"] = f"{_size(cost.bytes)}: {cost.bytes_per_label:,} bytes a label ({form}); "
+        fields["disk"] += f"{_size(cost.free_bytes)} are free"
+    if cost.images_per_s is not None:
+        fields["measured"] = f"{cost.images_per_s:.3g} images/s by the teachers"
+        if cost.decode_images_per_s is not None:
+            fields["measured"] += f"; {cost.decode_images_per_s:.3g} images/s read by one process"
+    if cost.seconds is not None:
+        fields["time"] = f"about {timedelta(seconds=round(cost.seconds))} here"
+    return fields
+
+
+def _size(num_bytes: int) -> str:
+    from ..recipes.memory import readable
+
+    return readable(num_bytes)

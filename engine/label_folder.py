@@ -1,0 +1,168 @@
+"""Writing a store of labels: epoch by epoch, so that a kill at any moment loses only what was not yet committed."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..data.label_store import MANIFEST, LabelHead, LabelStore, epoch_file, read_document, write_document
+from ..errors import CheckpointError, DataError, RunError
+from .checkpoint import remove_leftovers
+from .files import clear_os_errors, hold_folder, write_whole
+from .record_file import RecordFile
+from .run_folder import append_session
+
+_NUMERICS = ("batch_size", "accumulate", "precision", "channels_last", "device")
+"""What the last bits of an answer depend on."""
+_OWN = (MANIFEST, "environment.json", ".lock")
+
+
+class LabelFolder:
+    """The folder of a store while it is made.
+
+    Args:
+        path: The folder; made by ``claim``.
+        head: What the store is.
+    """
+
+    def __init__(self, path: Path, head: LabelHead) -> None:
+        self.path, self.head = path, head
+        self.unreadable: dict[int, str] = {}
+        self._epochs: list[dict[str, Any]] = []
+        self._unfinished: dict[str, Any] | None = None
+        self._file: RecordFile | None = None
+        self._rows = 0
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs that are complete."""
+        return len(self._epochs)
+
+    @property
+    def num_rows(self) -> int:
+        """Labels of the epoch after them that are there."""
+        return self._rows
+
+    @contextlib.contextmanager
+    def claim(self, *, resume: bool, epochs: int) -> Iterator[None]:
+        """Take the folder for this process and read how far it is.
+
+        Args:
+            resume: Whether labels that are there are gone on with.
+            epochs: How many are wanted in all.
+
+        Raises:
+            RunError: The folder holds labels and ``resume`` is false, or something else, is in use, cannot be written,
+                or its disk is too small.
+            CheckpointError: The labels were stored with other settings, data or teachers, or are damaged.
+        """
+        with hold_folder(self.path):
+            refuse_folder(self.path, self.head, resume=resume)
+            remove_leftovers(self.path)
+            if (self.path / MANIFEST).exists():
+                self._read()
+            self._require_space(epochs)
+            self._write()
+            append_session(self.path / "environment.json")
+            try:
+                yield
+            finally:
+                if self._file is not None:
+                    self._file.close()
+
+    def _read(self) -> None:
+        _, progress = read_document(self.path)
+        LabelStore(self.path).require(len(progress["epochs"]))
+        self._epochs, self._unfinished = list(progress["epochs"]), progress["unfinished"]
+        self.unreadable = progress["unreadable"]
+        if self._unfinished is not None:
+            self._rows = int(self._unfinished["bytes"]) // self.head.layout.num_bytes
+            self._file = RecordFile(self.path / epoch_file(self.num_epochs), self._unfinished)
+
+    def _require_space(self, epochs: int) -> None:
+        """Refuse to begin what the disk cannot hold."""
+        done = self.num_epochs * self.head.epoch_bytes + self._rows * self.head.layout.num_bytes
+        needed = max(0, epochs * self.head.epoch_bytes - done)
+        free = shutil.disk_usage(self.path).free
+        if needed > free:
+            raise RunError(
+                f"{needed:,} bytes of labels are still to be stored, the disk of {self.path} has {free:,} free",
+                hint="use --form float16 or top5, fewer --epochs, or another --out",
+            )
+
+    def append(self, rows: bytes) -> None:
+        """Add labels to the present epoch; they are safe after the next commit."""
+        if self._file is None:
+            self._file = RecordFile(self.path / epoch_file(self.num_epochs), None)
+        self._file.append(rows)
+        self._rows += len(rows) // self.head.layout.num_bytes
+
+    def commit(self) -> None:
+        """Make everything so far durable; a complete epoch is finished by it."""
+        if self._file is not None:
+            entry = {"file": epoch_file(self.num_epochs), **self._file.commit()}
+            self._unfinished = entry
+            if self._rows == self.head.rows:
+                self._file.close()
+                self._epochs.append(entry)
+                self._file, self._unfinished, self._rows = None, None, 0
+        self._write()
+
+    def _write(self) -> None:
+        progress: Mapping[str, Any] = {
+            "epochs": self._epochs,
+            "unfinished": self._unfinished,
+            "unreadable": {str(sample): self.unreadable[sample] for sample in sorted(self.unreadable)},
+        }
+        text = write_document(self.head, progress)
+        write_whole(self.path / MANIFEST, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def refuse_folder(path: Path, head: LabelHead, *, resume: bool) -> None:
+    """Refuse a folder in which these labels cannot be stored.
+
+    Raises:
+        RunError: It holds labels and ``resume`` is false, or something else.
+        CheckpointError: Its labels are others, or their manifest is damaged.
+    """
+    if not path.is_dir():
+        return
+    if not (path / MANIFEST).exists():
+        with clear_os_errors(path):
+            strangers = [entry.name for entry in path.iterdir() if entry.name not in _OWN and entry.suffix != ".tmp"]
+        if strangers:
+            raise RunError(f"{path} is not empty and holds no labels (it has {strangers[0]})", hint="use another --out")
+        return
+    if not resume:
+        raise RunError(f"{path} already holds labels", hint="--resume goes on with them; --out starts others")
+    try:
+        before, _ = read_document(path)
+    except DataError as error:
+        raise CheckpointError(error.message, hint=error.hint) from error
+    changed = differences(_flat(before), _flat(head))
+    if changed:
+        raise CheckpointError(
+            f"the labels in {path} were begun otherwise: {changed}",
+            hint="resume with what they were begun with, or use another --out",
+        )
+
+
+def _flat(head: LabelHead) -> dict[str, Any]:
+    """What a resumed labelling must share with its beginning, one level deep."""
+    document = head.to_dict()
+    return {
+        **document["views"],
+        **{name: document["made_by"].get(name) for name in _NUMERICS},
+        "the teachers' weights": [teacher["sha256"][:12] for teacher in document["teachers"]],
+        **{name: document[name] for name in ("form", "holds_features", "rows")},
+    }
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What differs, in words; empty where nothing does."""
+    changed = [key for key in dict.fromkeys([*before, *now]) if before.get(key) != now.get(key)]
+    shown = "; ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in changed[:3])
+    return f"{shown} and {len(changed) - 3} more" if len(changed) > 3 else shown

@@ -1,0 +1,138 @@
+"""Who answers for the teachers of a run: the teachers themselves, checked beforehand, or their stored labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..data import EvalTransform, LabelStore, TeacherRecord
+from ..engine.distributed import Processes
+from ..engine.preflight import preflight
+from ..engine.progress import say
+from ..engine.signals import StopRequest
+from ..engine.teachers import TeacherEnsemble
+from ..errors import DataError
+from ..zoo import LoadedModel, takes_conditions
+from .labels import open_labels, record_of
+from .models import teachers_of
+from .plan import Plan
+from .sources import Sources
+
+_EVAL_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """The teachers of a run, or what is stored of them.
+
+    Attributes:
+        records: What is known of each teacher; empty for a run without.
+        ensemble: The teachers, where they are run.
+        labels: Their stored answers, where they are not.
+    """
+
+    records: tuple[TeacherRecord, ...] = ()
+    ensemble: TeacherEnsemble | None = None
+    labels: LabelStore | None = None
+
+    def check(
+        self, plan: Plan, sources: Sources, processes: Processes, *, trust: bool, stop: StopRequest | None
+    ) -> Sequence[Mapping[str, Any]]:
+        """Check the teachers on held-out images, and say what came out; of stored labels, what came out then.
+
+        Raises:
+            TeacherError: A teacher does not fit the data, or is worse than it promises and not trusted.
+        """
+        if self.labels is not None:
+            if processes.is_main:
+                for record in self.records:
+                    say(f"teacher {record.reference}: not run, its labels are in {self.labels.folder}")
+            return self.labels.head.reports
+        if self.ensemble is None:
+            return ()
+        reports, warnings = preflight(
+            self.ensemble,
+            sources.val,
+            eval_transform_of(plan),
+            batch_size=min(_EVAL_BATCH, plan.recipe.training.batch_size),
+            workers=plan.run.workers,
+            processes=processes,
+            trust=trust,
+            stop=stop,
+        )
+        if processes.is_main:
+            for report in reports:
+                say(f"teacher {report.reference}: {report.summary()}")
+            for warning in warnings:
+                say(f"warning: {warning}")
+        return [report.to_dict() for report in reports]
+
+    def identity(self, epochs: int) -> dict[str, Any]:
+        """What a resumed run must find unchanged: the teachers' digests, and that of their stored labels."""
+        found: dict[str, Any] = {"teachers.digests": [record.sha256 for record in self.records]}
+        return found if self.labels is None else {**found, "labels.digest": self.labels.digest(epochs)}
+
+    def provenance(self) -> dict[str, Any]:
+        """What the exported model says of its teachers."""
+        named = [{"reference": record.reference, "license": record.licence} for record in self.records]
+        if self.labels is None:
+            return {"teachers": named}
+        return {
+            "teachers": named,
+            "stored_labels": {"form": self.labels.head.form, "sha256": self.labels.head.identity},
+        }
+
+
+def start_teaching(plan: Plan, sources: Sources, processes: Processes) -> Teaching:
+    """Load a plan's teachers, or open the labels that stand in for them.
+
+    Raises:
+        ModelError: A teacher's weights are missing.
+        DataError: The images have no head pose, which a teacher takes; or the labels do not fit.
+        UsageError: The recipe cannot learn from stored labels.
+    """
+    if plan.labels is not None:
+        labels = open_labels(plan, sources)
+        return Teaching(labels.head.teachers, labels=labels)
+    members = teachers_of(plan)
+    if not members:
+        return Teaching()
+    for member in members:
+        check_conditions(member, sources)
+    training = plan.recipe.training
+    ensemble = TeacherEnsemble(
+        members, processes.device, precision=training.precision, channels_last=training.channels_last
+    )
+    records = [record_of(member, digest) for member, digest in zip(members, ensemble.digest(), strict=True)]
+    return Teaching(tuple(records), ensemble=ensemble)
+
+
+def eval_transform_of(plan: Plan) -> EvalTransform:
+    """How a run's held-out images become inputs."""
+    data = plan.recipe.data
+    return EvalTransform(
+        image_size=plan.image_size,
+        image_width=data.augmentation.image_width,
+        crop_pct=data.evaluation.crop_pct,
+        interpolation=data.evaluation.interpolation,
+    )
+
+
+def check_conditions(network: LoadedModel, sources: Sources) -> None:
+    """Refuse a network that takes a head's pose where an image has none.
+
+    Raises:
+        DataError: So it is.
+    """
+    if not takes_conditions(network.model):
+        return
+    for source in (sources.train, sources.val):
+        if source.conditions is None or np.isnan(source.conditions).any():
+            raise DataError(
+                f"{network.reference} takes the head's pose beside the image, and {source.name} ({source.split}) has "
+                "images without one",
+                hint="use the network without it (gaze_lenet, gaze_preact_resnet8)",
+            )
