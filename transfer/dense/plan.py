@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -53,7 +53,7 @@ Settings = TypeVar("Settings", bound=Any)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DensePlan(Generic[Spec, Settings, Source]):
+class DensePlan(ABC, Generic[Spec, Settings, Source]):
     """One measurement.
 
     Attributes:

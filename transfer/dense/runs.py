@@ -57,8 +57,11 @@ class Run:
     processes: Processes
     stop: StopRequest
 
-    def evaluation(self, task: Task[Any], count: int, workers: int) -> Iterator[Any]:
+    @contextlib.contextmanager
+    def evaluation(self, task: Task[Any], count: int, workers: int) -> Iterator[Iterator[Any]]:
         """What ``task`` loads for 0 to ``count``, this process's share of the images, with progress and no gradients.
+
+        Use as a context manager; it gives the batches.
 
         Raises:
             Interrupted: A signal came; what is shared between processes is looked at once, so only one alone stops.
@@ -66,11 +69,14 @@ class Run:
         batches: TaskIterator[Any] = TaskIterator(task, range(count), workers=workers)
         progress = Progress(count, "evaluating", self.processes.world_size, quiet=not self.processes.is_main)
         with batches, progress, torch.no_grad():
-            for batch in batches:
-                if self.processes.world_size == 1:
-                    self.stop.raise_if_requested("evaluation")
-                yield batch
-                progress.step({})
+            yield self._each(batches, progress)
+
+    def _each(self, batches: TaskIterator[Any], progress: Progress) -> Iterator[Any]:
+        for batch in batches:
+            if self.processes.world_size == 1:
+                self.stop.raise_if_requested("evaluation")
+            yield batch
+            progress.step({})
 
 
 class DenseTask(ABC, Generic[Plan, Network]):

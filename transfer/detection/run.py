@@ -113,9 +113,10 @@ def _evaluate(plan: DetectionPlan, detector: Detector, run: Run, model: nn.Modul
     views = BoxViews(short_sides=(own.test_short_side,), max_side=own.test_max_side, flip=0.0)
     task = BoxTask(val, views, chunks=[[index] for index in mine])
     found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    for batch in run.evaluation(task, len(mine), plan.workers):
-        for one in detector.predict(model, batch, processes.device):
-            found.append((one.boxes.numpy(), one.scores.numpy(), one.labels.numpy()))
+    with run.evaluation(task, len(mine), plan.workers) as batches:
+        for batch in batches:
+            for one in detector.predict(model, batch, processes.device):
+                found.append((one.boxes.numpy(), one.scores.numpy(), one.labels.numpy()))
     parts = processes.gather_objects(found)
     scores: dict[str, Any] | None = None
     if processes.is_main:

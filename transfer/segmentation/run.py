@@ -116,11 +116,12 @@ def _evaluate(plan: SegmentationPlan, segmentor: Segmentor, run: Run, model: nn.
     scale = (own.test_scale[0], own.test_scale[1]) if own.test_scale else None
     matrix = torch.zeros(val.num_classes, val.num_classes, dtype=torch.int64, device=processes.device)
     kept: list[tuple[int, np.ndarray]] = []
-    for one in run.evaluation(EvalTask(val, scale, mine), len(mine), plan.workers):
-        predicted = predict(model, segmentor, one, own, processes.device)
-        matrix += confusion(one.mask.to(processes.device), predicted, val.num_classes)
-        if one.index in shown:
-            kept.append((one.index, predicted.cpu().numpy()))
+    with run.evaluation(EvalTask(val, scale, mine), len(mine), plan.workers) as images:
+        for one in images:
+            predicted = predict(model, segmentor, one, own, processes.device)
+            matrix += confusion(one.mask.to(processes.device), predicted, val.num_classes)
+            if one.index in shown:
+                kept.append((one.index, predicted.cpu().numpy()))
     parts = processes.gather_objects((matrix.cpu().numpy(), kept))
     if processes.is_main:
         save_predictions(run.out, val, [pair for _, pairs in parts for pair in pairs])
