@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from .folders import has_split_folders, open_folder
+from .folders import has_split_folders, hub_copy_explained, open_folder
 from .sources import ArraySource, ImageSource
 
 
@@ -70,16 +70,17 @@ def open_cifar(name: str, path: Path, split: str) -> ImageSource:
     batches = path if path.name == layout.folder else path / layout.folder
     if batches.is_dir():
         return _open_batches(name, layout, batches, split)
-    if path.is_dir() and has_split_folders(path):
+    with hub_copy_explained(path, f"{name}:"):
+        if not path.is_dir() or not has_split_folders(path):
+            raise missing_cifar(name, path)
         source = open_folder(path, split, name=name)
-        if split != "unlabeled" and len(source.class_names) != layout.num_classes:
-            raise DataError(
-                f"{source.path} has {len(source.class_names)} class folders, {name} has {layout.num_classes}",
-                hint=f"for a subset give the folder as a plain path: --data {path}",
-            )
-        source.native_size = (32, 32)
-        return source
-    raise missing_cifar(name, path)
+    if split != "unlabeled" and len(source.class_names) != layout.num_classes:
+        raise DataError(
+            f"{source.path} has {len(source.class_names)} class folders, {name} has {layout.num_classes}",
+            hint=f"for a subset give the folder as a plain path: --data {path}",
+        )
+    source.native_size = (32, 32)
+    return source
 
 
 def missing_cifar(name: str, path: Path) -> DataError:

@@ -21,6 +21,7 @@ from typing import Any
 from ...errors import DataError, KdzooError, RunError
 from ..hub_files import MANIFEST, read_manifest
 from ..images import UnreadableImage, decode_rgb, image_extension
+from ..listing import list_images
 from .columns import Columns, choose_columns, own_features
 from .files import assign_splits, choose_files, require_whole
 from .names import folder_names
@@ -95,14 +96,17 @@ def unpack(
     plan = _plan(folder, config, splits, image_column, label_column)
     if read_manifest(out) == plan.manifest:
         return _result(out, plan, 0)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.name in ("", "..") or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
         raise DataError(f"{out} is there already, and holds something else", hint="name a folder that is not there")
     partial = out.with_name(f"{out.name}.unpacking")
     with _disk_errors(partial), _alone(partial):
         _begin(partial, plan)
         written = _write_images(partial, plan, progress)
+        _require_nothing_else(partial, plan)
         if hasattr(os, "sync"):
             os.sync()  # one for all the images: a name that says "whole" must not outlive a power cut without them
+        if out.exists():
+            out.rmdir()  # it is empty; only POSIX would replace it
         os.replace(partial, out)
     return _result(out, plan, written)
 
@@ -177,7 +181,9 @@ def _columns_of_all(
     for name in files:
         with opened(folder, name) as file:
             schema = file.schema_arrow
-        columns = choose_columns(schema, own_features(schema) or from_readme, name, image, label)
+        own = own_features(schema)
+        named = {column: feature for column, feature in own.items() if _has_names(feature)}
+        columns = choose_columns(schema, {**own, **from_readme, **named}, name, image, label)
         if first is not None and columns != first:
             raise DataError(
                 f"{name} has other columns or classes than {files[0]}",
@@ -186,6 +192,10 @@ def _columns_of_all(
         first = columns
     assert first is not None
     return first
+
+
+def _has_names(feature: Any) -> bool:
+    return isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
 
 
 def _class_folders(columns: Columns, counts: Counter[int | str]) -> dict[int | str, str]:
@@ -237,13 +247,17 @@ def _alone(partial: Path) -> Iterator[None]:
 
 
 def _begin(partial: Path, plan: _Plan) -> None:
-    """The folder with its manifest: a new one, or that of an interrupted call."""
+    """The folder with its manifest: a new one, or that of an interrupted call.
+
+    A file may have been downloaded again meanwhile: the images that are there are compared with it byte for byte.
+    """
     if partial.exists():
-        if read_manifest(partial) != plan.manifest:
+        if _without_identities(read_manifest(partial)) != _without_identities(plan.manifest):
             raise DataError(
                 f"{partial} holds another unpacking that was interrupted, or something else",
                 hint="give the options that it was begun with, or remove it",
             )
+        _write_manifest(partial, plan.manifest)
         return
     needed = sum(file["bytes"] for file in plan.manifest["files"])
     free = shutil.disk_usage(partial.parent).free
@@ -256,8 +270,33 @@ def _begin(partial: Path, plan: _Plan) -> None:
     making = partial.with_name(f".{partial.name}.new")
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir()
-    (making / MANIFEST).write_text(json.dumps(plan.manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    _write_manifest(making, plan.manifest)
     os.replace(making, partial)
+
+
+def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    temporary = folder / f".{MANIFEST}"
+    temporary.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(temporary, folder / MANIFEST)
+
+
+def _without_identities(manifest: dict[str, Any] | None) -> dict[str, Any] | None:
+    if manifest is None or not isinstance(manifest.get("files"), list):
+        return None
+    names = [file.get("name") if isinstance(file, dict) else None for file in manifest["files"]]
+    return {**manifest, "files": names}
+
+
+def _require_nothing_else(partial: Path, plan: _Plan) -> None:
+    """Raises DataError where an earlier state of the copy left images that this one does not have."""
+    for target, split in plan.manifest["splits"].items():
+        for class_folder, count in split["class_counts"].items():
+            there = len(list_images(partial / target / class_folder).paths)
+            if there != count:
+                raise DataError(
+                    f"{partial / target / class_folder} has {there:,} images, the copy {count:,}: others were begun with",
+                    hint=f"remove {partial} and begin again",
+                )
 
 
 def _write_images(partial: Path, plan: _Plan, progress: Progress | None) -> int:

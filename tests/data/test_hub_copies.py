@@ -317,13 +317,19 @@ def test_nothing_is_written_over_something_else(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").write_text("mine")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "damaged.unpacking").mkdir()
+    (tmp_path / "damaged.unpacking" / MANIFEST).write_text('{"splits": {}, "files": 3}')
     (tmp_path / "begun.unpacking").mkdir()
     before = tree(tmp_path)
     for name in ("file", "full"):
         with pytest.raises(DataError, match="holds something else"):
             unpack(root, tmp_path / name)
-    with pytest.raises(DataError, match=r"begun.unpacking holds another unpacking"):
-        unpack(root, tmp_path / "begun")
+    for name in ("begun", "damaged"):
+        with pytest.raises(DataError, match=rf"{name}.unpacking holds another unpacking"):
+            unpack(root, tmp_path / name)
+    for name in ("", ".."):
+        with pytest.raises(DataError, match="holds something else"):
+            unpack(root, tmp_path / "empty" / name if name else Path())
     with pytest.raises(DataError, match="holds something else"):
         unpack(root, root)
     assert tree(tmp_path) == before
@@ -353,6 +359,45 @@ def test_an_interrupted_call_goes_on(tmp_path: Path) -> None:
         unpack(root, tmp_path / "out", splits=[("train", "train")])
     assert unpack(root, tmp_path / "out").num_written == 17
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+def test_a_file_that_was_damaged_is_downloaded_again_and_the_rest_is_kept(tmp_path: Path) -> None:
+    root = hub.write_copy(tmp_path / "hub")
+    unpack(root, tmp_path / "whole")
+    good = (root / _TRAIN).read_bytes()
+    labels = [row % 3 for row in range(9)]
+    images = [{"bytes": b"no picture" if row == 8 else hub.encoded(row % 3, 100 + row), "path": ""} for row in range(9)]
+    hub.write_shard(root / _TRAIN, labels, images=images, metadata=hub.features())
+    with pytest.raises(DataError, match=r"00001-of-00002\.parquet row 8"):
+        unpack(root, tmp_path / "out")
+    (root / _TRAIN).write_bytes(good)
+    assert unpack(root, tmp_path / "out").num_written == 10
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+def test_images_of_an_earlier_state_of_the_copy_are_not_taken_over(tmp_path: Path) -> None:
+    """The same number of images a class, in another order: some names would stay from before."""
+    root = tmp_path / "hub"
+    hub.write_shard(root / "train.parquet", [0, 1, 2], metadata=hub.features())
+    unpack(root, tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "out.unpacking")
+    hub.write_shard(root / "train.parquet", [2, 1, 0], metadata=hub.features())
+    with pytest.raises(DataError, match="has 2 images, the copy 1: others were begun with"):
+        unpack(root, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_labels_are_those_that_torchvision_reads(tmp_path: Path) -> None:
+    """The sorted folders are in the copy's label order for other readers as well, whatever the names."""
+    from torchvision.datasets import ImageFolder
+
+    names = [f"class {9 - label}/x" for label in range(10)] + ["Zebra", "ant", "Ant"]
+    labels = [(5 * row) % 13 for row in range(26)]
+    hub.write_shard(tmp_path / "hub" / "train.parquet", labels, metadata=hub.features(names))
+    unpack(tmp_path / "hub", tmp_path / "out")
+    read = ImageFolder(str(tmp_path / "out" / "train"))
+    # A file's number is its row.
+    assert {int(Path(path).stem): label for path, label in read.samples} == dict(enumerate(labels))
 
 
 def test_a_killed_call_goes_on_wherever_it_was_killed(tmp_path: Path, fork_server: ForkServer) -> None:
@@ -435,7 +480,7 @@ def test_another_files_name_is_no_manifest(manifest: str, tmp_path: Path) -> Non
     assert check_source(str(tmp_path / "out"), workers=0).ok
 
 
-@pytest.mark.parametrize(("prefix", "split"), [("", "train"), ("", "unlabeled"), ("dtd:", "val"), ("sun397:", "train")])
+@pytest.mark.parametrize(("prefix", "split"), [("", "train"), ("", "unlabeled"), ("dtd:", "val"), ("cifar10:", "val")])
 def test_the_line_that_unpacks_is_given_where_a_copy_is_given_as_data(prefix: str, split: str, tmp_path: Path) -> None:
     root = hub.write_copy(tmp_path / "hub")
     with pytest.raises(DataError, match="the Hub's copy as parquet") as error:
