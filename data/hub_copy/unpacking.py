@@ -291,10 +291,11 @@ def _require_nothing_else(partial: Path, plan: _Plan) -> None:
     """Raises DataError where an earlier state of the copy left images that this one does not have."""
     for target, split in plan.manifest["splits"].items():
         for class_folder, count in split["class_counts"].items():
-            there = len(list_images(partial / target / class_folder).paths)
+            folder = partial / target / class_folder
+            there = len(list_images(folder).paths)
             if there != count:
                 raise DataError(
-                    f"{partial / target / class_folder} has {there:,} images, the copy {count:,}: others were begun with",
+                    f"{folder} has {there:,} images, the copy {count:,}: others were begun with",
                     hint=f"remove {partial} and begin again",
                 )
 
