@@ -52,6 +52,7 @@ def declared_features(matter: dict[str, Any], config: str) -> dict[str, Any]:
             listed = names["names"]
             if isinstance(listed, dict):  # {'0': banded, '1': blotchy, …}
                 listed = [listed.get(str(label), listed.get(label)) for label in range(len(listed))]
+            listed = listed if isinstance(listed, list) and None not in listed else []
             features[str(feature.get("name"))] = {"_type": "ClassLabel", "names": [str(name) for name in listed]}
         elif kind == "image":
             features[str(feature.get("name"))] = {"_type": "Image"}

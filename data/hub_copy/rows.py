@@ -38,7 +38,7 @@ def opened(folder: Path, name: str) -> Iterator[Any]:
             folder / name, buffer_size=_BUFFER, pre_buffer=False, page_checksum_verification=True
         ) as file:
             yield file
-    except (pa.ArrowException, OSError, MemoryError) as error:
+    except (pa.ArrowException, OSError, MemoryError, ValueError) as error:  # ValueError: names that are not UTF-8
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise DataError(
             f"{folder / name} is damaged: {reason}",
@@ -91,10 +91,7 @@ def read_images(folder: Path, name: str, columns: Columns) -> Iterator[tuple[int
 def _labels(column: Any, columns: Columns) -> list[int | str]:
     import pyarrow as pa
 
-    try:
-        found: list[int | str] = column.cast(pa.int64() if columns.by_number else pa.string()).to_pylist()
-    except UnicodeDecodeError as error:
-        raise pa.ArrowInvalid(f"the column {columns.label} is not UTF-8: {error.reason}") from None
+    found: list[int | str] = column.cast(pa.int64() if columns.by_number else pa.string()).to_pylist()
     return found
 
 

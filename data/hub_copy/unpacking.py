@@ -1,4 +1,4 @@
-"""Unpacking: what is to be written, then image after image, whole or not at all.
+"""Unpacking: image after image, whole or not at all.
 
 Everything is written into ``OUT.unpacking`` beside OUT, which gets its name when nothing is missing any more. The same
 call goes on where an interrupted one stopped: an image that is there byte for byte is not decoded again.
@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +20,8 @@ from ...errors import DataError, KdzooError, RunError
 from ..hub_files import MANIFEST, read_manifest
 from ..images import UnreadableImage, decode_rgb, image_extension
 from ..listing import list_images
-from .columns import Columns, choose_columns, own_features
-from .files import assign_splits, choose_files, require_whole
-from .names import folder_names
-from .readme import declared_counts, declared_features, front_matter
-from .rows import count_labels, opened, read_images, require_pyarrow
-
-_FORMAT = 1
-_TAIL = 65_536
+from .planning import Plan, make_plan
+from .rows import read_images, require_pyarrow
 
 Progress = Callable[[int, int], None]
 
@@ -50,18 +42,6 @@ class Unpacked:
     num_images: dict[str, int]
     num_classes: int
     num_written: int
-    warnings: list[str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Plan:
-    """What will be written."""
-
-    source: Path
-    files: dict[str, list[str]]
-    columns: Columns
-    class_folders: dict[int | str, str]
-    manifest: dict[str, Any]
     warnings: list[str]
 
 
@@ -93,8 +73,9 @@ def unpack(
         RunError: pyarrow is missing, the disk is full, or OUT cannot be written.
     """
     require_pyarrow()
-    plan = _plan(folder, config, splits, image_column, label_column)
+    plan = make_plan(folder, config, splits, image_column, label_column)
     if read_manifest(out) == plan.manifest:
+        _require_every_image(out, plan)
         return _result(out, plan, 0)
     if out.name in ("", "..") or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
         raise DataError(f"{out} is there already, and holds something else", hint="name a folder that is not there")
@@ -102,7 +83,7 @@ def unpack(
     with _disk_errors(partial), _alone(partial):
         _begin(partial, plan)
         written = _write_images(partial, plan, progress)
-        _require_nothing_else(partial, plan)
+        _require_every_image(partial, plan)
         if hasattr(os, "sync"):
             os.sync()  # one for all the images: a name that says "whole" must not outlive a power cut without them
         if out.exists():
@@ -111,7 +92,7 @@ def unpack(
     return _result(out, plan, written)
 
 
-def _result(out: Path, plan: _Plan, written: int) -> Unpacked:
+def _result(out: Path, plan: Plan, written: int) -> Unpacked:
     return Unpacked(
         out=out,
         num_images={name: split["images"] for name, split in plan.manifest["splits"].items()},
@@ -119,113 +100,6 @@ def _result(out: Path, plan: _Plan, written: int) -> Unpacked:
         num_written=written,
         warnings=plan.warnings,
     )
-
-
-def _plan(
-    folder: Path, config: str | None, wanted: Sequence[tuple[str, str]], image: str | None, label: str | None
-) -> _Plan:
-    matter = front_matter(folder)
-    config, found = choose_files(folder, config, matter)
-    folders, left_out = assign_splits(found, wanted)
-    files = {name: [file for split in splits for file in found[split]] for name, splits in folders.items()}
-    every = [file for some in files.values() for file in some]
-    if len(set(every)) != len(every):
-        raise DataError(f"a file of {folder} belongs to two splits by README.md", hint="choose one with --split")
-    require_whole(folder, every)
-    columns = _columns_of_all(folder, every, declared_features(matter, config), image, label)
-    labels = {name: count_labels(folder, some, columns) for name, some in files.items()}
-    total: Counter[int | str] = sum(labels.values(), Counter())
-    if not total:
-        raise DataError(f"the parquet files in {folder} have no rows", hint="download the copy again")
-    class_folders = _class_folders(columns, total)
-    warnings = _differences(labels, class_folders)
-    if left_out:
-        warnings.append(f"left out: the splits {', '.join(left_out)} (--split val=NAME takes one)")
-    for name, count in declared_counts(matter, config).items():
-        for target, splits in folders.items():
-            if splits == [name] and count != labels[target].total():
-                warnings.append(f"{target}: {labels[target].total():,} images; the copy's README.md says {count:,}")
-    manifest = {
-        "format": _FORMAT,
-        "files": [{"name": file, **_identity(folder / file)} for file in every],
-        "config": config,
-        "image_column": columns.image,
-        "label_column": columns.label,
-        "splits": {
-            target: {
-                "from": splits,
-                "images": labels[target].total(),
-                "class_counts": {class_folders[label]: labels[target][label] for label in sorted(labels[target])},
-            }
-            for target, splits in folders.items()
-        },
-        "classes": [
-            {"folder": class_folders[label], "name": columns.names[int(label)] if columns.names else str(label)}
-            for label in sorted(total)
-        ],
-    }
-    return _Plan(
-        source=folder,
-        files=files,
-        columns=columns,
-        class_folders=class_folders,
-        manifest=manifest,
-        warnings=warnings,
-    )
-
-
-def _columns_of_all(
-    folder: Path, files: Sequence[str], from_readme: dict[str, Any], image: str | None, label: str | None
-) -> Columns:
-    first: Columns | None = None
-    for name in files:
-        with opened(folder, name) as file:
-            schema = file.schema_arrow
-        own = own_features(schema)
-        named = {column: feature for column, feature in own.items() if _has_names(feature)}
-        columns = choose_columns(schema, {**own, **from_readme, **named}, name, image, label)
-        if first is not None and columns != first:
-            raise DataError(
-                f"{name} has other columns or classes than {files[0]}",
-                hint="the folder mixes two data sets or two uploads: download it into an empty folder",
-            )
-        first = columns
-    assert first is not None
-    return first
-
-
-def _has_names(feature: Any) -> bool:
-    return isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
-
-
-def _class_folders(columns: Columns, counts: Counter[int | str]) -> dict[int | str, str]:
-    """The folder of each label: of all classes that have a name, otherwise of the labels that occur."""
-    if columns.names is not None:
-        return dict(enumerate(folder_names(columns.names)))
-    labels = sorted(counts)
-    return dict(zip(labels, folder_names([str(label) for label in labels]), strict=True))
-
-
-def _differences(labels: dict[str, Counter[int | str]], class_folders: dict[int | str, str]) -> list[str]:
-    warnings = []
-    for name, counts in labels.items():
-        absent = sorted({label for others in labels.values() for label in others} - set(counts))
-        if absent:
-            shown = ", ".join(class_folders[label] for label in absent[:5])
-            more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
-            warnings.append(
-                f"{name} has no image of {len(absent)} of the classes ({shown}{more}); "
-                "splits with different classes are not read together"
-            )
-    return warnings
-
-
-def _identity(path: Path) -> dict[str, Any]:
-    """A file's size, and SHA-256 of its last 64 KiB, where parquet keeps what the file holds and where."""
-    with open(path, "rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _TAIL))
-        return {"bytes": size, "tail_sha256": hashlib.sha256(file.read()).hexdigest()}
 
 
 @contextlib.contextmanager
@@ -246,7 +120,7 @@ def _alone(partial: Path) -> Iterator[None]:
         raise RunError(f"another process is unpacking into {partial}", hint="wait for it, or stop it first") from None
 
 
-def _begin(partial: Path, plan: _Plan) -> None:
+def _begin(partial: Path, plan: Plan) -> None:
     """The folder with its manifest: a new one, or that of an interrupted call.
 
     A file may have been downloaded again meanwhile: the images that are there are compared with it byte for byte.
@@ -287,20 +161,19 @@ def _without_identities(manifest: dict[str, Any] | None) -> dict[str, Any] | Non
     return {**manifest, "files": names}
 
 
-def _require_nothing_else(partial: Path, plan: _Plan) -> None:
-    """Raises DataError where an earlier state of the copy left images that this one does not have."""
+def _require_every_image(out: Path, plan: Plan) -> None:
+    """Raises DataError where images were taken away, or an earlier state of the copy left others."""
     for target, split in plan.manifest["splits"].items():
         for class_folder, count in split["class_counts"].items():
-            folder = partial / target / class_folder
-            there = len(list_images(folder).paths)
+            folder = out / target / class_folder
+            there = len(list_images(folder).paths) if folder.is_dir() else 0
             if there != count:
                 raise DataError(
-                    f"{folder} has {there:,} images, the copy {count:,}: others were begun with",
-                    hint=f"remove {partial} and begin again",
+                    f"{folder} has {there:,} images, the copy {count:,}", hint=f"remove {out} and unpack again"
                 )
 
 
-def _write_images(partial: Path, plan: _Plan, progress: Progress | None) -> int:
+def _write_images(partial: Path, plan: Plan, progress: Progress | None) -> int:
     total = sum(split["images"] for split in plan.manifest["splits"].values())
     done = written = 0
     for target, files in plan.files.items():
