@@ -2,6 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/labels.py --data FOLDER --rounds 5
     OMP_NUM_THREADS=1 python benchmarks/labels.py --data FOLDER --teacher-run RUN --closeness
+    OMP_NUM_THREADS=1 python benchmarks/labels.py --reading
 
 Steps are timed without evaluations. For the time the weights do not matter; for the closeness a trained teacher does.
 """
@@ -12,11 +13,14 @@ import argparse
 import json
 import statistics
 import tempfile
+import time
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from kdzoo.data import LabelStore
+from kdzoo.data import LabelHead, LabelStore, TeacherRecord
+from kdzoo.data.label_store import epoch_file, write_document
 from kdzoo.recipes.label_run import label
 from kdzoo.recipes.plan import Given, Plan, resolve
 from kdzoo.recipes.run import run
@@ -85,10 +89,34 @@ def compare_closeness(options: argparse.Namespace, teacher: str, root: Path) -> 
             print(f"{form} T={temperature:g}: first loss {losses[0]:.6f}, the last 20 {end:.4f}, top-1 {top1:.2f}")
 
 
+def measure_reading(root: Path, *, classes: int = 1000, batch: int = 256, batches: int = 8, turns: int = 5) -> None:
+    """Milliseconds in which a batch of labels is packed and read, checksums included."""
+    teacher = TeacherRecord(reference="noise", licence=None, sha256="", outputs=classes, features=1)
+    logits = 3 * np.random.default_rng(0).standard_normal((batch * batches, classes)).astype(np.float32)
+    for form in ("float32", "float16", "top5"):
+        fields = {"views": {}, "teachers": (teacher,), "holds_features": False, "class_names": (), "made_by": {}}
+        head = LabelHead(form=form, rows=len(logits), **fields)
+        began = time.perf_counter()
+        content = head.layout.pack(logits, 0, 0)
+        packed = 1000 * (time.perf_counter() - began) / batches
+        folder = root / form
+        folder.mkdir()
+        (folder / epoch_file(0)).write_bytes(content)
+        entry = {"file": epoch_file(0), "bytes": len(content), "sha256": ""}
+        text = write_document(head, {"epochs": [entry], "unfinished": None, "unreadable": {}})
+        (folder / "labels.json").write_text(text)
+        store, read = LabelStore(folder), []
+        for turn in range(turns * batches):
+            began = time.perf_counter()
+            store.rows(0, turn % batches * batch, batch)
+            read.append(1000 * (time.perf_counter() - began))
+        print(f"{form}: packed in {packed:.1f} ms, read in {statistics.median(read):.2f} ms (at most {max(read):.2f})")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True)
+    parser.add_argument("--data", default="digits")
     parser.add_argument("--teacher", default="cifar_resnet32x4", help="an architecture; its weights are random")
     parser.add_argument("--teacher-run", help="a trained teacher, in place of --teacher")
     parser.add_argument("--student", default="cifar_resnet8x4")
@@ -97,10 +125,14 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--closeness", action="store_true")
+    parser.add_argument("--reading", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         root, teacher = Path(folder), options.teacher_run
+        if options.reading:
+            measure_reading(root)
+            return
         if teacher is None:
             classes = plan_of(options, teachers__models=(options.teacher,)).facts.num_classes
             save_model(load_model(options.teacher, num_classes=classes, seed=1), root / "teacher", provenance={})
