@@ -151,7 +151,7 @@ def _show(plans: list[Plan], folders: list[Path], form: str, *, as_json: bool) -
             {**one.to_dict(), "out": str(folder), "form": form, "cost": cost.to_dict()}
             for one, folder, cost in zip(plans, folders, costs, strict=True)
         ]
-        print_json(documents if len(documents) > 1 else documents[0])
+        print_json(documents if plans[0].stage is not None else documents[0])
         return
     for one, folder, cost in zip(plans, folders, costs, strict=True):
         print_fields(_planned(one, folder, form, cost))

@@ -91,6 +91,8 @@ def test_stages_have_labels_of_their_own(kdzoo: Call, place: Path) -> None:
     planned = kdzoo(*ssld, "--dry-run")
     assert planned.code == 0, planned.err
     assert planned.out.count("folder") == 2
+    (document,) = json.loads(kdzoo(*ssld, "--stage", "finetune", "--dry-run", "--json").out)
+    assert document["out"] == "labels/finetune"
     one = kdzoo(*ssld, "--stage", "finetune", "--json")
     assert one.code == 0, one.err
     assert json.loads(one.out)[0]["labels"] == "labels/finetune"
