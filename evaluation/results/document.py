@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -155,7 +156,13 @@ def from_json(document: Any, source: str) -> Result:
 
 
 def _interval(value: Mapping[str, Any]) -> Interval:
-    return Interval(**{**value, "seeds": tuple(value["seeds"]), "values": tuple(value["values"])})
+    record = Interval(**{**value, "seeds": tuple(value["seeds"]), "values": tuple(value["values"])})
+    if len(record.seeds) != len(record.values):
+        raise ValueError("seeds and values of an interval differ in number")
+    ends = [end for end in (record.low, record.high) if end is not None]
+    if not all(map(_is_number, (*record.values, *ends))):
+        raise ValueError("a value of an interval is not a number")
+    return record
 
 
 def _per_class(value: Mapping[str, Any]) -> PerClass:
@@ -163,6 +170,10 @@ def _per_class(value: Mapping[str, Any]) -> PerClass:
     record = PerClass(**values)
     if not len(record.names) == len(record.values) == len(record.counts):
         raise ValueError("names, values and counts of the classes differ in number")
+    if not all(isinstance(name, str) for name in (record.metric, *record.names)):
+        raise ValueError("a class's name is not a text")
+    if not all(value is None or _is_number(value) for value in (*record.values, *record.counts)):
+        raise ValueError("a value or count of a class is not a number")
     return record
 
 
@@ -174,9 +185,30 @@ def _check(result: Result) -> None:
         raise ValueError(f"unknown task {result.task!r}")
     if isinstance(result.num_images, bool) or not isinstance(result.num_images, int) or result.num_images < 1:
         raise ValueError("num_images is not a positive number")
-    if not isinstance(result.model.reference, str):
-        raise ValueError("the model's reference is not a text")
+    for name in ("settings", "details"):
+        if not isinstance(getattr(result, name), Mapping):
+            raise ValueError(f"{name} is no JSON object")
+    if not isinstance(result.data_fingerprint, str | None):
+        raise ValueError("data_fingerprint is not a text")
+    _check_model(result.model)
     for group in (result.metrics, result.published):
         for metric, value in group.items():
-            if isinstance(value, bool) or not isinstance(value, int | float):
+            if not _is_number(value):
                 raise ValueError(f"{metric} is not a number")
+
+
+def _check_model(model: MeasuredModel) -> None:
+    if not isinstance(model.reference, str):
+        raise ValueError("the model's reference is not a text")
+    for name in ("architecture", "weights_sha256", "run"):
+        if not isinstance(getattr(model, name), str | None):
+            raise ValueError(f"the model's {name} is not a text")
+    for name in ("parameters", "macs"):
+        value = getattr(model, name)
+        if value is not None and not (isinstance(value, int) and _is_number(value) and value >= 0):
+            raise ValueError(f"the model's {name} are not a count")
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a JSON value is a number that a float can hold; JSON's readers also give NaN and infinities."""
+    return not isinstance(value, bool) and isinstance(value, int | float) and abs(value) <= sys.float_info.max
