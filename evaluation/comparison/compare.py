@@ -196,6 +196,8 @@ def _value(result: Result, name: str) -> str:
 
 
 def _pair(first: Side, second: Side, one: Result, other: Result, seed: int) -> tuple[PairedTest | None, str]:
+    if one.task == "regression":
+        return None, "no paired test: the answers of a run that predicts a gaze are not kept"
     both = first.predictions(one), second.predictions(other)
     if both[0] is None or both[1] is None:
         missing = [side.name for side, kept in zip((first, second), both) if kept is None]

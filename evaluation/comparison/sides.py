@@ -101,7 +101,8 @@ def own_numbers(path: Path) -> list[Result]:
     """What a finished run measured of its student when it ended; its protocol is `OWN`."""
     run = read_run(path)
     data: dict[str, Any] = run.get("val_data") or {}
-    metrics = {name: as_number(run.result.get(name)) for name in ("top1", "top5", "loss")}
+    own = ("angular_error", "angular_spread") if run.is_gaze else ("top1", "top5")
+    metrics = {name: as_number(run.result.get(name)) for name in (*own, "loss")}
     metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
     count = run.result.get("num_images")
     if not metrics or not isinstance(count, int) or count < 1 or not isinstance(data, dict) or not data.get("name"):
@@ -110,7 +111,7 @@ def own_numbers(path: Path) -> list[Result]:
     fingerprint = run.get("fixed", "data.val_fingerprint")
     return [
         Result(
-            task="classification",
+            task="regression" if run.is_gaze else "classification",
             dataset=str(data["name"]),
             split=str(data.get("split") or "val"),
             num_images=count,

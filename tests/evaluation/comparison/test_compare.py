@@ -160,3 +160,18 @@ def test_kept_results_of_runs_replace_their_own_numbers(make_run, write_answers)
 def test_an_unfinished_run_has_no_numbers_yet(make_run):
     with pytest.raises(DataError, match="holds no results"):
         compare_results(make_run("a", epochs=3), make_run("b"))
+
+
+def test_two_runs_that_predict_a_gaze_are_compared_by_their_angular_errors(make_run):
+    runs = []
+    for name, error, spread in (("a", 6.5, 3.0), ("b", 5.25, 2.5)):
+        runs.append(make_run(name))
+        result = json.loads((runs[-1] / "result.json").read_text())
+        result = {key: value for key, value in result.items() if "top" not in key}
+        (runs[-1] / "result.json").write_text(
+            json.dumps({**result, "angular_error": error, "angular_spread": spread, "best_angular_error": 5.0})
+        )
+    (one,) = compare_results(*runs).results
+    assert one.first.task == "regression"
+    assert [(n.metric, n.difference) for n in one.numbers[:2]] == [("angular_error", -1.25), ("angular_spread", -0.5)]
+    assert one.finding == "no paired test: the answers of a run that predicts a gaze are not kept"
