@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import RunError
+from ..errors import DivergedError
 from .distributed import Processes
 from .objective import Objective, Phase
 from .optim import build_optimizer, phase_parameters, set_lr
@@ -94,7 +94,7 @@ def run_phase(
         Each term's mean over parts and processes.
 
     Raises:
-        RunError: A term is not finite; nothing was updated.
+        DivergedError: A term is not finite; nothing was updated.
     """
     name = running.phase.name
     all_terms = []
@@ -111,7 +111,7 @@ def run_phase(
     for term, value in values.items():
         if not math.isfinite(value):
             step = parts[0].step
-            raise RunError(
+            raise DivergedError(
                 f"the {term!r} term of phase {name!r} became {value} at step {step}; nothing was updated",
                 hint="lower optimizer.lr, set training.clip_norm, or use --precision fp32 or bf16",
             )

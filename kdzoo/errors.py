@@ -48,6 +48,10 @@ class RunError(KdzooError):
     """A run cannot start or continue (folder in use, disk full, loss not finite)."""
 
 
+class DivergedError(RunError):
+    """A training's loss, or what its network answers, is not finite: other settings may do better."""
+
+
 class Interrupted(KdzooError):
     """The user or the system asked the process to stop; everything finished so far is saved."""
 

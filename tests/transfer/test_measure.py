@@ -8,11 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
 from transfer_trees import COUNTS, TREES, class_folders
 
+from kdzoo.engine.distributed import Processes
+from kdzoo.engine.signals import StopRequest
 from kdzoo.errors import CheckpointError, DataError, KdzooError, ModelError, RunError, UsageError
 from kdzoo.evaluation.results import read_predictions, read_results
+from kdzoo.transfer.classification.choose import choose_settings
 from kdzoo.transfer.classification.measure import TransferReport
 from kdzoo.transfer.classification.plan import TransferPlan
 from kdzoo.zoo import load_model, read_weights
@@ -176,6 +180,56 @@ def test_a_search_never_looks_at_the_test_images(tmp_path: Path, measure: Measur
         config = json.loads((run / "config.json").read_text())
         assert (config["train_data"]["num_images"], config["val_data"]["num_images"]) == (15, 3)
         assert config["val_data"]["split"] == "train"
+
+
+def test_a_search_goes_on_after_a_combination_that_diverges(
+    tmp_path: Path, measure: Measure, make_backbone: Backbone
+) -> None:
+    look = {"backbone": make_backbone("a"), "batch_size": 4, "epochs": 4, "weight_decay": 1.0}
+    task, out = str(class_folders(tmp_path / "data")), tmp_path / "out"
+    for resume in (False, True):  # what diverged does not keep the next call from going on
+        report = measure(task, out, search="lr=10000,0.01", resume=resume, **look)
+        found = json.loads((out / "search.json").read_text())
+        assert [entry["lr"] for entry in found["tried"]] == [10000, 0.01]
+        assert found["tried"][0]["score"] is None
+        assert "'classes' term" in found["tried"][0]["diverged"]
+        assert 0 <= found["tried"][1]["score"] <= 100
+        assert "diverged" not in found["tried"][1]
+        assert (found["chosen"], report.plan.protocol.lr) == (1, 0.01)
+
+    with pytest.raises(RunError, match="all 2 combinations of the search diverged") as raised:
+        measure(task, tmp_path / "none", search="lr=10000,9999", **look)
+    assert raised.value.hint
+    assert "\n" not in raised.value.message
+    found = json.loads((tmp_path / "none" / "search.json").read_text())
+    assert [entry["score"] for entry in found["tried"]] == [None, None]
+    assert found["chosen"] is None
+
+
+def test_answers_that_are_no_numbers_are_not_chosen(tmp_path: Path, measure: Measure, make_backbone: Backbone) -> None:
+    """One step, after which nothing looks at the loss: only the answers show that the weights are no numbers."""
+    look = {"backbone": make_backbone("a"), "batch_size": 15, "epochs": 1}
+    task = str(class_folders(tmp_path / "data"))
+    with pytest.raises(RunError, match="all 2 combinations"):
+        measure(task, tmp_path / "searched", search="lr=10000,9999", **look)
+    found = json.loads((tmp_path / "searched" / "search.json").read_text())
+    assert ["not finite" in entry["diverged"] for entry in found["tried"]] == [True, True]
+    with pytest.raises(RunError, match="not finite"):
+        measure(task, tmp_path / "measured", lr=10000.0, **look)
+    assert not (tmp_path / "measured" / "results").exists()
+
+
+def test_a_score_that_is_no_number_is_not_chosen(
+    tmp_path: Path, quick_plan: Callable[..., TransferPlan], make_backbone: Backbone
+) -> None:
+    task = str(class_folders(tmp_path / "data"))
+    plan = quick_plan(task, backbone=make_backbone("a"), search="lr=0.01,0.02,0.03", batch_size=15)
+    scores = iter([float("nan"), 30.0, 60.0])
+    processes = Processes(0, 1, torch.device("cpu"))
+    with StopRequest() as stop:
+        chosen = choose_settings(plan, tmp_path, lambda *_: next(scores), resume=False, processes=processes, stop=stop)
+    assert chosen.protocol.lr == 0.03
+    assert "not a number" in json.loads((tmp_path / "search.json").read_text())["tried"][0]["diverged"]
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path, measure: Measure, make_backbone: Backbone) -> None:

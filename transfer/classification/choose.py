@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,9 +15,10 @@ from ...engine.distributed import Processes
 from ...engine.files import write_json
 from ...engine.progress import say
 from ...engine.signals import StopRequest
+from ...errors import DivergedError, RunError
 from ..sides import RANDOM
-from .features import Pass, collect
-from .finetune import fine_tune, run_folder, test_view
+from .features import Pass
+from .finetune import fine_tune, network_scores, run_folder, test_view
 from .linear import Labels
 from .plan import TransferPlan
 from .protocols import SEARCH_HELD_OUT
@@ -35,7 +37,8 @@ def choose_settings(
 ) -> TransferPlan:
     """Try every combination of the plan's search once, with one seed, and keep the best one for all backbones.
 
-    As in SSLD §4.6 the baseline is what is tried on; without one, the backbone.
+    As in SSLD §4.6 the baseline is what is tried on; without one, the backbone. A combination that diverges is out of
+    the choice, and the others are tried.
 
     Args:
         plan: With a search.
@@ -46,7 +49,8 @@ def choose_settings(
         stop: Asked between steps.
 
     Raises:
-        RunError, CheckpointError, Interrupted: As `fine_tune`.
+        RunError: Every combination diverged, or as `fine_tune`.
+        CheckpointError, Interrupted: As `fine_tune`.
     """
     assert plan.search is not None
     assert plan.train is not None
@@ -62,31 +66,46 @@ def choose_settings(
         values = {name: getattr(protocol, name) for name in plan.search.to_dict()}
         if processes.is_main:
             say(f"search {number} of {len(combinations)} on {reference}: {values}")
-        trained = fine_tune(
-            plan,
-            reference,
-            _SEED,
-            kept,
-            tried_on,
-            protocol=protocol,
-            folder=run_folder(out / "search", plan, protocol, reference, _SEED),
-            resume=resume,
-            processes=processes,
-            stop=stop,
-        )
-        how = Pass(
-            transform=test_view(protocol),
-            precision=plan.precision,
-            workers=plan.workers,
-            processes=processes,
-            stop=stop,
-        )
-        scores = collect(trained, tried_on, how, features=False, title="answers")
-        tried.append({**values, "score": score(scores, known)})
-    best = max(range(len(tried)), key=lambda index: (tried[index]["score"], -index))
+        try:
+            trained = fine_tune(
+                plan,
+                reference,
+                _SEED,
+                kept,
+                tried_on,
+                protocol=protocol,
+                folder=run_folder(out / "search", plan, protocol, reference, _SEED),
+                resume=resume,
+                processes=processes,
+                stop=stop,
+            )
+            how = Pass(
+                transform=test_view(protocol),
+                precision=plan.precision,
+                workers=plan.workers,
+                processes=processes,
+                stop=stop,
+            )
+            found = score(network_scores(trained, tried_on, how, reference), known)
+            if math.isnan(found):
+                raise DivergedError(f"the score of {reference} on the held-out images is not a number")
+        except DivergedError as error:
+            if processes.is_main:
+                say(f"search {number} of {len(combinations)} diverged: {error.message}")
+            tried.append({**values, "score": None, "diverged": error.message})
+        else:
+            tried.append({**values, "score": found})
+    finished = [index for index, entry in enumerate(tried) if entry["score"] is not None]
+    best = max(finished, key=lambda index: (tried[index]["score"], -index), default=None)
     if processes.is_main:
         write_json(out / "search.json", {"tried_on": reference, "held_out": len(held), "tried": tried, "chosen": best})
-        values = {name: value for name, value in tried[best].items() if name != "score"}
+    if best is None:
+        raise RunError(
+            f"all {len(tried)} combinations of the search diverged on {reference}; {out / 'search.json'} says where",
+            hint="search lower learning rates or weight decays",
+        )
+    if processes.is_main:
+        values = {name: tried[best][name] for name in plan.search.to_dict()}
         say(f"search: chosen {values}, {tried[best]['score']:.2f} % of the held-out images")
     chosen = combinations[best]
     source_text = f"searched on {reference}, {len(held):,} held-out training images"

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from ...data import Augmentation, EvalTransform, ImageSource, Mixing, torch_seed
@@ -21,8 +22,10 @@ from ...engine.objective import Objective, ParameterGroup, Phase, StepView, stud
 from ...engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from ...engine.signals import StopRequest
 from ...engine.teachers import weights_sha256
+from ...errors import DivergedError
 from ...zoo import LoadedModel, load_model, save_model, seeded
 from ..sides import RANDOM
+from .features import Pass, collect
 from .linear import classification_loss
 from .plan import TransferPlan
 from .protocols import Protocol
@@ -225,6 +228,27 @@ def fine_tune(
         save_model(trained, result.model, provenance={**job.provenance, "weights": "last", "seed": seed})
     processes.barrier()
     return trained
+
+
+def network_scores(trained: LoadedModel, source: ImageSource, how: Pass, reference: str) -> np.ndarray:
+    """The answers of a trained network to images, float32 (N, C).
+
+    Args:
+        trained: From `fine_tune`.
+        source: The images.
+        how: They go through the network.
+        reference: The backbone's, for what is said.
+
+    Raises:
+        DivergedError: They are not finite, though every loss on the way was.
+        Interrupted: A signal came.
+    """
+    scores = collect(trained, source, how, features=False, title=f"answers of {reference}")
+    if not np.isfinite(scores).all():
+        raise DivergedError(
+            f"the answers of {reference} after its training are not finite", hint="lower --lr or --weight-decay"
+        )
+    return scores
 
 
 def run_folder(out: Path, plan: TransferPlan, protocol: Protocol, reference: str, seed: int) -> Path:

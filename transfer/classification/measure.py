@@ -21,8 +21,8 @@ from ..sides import RANDOM
 from ..statistics import CONFIDENCE, Difference, mean_interval, paired_difference
 from .answers import WORDS, Measured, measure_scores, shown_metrics
 from .choose import choose_settings
-from .features import Pass, collect, stored_features
-from .finetune import fine_tune, load_backbone, run_folder, test_view
+from .features import Pass, stored_features
+from .finetune import fine_tune, load_backbone, network_scores, run_folder, test_view
 from .knn import neighbour_scores
 from .linear import Labels, apply_layer, train_lbfgs, train_sgd
 from .plan import TransferPlan
@@ -184,7 +184,7 @@ class _Measurement:
                 processes=self.processes,
                 stop=self.stop,
             )
-            found.append(collect(trained, self.test, self.view, features=False, title=f"answers of {reference}"))
+            found.append(network_scores(trained, self.test, self.view, reference))
         return found
 
     def _feature_scores(self, reference: str) -> list[np.ndarray]:
