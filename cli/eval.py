@@ -188,7 +188,8 @@ def by_model(measured: list[Measured]) -> list[dict[str, Any]]:
 
 def _columns(rows: list[dict[str, Any]]) -> list[str]:
     """The numbers that every table has, and those that these rows have."""
-    columns = [name for name in _ALWAYS if name not in ("published", "difference") or any(row[name] for row in rows)]
+    optional = ("published", "difference")
+    columns = [name for name in _ALWAYS if name not in optional or any(row[name] is not None for row in rows)]
     if len({row["image_size"] for row in rows}) > 1:
         columns.insert(2, "image_size")
     for name in ("top1_all_classes", "agreement", "kl_to_teacher"):

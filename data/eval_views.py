@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ class EvalView:
 
     Attributes:
         image_size: Height and width of a crop, pixels.
+        image_width: Its width where it differs from its height; then of Pillow's filters and the centre alone.
         crop_pct: The short side is resized to ``image_size / crop_pct``; in (0, 1].
         interpolation: ``bilinear`` or ``bicubic`` as Pillow does them (antialiased), with timm's sizes; or
             ``opencv-bilinear`` as PaddleClas evaluates: OpenCV's filter without antialiasing, sizes rounded, the
@@ -39,6 +41,7 @@ class EvalView:
     crop_pct: float
     interpolation: str
     crops: int = 1
+    image_width: int | None = None
 
     def __post_init__(self) -> None:
         if self.interpolation not in INTERPOLATIONS:
@@ -48,10 +51,20 @@ class EvalView:
             )
         if self.crops not in CROPS:
             raise UsageError(f"there are no {self.crops} crops", hint="1, 5 or 10")
+        if self.image_width is not None and (self.crops != 1 or self.interpolation == OPENCV):
+            raise UsageError(
+                f"inputs of {self.size[0]}x{self.size[1]} pixels are cut from the centre, by Pillow's filters",
+                hint="leave --crops and opencv-bilinear out, or give an --image-size for squares",
+            )
         EvalTransform(image_size=self.image_size, crop_pct=self.crop_pct, interpolation="bilinear")  # its checks
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of a crop, pixels."""
+        return self.image_size, self.image_width or self.image_size
+
     def apply(self, image: Image.Image) -> np.ndarray:
-        """uint8, (crops, image_size, image_size, 3)."""
+        """uint8, (crops, height, width, 3)."""
         if self.interpolation == OPENCV:
             crops = self._opencv(image)
         elif self.crops == 1:
@@ -64,9 +77,10 @@ class EvalView:
 
     @property
     def _pillow(self) -> EvalTransform:
-        if self.interpolation == "bicubic":
-            return EvalTransform(image_size=self.image_size, crop_pct=self.crop_pct, interpolation="bicubic")
-        return EvalTransform(image_size=self.image_size, crop_pct=self.crop_pct, interpolation="bilinear")
+        kind: Literal["bilinear", "bicubic"] = "bicubic" if self.interpolation == "bicubic" else "bilinear"
+        return EvalTransform(
+            image_size=self.image_size, image_width=self.image_width, crop_pct=self.crop_pct, interpolation=kind
+        )
 
     def _corners(self, image: Image.Image) -> list[np.ndarray]:
         size = self.image_size
@@ -149,10 +163,7 @@ class _ViewTask:
 
     def __call__(self, index: int) -> ViewBatch:
         ids = np.arange(index * self.batch_size, min((index + 1) * self.batch_size, len(self.source)))
-        made = [
-            torch.empty((len(ids), view.crops, view.image_size, view.image_size, 3), dtype=torch.uint8)
-            for view in self.views
-        ]
+        made = [torch.empty((len(ids), view.crops, *view.size, 3), dtype=torch.uint8) for view in self.views]
         for row, sample_id in enumerate(ids.tolist()):
             image = self.source.load(sample_id)
             for view, tensor in zip(self.views, made, strict=True):

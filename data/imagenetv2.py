@@ -11,6 +11,7 @@ from .listing import list_folders
 from .sources import FileSource
 
 _TOGETHER = "imagenetv2"
+VARIANTS = ("imagenetv2-matched-frequency", "imagenetv2-threshold0.7", "imagenetv2-top-images")
 
 
 def find_imagenetv2(name: str, path: Path | None, root: Path | None) -> Path:
@@ -18,7 +19,7 @@ def find_imagenetv2(name: str, path: Path | None, root: Path | None) -> Path:
 
     Args:
         name: Such as ``imagenetv2-top-images``.
-        path: As given: its folder, or one that holds the variants' folders.
+        path: As given: its folder (under no other variant's name), or one that holds the variants' folders.
         root: ``$KDZOO_DATA``, looked into where no path is given.
 
     Raises:
@@ -26,7 +27,8 @@ def find_imagenetv2(name: str, path: Path | None, root: Path | None) -> Path:
     """
     unpacked = (f"{name}-format-val", name)
     if path is not None:
-        tried = [*(path / folder for folder in unpacked), path]
+        others = [one for one in VARIANTS if one != name and one in path.resolve().name]
+        tried = [*(path / folder for folder in unpacked), *([] if others else [path])]
     elif root is not None:
         tried = [base / folder for base in (root, root / _TOGETHER) for folder in unpacked]
     else:

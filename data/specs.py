@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError, UsageError
+from .imagenetv2 import VARIANTS
 from .places import data_root, not_placed
 from .sources import ImageSource
 from .transfer_sets import TRANSFER_SETS, open_transfer_set, partition_of
 
-IMAGENETV2 = ("imagenetv2", "imagenetv2-matched-frequency", "imagenetv2-threshold0.7", "imagenetv2-top-images")
+IMAGENETV2 = ("imagenetv2", *VARIANTS)
 NAMES = ("digits", "cifar10", "cifar100", "imagenet", "imagenet-real", *IMAGENETV2, "mpiigaze", *TRANSFER_SETS)
 SPLITS = ("train", "val", "unlabeled")
 EVALUATION_ONLY = ("imagenet-real", *IMAGENETV2)
@@ -54,9 +55,20 @@ class DataSpec:
 
 
 def expand_spec(text: str) -> list[str]:
-    """The data sets that a spec stands for: ``imagenetv2[:PATH]`` for its three variants, any other for itself."""
+    """The data sets that a spec stands for: ``imagenetv2[:PATH]`` for its three variants, any other for itself.
+
+    Raises:
+        DataError: The path is the folder of one data set, which cannot be three.
+    """
     name, colon, place = text.partition(":")
-    return [f"{one}{colon}{place}" for one in IMAGENETV2[1:]] if name == IMAGENETV2[0] else [text]
+    if name != IMAGENETV2[0]:
+        return [text]
+    if place and (Path(place).expanduser() / "999").is_dir():
+        raise DataError(
+            f"{place} holds the classes of one data set, imagenetv2 stands for three",
+            hint=f"give the folder above it, or say which one it is: {IMAGENETV2[1]}:{place}",
+        )
+    return [f"{one}{colon}{place}" for one in IMAGENETV2[1:]]
 
 
 def parse_data_spec(text: str) -> DataSpec:

@@ -20,6 +20,7 @@ from ..errors import CheckpointError, RunError
 from ..redact import redact_arguments
 from .checkpoint import remove_leftovers
 from .files import clear_os_errors, hold_folder, write_json
+from .machine import processor_name
 
 _PACKAGES = ("kdzoo", "torch", "torchvision", "timm", "numpy", "pillow", "huggingface-hub", "safetensors")
 
@@ -137,6 +138,7 @@ def describe_session() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "versions": versions,
+        "processor": processor_name(),
         "cpu_cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "devices": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],

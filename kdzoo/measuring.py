@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -189,6 +190,9 @@ def evaluate(
 def _colour(values: Sequence[float] | None, name: str) -> tuple[float, float, float] | None:
     if values is None:
         return None
-    if len(values) != 3 or (name == "std" and min(values) <= 0):
-        raise UsageError(f"{name} has three numbers, one a channel, got {list(values)}", hint="such as 0.5 0.5 0.5")
+    if len(values) != 3 or not all(map(math.isfinite, values)) or (name == "std" and min(values) <= 0):
+        above = ", all above 0" if name == "std" else ""
+        raise UsageError(
+            f"{name} has three numbers, one a channel{above}, got {list(values)}", hint="such as 0.5 0.5 0.5"
+        )
     return float(values[0]), float(values[1]), float(values[2])

@@ -44,7 +44,8 @@ def load_model(
             where the reference names them and random ones where it is a bare architecture.
         num_classes: Outputs. Where the weights have another number, they keep their backbone and get a new head.
         seed: Of random weights. torch's global generators are left as they were.
-        image_size: Pixels, in place of the model's own; passed to architectures that are built for one size.
+        image_size: Side of a square, pixels, in place of the model's own size; passed to architectures that are built
+            for one size.
 
     Raises:
         ModelError: The reference names nothing, its weights are missing or do not fit; says where they were looked for.
@@ -291,12 +292,12 @@ def _resized(
     architecture: str, arguments: Mapping[str, Any], preprocessing: Preprocessing, image_size: int | None
 ) -> tuple[dict[str, Any], Preprocessing]:
     arguments = dict(arguments)
-    if image_size is None or image_size == preprocessing.image_size:
+    if image_size is None or preprocessing.input_size[1:] == (image_size, image_size):
         return arguments, preprocessing
     record = get_pretrained_cfg(architecture) if is_model(architecture) else None
     if "img_size" in arguments or (record is not None and record.fixed_input_size):
         arguments["img_size"] = image_size
-    return arguments, replace(preprocessing, image_size=image_size)
+    return arguments, replace(preprocessing, image_size=image_size, image_width=None)
 
 
 def _classes_in(tensors: Mapping[str, Tensor], classifier: Any) -> int | None:

@@ -11,6 +11,7 @@ import torch
 
 from ...data import ImageSource
 from ...engine.distributed import Processes
+from ...engine.machine import processor_name
 from ...engine.precision import deterministic
 from ...engine.progress import say
 from ...engine.signals import StopRequest
@@ -122,7 +123,7 @@ def measure_classification(
                     model=described[index],
                     fingerprint=fingerprint,
                     published=find_published(contenders[index], model, source),
-                    throughput=_throughput(done, index, processes),
+                    throughput=_throughput(done, index, processes, settings.batch_size),
                     teacher=judge,
                 )
                 receive(index, number, contenders[index].loaded.preprocessing, result, predictions)
@@ -135,7 +136,7 @@ def measure_classification(
 def _describe(contender: Contender) -> MeasuredModel:
     path = Path(contender.loaded.reference).expanduser()
     run = str(path) if (path / "result.json").is_file() else None
-    return describe_model(contender.loaded, run=run, image_size=contender.view.image_size)
+    return describe_model(contender.loaded, run=run)
 
 
 def _identity(
@@ -160,7 +161,7 @@ def _identity(
         for contender, model, match in zip(contenders, described, matches, strict=True)
     ]
     return {
-        "form": 1,
+        "form": 2,
         "data": fingerprint,
         "models": models,
         "teacher": teacher is not None,
@@ -176,7 +177,7 @@ def _title(models: Sequence[LoadedModel], source: ImageSource) -> str:
     return f"{what} on {source.name}"
 
 
-def _throughput(done: PassResult, index: int, processes: Processes) -> dict[str, Any]:
+def _throughput(done: PassResult, index: int, processes: Processes, batch_size: int) -> dict[str, Any]:
     """Images/s on this machine: the network's alone, and those of the whole pass with all its models."""
     device = processes.device
     return {
@@ -184,6 +185,8 @@ def _throughput(done: PassResult, index: int, processes: Processes) -> dict[str,
         "pass_images_per_s": done.num_timed / done.wall_seconds if done.num_timed else None,
         "num_images": done.num_timed,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "machine": processor_name(),
+        "batch_size": batch_size,
         "threads": torch.get_num_threads(),
         "models_in_pass": len(done.seconds),
     }

@@ -51,8 +51,8 @@ class PassResult:
 
     Attributes:
         answers: For each contender its arrays by name, in the order of the source; see `Answers`.
-        seconds: What each contender's network took for ``num_timed`` images, in this process.
-        num_timed: Images that this process showed to the networks, those of earlier processes not counted.
+        seconds: What each contender's network took for ``num_timed`` images.
+        num_timed: Images that this process showed to the networks, with those of the processes before it.
         wall_seconds: What the whole took for them, reading images included.
     """
 
@@ -103,6 +103,8 @@ class OnePass:
         self._num_batches = math.ceil(len(source) / batch_size)
         self._done: dict[int, list[dict[str, np.ndarray]]] = {}
         self._clocks = [_Clock(processes.device) for _ in self._contenders]
+        self._earlier = np.zeros(2 + len(self._contenders))  # images, all seconds, each network's: before this process
+        self._seen, self._began = 0, time.perf_counter()
 
     def run(self) -> PassResult | None:
         """Look at all images.
@@ -117,9 +119,9 @@ class OnePass:
         """
         todo = self._resume()
         share = np.array_split(np.array(todo, dtype=np.int64), self._processes.world_size)[self._processes.rank]
-        began = time.perf_counter()
+        self._began = time.perf_counter()
         self._look_at(share.tolist())
-        wall = time.perf_counter() - began
+        timing = self._timing()
         gathered = self._processes.gather_objects(self._done)
         if not self._processes.is_main:
             return None
@@ -137,8 +139,13 @@ class OnePass:
                     f"{contender.loaded.reference} gives answers that are no numbers, first for {first}",
                     hint="its weights are damaged, or were trained until they diverged",
                 )
-        timed = sum(self._size(number) for number in share.tolist())
-        return PassResult(answers, [clock.seconds() for clock in self._clocks], timed, wall)
+        images, wall, *seconds = timing.tolist()
+        return PassResult(answers, seconds, int(images), wall)
+
+    def _timing(self) -> np.ndarray:
+        """Images timed so far, the seconds of it all, those of each network."""
+        now = [self._seen, time.perf_counter() - self._began, *(clock.seconds() for clock in self._clocks)]
+        return self._earlier + np.array(now if self._seen else [0.0] * len(now))
 
     def _look_at(self, numbers: list[int]) -> None:
         device = self._processes.device
@@ -157,6 +164,7 @@ class OnePass:
         with contextlib.closing(batches), progress as shown:
             for batch in batches:
                 waiting[batch.number] = self._answers(batch)
+                self._seen += len(batch.ids)
                 if len(waiting) == KEEP_EVERY or self._stop.requested:
                     self._keep(waiting)
                 self._check_stop()
@@ -206,13 +214,13 @@ class OnePass:
             for index in range(len(self._contenders))
             for name in NAMES
         }
-        self._partial.write(np.array(numbers), arrays)
+        self._partial.write(np.array(numbers), self._timing(), arrays)
 
     def _resume(self) -> list[int]:
         """The batches that are not done, the same list in every process; the main one takes over what was kept."""
         if self._partial is not None and self._processes.is_main:
-            for numbers, arrays in self._partial.read_all():
-                self._take_over(numbers.tolist(), arrays)
+            for numbers, timing, arrays in self._partial.read_all():
+                self._take_over(numbers.tolist(), timing, arrays)
             if self._done:
                 kept = sum(map(self._size, self._done))
                 say(f"{self._title}: going on after {kept:,} of {len(self._source):,} images (--fresh begins anew)")
@@ -221,11 +229,13 @@ class OnePass:
         done = self._processes.gather_objects(sorted(self._done))[0]
         return sorted(set(range(self._num_batches)) - set(done))
 
-    def _take_over(self, numbers: list[int], arrays: dict[str, np.ndarray]) -> None:
+    def _take_over(self, numbers: list[int], timing: np.ndarray, arrays: dict[str, np.ndarray]) -> None:
         ends = np.cumsum([self._size(number) for number in numbers])
         expected = {f"{index}.{name}" for index in range(len(self._contenders)) for name in NAMES}
         if set(arrays) != expected or any(len(array) != (ends[-1] if len(ends) else 0) for array in arrays.values()):
             return
+        if timing.shape == self._earlier.shape and np.isfinite(timing).all():
+            self._earlier += timing
         for number, end in zip(numbers, ends.tolist(), strict=True):
             rows = slice(end - self._size(number), end)
             self._done[number] = [

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from ...engine.files import clear_os_errors, write_whole
+from ...engine.files import clear_os_errors, save_arrays
 
 Arrays = dict[str, np.ndarray]
 
@@ -35,28 +34,29 @@ class PartialFile:
         self._folder = folder
         self._path = folder / f"{self._stem}-{rank}.partial"
 
-    def write(self, batches: np.ndarray, arrays: Mapping[str, np.ndarray]) -> None:
+    def write(self, batches: np.ndarray, timing: np.ndarray, arrays: Mapping[str, np.ndarray]) -> None:
         """Keep the answers of some batches, in place of what was kept before.
 
         Args:
             batches: Their numbers, int64.
+            timing: float64; how many images were timed, the seconds of it all, those of each model.
             arrays: By name, the images of these batches one after the other.
 
         Raises:
             RunError: The folder cannot be written.
         """
-        with clear_os_errors(self._folder):
+        with clear_os_errors(self._folder, option="--results"):
             self._folder.mkdir(parents=True, exist_ok=True)
-        everything = {"batches": np.ascontiguousarray(batches, dtype=np.int64), **arrays}
-        write_whole(self._path, lambda temporary: save_file(everything, temporary))
+        numbers = np.ascontiguousarray(batches, dtype=np.int64)
+        save_arrays(self._path, {"batches": numbers, "timing": timing.astype(np.float64), **arrays}, option="--results")
 
-    def read_all(self) -> list[tuple[np.ndarray, Arrays]]:
+    def read_all(self) -> list[tuple[np.ndarray, np.ndarray, Arrays]]:
         """What every process of this evaluation has kept; files that are damaged are passed over."""
         found = []
         for path in sorted(self._folder.glob(f"{self._stem}-*.partial")):
             with contextlib.suppress(SafetensorError, KeyError, ValueError, OSError), safe_open(path, "np") as file:
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-                found.append((arrays.pop("batches"), arrays))
+                found.append((arrays.pop("batches"), arrays.pop("timing"), arrays))
         return found
 
     def delete_all(self, *, but_own: bool = False) -> None:

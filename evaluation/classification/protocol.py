@@ -49,7 +49,11 @@ class Overrides:
             std=self.std or loaded.preprocessing.std,
         )
         view = EvalView(
-            image_size=look.image_size, crop_pct=look.crop_pct, interpolation=look.interpolation, crops=self.crops
+            image_size=look.image_size,
+            image_width=look.image_width,
+            crop_pct=look.crop_pct,
+            interpolation=look.interpolation,
+            crops=self.crops,
         )
         return Contender(replace(loaded, preprocessing=look), view)
 
@@ -58,7 +62,8 @@ def describe_protocol(contender: Contender, source: ImageSource, match: ClassMat
     """In one line for a reader, and as settings: two numbers are comparable where these are equal."""
     view, look = contender.view, contender.loaded.preprocessing
     crops = {1: "centre crop", 5: "mean probability of 5 crops", 10: "mean probability of 5 crops and their mirrors"}
-    parts = [f"{view.image_size} px", f"crop_pct {view.crop_pct:g}", view.interpolation, crops[view.crops]]
+    size = f"{view.image_size}" if view.image_width is None else f"{view.size[0]}x{view.size[1]}"
+    parts = [f"{size} px", f"crop_pct {view.crop_pct:g}", view.interpolation, crops[view.crops]]
     settings: dict[str, Any] = {**look.to_dict(), "crops": view.crops, "classes": match.kind}
     if isinstance(source, SeveralLabelsSource):
         parts.append("any of an image's ReaL labels is right, images without one are left out")

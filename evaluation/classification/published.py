@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from ...data import ImageSource
 from ...data.eval_views import OPENCV
 from ...zoo import LoadedModel
 from ...zoo.entries import ENTRIES, Entry, Published
+from ..run_record import read_run
 from .one_pass import Contender
+
+IMAGENET_IMAGES = 50_000
+"""Of the validation split, on which entries' numbers were measured."""
 
 
 @dataclass(frozen=True)
@@ -45,19 +50,41 @@ def find_published(contender: Contender, original: LoadedModel, source: ImageSou
     entry = _entry(loaded.reference)
     if entry is not None and entry.results and source.name == "imagenet":
         for row in entry.results:
-            if plain and _same(row, contender, entry):
+            if plain and len(source) == IMAGENET_IMAGES and not _other(row, contender, entry):
                 metrics = {"top1": row.top1} | ({} if row.top5 is None else {"top5": row.top5})
                 return PublishedNumber(metrics, row.source, _unsaid(row))
-        first = entry.results[0]
-        crop = "" if first.crop_pct is None else f" --crop-pct {first.crop_pct:g}"
-        return f"published: {first.top1:.2f} at another protocol (--image-size {first.image_size}{crop})"
+        return _elsewhere(contender, entry, source, own_colours)
     promised = original.promised_top1
     if promised is None or original.promised_on != source.name or not plain:
         return None
     look = original.preprocessing
-    if (view.image_size, view.crop_pct, view.interpolation) != (look.image_size, look.crop_pct, look.interpolation):
+    if (view.size, view.crop_pct, view.interpolation) != (look.input_size[1:], look.crop_pct, look.interpolation):
+        return None
+    if _own_images(original.reference) not in (None, source.fingerprint()):
         return None
     return PublishedNumber({"top1": promised}, "its own model card or run")
+
+
+def _elsewhere(contender: Contender, entry: Entry, source: ImageSource, own_colours: bool) -> str:
+    """What the nearest published number takes to be measured."""
+    row = min(entry.results, key=lambda one: len(_other(one, contender, entry)))
+    takes = _other(row, contender, entry)
+    if contender.view.crops != 1:
+        takes.append("--crops 1")
+    if not own_colours:
+        takes.append("without --mean and --std")
+    if len(source) != IMAGENET_IMAGES:
+        takes.append(f"on all {IMAGENET_IMAGES:,} images, not {len(source):,}")
+    return f"published: {row.top1:.2f} at another protocol ({', '.join(takes)})"
+
+
+def _own_images(reference: str) -> str | None:
+    """The fingerprint of the images that a run measured its promise on; None where it is no run."""
+    folder = Path(reference).expanduser()
+    if not (folder / "config.json").is_file():
+        return None
+    found = read_run(folder).get("fixed", "data.val_fingerprint")
+    return found if isinstance(found, str) else None
 
 
 def _entry(reference: str) -> Entry | None:
@@ -65,16 +92,20 @@ def _entry(reference: str) -> Entry | None:
     return found or next((one for one in ENTRIES.values() if one.timm_name and one.timm_name == reference), None)
 
 
-def _same(row: Published, contender: Contender, entry: Entry) -> bool:
+def _other(row: Published, contender: Contender, entry: Entry) -> list[str]:
+    """The options that would measure a published number, in place of what they are now; none where all is the same."""
     view = contender.view
     filters = {view.interpolation}
     if view.interpolation == OPENCV:
         filters = {"bilinear"} if entry.source == "paddleclas" else set()
-    return (
-        row.image_size == view.image_size
-        and row.crop_pct in (None, view.crop_pct)
-        and (row.interpolation is None or row.interpolation in filters)
-    )
+    options = []
+    if view.size != (row.image_size, row.image_size):
+        options.append(f"--image-size {row.image_size}")
+    if row.crop_pct not in (None, view.crop_pct):
+        options.append(f"--crop-pct {row.crop_pct:g}")
+    if row.interpolation is not None and row.interpolation not in filters:
+        options.append(f"--interpolation {row.interpolation}")
+    return options
 
 
 def _unsaid(row: Published) -> str:

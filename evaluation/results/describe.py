@@ -12,19 +12,17 @@ from ...zoo import LoadedModel
 from .document import MeasuredModel
 
 
-def describe_model(loaded: LoadedModel, *, run: str | None = None, image_size: int | None = None) -> MeasuredModel:
+def describe_model(loaded: LoadedModel, *, run: str | None = None) -> MeasuredModel:
     """What a result says of a loaded model.
 
     Args:
         loaded: The model; it is not changed.
         run: Its run folder.
-        image_size: At which the multiply-accumulates are counted; that of its preprocessing by default.
     """
-    size = loaded.preprocessing.image_size if image_size is None else image_size
     with torch.device("meta"):
         network = copy.deepcopy(loaded.model).to("meta").eval()
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            network(torch.empty(1, 3, size, size))
+            network(torch.empty(1, *loaded.preprocessing.input_size))
     return MeasuredModel(
         reference=loaded.reference,
         architecture=loaded.architecture,

@@ -11,15 +11,16 @@ from typing import Any
 
 import pandas as pd
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
-from ...engine.files import clear_os_errors, write_json, write_whole
+from ...engine.files import clear_os_errors, save_arrays, write_json
 from ...errors import DataError
 from ...redact import redact
 from .document import Result, from_json
 from .predictions import Predictions
 
 _MAX_BYTES = 64 * 2**20
+_OPTION = "--results or KDZOO_RESULTS"
 
 
 def default_folder() -> Path:
@@ -53,12 +54,11 @@ def write_result(folder: Path, result: Result, predictions: Predictions | None =
             raise ValueError(f"{metric} of {result.dataset} is {value}: not a number to keep")
     result = from_json(_finite(_hidden(result.to_json())), result.name)  # as a reader will see it, its name too
     path = folder / f"{result.name}.json"
-    with clear_os_errors(folder):
+    with clear_os_errors(folder, option=_OPTION):
         folder.mkdir(parents=True, exist_ok=True)
     if predictions is not None:
-        arrays = predictions.arrays()
-        write_whole(path.with_suffix(".predictions"), lambda temporary: save_file(arrays, temporary))
-    write_json(path, result.to_json())
+        save_arrays(path.with_suffix(".predictions"), predictions.arrays(), option=_OPTION)
+    write_json(path, result.to_json(), option=_OPTION)
     return path
 
 

@@ -61,6 +61,15 @@ def test_imagenetv2_goes_by_numbers_and_has_imagenets_names(
     assert len(open_source("imagenetv2-top-images", "val")) == 1000
 
 
+def test_one_variants_folder_is_no_other_variant(variant: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"imagenetv2-threshold0\.7 not found"):
+        open_source(f"imagenetv2-threshold0.7:{variant}", "val")
+    with pytest.raises(DataError, match="holds the classes of one data set") as error:
+        expand_spec(f"imagenetv2:{variant}")
+    assert "imagenetv2-matched-frequency:" in str(error.value.hint)
+    assert len(expand_spec(f"imagenetv2:{variant.parent}")) == 3
+
+
 def test_imagenetv2_stands_for_three() -> None:
     names = ["matched-frequency", "threshold0.7", "top-images"]
     assert expand_spec("imagenetv2:/x") == [f"imagenetv2-{name}:/x" for name in names]

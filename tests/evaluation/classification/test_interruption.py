@@ -85,6 +85,10 @@ def test_sigterm_loses_no_batch(lives: tuple[Path, list[str]]) -> None:
     folder, said = lives
     assert said[7:9] == ["stopped: exit 130; 3", "stopped: exit 0; 5"]
     assert kept(folder / "stopped") == kept(folder / "once")
+    for path in (folder / "stopped").glob("*.json"):  # what the first process timed counts, too
+        throughput = json.loads(path.read_text())["details"]["throughput"]
+        assert throughput["num_images"] == 360
+        assert throughput["network_images_per_s"] > 0
 
 
 def test_what_two_processes_kept_one_goes_on_with(lives: tuple[Path, list[str]]) -> None:

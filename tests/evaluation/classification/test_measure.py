@@ -264,10 +264,14 @@ def test_no_image_and_no_label_are_errors() -> None:
         measure([reader(["a"], [0])], [unlabelled])
 
 
-def published(name: str, overrides: Overrides, dataset: str = "imagenet") -> PublishedNumber | str | None:
+def published(
+    name: str, overrides: Overrides, dataset: str = "imagenet", count: int = 50_000
+) -> PublishedNumber | str | None:
     entry = ENTRIES[name]
     model = replace(reader(), reference=name, preprocessing=entry.preprocessing)
-    source = small(["a"], [0], dataset)
+    pixels = np.broadcast_to(np.zeros(1, dtype=np.uint8), (count, 8, 8, 3))
+    labels, names = np.zeros(count, dtype=np.int64), [str(row) for row in range(count)]
+    source = ArraySource(dataset, "val", ["a"], labels, pixels, names)
     return find_published(overrides.apply(model), model, source)
 
 
@@ -277,10 +281,16 @@ def test_a_published_number_stands_beside_its_own_protocol_only() -> None:
     assert found.metrics == {"top1": 83.0, "top5": 96.4}
     assert "PaddleClas" in found.source
     assert isinstance(published("ssld_resnet50d", Overrides()), PublishedNumber)  # its entry says bilinear
-    for other in ({"crop_pct": 0.9}, {"crops": 10}, {"mean": (0.5,) * 3}, {"interpolation": "bicubic"}):
+    for other, takes in (
+        ({"crop_pct": 0.9}, "--crop-pct 0.875"),
+        ({"crops": 10}, "--crops 1"),
+        ({"mean": (0.5,) * 3}, "without --mean and --std"),
+        ({"interpolation": "bicubic"}, "--interpolation bilinear"),
+    ):
         note = published("ssld_resnet50d", Overrides(**other))  # type: ignore[arg-type]
-        assert isinstance(note, str)
-        assert "83.00 at another protocol" in note
+        assert note == f"published: 83.00 at another protocol ({takes})"
+    few = published("ssld_resnet50d", Overrides(), count=50)
+    assert few == "published: 83.00 at another protocol (on all 50,000 images, not 50)"
     assert published("ssld_resnet50d", Overrides(), "imagenet-real") is None
 
 
@@ -290,3 +300,38 @@ def test_a_models_own_promise_counts_as_published() -> None:
     assert result.published == {"top1": 90.0}
     assert find_published(Overrides(crop_pct=0.5).apply(model), model, small(["a"], [0])) is None
     assert find_published(Overrides().apply(model), model, small(["a"], [0], "other")) is None
+
+
+def test_a_runs_promise_is_for_its_own_images(tmp_path: Path) -> None:
+    source = small(["a"], [0])
+    model = replace(reader(["a"], [0]), reference=str(tmp_path), promised_top1=90.0, promised_on="small")
+    for fingerprint, number in ((source.fingerprint(), 90.0), ("another", None)):
+        document = {"fixed": {"data.val_fingerprint": fingerprint}}
+        (tmp_path / "config.json").write_text(json.dumps(document))
+        found = find_published(Overrides().apply(model), model, source)
+        assert (found.metrics["top1"] if isinstance(found, PublishedNumber) else found) == number
+
+
+class Wide(nn.Module):
+    """Tells the class from the width of what it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("nothing", torch.zeros(1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.nn.functional.one_hot(torch.full((len(images),), int(images.shape[3] == 16)), 2).float()
+
+
+def test_a_model_of_wide_inputs_sees_them(tmp_path: Path) -> None:
+    look = {"image_size": 8, "image_width": 16, "mean": (0.0,) * 3, "std": (1.0,) * 3}
+    preprocessing = Preprocessing(**look, interpolation="bilinear", crop_pct=1.0)  # type: ignore[arg-type]
+    model = replace(reader(["narrow", "wide"], [0, 1]), model=Wide(), preprocessing=preprocessing)
+    pixels = np.zeros((2, 8, 8, 3), dtype=np.uint8)
+    source = ArraySource("small", "val", ["narrow", "wide"], [1, 1], pixels, ["a", "b"])
+    result, _ = measure([model], [source])[0, 0]
+    assert result.metrics["top1"] == 100.0
+    assert result.protocol.startswith("8x16 px")
+    for overrides in (Overrides(crops=5), Overrides(interpolation="opencv-bilinear")):
+        with pytest.raises(UsageError, match="8x16 pixels are cut from the centre"):
+            overrides.apply(model)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import resource
 
 import numpy as np
 import pytest
@@ -149,6 +150,18 @@ def test_damaged_predictions_are_refused(tmp_path):
         read_predictions(tmp_path, back)
 
 
+def test_predictions_that_cannot_be_written_are_one_error(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(RunError, match="could not be written") as error:
+            write_result(tmp_path, result(), answers())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "--results" in error.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_token_is_kept_and_nothing_that_is_no_number(tmp_path):
     secret = "hf_abcdefghijklmnopqrstuvwxyz"
     model = MeasuredModel(reference=f"hf-hub:a/b?token={secret}")
@@ -176,5 +189,8 @@ def test_a_model_is_described_by_what_it_is():
     third = (32 * 64 * 9 + 64 * 64 * 9 + 32 * 64) * 8**2
     assert described.macs == stem + first + second + third + 64 * 10
     assert len(described.weights_sha256) == 64
-    assert describe_model(loaded, image_size=64).macs == pytest.approx(4 * described.macs, rel=0.01)
+    larger = dataclasses.replace(loaded, preprocessing=dataclasses.replace(loaded.preprocessing, image_size=64))
+    assert describe_model(larger).macs == pytest.approx(4 * described.macs, rel=0.01)
+    wider = dataclasses.replace(loaded, preprocessing=dataclasses.replace(loaded.preprocessing, image_width=64))
+    assert describe_model(wider).macs == pytest.approx(2 * described.macs, rel=0.01)
     assert not any(parameter.is_meta for parameter in loaded.model.parameters())
