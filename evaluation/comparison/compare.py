@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,9 @@ from typing import Any
 from ...errors import DataError
 from ..overview import differences
 from ..results import Result
-from ..run_sections import plain
 from .numbers import ComparedNumber, model_numbers, shared_numbers
 from .paired import PairedTest, paired_test, why_not_paired
-from .sides import OWN, Side, measured_like, open_side
+from .sides import OWN, Side, differing_settings, measured_like, open_side
 
 LOOK = {"image_size", "image_width", "crop_pct", "interpolation", "mean", "std", "crops", "classes", "num_classes"}
 """Settings in which two measurements may differ and still be set side by side: a model's own preprocessing."""
@@ -111,16 +110,8 @@ def compare_sides(first: Side, second: Side, *, seed: int = 0) -> Comparison:
     """As `compare_results`, of two sides that were found already."""
     names = (first.name, second.name) if first.name != second.name else (f"{first.name} (A)", f"{second.name} (B)")
     first, second = replace(first, name=names[0]), replace(second, name=names[1])
-    refused: list[str] = []
-    pairs: list[ComparedResult] = []
-    for one, other in _pairs(first, second, refused):
-        if one.protocol == OWN and any(pair.first.dataset == one.dataset for pair in pairs):
-            continue  # kept results say more
-        reason = _other_images(one, other)
-        if reason is None:
-            pairs.append(_compare(first, second, one, other, seed))
-        else:
-            refused.append(f"{one.dataset} ({one.split}): {reason}")
+    together, refused = _pairs(first, second)
+    pairs = [_compare(first, second, one, other, seed) for one, other in together]
     if not pairs:
         hint = f"measure both on the same data: kdzoo eval {first.name} {second.name} --on DATA"
         reasons = "; ".join(refused) or "no data set is measured of both"
@@ -131,33 +122,71 @@ def compare_sides(first: Side, second: Side, *, seed: int = 0) -> Comparison:
     return Comparison(first.name, second.name, tuple(pairs), tuple(cost), changed, tuple(refused))
 
 
-def _pairs(first: Side, second: Side, refused: list[str]) -> Iterator[tuple[Result, Result]]:
-    """Results of the same task, data and split, those of equal settings first; then those that differ in the look."""
-    rest = list(second.results)
-    waiting = []
-    for one in sorted(first.results, key=lambda one: one.protocol == OWN):
-        same = [other for other in rest if measured_like(other) == measured_like(one)]
-        if same:
-            rest.remove(same[0])
-            yield one, same[0]
-        else:
-            waiting.append(one)
-    for one in waiting:
-        alike = [
-            other for other in rest if measured_like(other)[:3] == measured_like(one)[:3] and other.protocol != OWN
-        ]
-        near = [other for other in alike if _changed(one, other) <= LOOK]
-        best = min(near, key=lambda other: len(_changed(one, other)), default=None)
-        if best is not None:
-            rest.remove(best)
-            yield one, best
-        elif alike:
-            names = ", ".join(sorted(_changed(one, alike[0]) - LOOK))
-            refused.append(f"{one.dataset} ({one.split}): measured by other protocols (they differ in {names})")
-            rest = [other for other in rest if other not in alike]
+def _pairs(first: Side, second: Side) -> tuple[list[tuple[Result, Result]], list[str]]:
+    """Results of the same task, split and images, those of equal settings first; and why the others stay alone."""
+    ranked = sorted(
+        (rank, i, j)
+        for i, one in enumerate(first.results)
+        for j, other in enumerate(second.results)
+        if (rank := _rank(one, other)) is not None
+    )
+    partners: dict[int, int] = {}
+    pairs: list[tuple[Result, Result]] = []
+    for _, i, j in ranked:
+        if i in partners or j in partners.values():
+            continue
+        partners[i] = j
+        one = first.results[i]
+        if one.protocol != OWN or all(pair[0].dataset != one.dataset for pair in pairs):  # kept results say more
+            pairs.append((one, second.results[j]))
+    alone = [one for i, one in enumerate(first.results) if i not in partners]
+    others = [other for j, other in enumerate(second.results) if j not in partners.values()]
+    compared = {pair[0].dataset for pair in pairs}
+    alone = [one for one in alone if one.protocol != OWN or one.dataset not in compared]
+    return pairs, _why_alone(first, second, alone, others)
+
+
+def _rank(one: Result, other: Result) -> tuple[bool, bool, int, bool] | None:
+    """The least for the best partner; None where the two cannot be set side by side."""
+    if measured_like(one)[:3] != measured_like(other)[:3] or _other_images(one, other) is not None:
+        return None
+    changed = _changed(one, other)
+    if not changed <= LOOK:
+        return None
+    return bool(changed), one.protocol == OWN, len(changed), one.data_fingerprint != other.data_fingerprint
+
+
+def _why_alone(first: Side, second: Side, ones: Sequence[Result], others: Sequence[Result]) -> list[str]:
+    """A line for each result without a partner; two that stand in each other's way have one together."""
+    reasons = []
+    for one in ones:
+        reason = _on_other_images((one, other) for other in second.results)
+        alike = [other for other in others if measured_like(other)[:3] == measured_like(one)[:3]]
+        protocols = [other for other in alike if other.protocol != OWN]
+        if reason is not None:
+            others = [other for other in others if _on_other_images([(one, other)]) is None]
+            reasons.append(f"{one.dataset} ({one.split}): {reason}")
+        elif protocols:
+            names = ", ".join(sorted(_changed(one, protocols[0]) - LOOK))
+            reasons.append(f"{one.dataset} ({one.split}): measured by other protocols (they differ in {names})")
+            others = [other for other in others if other not in protocols]
         elif one.protocol != OWN:
-            refused.append(_only(first, one))
-    refused += [_only(second, other) for other in rest if other.protocol != OWN]
+            reasons.append(_only(first, one))
+    for other in others:
+        if other.protocol != OWN:
+            reason = _on_other_images((one, other) for one in first.results)
+            reasons.append(_only(second, other) if reason is None else f"{other.dataset} ({other.split}): {reason}")
+    return reasons
+
+
+def _on_other_images(pairs: Iterable[tuple[Result, Result]]) -> str | None:
+    """Why results that were measured alike are not comparable, of the first such pair; None where there is none."""
+    for one, other in pairs:
+        if measured_like(one)[:3] == measured_like(other)[:3] and _changed(one, other) <= LOOK:
+            reason = _other_images(one, other)
+            if reason is not None:
+                return reason
+    return None
 
 
 def _only(side: Side, result: Result) -> str:
@@ -165,8 +194,7 @@ def _only(side: Side, result: Result) -> str:
 
 
 def _changed(one: Result, other: Result) -> set[str]:
-    names = {*one.settings, *other.settings}
-    return {name for name in names if one.settings.get(name, ...) != other.settings.get(name, ...)}
+    return {name for name, *_ in differing_settings(one, other)}
 
 
 def _other_images(one: Result, other: Result) -> str | None:
@@ -179,20 +207,11 @@ def _other_images(one: Result, other: Result) -> str | None:
 
 
 def _compare(first: Side, second: Side, one: Result, other: Result, seed: int) -> ComparedResult:
-    settings = tuple(
-        (name, _value(one, name), _value(other, name))
-        for name in dict.fromkeys([*one.settings, *other.settings])
-        if name in _changed(one, other)
-    )
     numbers = shared_numbers(one, other)
     paired, finding = _pair(first, second, one, other, seed)
     if paired is not None:
         numbers = [_with_interval(number, paired) for number in numbers]
-    return ComparedResult(one, other, tuple(numbers), settings, paired, finding)
-
-
-def _value(result: Result, name: str) -> str:
-    return plain(result.settings[name]) if name in result.settings else "not there"
+    return ComparedResult(one, other, tuple(numbers), differing_settings(one, other), paired, finding)
 
 
 def _pair(first: Side, second: Side, one: Result, other: Result, seed: int) -> tuple[PairedTest | None, str]:

@@ -12,7 +12,8 @@ from typing import Any
 
 from ...errors import DataError
 from ..results import MeasuredModel, Predictions, Result, default_folder, read_predictions, read_results
-from ..run_record import RunRecord, as_number, read_run
+from ..run_record import RunRecord, as_count, as_number, read_run
+from ..run_sections import plain
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def open_side(text: str, store: Path | None) -> Side:
             hint=f"kdzoo compare REF REF --results {text}",
         )
     _refuse_doubles(text, results)
+    results = _each_once(results)
     runs = [path, *(Path(one.model.run).expanduser() for one in results if one.model.run)]
     run = next((read_run(one) for one in runs if _is_run(one)), None)
     return Side(text, tuple(results), folder, run)
@@ -80,6 +82,28 @@ def measured_like(result: Result) -> tuple[str, str, str, str]:
     """Task, data set, split, settings: two numbers are comparable where these are equal."""
     settings = json.dumps(dict(result.settings), sort_keys=True)
     return result.task, result.dataset, result.split, settings
+
+
+def differing_settings(first: Result, second: Result) -> tuple[tuple[str, str, str], ...]:
+    """Where two protocols differ: a setting's name and both values."""
+    both = first.settings, second.settings
+    names = [name for name in dict.fromkeys([*both[0], *both[1]]) if both[0].get(name, ...) != both[1].get(name, ...)]
+    return tuple((name, *(plain(of[name]) if name in of else "not there" for of in both)) for name in names)
+
+
+def reading_order(result: Result) -> tuple[str | int, ...]:
+    """Sorts results by what was measured and how; file names end in a digest and would sort them by chance."""
+    sizes = as_count(result.settings.get("image_size")), as_count(result.settings.get("crops"))
+    rest = result.data_fingerprint, result.protocol, result.model.reference, result.model.weights_sha256
+    return (*measured_like(result)[:3], *sizes, measured_like(result)[3], *(text or "" for text in rest))
+
+
+def _each_once(results: Sequence[Result]) -> list[Result]:
+    """In reading order; a run that was measured under two spellings of its path counts once."""
+    found: dict[tuple[str | None, ...], Result] = {}
+    for one in sorted(results, key=reading_order):
+        found.setdefault((*measured_like(one), one.data_fingerprint), one)
+    return list(found.values())
 
 
 def _refuse_doubles(text: str, results: Sequence[Result]) -> None:

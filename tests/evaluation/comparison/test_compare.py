@@ -175,3 +175,44 @@ def test_two_runs_that_predict_a_gaze_are_compared_by_their_angular_errors(make_
     assert one.first.task == "regression"
     assert [(n.metric, n.difference) for n in one.numbers[:2]] == [("angular_error", -1.25), ("angular_spread", -0.5)]
     assert one.finding == "no paired test: the answers of a run that predicts a gaze are not kept"
+
+
+@pytest.mark.parametrize("sizes", [(32, 32), (32, 48)])
+def test_of_several_copies_of_the_data_the_same_ones_are_compared(tmp_path, write_answers, sizes):
+    copies = ["copy 1", "copy 2", "copy 3", "copy 4"]
+    for name, size in zip(("weak", "strong"), sizes, strict=True):
+        for fingerprint in copies:
+            settings = {**LOOK, "image_size": size}
+            write_answers(tmp_path, name, 0.7, data_fingerprint=fingerprint, settings=settings)
+    found = compare_results("weak", "strong", results=tmp_path)
+    assert [one.first.data_fingerprint for one in found.results] == copies
+    assert [one.second.data_fingerprint for one in found.results] == copies
+    assert found.refused == ()
+
+
+def test_the_same_images_by_another_look_go_before_other_images_by_the_same(store, write_answers):
+    write_answers(store, "two", 0.7, data_fingerprint="other")
+    write_answers(store, "two", 0.7, settings={**LOOK, "image_size": 48})
+    found = compare_results("weak", "two", results=store)
+    assert [one.settings for one in found.results] == [(("image_size", "32", "48"),)]
+    (reason,) = found.refused
+    assert reason.startswith("photos (val): measured on other images or labels")
+
+
+def test_a_copy_that_only_one_of_them_saw_is_named_as_other_images(store, write_answers):
+    for names in (("weak", "strong"), ("strong", "weak")):
+        write_answers(store, "weak", 0.7, data_fingerprint="another")
+        found = compare_results(*names, results=store)
+        assert [one.first.data_fingerprint for one in found.results] == ["f" * 8]
+        assert len(found.refused) == 1
+        assert "fingerprints differ" in found.refused[0]
+
+
+def test_a_run_that_was_measured_under_two_spellings_counts_once(make_run, write_answers):
+    runs = [make_run("a"), make_run("b")]
+    for run in runs:
+        for spelling in (str(run), f"{run.parent}/./{run.name}", f"{run}/."):
+            write_answers(run / "results", spelling, 0.6, model=MeasuredModel(reference=spelling, weights_sha256="1"))
+    found = compare_results(*runs)
+    assert [one.first.dataset for one in found.results] == ["photos", "digits"]
+    assert found.refused == ()
