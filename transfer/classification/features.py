@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 from torch import Tensor
 
 from ...data import EvalTransform, ImageSource, eval_batches
 from ...engine.distributed import Processes
-from ...engine.files import clear_os_errors, sha256_of, write_json, write_whole
+from ...engine.files import clear_os_errors, save_arrays, sha256_of, write_json
 from ...engine.precision import autocast
 from ...engine.progress import Progress, say
 from ...engine.signals import StopRequest
@@ -177,6 +177,6 @@ def _write(folder: Path, identity: Mapping[str, Any], values: np.ndarray) -> Non
         folder.mkdir(parents=True, exist_ok=True)
     (folder / "manifest.json").unlink(missing_ok=True)  # never speaks of other bytes than its own
     array = np.ascontiguousarray(values, dtype=np.float32)
-    write_whole(folder / "features.safetensors", lambda temporary: save_file({"features": array}, temporary))
+    save_arrays(folder / "features.safetensors", {"features": array})
     document = {**identity, "width": int(values.shape[1]), "sha256": sha256_of(folder / "features.safetensors")}
     write_json(folder / "manifest.json", document)
