@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, get_type_hints
@@ -124,7 +125,11 @@ def common_faults(settings: Any, *, positive: Sequence[str], not_negative: Seque
         positive: Names of values that must be above 0.
         not_negative: Names of values that must be 0 or more.
     """
-    wrong = [f"{name} must be positive" for name in positive if not getattr(settings, name) > 0]
+    values = dataclasses.asdict(settings)
+    wrong = [
+        f"{name} must be finite" for name, one in values.items() if isinstance(one, float) and not math.isfinite(one)
+    ]
+    wrong += [f"{name} must be positive" for name in positive if not getattr(settings, name) > 0]
     wrong += [f"{name} must not be negative" for name in not_negative if not getattr(settings, name) >= 0]
     if settings.batchnorm not in ("frozen", "train"):
         wrong.append("batchnorm is frozen or train")

@@ -43,8 +43,8 @@ class SegmentationTask(DenseTask[SegmentationPlan, Segmentor]):
         return make_engine(plan.engine)
 
     def prepare(self, plan: SegmentationPlan, network: Segmentor, processes: Processes) -> Segmentor:
-        """With synchronised BatchNorm where there are several accelerators."""
-        if processes.device.type != "cuda" or plan.settings.batchnorm != "train":
+        """With synchronised BatchNorm where there are several accelerators; a frozen backbone has none, its heads have."""
+        if processes.device.type != "cuda":
             return network
         return dataclasses.replace(network, model=convert_sync_batchnorm(network.model, processes))
 
@@ -55,6 +55,7 @@ class SegmentationTask(DenseTask[SegmentationPlan, Segmentor]):
                 f"a crop of {own.crop[0]}x{own.crop[1]} does not fit {run.side.reference}",
                 hint=f"--crop with multiples of {network.multiple}",
             )
+        _require_several(own, run.processes)
         groups = parameter_groups(
             network.model,
             stage_of=network.stage_of,
@@ -92,6 +93,20 @@ class SegmentationTask(DenseTask[SegmentationPlan, Segmentor]):
 
     def write_report(self, comparison: Comparison) -> Path:
         return write_segmentation_report(comparison)
+
+
+def _require_several(own: SegmentationSettings, processes: Processes) -> None:
+    """Refuse a step whose BatchNorm over a pooled map has one value.
+
+    Raises:
+        UsageError: So it is.
+    """
+    together = processes.world_size if processes.device.type == "cuda" else 1
+    if own.head == "deeplabv3plus" and own.batch_size // processes.world_size * together < 2:
+        raise UsageError(
+            "DeepLabV3+ normalises over the images of a step, and each process has one",
+            hint="a --batch-size of two or more a process, or --head fcn",
+        )
 
 
 def training_views(own: SegmentationSettings, segmentor: Segmentor) -> MaskViews:

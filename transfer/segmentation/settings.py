@@ -190,6 +190,8 @@ def _check(own: SegmentationSettings) -> None:
             wrong.append(f"{name} is two numbers of pixels, or none")
     if len(own.factors) != 2 or not 0 < own.factors[0] <= own.factors[1]:
         wrong.append("factors are two numbers, the smaller first")
+    if own.lr_end > own.lr:
+        wrong.append(f"lr_end is {own.lr_end:g}, above lr: the rate would rise (--set lr_end={own.lr / 100:g}, say)")
     if own.test_mode not in TEST_MODES:
         wrong.append("test_mode is whole or slide")
     if own.output_stride not in (8, 16, 32):

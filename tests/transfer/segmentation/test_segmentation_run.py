@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from quick_segmentation import QUICK
+from quick_segmentation import QUICK, SMALL
 
 from kdzoo.cli.main import main
+from kdzoo.engine.distributed import Processes
 from kdzoo.engine.state_file import read_state
 from kdzoo.evaluation.results import read_results
+from kdzoo.transfer.segmentation import make_plan
+from kdzoo.transfer.segmentation.run import SegmentationTask
 
 
 def last_state(run: Path) -> dict[str, Any]:
@@ -104,6 +107,8 @@ def test_the_papers_row_is_planned_with_nothing_here(capsys: pytest.CaptureFixtu
         (["--set", "output_stride=7"], 2, "output_stride is 8"),
         (["--lr", "0.1", "--set", "lr=0.2"], 2, "lr is set twice"),
         (["--iterations", "3", "--epochs", "2"], 2, "both set the length"),
+        (["--lr", "5e-5"], 2, "the rate would rise (--set lr_end=5e-07, say)"),
+        (["--lr", "inf"], 2, "lr must be finite"),
         (["--backbone", "cifar_resnet8"], 1, "has no published weights"),
     ],
 )
@@ -130,3 +135,22 @@ def test_a_broken_mask_stops_a_run_with_one_line(
     shown = capsys.readouterr().err
     assert "the mask of images/train/3.png: unknown ids 9 (masks has 0 to 2 and 255)" in shown
     assert "Traceback" not in shown
+
+
+def test_one_image_a_step_is_refused_where_it_cannot_be_normalised(
+    shapes: str, make_student: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["transfer", shapes, "--backbone", make_student("one"), *QUICK, "--engine", "torchvision"]
+    arguments += ["--head", "deeplabv3plus", "--batch-size", "1"]
+    assert main([*arguments, "--out", "out"]) == 2
+    assert "each process has one" in capsys.readouterr().err
+
+
+def test_heads_are_synchronised_over_frozen_backbones(shapes: str, make_student: Callable[..., str]) -> None:
+    given = {name: (value, "test") for name, value in {**SMALL, "batchnorm": "frozen"}.items()}
+    plan = make_plan(shapes, backbone=make_student("one"), engine="torchvision", given=given, device="cpu")
+    task = SegmentationTask()
+    network = task.engine(plan).build(plan.sides[0].load(), plan.settings, plan.num_classes, 0)
+    prepared = task.prepare(plan, network, Processes(0, 2, torch.device("cuda")))
+    kinds = {type(module).__name__ for module in prepared.model.modules() if "BatchNorm" in type(module).__name__}
+    assert kinds == {"FrozenBatchNorm2d", "SyncBatchNorm"}
