@@ -41,7 +41,11 @@ def weight_section(
     if not models:
         return None
     shapes = {name: _shapes(path) for name, path in models.items()}
-    chosen = list(layers) or _first_middle_last(next(iter(shapes.values())))
+    chosen = list(layers) or next((found for known in shapes.values() if (found := _first_middle_last(known))), [])
+    if not chosen:
+        what = "histograms of weights: no tensor has two or more dimensions"
+        missing.append((what, "name the weights: kdzoo report RUN … --layers NAME"))
+        return None
     unknown = [layer for layer in chosen if not any(layer in known for known in shapes.values())]
     if unknown:
         known = [key for key, shape in next(iter(shapes.values())).items() if len(shape) > 1]
@@ -51,12 +55,14 @@ def weight_section(
         values = {name: _read(models[name], layer) for name in models if layer in shapes[name]}
         charts.append(_histogram(layer, values))
     evolving: list[Chart] = []
+    rest = []
     for name in models:
         chart = _percentiles(name, runs[name].path, chosen[len(chosen) // 2])
-        if chart is not None:
+        if chart is None:
+            rest.append(name)
+        else:
             evolving.append(chart)
-    if len(evolving) < len(models):
-        rest = [name for name in models if slug("percentiles", name) not in {chart.name for chart in evolving}]
+    if rest:
         what = f"percentiles of weights over training of {listed(rest)}: fewer than two checkpoints are there"
         missing.append((what, "keep the run's checkpoints folder; kdzoo keeps the last two and the best one"))
     notes = ["The share of a layer's weights in bins of equal width; the axis spans all but 0.2 % of them."]

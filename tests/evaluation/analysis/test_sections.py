@@ -200,6 +200,37 @@ def test_weights_are_counted_in_common_bins_and_percentiles_follow_the_checkpoin
         weight_section({"a": read_run(folder)}, ("conv9",), [])
 
 
+@pytest.mark.parametrize("names", [("r" * 40 + "-one", "r" * 40 + "-two"), ("один", "два")])
+def test_runs_of_like_names_are_told_apart_where_checkpoints_are_missing(make_run, names):
+    from kdzoo.engine.checkpoint import save_checkpoint
+
+    weights = torch.linspace(-1, 1, 16).reshape(4, 4)
+    runs = {}
+    for name in names:
+        folder = make_run(name)
+        save_file({"fc.weight": weights}, folder / "model" / "model.safetensors")
+        runs[name] = read_run(folder)
+    (runs[names[0]].path / "checkpoints").mkdir()
+    for step in (5, 10):
+        save_checkpoint(runs[names[0]].path / "checkpoints", step, {"student": {"fc.weight": weights}})
+    missing = []
+    section = weight_section(runs, (), missing)
+    assert [chart.title for chart in section.charts] == ["Weights of fc", f"Percentiles of fc, {names[0]}"]
+    assert [what.partition(":")[0] for what, _ in missing] == [f"percentiles of weights over training of {names[1]}"]
+
+
+def test_a_model_of_vectors_alone_has_no_histograms_unless_they_are_named(make_run):
+    flat, deep = make_run("flat"), make_run("deep")
+    save_file({"scale": torch.linspace(-1, 1, 16)}, flat / "model" / "model.safetensors")
+    missing = []
+    assert weight_section({"flat": read_run(flat)}, (), missing) is None
+    assert "--layers" in missing[0][1]
+    assert weight_section({"flat": read_run(flat)}, ("scale",), []) is not None
+    save_file({"fc.weight": torch.eye(4)}, deep / "model" / "model.safetensors")
+    (chart,) = weight_section({"flat": read_run(flat), "deep": read_run(deep)}, (), []).charts
+    assert [line.name for line in chart.series] == ["deep"]
+
+
 def test_names_are_as_short_as_they_can_be():
     references = ["runs/a/seed-0", "runs/b/seed-0", "resnet50.a1_in1k", "hf-hub:org/model", "x/teacher"]
     assert list(short_names(references).values()) == ["a/seed-0", "b/seed-0", references[2], references[3], "teacher"]
