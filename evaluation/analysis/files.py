@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from collections.abc import Sequence
@@ -33,7 +34,7 @@ _STYLE: dict[Any, Any] = {
 
 
 def write_figures(folder: Path, charts: Sequence[Chart]) -> list[Path]:
-    """Write each chart as ``NAME.png`` (200 dots per inch) and ``NAME.svg``.
+    """Write each chart as ``NAME.png`` (200 dots per inch) and ``NAME.svg``; further charts of a name are numbered.
 
     Raises:
         RunError: The folder cannot be written.
@@ -45,7 +46,7 @@ def write_figures(folder: Path, charts: Sequence[Chart]) -> list[Path]:
     with clear_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for chart in charts:
+    for name, chart in zip(_numbered([chart.name for chart in charts]), charts, strict=True):
         with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a letter that the font lacks
             figure = Figure(figsize=(5.2, 3.4), layout="constrained")
@@ -59,10 +60,19 @@ def write_figures(folder: Path, charts: Sequence[Chart]) -> list[Path]:
                 figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
             axes.set_title(_clean(chart.title), loc="left", fontsize=10)
             for ending, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
-                path = folder / f"{chart.name}.{ending}"
+                path = folder / f"{name}.{ending}"
                 write_whole(path, partial(figure.savefig, format=ending, dpi=200, metadata=metadata))
                 written.append(path)
     return written
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """The same names, those that were there before with ``-2``, ``-3``, … behind them; no two are equal."""
+    given: dict[str, None] = {}
+    for name in names:
+        tries = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
+        given[next(one for one in tries if one not in given and (one == name or one not in names))] = None
+    return list(given)
 
 
 def _clean(text: str) -> str:

@@ -11,6 +11,8 @@ from PIL import Image
 
 from kdzoo.errors import DataError, UsageError
 from kdzoo.evaluation.analysis import write_analysis
+from kdzoo.evaluation.analysis.charts import Points, Scatter
+from kdzoo.evaluation.analysis.files import write_figures
 from kdzoo.evaluation.results import MeasuredModel
 from kdzoo.zoo import load_model, save_model
 
@@ -106,6 +108,22 @@ def test_the_same_inputs_give_the_same_figures(tmp_path, write_answers):
         write_analysis([store], out=tmp_path / f"{name}.html", figures=tmp_path / name).figures for name in "ab"
     )
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+def test_charts_of_one_name_go_to_files_of_their_own(store, tmp_path, write_answers):
+    for name, skill in (("small", 0.5), ("large", 0.8)):
+        write_answers(store, name, skill, data_fingerprint="another copy")
+    figures = write_analysis([store], out=tmp_path / "r.html", figures=tmp_path / "f").figures
+    assert sorted(figures) == sorted((tmp_path / "f").iterdir())
+    names = {path.name for path in figures}
+    assert {"trade-off-photos-macs.png", "trade-off-photos-macs-2.png", "classes-photos-2.svg"} <= names
+
+
+def test_a_number_behind_a_figure_s_name_takes_no_other_s(tmp_path):
+    names = ("a", "a", "a-2", "a", "a-2")
+    charts = [Scatter(name=name, title=name, groups=(Points(name="", points=((0.0, 1.0),)),)) for name in names]
+    written = write_figures(tmp_path, charts)
+    assert [path.stem for path in written[::2]] == ["a", "a-3", "a-2", "a-4", "a-2-2"]
 
 
 def test_features_and_soft_labels_of_real_models(tmp_path, photos):
