@@ -43,7 +43,7 @@ class SegmentationTask(DenseTask[SegmentationPlan, Segmentor]):
         return make_engine(plan.engine)
 
     def prepare(self, plan: SegmentationPlan, network: Segmentor, processes: Processes) -> Segmentor:
-        """With synchronised BatchNorm where there are several accelerators; a frozen backbone has none, its heads have."""
+        """With synchronised BatchNorm on several accelerators, which the heads have over a frozen backbone, too."""
         if processes.device.type != "cuda":
             return network
         return dataclasses.replace(network, model=convert_sync_batchnorm(network.model, processes))
