@@ -164,6 +164,12 @@ def _show_gaze(
             raise UsageError(f"--{name.replace('_', '-')} has no meaning for a gaze", hint="leave it out")
     if crops != "1":
         raise UsageError("--crops has no meaning for a gaze", hint="leave it out")
+    for name in ("results", "fresh", "trust_classes"):
+        if options.get(name):
+            raise UsageError(
+                f"--{name.replace('_', '-')}: angular errors are printed and not kept",
+                hint="leave it out; --json prints all",
+            )
     with work():
         measured = evaluate_gaze(
             references, specs, **{name: options[name] for name in ("batch_size", "workers", "device")}

@@ -72,6 +72,7 @@ def test_the_data_is_checked_and_the_recipes_are_listed(kdzoo, eyes: str) -> Non
         (("--on", "{eyes},digits"), "classes and gazes are measured apart"),
         (("--on", "{eyes}", "--image-size", "72"), "--image-size has no meaning for a gaze"),
         (("--on", "{eyes}", "--crops", "5"), "--crops has no meaning"),
+        (("--on", "{eyes}", "--results", "kept"), "--results: angular errors are printed and not kept"),
         (("--on", "{eyes}"), "knows 3 classes"),
     ],
 )
