@@ -58,6 +58,16 @@ def test_digits_with_a_baseline_from_command_to_sentence(kdzoo: Call, runs: tupl
     assert [row["model"] for row in rows] == list(runs)
 
 
+def test_a_model_may_be_its_own_baseline(kdzoo: Call, runs: tuple[str, str]) -> None:
+    call = ("transfer", "digits", "--backbone", runs[0], "--baseline", runs[0], *_QUICK[4:])
+    shown = kdzoo(*call, "--mode", "knn", "--out", "t")
+    assert shown.code == 0, shown.err
+    lines = shown.out.splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == [runs[0], runs[0]]
+    assert "no difference" in lines[3]
+    assert "2 of 2,200 steps" in kdzoo(*call, "--dry-run").out  # a training a seed, not two
+
+
 def test_a_plan_says_what_it_takes_and_starts_nothing(kdzoo: Call, runs: tuple[str, str]) -> None:
     call = ("transfer", "digits", "--backbone", runs[0], "--baseline", "random", "--out", "t", "--dry-run")
     shown = kdzoo(*call)

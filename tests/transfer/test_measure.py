@@ -130,6 +130,21 @@ def test_both_backbones_see_the_same_views(tmp_path: Path, measure: Measure, mak
     assert report.results[0].metrics["top1"] == pytest.approx(np.mean(interval.values))
 
 
+@pytest.mark.parametrize("mode", ["finetune", "knn"])
+def test_a_backbone_beside_itself(mode: str, tmp_path: Path, measure: Measure, make_backbone: Backbone) -> None:
+    """Trained and measured once, shown twice, without a difference."""
+    task, backbone, out = str(class_folders(tmp_path / "data")), make_backbone("a"), tmp_path / "out"
+    report = measure(task, out, backbone=backbone, baseline=backbone, mode=mode)
+    assert len(report.results) == 2
+    assert report.results[0].metrics == report.results[1].metrics
+    assert report.difference is not None
+    assert report.difference.values == (0,)
+    assert len(list((out / "runs").glob("*"))) == (1 if mode == "finetune" else 0)
+    (kept,) = read_results([out / "results"])
+    assert kept.name == report.results[0].name
+    assert kept.details["difference"]["baseline"] == backbone
+
+
 def test_several_classes_and_absent_ones(tmp_path: Path, measure: Measure, make_backbone: Backbone) -> None:
     root = TREES["voc2007"](tmp_path / "data")
     lists = root / "VOCdevkit/VOC2007/ImageSets/Main"

@@ -51,7 +51,7 @@ def estimate_transfer(plan: TransferPlan, *, measure: bool = True) -> TransferCo
         measure: Whether to time a few steps on noise.
     """
     num_train, num_test = len(plan.train or ()), len(plan.test or ())
-    models, seeds = len(plan.references), len(plan.seeds)
+    models, seeds = len(set(plan.references)), len(plan.seeds)
     look = plan.protocol
     searched = 0 if plan.search is None else len(list(plan.search.combinations(look)))
     trainings = (models * seeds if plan.trains_network else 0) + searched

@@ -143,15 +143,17 @@ class _Measurement:
             self.say(note)
         if self.plan.search is not None:
             self._search()
-        found = {reference: self._scores(reference) for reference in self.plan.references}
+        found = {reference: self._scores(reference) for reference in dict.fromkeys(self.plan.references)}
         measured = {name: [self._measured(scores) for scores in by_seed] for name, by_seed in found.items()}
         difference = None if self.plan.baseline is None else self._difference(measured)
-        results, files = [], []
-        for reference, by_seed in measured.items():
-            result = self._result(reference, by_seed, difference if reference == self.plan.backbone else None)
-            results.append(result)
-            if self.processes.is_main:
+        results: list[Result] = []
+        files = []
+        for reference in self.plan.references:
+            by_seed = measured[reference]
+            result = self._result(reference, by_seed, None if results else difference)
+            if self.processes.is_main and result.name not in [one.name for one in results]:
                 files.append(self._write(reference, result, by_seed[0]))
+            results.append(result)
         self.processes.barrier()
         report = TransferReport(
             plan=self.plan, results=tuple(results), difference=difference, shown=self.shown, files=tuple(files)
