@@ -4,10 +4,12 @@ Table 1 and Fig. 2)."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 
 from ...errors import UsageError
+from ..comparison.sides import differing_settings
 from ..results import PerClass
 from .charts import Points, Scatter
 from .confusion import ClassPair, confusion_matrix, similar_pairs
@@ -24,6 +26,7 @@ def class_sections(stored: Sequence[Stored], missing: list[tuple[str, str]], pai
         stored: Results.
         missing: What could not be shown, and how to get it, is added here.
         pair: Names or references of the model before and the one after; the first and the last measured by default.
+            Of each one's results those with the fewest settings that differ are taken.
 
     Raises:
         UsageError: The pair is no two of the models.
@@ -40,9 +43,31 @@ def class_sections(stored: Sequence[Stored], missing: list[tuple[str, str]], pai
     for members in groups.values():
         first = next((one for one in members if before in (None, one.name)), None)
         others = [one for one in members if first and one.name != first.name and after in (None, one.name)]
-        if first is not None and others:
-            sections.append(_section(first, others[-1], missing))
+        if first is None or not others:
+            continue
+        ones = [one for one in members if one.name == first.name]
+        others = [one for one in others if one.name == others[-1].name]
+        chosen = min(product(ones, others), key=lambda pair: len(_differing(*pair)))  # the first of those alike
+        doubles = [line for one in chosen if (line := _doubles(one, members)) is not None]
+        if doubles:
+            missing += doubles
+        else:
+            sections.append(_section(*chosen, missing))
     return sections
+
+
+def _differing(before: Stored, after: Stored) -> tuple[tuple[str, str, str], ...]:
+    return differing_settings(before.result, after.result)
+
+
+def _doubles(one: Stored, members: Sequence[Stored]) -> tuple[str, str] | None:
+    """What is said of a model that was measured alike with other weights too, as a run trained again in its folder."""
+    alike = [other for other in members if other.name == one.name and not _differing(one, other)]
+    if len({other.result.model.weights_sha256 for other in alike}) == 1:
+        return None
+    files = ", ".join(f"{other.result.name}.json" for other in alike)
+    what = f"accuracy class by class of {one.result.dataset}: {one.name} was measured with several sets of weights"
+    return what, f"delete what is out of date of {files}"
 
 
 def _chosen(stored: Sequence[Stored], pair: Sequence[str]) -> tuple[str | None, str | None]:
@@ -84,7 +109,7 @@ def _section(before: Stored, after: Stored, missing: list[tuple[str, str]]) -> S
         diagonal=True,
     )
     tables = []
-    lede = [_summary(before.name, after.name, list(change.values()))]
+    lede = [_summary(before.name, after.name, list(change.values())), *_measured(before, after)]
     pairs = _pairs(before, after, missing)
     if pairs:
         tables.append(_pair_table(pairs, one, other, before.name, after.name))
@@ -98,6 +123,15 @@ def _section(before: Stored, after: Stored, missing: list[tuple[str, str]]) -> S
     )
     title = f"Classes of {dataset}{words}: {before.name} and {after.name}"
     return Section(title, lede=tuple(lede), charts=(chart,), tables=tuple(tables), notes=notes if pairs else notes[1:])
+
+
+def _measured(before: Stored, after: Stored) -> list[str]:
+    """How, for a reader who has several measurements of a model; where not alike, in what."""
+    rows = _differing(before, after)
+    if not rows:
+        return [f"Both were measured alike: {before.result.protocol}."]
+    changed = "; ".join(f"{name} {one} and {other}" for name, one, other in rows)
+    return [f"{before.name} and {after.name} were not measured alike: {changed}."]
 
 
 def _summary(before: str, after: str, change: Sequence[float]) -> str:

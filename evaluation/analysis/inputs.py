@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import DataError
+from ..comparison.sides import reading_order
 from ..results import Predictions, Result, read_predictions, read_results
 from ..run_record import RunRecord, read_run
 
@@ -59,7 +60,7 @@ def read_inputs(paths: Sequence[str | Path]) -> Inputs:
         folder = path.parent if path.is_file() else path / "results" if (path / "results").is_dir() else path
         if path in runs and folder == path:
             continue
-        results = read_results([path if path.is_file() else folder])
+        results = sorted(read_results([path if path.is_file() else folder]), key=_order)
         if not results and path not in runs:
             raise DataError(f"there are no results in {path}", hint="'kdzoo eval' and 'kdzoo transfer' write some")
         for result in results:
@@ -69,6 +70,11 @@ def read_inputs(paths: Sequence[str | Path]) -> Inputs:
         {names[str(path)]: run for path, run in runs.items()},
         tuple(Stored(names[result.model.reference], result, folder) for result, folder in found.values()),
     )
+
+
+def _order(result: Result) -> tuple[str | int, ...]:
+    """That of the file names; where these are equal up to their digest, by what was measured and how."""
+    return result.name.rpartition("-")[0], result.model.reference, *reading_order(result)
 
 
 def _is_run(path: Path) -> bool:

@@ -122,8 +122,9 @@ def _sections(inputs: Inputs, missing: list[tuple[str, str]], pair: Sequence[str
     if not trades:
         missing.append(("accuracy against cost: no two models of other cost on the same data", _eval(names)))
     found += trades
+    known = len(missing)
     by_class = class_sections(stored, missing, pair)
-    if not by_class:
+    if not by_class and len(missing) == known:
         missing.append(("accuracy class by class: fewer than two models on the same data", _eval(names)))
     found += by_class
     calibration = calibration_section(stored)

@@ -125,6 +125,53 @@ def test_the_pair_that_is_compared_can_be_named(tmp_path, write_answers):
             class_sections(inputs.stored, [], pair)
 
 
+SIZES = (224, 256, 288, 320)
+
+
+@pytest.mark.parametrize("pair", [(), ("b", "a")])
+def test_classes_are_compared_as_both_models_were_measured_alike(tmp_path, write_answers, pair):
+    for name, sizes in (("a", SIZES[:3]), ("b", SIZES[1:])):
+        for size in sizes:
+            look = {"image_size": size, "crop_pct": 1.0}
+            write_answers(tmp_path, name, size / 400, settings=look, protocol=f"{size} px, crop_pct 1")
+    (section,) = class_sections(stored(tmp_path), [], pair)
+    assert section.lede[1] == "Both were measured alike: 256 px, crop_pct 1."
+    assert "0 of 4 classes gain, 0 lose and 4 stay" in section.lede[0]
+
+
+def test_where_no_measurements_are_alike_the_settings_are_named(tmp_path, write_answers):
+    for size in SIZES[1:]:
+        write_answers(tmp_path, "a", 0.5, settings={"image_size": size, "crops": 10, "crop_pct": 1.0})
+        write_answers(tmp_path, "b", 0.5, settings={"image_size": size, "crops": 1, "crop_pct": 0.875})
+    write_answers(tmp_path, "b", 0.6, settings={"image_size": 224, "crops": 10, "crop_pct": 1.0})
+    (section,) = class_sections(stored(tmp_path), [])
+    assert section.lede[1] == "a and b were not measured alike: image_size 256 and 224."
+
+
+def test_two_sets_of_weights_under_one_name_are_not_mixed(tmp_path, write_answers):
+    write_answers(tmp_path, "b", 0.5)
+    for digest in ("1234", "5678"):
+        write_answers(tmp_path, "a", 0.5, model=MeasuredModel(reference="a", weights_sha256=digest))
+    missing = []
+    assert class_sections(stored(tmp_path), missing) == []
+    ((what, how),) = missing
+    assert what.endswith("a was measured with several sets of weights")
+    assert sorted(how.removeprefix("delete what is out of date of ").split(", ")) == sorted(
+        path.name for path in tmp_path.glob("*-a-*.json")
+    )
+    write_answers(tmp_path, "c", 0.5)
+    (section,) = class_sections(stored(tmp_path), [], ("b", "c"))
+    assert section.title.endswith("b and c")
+
+
+def test_the_order_of_results_is_not_that_of_their_digests(tmp_path, write_answers):
+    for size in (1024, *SIZES):
+        for reference in ("x/model", "w/model"):
+            write_answers(tmp_path, reference, 0.5, settings={"image_size": size})
+    found = [(one.result.model.reference[0], one.result.settings["image_size"]) for one in stored(tmp_path)]
+    assert found == [(letter, size) for letter in "wx" for size in (*SIZES, 1024)]
+
+
 def test_without_answers_the_similar_classes_are_named_as_missing(tmp_path, write_answers):
     paths = [write_answers(tmp_path, name, 0.5, keep=name == "a") for name in ("a", "b")]
     missing = []
