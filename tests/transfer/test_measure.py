@@ -15,7 +15,8 @@ from transfer_trees import COUNTS, TREES, class_folders
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.signals import StopRequest
 from kdzoo.errors import CheckpointError, DataError, KdzooError, ModelError, RunError, UsageError
-from kdzoo.evaluation.results import read_predictions, read_results
+from kdzoo.evaluation.comparison import compare_results
+from kdzoo.evaluation.results import read_predictions, read_results, results_folder
 from kdzoo.transfer.classification.choose import choose_settings
 from kdzoo.transfer.classification.measure import TransferReport
 from kdzoo.transfer.classification.plan import TransferPlan
@@ -128,6 +129,34 @@ def test_both_backbones_see_the_same_views(tmp_path: Path, measure: Measure, mak
     interval = report.results[0].intervals["top1"]
     assert interval.seeds == (0, 1)
     assert report.results[0].metrics["top1"] == pytest.approx(np.mean(interval.values))
+
+
+def test_other_seeds_and_training_images_are_other_results(
+    tmp_path: Path, measure: Measure, make_backbone: Backbone
+) -> None:
+    """Three seeds are not overwritten by a look with one, nor compared with it."""
+    root = class_folders(tmp_path / "data")
+    one, other = make_backbone("a"), make_backbone("b", seed=2)
+
+    def probe(backbone: str, seeds: tuple[int, ...]) -> TransferReport:
+        return measure(str(root), tmp_path / "out", backbone=backbone, mode="linear", seeds=seeds)
+
+    three, single = probe(one, (0, 1, 2)).results[0], probe(one, (0,)).results[0]
+    store = results_folder(one)
+    stored = read_results([store])
+    assert {result.name: result.settings["seeds"] for result in stored} == {three.name: [0, 1, 2], single.name: [0]}
+
+    paired = probe(other, (0, 1, 2)).results[0]
+    found = compare_results(one, other, results=store)
+    assert [(pair.first.name, pair.second.name) for pair in found.results] == [(three.name, paired.name)]
+    assert found.results[0].numbers[0].over == "seeds"
+    with pytest.raises(DataError, match="differ in seeds"):
+        compare_results(store / f"{single.name}.json", store / f"{paired.name}.json")
+
+    (root / "train" / "ant" / "0.jpg").unlink()
+    fewer = probe(one, (0,)).results[0]
+    assert fewer.data_fingerprint == single.data_fingerprint
+    assert len(read_results([store])) == 4
 
 
 @pytest.mark.parametrize("mode", ["finetune", "knn"])

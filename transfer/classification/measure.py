@@ -277,10 +277,8 @@ class _Measurement:
         loaded = load_backbone(self.plan, reference, seeds[0])
         run = reference if (Path(reference).expanduser() / "result.json").is_file() else None
         details: dict[str, Any] = {
-            "seeds": list(seeds),
             "predictions_of_seed": seeds[0],
             "num_training_images": len(self.train),
-            "train_fingerprint": self.train.fingerprint(),
             "unseen_classes": [name for name, value in zip(self.test.class_names, classes) if np.isnan(value)],
             **self.details.get(reference, {}),
         }
@@ -294,7 +292,11 @@ class _Measurement:
             model=describe_model(loaded, run=run),
             protocol=self.plan.line(),
             metrics={name: float(np.mean(values)) for name, values in columns.items()},
-            settings=self.plan.settings(),
+            settings={
+                **self.plan.settings(),
+                "seeds": list(seeds),
+                "train_fingerprint": self.train.fingerprint(),
+            },
             data_fingerprint=self.test.fingerprint(),
             intervals=intervals,
             per_class=(per_class,),
