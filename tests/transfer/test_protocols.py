@@ -69,6 +69,11 @@ def test_a_search_of_ones_own() -> None:
              "blocks.2.0.conv_pw.weight": 0.25, "blocks.3.0.conv_pw.weight": 0.5, "blocks.4.1.conv_pw.weight": 0.5,
              "blocks.5.2.conv_pw.weight": 0.75, "conv_head.weight": 0.75, "classifier.weight": 1.0},
         ),
+        (
+            "tf_mobilenetv3_large_100",
+            {"conv_stem.weight": 0.25, "blocks.2.0.conv_pw.weight": 0.25, "blocks.3.0.conv_pw.weight": 0.5,
+             "blocks.5.2.conv_pw.weight": 0.75, "classifier.weight": 1.0},
+        ),
         ("cifar_resnet8", {"conv1.weight": 0.1, "layer3.0.conv1.weight": 0.3, "fc.bias": 1.0}),
     ],
 )  # fmt: skip

@@ -28,7 +28,7 @@ def stage_multipliers(text: str, architecture: str) -> tuple[float, ...] | None:
     if text == "none":
         return None
     if text == "auto":
-        return STAGE_LR_MOBILENET_V3_LARGE if architecture.startswith("mobilenetv3_large") else STAGE_LR
+        return STAGE_LR_MOBILENET_V3_LARGE if _is_mobilenet_v3_large(architecture) else STAGE_LR
     try:
         numbers = tuple(float(part) for part in text.split(","))
     except ValueError:
@@ -58,7 +58,7 @@ def stage_groups(model: nn.Module, multipliers: Sequence[float], architecture: s
     Raises:
         ModelError: The architecture does not say which parameters are deeper.
     """
-    depths = _depths(model, fine=architecture.startswith("mobilenetv3_large"))
+    depths = _depths(model, fine=_is_mobilenet_v3_large(architecture))
     head = classifier_parameters(model)
     grouped: dict[int, list[tuple[str, nn.Parameter]]] = {}
     last: list[tuple[str, nn.Parameter]] = []
@@ -67,7 +67,7 @@ def stage_groups(model: nn.Module, multipliers: Sequence[float], architecture: s
             last.append((name, parameter))
         else:
             grouped.setdefault(depths[name], []).append((name, parameter))
-    if architecture.startswith("mobilenetv3_large"):  # 0 is the stem, then the blocks, then the convolutions after them
+    if _is_mobilenet_v3_large(architecture):  # 0 is the stem, then the blocks, then the convolutions after them
         stage_of = {depth: min(max(depth - 1, 0) // _BLOCKS_A_STAGE, NUM_STAGES - 1) for depth in grouped}
     else:
         deepest = max(grouped)
@@ -77,6 +77,11 @@ def stage_groups(model: nn.Module, multipliers: Sequence[float], architecture: s
         stages.setdefault(stage_of[depth], []).extend(members)
     groups = [ParameterGroup(f"stage{stage}", members, multipliers[stage]) for stage, members in stages.items()]
     return (*groups, ParameterGroup("classifier", last))
+
+
+def _is_mobilenet_v3_large(architecture: str) -> bool:
+    """Whether it is MobileNetV3-L; timm calls those with TensorFlow's padding ``tf_``."""
+    return architecture.removeprefix("tf_").startswith("mobilenetv3_large")
 
 
 def _depths(model: nn.Module, *, fine: bool) -> dict[str, int]:
