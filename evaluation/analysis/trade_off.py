@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..page import count
+from ..run_record import as_count, as_number
 from .charts import Chart, Points, Scatter
 from .inputs import Stored
 from .section import Section, Table, columns, points, slug
@@ -55,25 +56,36 @@ def _metric(one: Stored) -> str | None:
 
 def _speed(one: Stored) -> float | None:
     found = one.result.details.get("throughput")
-    value = found.get("network_images_per_s") if isinstance(found, dict) else None
-    return float(value) if isinstance(value, int | float) and value > 0 else None
+    speed = as_number(found.get("network_images_per_s")) if isinstance(found, dict) else 0.0
+    return speed if speed > 0 else None
 
 
-def _machine(one: Stored) -> tuple[Any, ...]:
+_MACHINE = ("device", "threads", "batch_size", "machine")
+
+
+def _machine(one: Stored) -> tuple[str | None, ...]:
+    """On what a speed was measured, as texts; older results say less, and stand apart from newer ones."""
     found = one.result.details.get("throughput")
-    return (found.get("device"), found.get("threads")) if isinstance(found, dict) else ()
+    known = found if isinstance(found, dict) else {}
+    return tuple(None if known.get(name) is None else str(known[name]) for name in _MACHINE)
+
+
+def _macs(one: Stored) -> int | None:
+    """Multiply-accumulates of an image, of all the crops that its answer is the mean of."""
+    macs = one.result.model.macs
+    return None if macs is None else macs * (as_count(one.result.settings.get("crops", 1)) or 1)
 
 
 _COSTS: tuple[tuple[str, str], ...] = (
     ("parameters", "millions of parameters"),
-    ("macs", "10⁹ multiply-accumulates an image"),
+    ("macs", "10⁹ multiply-accumulates an image"),  # of all its crops, as the speed is
     ("images_per_s", "images/s of the network"),
 )
 _SCALES = {"parameters": 1e-6, "macs": 1e-9, "images_per_s": 1.0}
 
 
 def _cost(one: Stored, cost: str) -> float | None:
-    value = _speed(one) if cost == "images_per_s" else getattr(one.result.model, cost)
+    value = {"parameters": one.result.model.parameters, "macs": _macs(one), "images_per_s": _speed(one)}[cost]
     return None if not value else value * _SCALES[cost]
 
 
@@ -113,15 +125,15 @@ def _section(members: Sequence[Stored], charts: Sequence[Chart]) -> Section:
     result = members[0].result
     rows = []
     for i, one in enumerate(members):
-        speed, model = _speed(one), one.result.model
+        speed, macs, parameters = _speed(one), _macs(one), one.result.model.parameters
         published = one.result.published.get(metric)
         rows.append(
             (
                 f"{i + 1}. {_label(one, members)}",
                 points(one.result.metrics[metric], unit=" %"),
                 points(published, unit=" %"),
-                count(model.parameters) if model.parameters else "",
-                count(model.macs) if model.macs else "",
+                count(parameters) if parameters else "",
+                count(macs) if macs else "",
                 "" if speed is None else count(round(speed)),
             )
         )
@@ -130,14 +142,23 @@ def _section(members: Sequence[Stored], charts: Sequence[Chart]) -> Section:
         "The line joins the models that no other one beats in both; a model between two of its corners is behind it.",
         "Each model is measured in its own preprocessing unless its result says otherwise.",
     ]
-    devices = {_machine(one) for one in members if _speed(one) is not None}
-    if len(devices) > 1:
-        notes.append("Throughputs are of several machines, so they are not drawn.")
-    elif devices:
-        device = next(iter(devices))
-        notes.append(f"Throughput of the network alone, on {device[0]}, {device[1]} threads." if device[1] else "")
+    machines = {_machine(one) for one in members if _speed(one) is not None}
+    if len(machines) > 1:
+        notes.append("Throughputs are of several machines, threads or batch sizes, so they are not drawn.")
+    elif machines:
+        notes.append(_where(*machines.pop()))
     title = f"Accuracy against cost on {result.dataset} ({result.split}, {count(result.num_images)} images)"
     return Section(title, charts=tuple(charts), tables=(table,), notes=tuple(note for note in notes if note))
+
+
+def _where(device: str | None, threads: str | None, batch_size: str | None, machine: str | None) -> str:
+    """The note on how the throughput was measured; "" where next to nothing of it is known."""
+    if threads is None:
+        return ""
+    place = machine if machine and device == "cpu" else device
+    batches = "" if batch_size is None else f", batches of {batch_size}"
+    unknown = "; the results do not say on which machine" if machine is None else ""
+    return f"Throughput of the network alone, on {place}, {threads} threads{batches}{unknown}."
 
 
 def _label(one: Stored, members: Sequence[Stored]) -> str:

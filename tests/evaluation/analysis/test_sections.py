@@ -15,6 +15,7 @@ from kdzoo.evaluation.analysis.trade_off import pareto_front, trade_off_sections
 from kdzoo.evaluation.analysis.training import training_section
 from kdzoo.evaluation.analysis.transfer import transfer_section
 from kdzoo.evaluation.analysis.weights import weight_section
+from kdzoo.evaluation.page import count
 from kdzoo.evaluation.results import Interval, MeasuredModel
 from kdzoo.evaluation.run_record import read_run
 
@@ -86,6 +87,40 @@ def test_throughputs_of_two_machines_are_not_drawn_together(tmp_path, write_answ
     (section,) = trade_off_sections(stored(tmp_path))
     assert all("images-per-s" not in chart.name for chart in section.charts)
     assert any("several machines" in note for note in section.notes)
+
+
+HERE = {"device": "cpu", "threads": 8, "batch_size": 64, "machine": "laptop"}
+
+
+@pytest.mark.parametrize("change", [{"machine": "server"}, {"machine": None}, {"batch_size": 1}, {"threads": 2}, {}])
+def test_throughputs_are_drawn_where_machine_and_batch_size_are_the_same(tmp_path, write_answers, change):
+    for name, speed, where in (("a", 10.0, HERE), ("b", 20.0, {**HERE, **change})):
+        speeds = {"network_images_per_s": speed, **{key: value for key, value in where.items() if value is not None}}
+        write_answers(tmp_path, name, speed / 40, details={"throughput": speeds})
+    (section,) = trade_off_sections(stored(tmp_path))
+    assert any("images-per-s" in chart.name for chart in section.charts) == (not change)
+    note = "Throughput of the network alone, on laptop, 8 threads, batches of 64."
+    assert (note in section.notes) == (not change)
+
+
+def test_older_results_do_not_say_on_which_machine_they_were_measured(tmp_path, write_answers):
+    for name, speed in (("a", 10.0), ("b", 20.0)):
+        speeds = {"network_images_per_s": speed, "device": "cpu", "threads": 8}
+        write_answers(tmp_path, name, speed / 40, details={"throughput": speeds})
+    (section,) = trade_off_sections(stored(tmp_path))
+    assert (
+        "Throughput of the network alone, on cpu, 8 threads; the results do not say on which machine." in section.notes
+    )
+
+
+def test_multiply_accumulates_are_of_all_crops(tmp_path, write_answers):
+    for name, macs, crops in (("a", 10**9, 1), ("b", 10**9, 10)):
+        model = MeasuredModel(reference=name, parameters=7, macs=macs)
+        write_answers(tmp_path, name, crops / 20, model=model, settings={"crops": crops}, details={})
+    (section,) = trade_off_sections(stored(tmp_path))
+    (chart,) = section.charts
+    assert [x for group in chart.groups for x, _ in group.points] == [1.0, 10.0]
+    assert [row[4] for row in section.tables[0].rows] == [count(10**9), count(10**10)]
 
 
 def test_one_model_or_other_data_make_no_trade_off(tmp_path, write_answers):
