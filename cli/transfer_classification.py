@@ -188,7 +188,8 @@ def _show(report: TransferReport, form: str) -> None:
     plan = report.plan
     rows = []
     for reference, result in zip(plan.references, report.results, strict=True):
-        row: dict[str, Any] = {"model": reference, "task": plan.task, "mode": plan.mode, "seeds": len(plan.seeds)}
+        seeds = len(plan.seeds_of(reference))
+        row: dict[str, Any] = {"model": reference, "task": plan.task, "mode": plan.mode, "seeds": seeds}
         for metric in report.shown:
             interval = result.intervals.get(metric)
             row |= {metric: result.metrics[metric], f"{metric} low": interval and interval.low}

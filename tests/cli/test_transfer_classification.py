@@ -68,6 +68,16 @@ def test_a_model_may_be_its_own_baseline(kdzoo: Call, runs: tuple[str, str]) -> 
     assert "2 of 2,200 steps" in kdzoo(*call, "--dry-run").out  # a training a seed, not two
 
 
+def test_each_row_has_its_own_seeds(kdzoo: Call, runs: tuple[str, str], tmp_path: Path) -> None:
+    call = ("transfer", str(class_folders(tmp_path / "pets")), "--backbone", runs[0], "--baseline", "random")
+    shown = kdzoo(*call, "--mode", "knn", *_QUICK[4:], "--format", "csv")
+    assert shown.code == 0, shown.err
+    rows = list(csv.DictReader(io.StringIO(shown.out)))
+    assert [(row["model"], row["seeds"]) for row in rows] == [(runs[0], "1"), ("random", "2")]
+    document = json.loads(kdzoo(*call, "--mode", "knn", *_QUICK[4:], "--dry-run", "--json").out)
+    assert (document["seeds"], document["cost"]["test_images"]) == ([0, 1], 3 * (18 + 9))
+
+
 def test_a_plan_says_what_it_takes_and_starts_nothing(kdzoo: Call, runs: tuple[str, str]) -> None:
     call = ("transfer", "digits", "--backbone", runs[0], "--baseline", "random", "--out", "t", "--dry-run")
     shown = kdzoo(*call)

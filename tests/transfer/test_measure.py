@@ -174,6 +174,25 @@ def test_a_backbone_beside_itself(mode: str, tmp_path: Path, measure: Measure, m
     assert kept.details["difference"]["baseline"] == backbone
 
 
+def test_neighbours_of_random_weights_depend_on_the_seed(
+    tmp_path: Path, measure: Measure, make_backbone: Backbone
+) -> None:
+    look = {"backbone": make_backbone("a"), "mode": "knn", "seeds": (1, 2, 3)}
+    task, out = str(class_folders(tmp_path / "data")), tmp_path / "out"
+    report = measure(task, out, baseline="random", **look)
+    ours, theirs = report.results
+    assert (ours.settings["seeds"], theirs.settings["seeds"]) == ([0], [1, 2, 3])
+    assert "top1" not in ours.intervals
+    baseline = theirs.intervals["top1"]
+    assert baseline.seeds == (1, 2, 3)
+    assert report.difference is not None
+    assert (report.difference.over, report.difference.count) == ("seeds", 3)
+    assert report.difference.values == tuple(ours.metrics["top1"] - value for value in baseline.values)
+    assert any("random weights" in note for note in report.plan.notes)
+    assert len(list((out / "features").iterdir())) == 2 + 3 * 2
+    assert measure(task, out, **look).results[0].name == ours.name  # of given weights, one measurement
+
+
 def test_several_classes_and_absent_ones(tmp_path: Path, measure: Measure, make_backbone: Backbone) -> None:
     root = TREES["voc2007"](tmp_path / "data")
     lists = root / "VOCdevkit/VOC2007/ImageSets/Main"

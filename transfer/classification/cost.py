@@ -11,6 +11,7 @@ import torch
 from ...engine.distributed import choose_device
 from ...errors import KdzooError
 from ...zoo import LoadedModel, load_model
+from ..sides import RANDOM
 from .linear import classification_loss
 from .plan import TransferPlan
 
@@ -52,13 +53,14 @@ def estimate_transfer(plan: TransferPlan, *, measure: bool = True) -> TransferCo
     """
     num_train, num_test = len(plan.train or ()), len(plan.test or ())
     models, seeds = len(set(plan.references)), len(plan.seeds)
+    networks = sum(seeds if reference == RANDOM else 1 for reference in set(plan.references))  # whose features differ
     look = plan.protocol
     searched = 0 if plan.search is None else len(list(plan.search.combinations(look)))
     trainings = (models * seeds if plan.trains_network else 0) + searched
     steps = look.epochs * (num_train // look.batch_size) if trainings else 0
     images = trainings * steps * look.batch_size
     # The run's own closing evaluation, then the answers that are kept.
-    looks = 2 * trainings * num_test if plan.trains_network else models * (num_train + num_test)
+    looks = 2 * trainings * num_test if plan.trains_network else networks * (num_train + num_test)
     device = choose_device(plan.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
     seconds = None

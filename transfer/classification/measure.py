@@ -192,7 +192,7 @@ class _Measurement:
     def _feature_scores(self, reference: str) -> list[np.ndarray]:
         found, strengths = [], []
         features: tuple[np.ndarray, np.ndarray] | None = None
-        for seed in self.plan.seeds:
+        for seed in self.plan.seeds_of(reference):
             if features is None or reference == RANDOM:
                 features = self._features(load_backbone(self.plan, reference, seed), reference)
             train, test = features
@@ -243,6 +243,8 @@ class _Measurement:
     def _difference(self, measured: Mapping[str, Sequence[Measured]]) -> Difference:
         assert self.plan.baseline is not None
         ours, theirs = measured[self.plan.backbone], measured[self.plan.baseline]
+        if len(ours) < len(theirs):  # what no seed changes stands beside each
+            ours = list(ours) * len(theirs)
         metric = self.shown[0]
         accuracy = metric == "top1"
         return paired_difference(
@@ -258,7 +260,7 @@ class _Measurement:
         return "random weights" if reference == RANDOM else reference
 
     def _result(self, reference: str, by_seed: Sequence[Measured], difference: Difference | None) -> Result:
-        seeds = self.plan.seeds
+        seeds = self.plan.seeds_of(reference)
         columns = {name: tuple(one.metrics[name] for one in by_seed) for name in by_seed[0].metrics}
         intervals = {}
         for name, values in columns.items():

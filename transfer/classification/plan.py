@@ -86,6 +86,10 @@ class TransferPlan:
         """The backbone, and the baseline where there is one."""
         return (self.backbone,) if self.baseline is None else (self.backbone, self.baseline)
 
+    def seeds_of(self, reference: str) -> tuple[int, ...]:
+        """The seeds that one of them is measured with; there is no chance in the neighbours of given weights."""
+        return (0,) if self.mode == "knn" and reference != RANDOM else self.seeds
+
     def line(self) -> str:
         """The protocol in one line, for a reader."""
         look = self.protocol
@@ -211,7 +215,7 @@ def make_plan(
         raise UsageError(
             f"label smoothing needs one class an image; {spec} has several", hint="leave --label-smoothing out"
         )
-    plan_seeds, more = _seeds(seeds, quick, mode)
+    plan_seeds, more = _seeds(seeds, quick, mode, baseline)
     if search is not None and (mode != "finetune"):
         raise UsageError("--search goes with --mode finetune", hint="leave --search out")
     return TransferPlan(
@@ -350,11 +354,14 @@ def _check(look: Protocol, train: ImageSource | None, mode: str) -> None:
         )
 
 
-def _seeds(seeds: Sequence[int] | None, quick: bool, mode: str) -> tuple[tuple[int, ...], list[str]]:
+def _seeds(
+    seeds: Sequence[int] | None, quick: bool, mode: str, baseline: str | None
+) -> tuple[tuple[int, ...], list[str]]:
     if seeds is not None:
         check_seeds(seeds)
-    if mode == "knn":
+    if mode == "knn" and baseline != RANDOM:
         return (0,), [] if seeds is None else ["kNN has no chance in it: one measurement stands for all seeds"]
-    if seeds is not None:
-        return tuple(seeds), []
-    return ((0,) if quick else (0, 1, 2)), []
+    chosen = tuple(seeds) if seeds is not None else (0,) if quick else (0, 1, 2)
+    if mode == "knn" and len(chosen) > 1:
+        return chosen, ["kNN has no chance in it: the seeds are of the baseline's random weights alone"]
+    return chosen, []
