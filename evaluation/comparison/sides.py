@@ -88,7 +88,8 @@ def differing_settings(first: Result, second: Result) -> tuple[tuple[str, str, s
     """Where two protocols differ: a setting's name and both values."""
     both = first.settings, second.settings
     names = [name for name in dict.fromkeys([*both[0], *both[1]]) if both[0].get(name, ...) != both[1].get(name, ...)]
-    return tuple((name, *(plain(of[name]) if name in of else "not there" for of in both)) for name in names)
+    one, other = ([plain(of[name]) if name in of else "not there" for name in names] for of in both)
+    return tuple(zip(names, one, other, strict=True))
 
 
 def reading_order(result: Result) -> tuple[str | int, ...]:
