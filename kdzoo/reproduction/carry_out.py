@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import statistics
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DataError, Interrupted, ModelError, TeacherError, UsageError
 from . import record as records
 from .jobs import Job, Jobs
+from .made_before import refuse_other_settings
 from .measured import evaluate_published, teachers_together
 from .needs import blocking, command_of, missing_data, transfer_commands, why_not_small
 from .scaled import scaled_down
@@ -42,16 +44,18 @@ class Reproduction:
 
         Raises:
             Interrupted: A signal came; everything finished so far is saved.
-            RunError, CheckpointError: A folder cannot be written, or holds something else.
+            RunError, CheckpointError: A folder cannot be written, holds something else, or a run with other settings.
         """
         if self.choices.scale == "small" and missing_data(str(self.choices.data)):
             raise DataError(
                 f"no images to run on: {missing_data(str(self.choices.data))[0]}",
                 hint="--data digits is embedded and runs now",
             )
-        for row in rows:
-            if self.record.row(row.label)["status"] != records.DONE:
-                self.record.row(row.label)["status"] = records.PENDING
+        pending = [row for row in rows if self.record.row(row.label)["status"] != records.DONE]
+        for row in pending:
+            self._refuse_other_settings(row)
+        for row in pending:
+            self.record.row(row.label)["status"] = records.PENDING
         self._write()
         for number, row in enumerate(rows, start=1):
             if self.record.row(row.label)["status"] == records.DONE:
@@ -72,13 +76,36 @@ class Reproduction:
         if os.environ.get("RANK", "0") == "0":
             self.record.write()
 
+    def _refuse_other_settings(self, row: Row) -> None:
+        """Refuse a row whose runs were begun with other settings, before these stand in the record.
+
+        What is missing is not said here.
+
+        Raises:
+            RunError, CheckpointError: As ``refuse_other_settings``.
+        """
+        with contextlib.suppress(*_MISSING):
+            for job in () if self._released(row) else self.jobs.of(row):
+                begun = [one for one in (*job.first(), job) if (self.out / one.folder).is_dir()]
+                if begun and blocking(row, job, self.choices):
+                    return
+                for one in begun:
+                    refuse_other_settings(one, one.plan(self.out), self.out)
+
+    def _released(self, row: Row) -> str | None:
+        """The released weights that are to be evaluated in place of training, or None."""
+        from ..evaluation.papers import RecipeRun
+
+        return row.takes.released if self.choices.released and isinstance(row.takes, RecipeRun) else None
+
     def _row(self, row: Row) -> dict[str, Any]:
         """What becomes of a row."""
-        from ..evaluation.papers import Evaluate, RecipeRun, Reference, Transfer
+        from ..evaluation.papers import Evaluate, Reference, Transfer
 
         takes, small = row.takes, self.choices.scale == "small"
-        if isinstance(takes, RecipeRun) and self.choices.released and takes.released:
-            return self._evaluated(row, takes.released, "imagenet")
+        released = self._released(row)
+        if released:
+            return self._evaluated(row, released, "imagenet")
         jobs = self.jobs.of(row)
         if jobs:
             missing, commands = blocking(row, jobs[0], self.choices), [command_of(job) for job in jobs]
@@ -131,15 +158,20 @@ class Reproduction:
         return scaled_down(takes, job, self.choices)
 
     def _ensure(self, job: Job) -> None:
-        """Carry out a run, unless it is finished."""
+        """Carry out a run, unless it is finished.
+
+        Raises:
+            CheckpointError: It was begun with other settings.
+        """
         from ..engine.run_folder import RunFolder
         from ..recipes.run import run
 
-        folder = self.out / job.folder
+        folder, plan = self.out / job.folder, job.plan(self.out)
         if RunFolder(folder).read_result() is not None and (folder / "model" / "config.json").is_file():
+            refuse_other_settings(job, plan, self.out)
             return
         _say(f"{job.folder}: {' + '.join([job.recipe, *job.variants])}")
-        run(job.plan(self.out), out=folder, resume=True)
+        run(plan, out=folder, resume=True)
 
     def _numbers(self, row: Row, job: Job) -> dict[str, float]:
         """Ours by column, of one run."""

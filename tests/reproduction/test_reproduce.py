@@ -164,6 +164,49 @@ def test_lost_results_are_made_again_from_the_runs(finished: Path, kdzoo: Call, 
     assert was == now
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_runs_of_other_settings_are_not_taken_for_these(
+    begun: bool, finished: Path, kdzoo: Call, tmp_path: Path
+) -> None:
+    """Without results.json the runs themselves say what they were made with; finished ones, and ones only begun."""
+    out = tmp_path / "lost"
+    shutil.copytree(finished, out)
+    (out / "results.json").unlink()
+    if begun:
+        for result in out.rglob("result.json"):
+            result.unlink()
+    before = stamps(out)
+    code, shown, err = kdzoo(*RUN, "--epochs", "4", "--out", str(out), "--resume")
+    assert (code, shown) == (1, "")
+    assert "had other settings: " in err
+    assert "training.epochs was 1, is 4" in err
+    assert "Traceback" not in err
+    assert stamps(out) == before  # no results.json that would refuse the right settings afterwards
+
+
+@pytest.mark.parametrize(
+    ("name", "was", "now"),
+    [
+        ("student.model", "cifar_resnet14", "cifar_resnet8"),
+        ("teachers.models", ["runs/other"], "teachers/cifar_resnet14-cutmix-1"),
+    ],
+)
+def test_a_run_of_other_networks_is_refused(
+    name: str, was: object, now: str, finished: Path, kdzoo: Call, tmp_path: Path
+) -> None:
+    out = tmp_path / "lost"
+    shutil.copytree(finished, out)
+    (out / "results.json").unlink()
+    config = out / "kd" / "seed-0" / "config.json"
+    document = json.loads(config.read_text())
+    document["fixed"][name] = was
+    config.write_text(json.dumps(document))
+    code, _, err = kdzoo(*RUN, "--out", str(out), "--resume")
+    assert code == 1
+    assert f"{name} was {was!r}, is " in err
+    assert now in err
+
+
 @pytest.mark.parametrize(
     "text", ['{"choices": {"scale": "small"}}', "[]", '{"paper": 3}', "\x00", '{"paper": "xcl", "table": "S1"}']
 )
