@@ -15,7 +15,9 @@ from .paired import PairedTest, paired_test, why_not_paired
 from .sides import OWN, Side, differing_settings, measured_like, open_side
 
 LOOK = {"image_size", "image_width", "crop_pct", "interpolation", "mean", "std", "crops", "classes", "num_classes"}
-"""Settings in which two measurements may differ and still be set side by side: a model's own preprocessing."""
+"""A model's own preprocessing and classes."""
+MAY_DIFFER = LOOK | {"seeds"}
+"""Settings in which two measurements may differ and still be set side by side."""
 
 _TESTED = "top1"
 
@@ -151,7 +153,7 @@ def _rank(one: Result, other: Result) -> tuple[bool, bool, int, bool] | None:
     if measured_like(one)[:3] != measured_like(other)[:3] or _other_images(one, other) is not None:
         return None
     changed = _changed(one, other)
-    if not changed <= LOOK:
+    if not changed <= MAY_DIFFER:
         return None
     return bool(changed), one.protocol == OWN, len(changed), one.data_fingerprint != other.data_fingerprint
 
@@ -167,7 +169,7 @@ def _why_alone(first: Side, second: Side, ones: Sequence[Result], others: Sequen
             others = [other for other in others if _on_other_images([(one, other)]) is None]
             reasons.append(f"{one.dataset} ({one.split}): {reason}")
         elif protocols:
-            names = ", ".join(sorted(_changed(one, protocols[0]) - LOOK))
+            names = ", ".join(sorted(_changed(one, protocols[0]) - MAY_DIFFER))
             reasons.append(f"{one.dataset} ({one.split}): measured by other protocols (they differ in {names})")
             others = [other for other in others if other not in protocols]
         elif one.protocol != OWN:
@@ -182,7 +184,7 @@ def _why_alone(first: Side, second: Side, ones: Sequence[Result], others: Sequen
 def _on_other_images(pairs: Iterable[tuple[Result, Result]]) -> str | None:
     """Why results that were measured alike are not comparable, of the first such pair; None where there is none."""
     for one, other in pairs:
-        if measured_like(one)[:3] == measured_like(other)[:3] and _changed(one, other) <= LOOK:
+        if measured_like(one)[:3] == measured_like(other)[:3] and _changed(one, other) <= MAY_DIFFER:
             reason = _other_images(one, other)
             if reason is not None:
                 return reason

@@ -128,6 +128,13 @@ def test_seeds_are_paired_and_the_answers_of_one_do_not_speak_for_all(store, wri
     assert one.finding.endswith("of the models of seed 0 alone")
 
 
+def test_other_seeds_are_compared_and_named(store, write_answers):
+    for name, seeds in (("weak", [0, 1]), ("strong", [0])):
+        write_answers(store, name, 0.6, settings={**LOOK, "seeds": seeds}, dataset="seeds")
+    found = compare_results("weak", "strong", results=store)
+    assert [one.settings for one in found.results] == [(), (("seeds", "0, 1", "0"),)]
+
+
 def test_two_sets_of_weights_under_one_name_are_not_mixed(store, write_answers):
     model = MeasuredModel(reference="weak", weights_sha256="ab")
     write_answers(store, "weak", 0.6, model=model)
