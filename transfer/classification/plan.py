@@ -12,7 +12,7 @@ from ...errors import DataError, KdzooError, ModelError, UsageError
 from ...zoo import load_model
 from ..checks import check_seeds, one_of
 from ..sides import RANDOM, missing_weights
-from .protocols import LINEAR_LR, MODES, PROTOCOLS, QUICK_EPOCHS, SOLVERS, Mode, Protocol, citations
+from .protocols import LINEAR_LR, MODES, PROTOCOLS, QUICK_EPOCHS, SOLVERS, Mode, Protocol, citations, misfit
 from .search import SearchSpace, parse_search
 from .stages import stage_multipliers
 
@@ -304,6 +304,10 @@ def _settle(
     unknown = set(given) - set(values)
     if unknown:
         raise UsageError(f"unknown setting {min(unknown)!r}", hint=f"known: {', '.join(sorted(values))}")
+    for field_name, (value, _) in given.items():
+        wanted = misfit(field_name, value)
+        if wanted is not None:
+            raise UsageError(f"{field_name} is {value!r}, not {wanted}", hint=f"{name} has {values[field_name]!r}")
 
     def put(field_name: str, value: Any, source: str) -> None:
         values[field_name], sources[field_name] = value, source
