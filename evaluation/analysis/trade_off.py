@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..comparison.sides import differing_settings
 from ..page import count
 from ..run_record import as_count, as_number
+from ..run_sections import plain
 from .charts import Chart, Points, Scatter
 from .inputs import Stored
 from .section import Section, Table, columns, points, slug
@@ -162,7 +164,14 @@ def _where(device: str | None, threads: str | None, batch_size: str | None, mach
 
 
 def _label(one: Stored, members: Sequence[Stored]) -> str:
-    """The model's name; with its image size where it was measured at several."""
-    if sum(other.name == one.name for other in members) == 1:
-        return one.name
-    return f"{one.name}, {one.result.settings.get('image_size', '?')} px"
+    """The model's name; with what tells its measurements apart where there are several."""
+    same = [other.result for other in members if other.name == one.name]
+    differing = {name for other in same for name, *_ in differing_settings(one.result, other)}
+    words = [
+        f"{plain(value)} px" if name == "image_size" else f"{name} {plain(value)}"
+        for name, value in one.result.settings.items()
+        if name in differing
+    ]
+    if len({other.model.weights_sha256 for other in same}) > 1:
+        words.append(f"weights {(one.result.model.weights_sha256 or 'unknown')[:8]}")
+    return ", ".join([one.name, *words])

@@ -123,6 +123,21 @@ def test_multiply_accumulates_are_of_all_crops(tmp_path, write_answers):
     assert [row[4] for row in section.tables[0].rows] == [count(10**9), count(10**10)]
 
 
+def test_measurements_of_one_model_are_told_apart_by_what_differs(tmp_path, write_answers):
+    for digest, look in (("1" * 64, {"crops": 1}), ("1" * 64, {"crops": 10}), ("2" * 64, {"crops": 1})):
+        model = MeasuredModel(reference="a", weights_sha256=digest, macs=9)
+        write_answers(tmp_path, "a", 0.5, model=model, settings={"image_size": 32, **look})
+    for size in (32, 48):
+        model = MeasuredModel(reference="b", macs=9)
+        write_answers(tmp_path, "b", 0.5, model=model, settings={"image_size": size, "crops": 1})
+    write_answers(tmp_path, "c", 0.5)
+    (section,) = trade_off_sections(stored(tmp_path))
+    assert [row[0].partition(". ")[2] for row in section.tables[0].rows] == [
+        "a, crops 1, weights 11111111", "a, crops 1, weights 22222222", "a, crops 10, weights 11111111",
+        "b, 32 px", "b, 48 px", "c",
+    ]  # fmt: skip
+
+
 def test_one_model_or_other_data_make_no_trade_off(tmp_path, write_answers):
     write_answers(tmp_path, "a", 0.5)
     write_answers(tmp_path, "b", 0.9, data_fingerprint="other")
