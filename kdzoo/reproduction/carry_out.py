@@ -166,7 +166,7 @@ class Reproduction:
         from ..engine.run_folder import RunFolder
         from ..recipes.run import run
 
-        folder, plan = self.out / job.folder, job.plan(self.out)
+        folder, plan = self.out / job.folder, job.plan(self.out, self.device)
         if RunFolder(folder).read_result() is not None and (folder / "model" / "config.json").is_file():
             refuse_other_settings(job, plan, self.out)
             return

@@ -50,12 +50,13 @@ class Job:
                 found.update(dict.fromkeys((*one.first(), one)))
         return tuple(found)
 
-    def plan(self, out: Path | None) -> Plan:
+    def plan(self, out: Path | None, device: str = "auto") -> Plan:
         """Its plan.
 
         Args:
             out: The reproduction's folder, where the runs before it are finished; None to plan without them, with
                 networks of the same architecture in their place.
+            device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; two runs that differ in it alone are one.
 
         Raises:
             UsageError, ModelError: As ``recipes.resolve``.
@@ -68,7 +69,7 @@ class Job:
             settings["teachers.models"] = tuple(_reference(one, out) for one in self.teachers)
         if out is None and isinstance(self.student, Job):
             settings["student.init"] = "random"
-        settings["run.seed"] = self.seed
+        settings.update({"run.seed": self.seed, "run.device": device})
         given = {path: Given(value, "kdzoo reproduce") for path, value in settings.items()}
         return resolve(self.recipe, given=given, variants=self.variants)
 

@@ -15,6 +15,7 @@ import pytest
 from kdzoo.cli.main import main
 from kdzoo.cli.transfer import TASKS
 from kdzoo.cli.transfer import command as transfer
+from kdzoo.engine.distributed import Processes
 from kdzoo.evaluation.papers import PAPERS, Paper, RecipeRun, Table, Transfer
 from kdzoo.reproduction.needs import transfer_commands
 from kdzoo.reproduction.shown import result_lines, result_rows
@@ -113,6 +114,23 @@ def test_paper_and_ours_stand_beside_each_other(finished: Path, kdzoo: Call) -> 
     assert f"{kd['ours']['top1']:.2f}" in line
     assert "only the order of the rows may be looked at, never the accuracies; one seed a row" in out
     assert "of 1 pairs of rows stand in the paper's order" in out
+
+
+def test_training_is_on_the_device_that_was_asked_for(
+    kdzoo: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kdzoo.recipes import run
+
+    start, asked = run.start_processes, []
+
+    def recorded(device: str = "auto") -> Processes:
+        asked.append(device)
+        return start(device)
+
+    monkeypatch.setattr(run, "start_processes", recorded)
+    arguments = ("xcl", "S1", "--scale", "small", "--epochs", "1", "--row", "ERM", "--device", "cpu")
+    assert kdzoo(*arguments, "--out", str(tmp_path / "table"))[0] == 0
+    assert asked == ["cpu"]
 
 
 def test_a_second_call_runs_nothing(finished: Path, kdzoo: Call) -> None:
