@@ -145,7 +145,11 @@ def _open(
     if len(train) == 0:
         problems.append(DataError(f"no training image of {spec} has a box", hint="'kdzoo data check' shows its counts"))
         return None, None
-    return take_part(train, subset), take_part(val, subset)
+    train, val = take_part(train, subset), take_part(val, subset)
+    if val.objects.crowd.all():
+        hint = "'kdzoo data check' shows its counts" if subset is None else "a larger --subset"
+        problems.append(DataError(f"no evaluation image of {spec} has an object that is to be found", hint=hint))
+    return train, val
 
 
 def _length(

@@ -143,6 +143,20 @@ def test_voc_is_a_task_too(
     assert capsys.readouterr().out.startswith("metric,")
 
 
+@pytest.mark.parametrize("crowds", [False, True])
+def test_evaluation_data_without_objects_is_refused_before_training(
+    crowds: bool, shapes: str, make_student: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = Path(shapes.removeprefix("coco:")) / "annotations" / "instances_val2017.json"
+    document = json.loads(file.read_text())
+    document["annotations"] = [{**entry, "iscrowd": 1} for entry in document["annotations"] if crowds]
+    file.write_text(json.dumps(document))
+    arguments = ["transfer", shapes, "--backbone", make_student("one"), *QUICK]
+    assert main([*arguments, "--out", "out"]) == 1
+    assert f"no evaluation image of {shapes} has an object that is to be found" in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
