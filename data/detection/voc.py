@@ -25,6 +25,7 @@ GET = (
     "unpack VOCtrainval_06-Nov-2007.tar and VOCtest_06-Nov-2007.tar (host.robots.ox.ac.uk/pascal/VOC/voc2007) there, "
     "as VOCdevkit/VOC2007/Annotations"
 )
+_LISTS = {"train": "trainval.txt", "val": "test.txt"}
 _CHECK = "'kdzoo data check' lists every such file; unpack the archive again"
 _MAX_BYTES = 2**20
 _Object = tuple[str, tuple[float, float, float, float], bool]
@@ -51,7 +52,7 @@ def read_voc_detection(root: Path, split: str, name: str, problem: Callable[[str
         raise DataError(f"{name} not found: looked for {root}/VOCdevkit/VOC2007/ImageSets/Main", hint=GET)
     if not (base / "Annotations").is_dir():
         raise DataError(f"{base}/Annotations is missing: it holds the boxes", hint=GET)
-    listed = base / "ImageSets" / "Main" / ("test.txt" if split == "val" else "trainval.txt")
+    listed = base / "ImageSets" / "Main" / _LISTS[split]
     if not listed.is_file():
         raise DataError(f"{listed} is missing: it lists the images of {split}", hint=GET)
     names = [line.split()[0] for line in read_list(listed, f"the images of {split}")]
@@ -63,8 +64,8 @@ def read_voc_detection(root: Path, split: str, name: str, problem: Callable[[str
             problem(error.message)
     if not found:
         raise DataError(f"no annotation of {listed} can be read", hint=_CHECK)
-    seen = {label for _, _, objects in found for label, _, _ in objects}
-    classes = CLASSES if seen <= set(CLASSES) else _all_names(base, seen)
+    seen = _names_of_other(base, split) | {label for _, _, objects in found for label, _, _ in objects}
+    classes = CLASSES if seen <= set(CLASSES) else tuple(sorted(seen))
     rows: list[BoxRow] = [
         (place, box, classes.index(label), difficult, (box[2] - box[0]) * (box[3] - box[1]))
         for place, (_, _, objects) in enumerate(found)
@@ -86,16 +87,17 @@ def read_voc_detection(root: Path, split: str, name: str, problem: Callable[[str
     )
 
 
-def _all_names(base: Path, seen: set[str]) -> tuple[str, ...]:
-    """Own classes: those of both splits, in alphabetical order, so that both number them alike."""
-    names = set(seen)
-    for file in ("trainval.txt", "test.txt"):
-        listed = base / "ImageSets" / "Main" / file
-        for line in read_list(listed, "images of a split") if listed.is_file() else []:
-            with contextlib.suppress(DataError):
-                _, objects = _read_annotation(base / "Annotations" / f"{line.split()[0]}.xml")
-                names.update(label for label, _, _ in objects)
-    return tuple(sorted(names))
+def _names_of_other(base: Path, split: str) -> set[str]:
+    """The classes of the other split's objects, as far as they can be read: both splits are numbered alike."""
+    names: set[str] = set()
+    lines: list[str] = []
+    with contextlib.suppress(DataError):
+        lines = read_list(base / "ImageSets" / "Main" / _LISTS["train" if split == "val" else "val"], "images")
+    for line in lines:
+        with contextlib.suppress(DataError):
+            _, objects = _read_annotation(base / "Annotations" / f"{line.split()[0]}.xml")
+            names.update(label for label, _, _ in objects)
+    return names
 
 
 def _read_annotation(path: Path) -> tuple[tuple[int, int], list[_Object]]:

@@ -210,6 +210,21 @@ def test_voc_is_read_as_edges_from_zero_and_difficult_objects_are_apart(tmp_path
         open_detection(f"voc2007-detection:{root}", "val")
 
 
+@pytest.mark.parametrize("without", ["trainval", "test"])
+def test_voc_splits_with_other_objects_have_the_same_classes(without: str, tmp_path: Path) -> None:
+    """Own classes in one split and VOC's alone in the other."""
+    root = write_voc(tmp_path / "own", names=("helmet", "person", "person"))
+    base = root / "VOCdevkit" / "VOC2007"
+    for name in (base / "ImageSets" / "Main" / f"{without}.txt").read_text().split():
+        file = base / "Annotations" / f"{name}.xml"
+        file.write_text(file.read_text().replace("helmet", "person"))
+    for split in ("train", "val"):
+        source = open_detection(f"voc2007-detection:{root}", split)
+        assert source.class_names == ("helmet", "person")
+        has_own = (split == "train") == (without == "test")
+        assert (source.boxes_per_class()[0] > 0) == has_own
+
+
 def test_the_order_is_a_pure_function_and_pairs_have_one_orientation() -> None:
     sizes = np.array([(4, 3), (3, 4), (4, 3)] * 20)
     order = BoxOrder(sizes, 8, 5)
