@@ -12,6 +12,9 @@ from .source import BoxSource, Objects
 BoxRow = tuple[int, tuple[float, float, float, float], int, bool, float]
 """Image's place, box (left, top, right, bottom), label, crowd, area."""
 
+MAX_SIDE = 65_535
+"""Pixels: the most that a JPEG file can say of its width and height."""
+
 
 def build_source(
     *,

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard
 
 from ...errors import DataError
-from .build import BoxRow, build_source
+from .build import MAX_SIDE, BoxRow, build_source
 from .source import BoxSource
 
 EXPECTED = {"train": (118_287, 80), "val": (5_000, 80)}
@@ -161,8 +161,8 @@ class _Reader:
                 self.problem(f"{where} has no id")
                 continue
             width, height, path = entry.get("width"), entry.get("height"), entry.get("file_name")
-            if not _is_int(width) or not _is_int(height) or width < 1 or height < 1:
-                self.problem(f"{where} (id {entry['id']}) has no width and height")
+            if not _is_int(width) or not _is_int(height) or min(width, height) < 1 or max(width, height) > MAX_SIDE:
+                self.problem(f"{where} (id {entry['id']}) has no width and height from 1 to {MAX_SIDE:,} pixels")
             elif not isinstance(path, str) or not path:
                 self.problem(f"{where} (id {entry['id']}) has no file_name")
             elif PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\0" in path:
@@ -210,6 +210,9 @@ class _Reader:
             left, top, width, height = (float(value) for value in box)
             area = entry.get("area")
             corners = (left, top, left + width, top + height)
+            if not all(map(math.isfinite, (*corners, width * height))):
+                self.problem(f"{where} has a bbox of too large numbers: {str(box)[:60]}")
+                return None
             size = float(area) if _is_number(area) else width * height
             return place_of[image], corners, label_of[category], bool(entry.get("iscrowd", 0)), size
         return None
@@ -220,4 +223,7 @@ def _is_int(value: Any) -> TypeGuard[int]:
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number that no float can hold
+        return False

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 from ...errors import DataError
 from ..official_lists import read_list
 from ..voc import CLASSES, find_voc
-from .build import BoxRow, build_source
+from .build import MAX_SIDE, BoxRow, build_source
 from .source import BoxSource
 
 EXPECTED = {"train": (5_011, 20), "val": (4_952, 20)}
@@ -116,16 +116,18 @@ def _read_annotation(path: Path) -> tuple[tuple[int, int], list[_Object]]:
         raise DataError(f"{path} is no XML ({error})", hint=_CHECK) from None
     try:
         width, height = (int(float(tree.findtext(f"size/{key}") or "")) for key in ("width", "height"))
-        if width < 1 or height < 1:
+        if not all(1 <= side <= MAX_SIDE for side in (width, height)):
             raise ValueError
     except (ValueError, OverflowError):
-        raise DataError(f"{path} does not say its image's width and height", hint=_CHECK) from None
+        raise DataError(
+            f"{path} does not say its image's width and height, from 1 to {MAX_SIDE:,} pixels", hint=_CHECK
+        ) from None
     objects: list[_Object] = []
     for number, entry in enumerate(tree.iter("object"), start=1):
         label = (entry.findtext("name") or "").strip()
         try:
             ends = [float(entry.findtext(f"bndbox/{key}") or "") for key in ("xmin", "ymin", "xmax", "ymax")]
-            if not label or not all(map(math.isfinite, ends)):
+            if not label or not math.isfinite((ends[2] - ends[0]) * (ends[3] - ends[1])):
                 raise ValueError
         except ValueError:
             raise DataError(f"{path}: object {number} has no name or no bndbox of four numbers", hint=_CHECK) from None

@@ -108,6 +108,13 @@ BROKEN: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "negative": (lambda d: d["annotations"][1].update(bbox=[1, 2, -3, 4]), "negative width or height"),
     "no object": (lambda d: d["annotations"].insert(0, 7), "annotations[0] is no object"),
     "no size": (lambda d: d["images"][1].pop("width"), "images[1] (id 8) has no width and height"),
+    "too wide": (lambda d: d["images"][1].update(width=3_000_000_000), "no width and height from 1 to 65,535 pixels"),
+    "a huge whole number": (lambda d: d["annotations"][1].update(bbox=[1, 2, 3, 10**400]), "has no bbox of four"),
+    "an endless corner": (
+        lambda d: d["annotations"][1].update(bbox=[1e308] * 4),
+        "annotations[1] (id 6) has a bbox of too large numbers: [1e+308",
+    ),
+    "huge whole numbers": (lambda d: d["annotations"][1].update(bbox=[10**308] * 4), "has a bbox of too large"),
     "no file": (lambda d: d["images"][1].update(file_name=""), "has no file_name"),
     "outside": (lambda d: d["images"][1].update(file_name="../../etc/x.jpg"), "names a file outside its folder"),
     "same image": (lambda d: d["images"][1].update(id=1), "images[1] has the id 1 of another image"),
@@ -127,6 +134,31 @@ def test_a_broken_entry_is_one_clear_line(coco: Path, case: str) -> None:
     assert words in raised.value.message
     assert "\n" not in raised.value.message
     assert raised.value.hint
+
+
+def test_an_area_that_no_number_can_hold_is_the_boxs(coco: Path) -> None:
+    edit(coco, lambda d: d["annotations"][0].update(area=10**400, bbox=[1, 2, 30, 4]))
+    source = open_detection(f"coco:{coco}", "train")
+    assert source.objects.areas[0] == 120
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "words"),
+    [
+        ("<width>128<", "<width>3000000000<", "width and height, from 1 to 65,535 pixels"),
+        ("<width>128<", "<width>0<", "width and height, from 1 to 65,535 pixels"),
+        ("<xmax>", "<xmax>1e308</xmax><ymax>1e308</ymax><xmax>", "object 1 has no name or no bndbox of four numbers"),
+        ("<xmax>", "<xmax>nan</xmax><xmax>", "object 1 has no name or no bndbox of four numbers"),
+    ],
+)
+def test_large_numbers_in_voc_are_one_clear_line(was: str, now: str, words: str, tmp_path: Path) -> None:
+    root = write_voc(tmp_path / "voc")
+    file = root / "VOCdevkit" / "VOC2007" / "Annotations" / "000002.xml"
+    file.write_text(file.read_text().replace(was, now, 1))
+    with pytest.raises(DataError) as raised:
+        open_detection(f"voc2007-detection:{root}", "train")
+    assert f"000002.xml{' does not say' if 'width' in words else ': '}" in raised.value.message
+    assert words in raised.value.message
 
 
 def test_a_file_that_is_cut_short_or_missing_is_said(coco: Path, monkeypatch: pytest.MonkeyPatch) -> None:
