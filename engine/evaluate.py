@@ -159,10 +159,13 @@ def _check_labels(batch: Batch, source: ImageSource, answers: Sequence[Tensor]) 
 
 
 def _count(logits: Tensor, labels: Tensor) -> Tensor:
-    """Right answers, right among the first five, summed loss and count: float64, (4,); of a gaze, `count_errors`."""
+    """Right answers, right among the first five, summed loss and count: float64, (4,); of a gaze, `count_errors`.
+
+    An answer that is no number is wrong.
+    """
     if labels.is_floating_point():
         return count_errors(logits, labels)
-    ahead = num_ahead(logits, labels)
+    ahead = num_ahead(logits, labels).masked_fill(logits.isnan().any(dim=1), logits.shape[1] + 5)
     loss = functional.cross_entropy(logits, labels, reduction="none").double().sum()
     return torch.stack([(ahead < 1).sum().double(), (ahead < 5).sum().double(), loss, loss.new_tensor(len(labels))])
 

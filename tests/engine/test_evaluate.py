@@ -56,6 +56,18 @@ def test_ties_go_to_the_lower_class() -> None:
     assert num_ahead(logits, torch.tensor([0, 1, 2])).tolist() == [0, 1, 2]
 
 
+def test_answers_that_are_no_numbers_are_wrong() -> None:
+    source = _source(20, 3)
+
+    def predict(images: Tensor) -> Sequence[Tensor]:
+        right = torch.nn.functional.one_hot(torch.from_numpy(source.labels), 3).float()
+        return right, torch.full((20, 3), float("nan"))
+
+    right, broken = evaluate(predict, source, TRANSFORM, batch_size=20, workers=0, processes=CPU)
+    assert (right.top1, right.top5) == (100.0, 100.0)
+    assert (broken.top1, broken.top5) == (0.0, 0.0)
+
+
 def test_a_part_of_the_images() -> None:
     source = _source(50, 4)
     result = evaluate(
