@@ -1,7 +1,8 @@
 """The engine that is always there: torchvision's RetinaNet and Faster R-CNN heads over any backbone.
 
 What differs from detectron2: RetinaNet's losses are normalised by the positive anchors of each image, not by a running
-mean over batches; RoI pooling samples 2x2 points a bin and has not the half-pixel shift.
+mean over batches; Faster R-CNN's box losses are smooth L1 with beta 1/9, not plain L1; anchors are rounded to whole
+pixels; RoI pooling samples 2x2 points a bin and has not the half-pixel shift.
 """
 
 from __future__ import annotations
