@@ -5,70 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..data import ImageSource, LabelStore, open_source
-from ..errors import DataError, UsageError
+from ..data import LabelStore
+from ..errors import UsageError
 from ..zoo.references import Reference, parse_reference
 from .citations import DEFAULT, citations
+from .facts import KNOWN_CLASSES, read_facts
 from .labels import folder_of
 from .memory import describe_memory
 from .overrides import convert, flatten, place_of, replace_settings, setting_types, typed, unknown
-from .plan import DataFacts, Given, Plan, RunSettings, steps_of
+from .plan import DataFacts, Given, Plan, RunSettings
+from .plan_checks import check_plan
 from .recipe import Recipe, Stage, StudentRow, Variant
 from .recipe_file import load_recipe
 
-_KNOWN_CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100, "imagenet": 1000}
-_KNOWN_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "imagenet": 1_281_167, "mpiigaze": 36_000}
-_KNOWN_SIZES = {"digits": (32, 32), "cifar10": (32, 32), "cifar100": (32, 32), "mpiigaze": (36, 60)}
-_KNOWN_TARGETS = {"mpiigaze": 2}
 _IMAGENET_CLASSES = 1000
-_LOOKED_AT = 9
-_FEW_STEPS = 10
 _SIZE = "data.augmentation.image_size"
 _CROP = "data.evaluation.crop_pct"
 _EPOCHS = "training.epochs"
 _BATCH = "training.batch_size"
 _IN_PROPORTION = (_EPOCHS, "optimizer.lr", _SIZE)
 _SIZE_STEP = 8
-
-
-def read_facts(recipe: Recipe) -> DataFacts:
-    """What is known of a recipe's data; missing data is described, not raised."""
-    spec = recipe.data.dataset
-    try:
-        source = open_source(spec, "train")
-        more = 0 if recipe.data.unlabeled is None else len(open_source(recipe.data.unlabeled, "unlabeled"))
-        if recipe.data.val_dataset is not None:
-            open_source(recipe.data.val_dataset, "val")
-    except DataError as error:
-        name = spec.partition(":")[0].partition("@")[0]
-        return DataFacts(
-            num_targets=_KNOWN_TARGETS.get(name, 0),
-            num_classes=_KNOWN_CLASSES.get(name),
-            num_images=_KNOWN_IMAGES.get(name),
-            native_size=_KNOWN_SIZES.get(name),
-            missing=f"{error.message} ({error.hint})" if error.hint else error.message,
-        )
-    return DataFacts(
-        num_classes=None if source.is_regression else len(source.class_names),
-        num_targets=len(source.target_names) if source.is_regression else 0,
-        num_images=len(source) + more,
-        num_unlabeled=more,
-        native_size=source.native_size,
-        typical_side=_typical_side(source),
-    )
-
-
-def _typical_side(source: ImageSource) -> int | None:
-    """Median short side of a few images spread over the source, pixels; None where none can be read."""
-    if source.native_size is not None:
-        return min(source.native_size)
-    sides = []
-    for index in {round(position * (len(source) - 1) / (_LOOKED_AT - 1)) for position in range(_LOOKED_AT)}:
-        try:
-            sides.append(min(source.load(index).size))
-        except DataError:
-            continue
-    return sorted(sides)[len(sides) // 2] if sides else None
 
 
 class Resolution:
@@ -375,7 +331,7 @@ class Resolution:
         return read_facts(self._recipe())
 
     def _teachers_do_not_fit(self, facts: DataFacts) -> bool:
-        own = _KNOWN_CLASSES.get(str(flatten(self.base)["data.dataset"]))
+        own = KNOWN_CLASSES.get(str(flatten(self.base)["data.dataset"]))
         return facts.num_classes is not None and own is not None and facts.num_classes != own
 
     def plan(self) -> Plan:
@@ -388,7 +344,7 @@ class Resolution:
         self._pin_student(facts)
         self._pin_teachers(facts)
         recipe = self._recipe()
-        self._check(recipe, facts)
+        check_plan(recipe, facts, self.notes, self.warnings)
         if facts.num_classes is not None:
             self.notes.extend(recipe.objective.notes(facts.num_classes))
         if facts.num_images is not None:
@@ -408,48 +364,3 @@ class Resolution:
             notes=tuple(self.notes),
             warnings=tuple(self.warnings),
         )
-
-    def _check(self, recipe: Recipe, facts: DataFacts) -> None:
-        training = recipe.training
-        if facts.missing is None and (recipe.objective.task == "regression") != bool(facts.num_targets):
-            wants, has = ("numbers to predict", "classes") if facts.num_targets == 0 else ("classes", "a gaze")
-            raise UsageError(
-                f"{recipe.name} needs data with {wants}, {recipe.data.dataset} has {has}",
-                hint="use the recipes gaze and xcl_gaze on mpiigaze, and the other recipes on data with classes",
-            )
-        if training.epochs < 1 or training.batch_size < 1 or training.accumulate < 1:
-            raise UsageError(
-                "training.epochs, training.batch_size and training.accumulate must be at least 1",
-                hint="for example --epochs 1 --batch-size 64",
-            )
-        if facts.num_images is not None and facts.num_images < training.batch_size:
-            raise UsageError(
-                f"{recipe.data.dataset} has {facts.num_images} training images, fewer than one batch of "
-                f"{training.batch_size}",
-                hint=f"use --batch-size {max(1, facts.num_images // 4)} or another size below {facts.num_images}",
-            )
-        steps = steps_of(recipe, facts)
-        if steps is not None and steps < _FEW_STEPS:
-            self.warnings.append(
-                f"an epoch of {facts.num_images} images has only {steps} step{'s' if steps > 1 else ''} of "
-                f"{training.batch_size}: a smaller --batch-size gives more"
-            )
-        flips = recipe.data.augmentation.hflip_prob
-        if recipe.objective.task == "regression" and recipe.objective.uses_labels and flips > 0:
-            raise UsageError(
-                f"data.augmentation.hflip_prob is {flips:g}: a mirrored eye looks the other way, its target does not",
-                hint="--set data.augmentation.hflip_prob=0",
-            )
-        if recipe.objective.needs_trained_student and recipe.student.init == "random":
-            self.warnings.append(
-                f"{recipe.name} keeps the student's BatchNorm as it is: from random weights it goes astray; name a "
-                "trained student (a run folder, or an architecture with its tag)"
-            )
-        if recipe.data.unlabeled is not None and recipe.objective.uses_labels:
-            raise UsageError(
-                f"{recipe.name} reads labels, {recipe.data.unlabeled} has none",
-                hint="leave --unlabeled out, or use a recipe without labels, such as meal_v2",
-            )
-        late = [epoch for epoch in recipe.schedule.milestones if epoch >= training.epochs]
-        if "milestones" in recipe.schedule.name and late:
-            self.notes.append(f"the milestones {late} lie after the last of {training.epochs} epochs")
