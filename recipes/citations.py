@@ -29,7 +29,11 @@ from .recipe import DESCRIPTION, Recipe
 DEFAULT = "kdzoo default"
 _PAPER, _PLACE = r"(?:[A-Z][\w.-]*(?: [a-zA-Z]\w*)* )?", r"(?:§|(?:Table|Eq\.|Fig\.|App\.|Supp\.) ?\w)"
 _FORM = re.compile(rf"^{_PAPER}{_PLACE}|^(?:code|timm|ours): \S")
-_NO_SETTING = {"Variant": ("name", "why"), "StudentRow": ("note",), "Stage": ("name", "why", "only_with")}
+_NO_SETTING = {
+    "Variant": ("name", "why", "students"),
+    "StudentRow": ("note", "variants"),
+    "Stage": ("name", "why", "only_with"),
+}
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,10 @@ class ClassGanSettings(ObjectiveSettings):
     def uses_labels(self) -> bool:
         return True
 
+    @property
+    def students(self) -> tuple[str, ...]:
+        return ("class_discriminator", "class_discriminator_tiny")
+
     def build(self, shapes: Shapes) -> Objective:
         try:
             generator = ConditionalGenerator(

@@ -189,6 +189,7 @@ RECIPE = Recipe(
             overrides={
                 "optimizer.lr": 0.01,  # code: train_student.py
             },
+            students=("*mobilenet*", "*shufflenet*"),
         ),
     ),
 )

@@ -327,6 +327,15 @@ RECIPE = Recipe(
             top5=90.82,  # code: README
             note="no file was released",
         ),
+        StudentRow(
+            name="resnet50.tv_in1k",  # §6.3
+            model="resnet50.tv_in1k",  # §6.3: "pytorch moderate weights"
+            teachers=TEACHERS_224,  # §6.3: as in the main experiment
+            image_size=224,  # §6.3: as in the main experiment
+            initial_top1=76.16,  # timm: results-imagenet.csv
+            top1=79.48,  # §6.3
+            note="the ablation of initial weights: torchvision's ResNet-50",
+        ),
     ),
     variants=(
         Variant(

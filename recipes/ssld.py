@@ -4,7 +4,7 @@ Paper:   Beyond Self-Supervision: A Simple Yet Effective Network Distillation Al
          et al., 2021, arXiv 2103.05959; code: PaddlePaddle/PaddleClas
 Table:   Table 1: ResNet50-D 82.2 top-1 after stage 1, 83.0 after stage 2, 84.0 after FixRes at 320 px
          Table 2: MobileNetV1 77.9, MobileNetV2 76.4, MobileNetV3-small 71.3, MobileNetV3-large 79.0, HRNet-18W-C 81.2,
-         ResNet101-D 83.7 top-1
+         ResNet101-D 83.7, ResNet200-D 85.0 top-1
 Command: kdzoo distill --recipe ssld --student resnet50d --unlabeled UNLABELED
          kdzoo distill --recipe ssld --student mobilenetv3_large_100 --unlabeled UNLABELED
          kdzoo distill --recipe ssld --student resnet50d --unlabeled UNLABELED --variant ssld_v2 --variant fixres
@@ -21,7 +21,8 @@ Deviations:
     2. Images are resized by an antialiased bilinear filter; as released by OpenCV's, which is not antialiased.
     3. timm's MobileNets differ a little from PaddleClas' (an expansion in the first block, squeeze-and-excitation
        widths, the slope of its gate, a dropout), and so do its few parameters.
-    4. ResNet200-D, SE-HRNet-64W-C and Res2Net have no equal in timm and no row here.
+    4. SE-HRNet-64W-C has no equal in timm and no row here. ResNet200-D is kdzoo's resnet200d_paddle: timm's resnet200d
+       has other stages.
     5. FixRes: its learning rate, length and decay are not published; they are those of FixRes' own 320 px row, and
        the loss keeps to the teacher's soft labels.
     6. Several teachers: the target is the mean of their probabilities; the paper has one teacher.
@@ -160,7 +161,7 @@ RECIPE = Recipe(
     reproduces=(
         "Table 1: ResNet50-D, 82.2 top-1 after stage 1, 83.0 after stage 2",
         "Table 1: ResNet50-D with ResFix at 320 px, 84.0 top-1 (variant fixres)",
-        "Table 2: MobileNetV1, V2, V3-small and V3-large, HRNet-18W-C, ResNet101-D",
+        "Table 2: MobileNetV1, V2, V3-small and V3-large, HRNet-18W-C, ResNet101-D, ResNet200-D",
     ),
     student=StudentSettings(
         model="resnet50d",  # Table 1
@@ -243,6 +244,14 @@ RECIPE = Recipe(
             top1=83.7,  # Table 2
             top5=96.69,  # code: ImageNet_models_en.md
             note="80.3 on labels alone",
+        ),
+        StudentRow(
+            name="resnet200d_paddle",  # Table 2
+            model="resnet200d_paddle",  # code: ImageNet_models_en.md, ResNet200_vd
+            teachers=TEACHER_OF_LARGE,  # §3.3.1
+            image_size=224,  # §4.2
+            top1=85.0,  # Table 2
+            note="80.9 on labels alone; no file was released",
         ),
         StudentRow(
             name="hrnet_w18",  # Table 2
@@ -383,12 +392,13 @@ RECIPE = Recipe(
         ),
         Variant(
             name="small",
-            why="the small students' settings, for one outside the table",
+            why="the small students' settings, for a small network outside the table",
             overrides={
                 "optimizer.weight_decay": 1e-5,  # §4.2
                 "data.augmentation.policy": None,  # §4.2
                 "teachers.models": TEACHER_OF_SMALL,  # §3.3.1
             },
+            students=("*mobilenetv[12]*", "*mnasnet*", "*fbnetc*", "*spnasnet*", "*efficientnet_lite*", "*tinynet*"),
         ),
         Variant(
             name="mobile",
@@ -399,6 +409,7 @@ RECIPE = Recipe(
                 "objective.decay_norms": False,  # code: mobilenet_v3.py, pp_lcnet.py, ghostnet.py, L2Decay(0)
                 "teachers.models": TEACHER_OF_SMALL,  # §3.3.1
             },
+            students=("*mobilenetv[34]*", "*lcnet*", "*ghostnet*", "*hardcorenas*", "fbnetv3*", "*mobileone*"),
         ),
         Variant(
             name="no_autoaugment",

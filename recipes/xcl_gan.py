@@ -276,6 +276,7 @@ RECIPE = Recipe(
             teachers=(),  # ours: Table 1's ResNet-152-D with CutMix has no public weights
             image_size=224,  # §A.5
             note="with variant imagenet, offline; its numbers stand in the main paper",
+            variants=("imagenet",),
         ),
     ),
     variants=(

@@ -217,6 +217,7 @@ RECIPE = Recipe(
             image_size=32,  # §A.2
             top1=83.1,  # Supp. Table 2
             note="on CIFAR-100, with variant cifar; 84.6 is its ensemble of teachers",
+            variants=("cifar",),
         ),
         StudentRow(
             name="cifar_pyramidnet200_a240",  # §A.3
@@ -224,6 +225,7 @@ RECIPE = Recipe(
             teachers=(),  # ours: not in the supplement
             image_size=32,  # §A.3
             note="on CIFAR-100, with variant cifar_pyramidnet; its numbers stand in the main paper",
+            variants=("cifar_pyramidnet",),
         ),
         StudentRow(
             name="cifar_binary_resnet18",  # §A.4
@@ -231,6 +233,7 @@ RECIPE = Recipe(
             teachers=(),  # ours: not in the supplement
             image_size=32,  # §A.4
             note="on CIFAR-100, with variant cifar_binary; its numbers stand in the main paper",
+            variants=("cifar_binary",),
         ),
     ),
     variants=(
