@@ -44,11 +44,13 @@ class Value:
         path: Its dotted path: a setting, ``students.NAME.FIELD``, ``variants.NAME.SETTING`` or ``stages.NAME.SETTING``.
         line: Where it ends, 1-based.
         citation: The comment on that line, or None.
+        text: The value as it is written.
     """
 
     path: str
     line: int
     citation: str | None
+    text: str = ""
 
     @property
     def cited(self) -> bool:
@@ -126,7 +128,7 @@ def read_values(source: str) -> list[Value]:
             except ValueError as error:
                 raise ValueError(f"line {node.lineno}: {path} is not a literal") from error
         line = node.end_lineno or node.lineno
-        values.append(Value(path, line, comments.get(line)))
+        values.append(Value(path, line, comments.get(line), ast.unparse(node)))
     return values
 
 
