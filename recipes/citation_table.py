@@ -30,7 +30,8 @@ Made by `python -m kdzoo.recipes.citation_table`; a test fails where this page d
 
 Every value of every recipe with the place that says it. **Opened and read**: the place was opened in the source named
 below and says the value, or leaves out what is off here. **Inferred**: no place that could be opened says it; the
-reason stands beside it. `§`, Table, Fig. and Eq. are the paper's, `Supp.` its supplement's, `code:` a file of its repository.
+reason stands beside it. `§`, Table, Fig. and Eq. are the paper's, `Supp.` its supplement's, `code:` a file of its
+repository.
 """
 
 
