@@ -19,7 +19,7 @@ from .card import render_card
 from .card_subject import CardSubject, RecipeFacts
 from .files import write_folder
 from .licences import Licence, choose_licence
-from .run_evidence import Evidence, as_dict, public_name, read_evidence
+from .run_evidence import Evidence, ResultsChoice, as_dict, public_name, read_evidence
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _WEIGHTS = "model.safetensors"
@@ -37,6 +37,7 @@ class Package:
         digest: Its SHA-256.
         licence: Of the weights.
         headline: The model and its number in one line; the default commit message.
+        left_out: Measurements of the run that its card leaves out.
     """
 
     repository: str
@@ -46,6 +47,7 @@ class Package:
     digest: str
     licence: Licence
     headline: str
+    left_out: int = 0
 
     def files(self) -> list[dict[str, Any]]:
         """Name, size and SHA-256 of each file, in order."""
@@ -65,6 +67,7 @@ def prepare(
     licence_link: str | None = None,
     recipe: RecipeFacts | None = None,
     revision: str | None = None,
+    results: ResultsChoice | None = None,
 ) -> Package:
     """Make what would be sent, or say why it must not be.
 
@@ -76,6 +79,7 @@ def prepare(
         licence_link: Address of its text, where ``licence`` is ``other``.
         recipe: What the run's recipe says of itself.
         revision: Branch that it is meant for.
+        results: Which results of the run its card lists.
 
     Raises:
         UsageError: The repository's name is none, or the licence must be named.
@@ -85,7 +89,7 @@ def prepare(
     """
     if not _REPOSITORY.fullmatch(repository) or ".." in repository or "--" in repository:
         raise UsageError(f"{repository!r} is not a repository's name", hint="write ORG/NAME")
-    evidence = read_evidence(run)
+    evidence = read_evidence(run, results)
     chosen = choose_licence(licence, evidence.sources, name=licence_name, link=licence_link)
     weights = run / "model" / _WEIGHTS
     parameters = _check_weights(evidence)
@@ -112,6 +116,7 @@ def prepare(
         digest=digest,
         licence=chosen,
         headline=headline,
+        left_out=evidence.left_out,
     )
 
 
