@@ -52,7 +52,7 @@ def places(citation: str) -> tuple[str, ...]:
     """The places that a citation names, without its remarks; the whole of it where it is ``ours:``."""
     if citation.startswith("ours:"):
         return (citation,)
-    found = []
+    found: list[str] = []
     for part in citation.split("; "):
         kind, colon, rest = part.partition(": ")
         if colon and kind in ("code", "timm"):

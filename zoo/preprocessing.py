@@ -43,16 +43,17 @@ class Preprocessing:
         return record
 
 
-def describe_view(size: object, crop_pct: float, interpolation: str, *more: str) -> str:
+def describe_view(size: object, crop_pct: float | None, interpolation: str | None, *more: str) -> str:
     """How images were shown in a measurement, in one line; the same words wherever a number stands.
 
     Args:
         size: Side in pixels, or ``HEIGHTxWIDTH``.
-        crop_pct: Crop over resized short side.
-        interpolation: Of the resize.
+        crop_pct: Crop over resized short side; None where it is not known.
+        interpolation: Of the resize, likewise.
         more: Further words, in order.
     """
-    return ", ".join([f"{size} px", f"crop_pct {crop_pct:g}", interpolation, *more])
+    crop = None if crop_pct is None else f"crop_pct {crop_pct:g}"
+    return ", ".join(part for part in (f"{size} px", crop, interpolation, *more) if part)
 
 
 CENTRE_CROP = ("centre crop", "each image once")

@@ -276,8 +276,8 @@ def _own_evaluations(
         )
     data = as_dict(config.get("val_data"))
     look = as_dict(model.get("pretrained_cfg"))
-    size, crop_pct = (look.get("input_size") or [None])[-1], _number(look.get("crop_pct"))
-    protocol = describe_view(size, 1.0 if crop_pct is None else crop_pct, str(look.get("interpolation")), *CENTRE_CROP)
+    size = (look.get("input_size") or [None])[-1]
+    protocol = describe_view(size, _number(look.get("crop_pct")), str(look.get("interpolation")), *CENTRE_CROP)
     dataset = str(data.get("name") or as_dict(provenance).get("data") or "unknown data")
     split = str(data.get("split") or "val")
     values = {"top1": top1, "top5": _number(result.get("top5"))}
