@@ -216,15 +216,17 @@ def _stage(folder: Path) -> Iterator[Path]:
     if str(folder.absolute()) not in _tidied:
         remove_leftovers(folder)
         _tidied.add(str(folder.absolute()))
-    while True:
+    stage, lock = folder, -1
+    while lock < 0:
         stage = folder / f".kdzoo-{secrets.token_hex(6)}.tmp"
         stage.mkdir()
-        lock = os.open(stage, os.O_RDONLY)
-        with contextlib.suppress(OSError):  # a file system without locks: leftovers are then left
-            fcntl.flock(lock, fcntl.LOCK_SH)
-        if stage.exists():  # else it was taken for a leftover before it was locked
-            break
-        os.close(lock)
+        with contextlib.suppress(FileNotFoundError):  # it was taken for a leftover before it was locked
+            lock = os.open(stage, os.O_RDONLY)
+            with contextlib.suppress(OSError):  # a file system without locks: leftovers are then left
+                fcntl.flock(lock, fcntl.LOCK_SH)
+            if not stage.exists():
+                os.close(lock)
+                lock = -1
     try:
         yield stage
     finally:

@@ -214,3 +214,13 @@ def test_report(walk: Walk) -> None:
 def test_reproduce(walk: Walk) -> None:
     words = ("reproduce", "xcl", "S1", "--scale", "small", "--data", "@DATA", "--epochs", "1", "--row", "KD")
     walk("reproduce", *words, "--device", "cpu", "--out", "run")
+
+
+def test_a_killed_process_among_several_is_one_line(inputs: Path, fork_server: ForkServer, tmp_path: Path) -> None:
+    outcome = fork_server.run(_WALK.with_name("killed_rank.py"), inputs / "DATA", tmp_path / "run")
+    codes, said, resumed = outcome.stdout.split("-----\n")
+    assert codes == "[1, -9]\n"
+    errors = [line for line in said.splitlines() if line.startswith(("error:", "hint:", "Traceback"))]
+    assert errors[0] == "error: another process of this run has ended"
+    assert "--resume" in errors[1]
+    assert resumed == "[0, 0]\n"
