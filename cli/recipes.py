@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
@@ -73,21 +71,15 @@ def copy(name: str, file: str | None, force: bool) -> None:
 
 def _write_new(path: Path, text: str, *, force: bool) -> None:
     """Write a file whole or not at all; over an existing one only by force."""
+    from ..base.writing import write_file
+
     if path.is_dir():
         raise RunError(f"{path} is a folder", hint="name a file in it")
     if not path.parent.is_dir():
         raise RunError(f"there is no folder {path.parent}", hint="make it first, or name another FILE")
     if path.exists() and not force:
         raise RunError(f"{path} exists already", hint="name another FILE, or replace it with --force")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror}", hint="name another FILE") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    write_file(path, text, option="FILE")
 
 
 def _show(document: dict[str, Any]) -> None:

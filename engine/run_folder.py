@@ -16,10 +16,11 @@ from typing import Any
 
 import torch
 
+from ..base.holding import LOCK, hold_folder
+from ..base.writing import clear_errors, is_leftover, make_folder, remove_leftovers, write_json
 from ..errors import CheckpointError, RunError
 from ..redact import redact_arguments
-from .checkpoint import remove_leftovers
-from .files import clear_os_errors, hold_folder, write_json
+from .checkpoint import finished, require_good, tidy
 from .machine import processor_name
 
 _PACKAGES = ("kdzoo", "torch", "torchvision", "timm", "numpy", "pillow", "huggingface-hub", "safetensors")
@@ -58,39 +59,42 @@ class RunFolder:
         """
         with hold_folder(self.path):
             self.refuse_if_taken(fixed, resume=resume)
-            with clear_os_errors(self.path):
-                self.checkpoints.mkdir(exist_ok=True)
-                remove_leftovers(self.checkpoints)
-                remove_leftovers(self.path)
+            with clear_errors(self.path):
+                remove_leftovers(self.path, alone=True)
+                tidy(make_folder(self.checkpoints))
             if not self.has_progress():
                 write_json(self.config, {**config, "fixed": dict(fixed)})
             append_session(self.environment)
             yield
 
     def has_progress(self) -> bool:
-        """Whether the folder holds anything that a new run would lose: a checkpoint or a result."""
-        return self.result.exists() or any(self.checkpoints.glob("step-*.safetensors"))
+        """Whether the folder holds anything that a new run would lose: a finished checkpoint or a result."""
+        return self.result.exists() or bool(finished(self.checkpoints))
 
     def refuse_if_taken(self, fixed: Mapping[str, Any], *, resume: bool) -> None:
         """Refuse a folder that holds something else, or a run that must not go on as asked.
 
         Raises:
             RunError: The folder holds a run and ``resume`` is false, or files that no run wrote.
-            CheckpointError: The run's settings were others.
+            CheckpointError: The run's settings were others, or it cannot go on because all its checkpoints are damaged.
         """
         if not self.path.is_dir():
             return
-        if not self.config.exists():
-            strangers = [entry.name for entry in self.path.iterdir() if entry.name not in (".lock", "checkpoints")]
-            if strangers:
-                raise RunError(
-                    f"{self.path} is not empty and holds no run (it has {strangers[0]})", hint="use another --out"
-                )
-        elif self.has_progress():
+        if self.has_progress():
             if not resume:
+                if not self.result.exists():
+                    require_good(self.checkpoints)
                 hint = "--resume goes on with it; --out starts another"
                 raise RunError(f"{self.path} already holds a run", hint=hint)
             self._refuse_changes(fixed)
+            if self.read_result() is None and not finished(self.checkpoints):
+                raise CheckpointError(f"{self.result} is damaged", hint="start again in another --out")
+        elif not self.config.exists():
+            names = [entry.name for entry in self.path.iterdir() if not is_leftover(entry.name)]
+            if strangers := sorted({*names} - {LOCK, "checkpoints"}):
+                raise RunError(
+                    f"{self.path} is not empty and holds no run (it has {strangers[0]})", hint="use another --out"
+                )
 
     def read_result(self) -> dict[str, Any] | None:
         """The finished run's result, or None."""

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from .. import __version__
-from ..engine.files import write_whole
+from ..base.writing import write_file
 
 _THUMBNAIL = 160  # pixels; twice what is shown, for sharp screens
 
@@ -49,12 +49,7 @@ def write_page(path: Path, template: str, **content: Any) -> Path:
     written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     text = _environment().get_template(template).render(version=__version__, written=written, **content)
     # A lone surrogate (a file name in another encoding) has no UTF-8 form.
-    data = text.encode("utf-8", errors="replace")
-
-    def write(temporary: Path) -> None:
-        temporary.write_bytes(data)
-
-    write_whole(path, write)
+    write_file(path, text.encode("utf-8", errors="replace"))
     return path
 
 

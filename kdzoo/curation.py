@@ -56,6 +56,9 @@ def curate(
     _require_libraries()
     from dataclasses import replace
 
+    from .base.digests import sha256_of
+    from .base.holding import hold_folder
+    from .base.writing import clear_errors, remove_leftovers
     from .data import open_source
     from .data.curation import ListedImages, Thresholds, list_to_file, require_images
     from .data.folders import require_folder, unlabeled_root
@@ -63,7 +66,6 @@ def curate(
     from .engine.curation_state import CurationState, prepare_folder
     from .engine.distributed import choose_device
     from .engine.evaluate import eval_transform
-    from .engine.files import clear_os_errors, sha256_of
     from .engine.signals import StopRequest
     from .engine.teachers import TeacherEnsemble
     from .evaluation.near_duplicates import write_near_duplicates
@@ -90,10 +92,12 @@ def curate(
     where = choose_device(device)
     loaded = load_model(teacher, pretrained=True)
     teachers = TeacherEnsemble([loaded], where)
-    with StopRequest() as stop:
+    with StopRequest() as stop, hold_folder(state_folder):
+        for one in (target, state_folder):
+            remove_leftovers(one, alone=True)
         # What the folder holds now; a resumed curation compares it with what it held.
         listing = state_folder / "images.list"
-        with clear_os_errors(listing):
+        with clear_errors(listing):
             require_images(root, list_to_file(root, listing))
         images = ListedImages(root, listing)
         names = evaluation.class_names if len(evaluation.class_names) == loaded.num_classes else loaded.class_names

@@ -151,10 +151,9 @@ def _say(text: str) -> None:
 
 def _claim(folder: Path, settings: dict[str, Any]) -> None:
     """Take the folder, or refuse one that holds something else."""
-    from .engine.files import clear_os_errors
+    from .base.writing import clear_errors, make_folder
 
-    with clear_os_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    with clear_errors(make_folder(folder)):
         taken = any(not entry.name.startswith(".") for entry in folder.iterdir())
     if not taken:
         _write_marker(folder, {"settings": settings})
@@ -168,7 +167,7 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
 
 
 def _write_marker(folder: Path, document: dict[str, Any]) -> None:
-    from .engine.files import write_json
+    from .base.writing import write_json
 
     write_json(folder / _MARKER, document)
 

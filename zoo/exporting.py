@@ -16,10 +16,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ..base.writing import write_file
 from ..errors import ModelError, UsageError
 from .building import load_model, seeded
 from .features import takes_conditions
-from .files import write_file
 from .loaded import LoadedModel
 from .saving import portable_weights
 

@@ -11,9 +11,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ..errors import ModelError
-from .files import write_folder
 from .networks.conditional_generator import ConditionalGenerator
-from .saving import portable_weights
+from .saving import portable_weights, write_model_folder
 from .weights import load_weights, read_weights
 
 FOLDER = "generator"
@@ -35,11 +34,10 @@ def save_generator(generator: ConditionalGenerator, directory: Path | str, prove
     config = {"kind": _KIND, "arguments": generator.arguments(), "kdzoo": dict(provenance)}
     text = json.dumps(config, indent=2, allow_nan=False) + "\n"
 
-    def fill(folder: Path) -> None:
-        save_file(portable_weights(generator), folder / "model.safetensors", metadata={"format": "pt"})
-        (folder / "config.json").write_text(text, encoding="utf-8")
+    def write(new: Path) -> None:
+        save_file(portable_weights(generator), new, metadata={"format": "pt"})
 
-    return write_folder(Path(directory), fill)
+    return write_model_folder(Path(directory), {"model.safetensors": write, "config.json": text})
 
 
 def load_generator(place: Path | str, *, num_classes: int | None = None) -> ConditionalGenerator:

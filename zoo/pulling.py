@@ -18,12 +18,14 @@ from filelock import FileLock
 from timm.data import ImageNetInfo
 from torch import Tensor
 
+from ..base.digests import sha256_of
+from ..base.writing import make_folder
 from ..errors import ModelError, RunError, UsageError
 from .building import create, load_model
 from .conversion import convert
 from .downloads import WEIGHT_FILES, hub_file, timm_weights_file
 from .entries import ENTRIES, Entry, address_at, get_entry
-from .fetching import Progress, check_address, fetch, file_digest
+from .fetching import Progress, check_address, fetch
 from .home import kdzoo_home, safe_part
 from .loaded import LoadedModel
 from .model_folder import refuse_oversized
@@ -142,7 +144,7 @@ def convert_file(path: Path, name: str, *, digest: str | None = None, force: boo
     if not path.is_file():
         raise ModelError(f"there is no file {path}", hint="check the path")
     with held(name):
-        found = file_digest(path)
+        found = sha256_of(path)
         trust = _check_digest(entry, found, digest, force, str(path))
         return _install(entry, path, found, trust, f"file {path.name}")
 
@@ -201,7 +203,6 @@ def _check_digest(entry: Entry, found: str, wanted: str | None, force: bool, sou
 def _install(entry: Entry, path: Path, found: str, trust: str, source: str) -> Pulled:
     loaded, how = _read(entry, path)
     place = model_folder(entry.name)
-    place.parent.mkdir(parents=True, exist_ok=True)
     forget(entry.name)
     save_model(loaded, place, provenance=_provenance(entry, found, source) | how)
     write_record(entry.name, {"name": entry.name, "address": entry.address, "from": source, "sha256": found, **how})
@@ -278,7 +279,7 @@ def _pull_timm(pinned: str, entry: Entry | None) -> Pulled:
     record = get_pretrained_cfg(pinned)
     with held(pinned):
         path = timm_weights_file(record, pinned)
-        found, trusted = file_digest(path), trusted_digest(pinned)
+        found, trusted = sha256_of(path), trusted_digest(pinned)
         stored = path.resolve().name  # the Hub's client names a file of its cache after its SHA-256
         published = stored if len(stored) == 64 and set(stored) <= set("0123456789abcdef") else None
         expected = published or trusted
@@ -323,7 +324,7 @@ def _pull_hub(parsed: Reference) -> Pulled:
             name=parsed.text,
             path=config.parent,
             outcome="there" if commit == before else "pulled",
-            digest=file_digest(weights),
+            digest=sha256_of(weights),
             trust="published",
             licence=loaded.licence,
             notes=(f"commit {commit}", *loaded.notes),
@@ -335,7 +336,7 @@ def held(slot: str) -> Iterator[None]:
     """While this is open, no other process pulls the same model."""
     place = kdzoo_home() / "locks" / f"{safe_part(slot)}.lock"
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(place.parent, option="KDZOO_HOME")
         lock = FileLock(place)
         lock.acquire()
     except OSError as error:

@@ -6,12 +6,15 @@ import heapq
 import itertools
 import os
 import struct
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 from PIL import Image
 
+from ...base.writing import open_scratch
 from ...errors import DataError
 from ..images import IMAGE_EXTENSIONS, read_rgb
 from ..listing import unreadable_folder
@@ -73,30 +76,28 @@ def list_to_file(root: Path, listing: Path) -> int:
     Raises:
         DataError: A folder cannot be read.
     """
-    runs: list[Path] = []
-    paths = _walk(os.fspath(root))
-    while run := sorted(os.fsencode(path) for path in itertools.islice(paths, _RUN)):
-        runs.append(listing.with_suffix(f".run{len(runs)}"))
-        runs[-1].write_bytes(_END.join(run) + _END)
-    del run
     count = position = 0
     with ExitStack() as stack:
-        merged = heapq.merge(*(_read_run(stack, path) for path in runs))
-        output = stack.enter_context(open(listing, "wb"))
-        offsets = stack.enter_context(open(offsets_of(listing), "wb"))
+        runs: list[IO[bytes]] = []
+        paths = _walk(os.fspath(root))
+        while run := sorted(os.fsencode(path) for path in itertools.islice(paths, _RUN)):
+            runs.append(stack.enter_context(tempfile.TemporaryFile(dir=listing.parent)))  # without a name
+            runs[-1].write(_END.join(run) + _END)
+            runs[-1].seek(0)
+        del run
+        merged = heapq.merge(*map(_read_run, runs))
+        output = stack.enter_context(open_scratch(listing))
+        offsets = stack.enter_context(open_scratch(offsets_of(listing)))
         offsets.write(struct.pack("<q", 0))
         for name in merged:
             output.write(name + _END)
             position += len(name) + 1
             offsets.write(struct.pack("<q", position))
             count += 1
-    for path in runs:
-        path.unlink()
     return count
 
 
-def _read_run(stack: ExitStack, path: Path) -> Iterator[bytes]:
-    file = stack.enter_context(open(path, "rb"))  # noqa: SIM115
+def _read_run(file: IO[bytes]) -> Iterator[bytes]:
     rest = b""
     while block := file.read(65_536):
         *names, rest = (rest + block).split(_END)

@@ -13,7 +13,7 @@ import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from ...engine.files import clear_os_errors, save_arrays, write_json
+from ...base.writing import write_arrays, write_json
 from ...errors import DataError
 from ...redact import redact
 from .document import Result, from_json
@@ -54,10 +54,8 @@ def write_result(folder: Path, result: Result, predictions: Predictions | None =
             raise ValueError(f"{metric} of {result.dataset} is {value}: not a number to keep")
     result = from_json(_finite(_hidden(result.to_json())), result.name)  # as a reader will see it, its name too
     path = folder / f"{result.name}.json"
-    with clear_os_errors(folder, option=_OPTION):
-        folder.mkdir(parents=True, exist_ok=True)
     if predictions is not None:
-        save_arrays(path.with_suffix(".predictions"), predictions.arrays(), option=_OPTION)
+        write_arrays(path.with_suffix(".predictions"), predictions.arrays(), option=_OPTION)
     write_json(path, result.to_json(), option=_OPTION)
     return path
 

@@ -17,10 +17,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from kdzoo.base.digests import sha256_of
 from kdzoo.data import open_source
 from kdzoo.engine.checkpoint import checkpoint_path, digest_path
 from kdzoo.engine.distributed import Processes
-from kdzoo.engine.files import sha256_of
 from kdzoo.engine.job import TrainJob
 from kdzoo.engine.loop import train
 from kdzoo.engine.metrics import read_lines

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import torch
 
+import kdzoo.base.record_file as record_file
 import kdzoo.engine.label_folder as label_folder
 import kdzoo.engine.labelling as labelling
-import kdzoo.engine.record_file as record_file
 from kdzoo.errors import KdzooError
 from kdzoo.recipes.label_run import label
 from kdzoo.recipes.plan import Given, resolve

@@ -219,13 +219,14 @@ def fine_tune(
         fixed=fixed,
         provenance=_provenance(plan, loaded, train_source, protocol),
     )
-    result = train(job, processes, stop)
+    train(job, processes, stop)
+    model = folder / "model"
     processes.barrier()
     if processes.is_main:
         _drop_checkpoints(folder)
-    trained = replace(load_model(f"local-dir:{result.model}", pretrained=True), preprocessing=student.preprocessing)
+    trained = replace(load_model(f"local-dir:{model}", pretrained=True), preprocessing=student.preprocessing)
     if test_source.targets is not None and processes.is_main:  # the run's top-1 was of first classes: no evidence
-        save_model(trained, result.model, provenance={**job.provenance, "weights": "last", "seed": seed})
+        save_model(trained, model, provenance={**job.provenance, "weights": "last", "seed": seed})
     processes.barrier()
     return trained
 
@@ -319,5 +320,5 @@ def _provenance(
 def _drop_checkpoints(folder: Path) -> None:
     """A finished run keeps its model; the states on the way there would be many times as large."""
     for checkpoint in (folder / "checkpoints").glob("*.safetensors"):
-        digest_path(checkpoint).unlink(missing_ok=True)
         checkpoint.unlink(missing_ok=True)
+        digest_path(checkpoint).unlink(missing_ok=True)

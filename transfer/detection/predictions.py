@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ...base.writing import write_json
 from ...data.detection import BoxSource
-from ...engine.files import write_json
 from .detector import Detections
 from .metrics import result_entries
 
