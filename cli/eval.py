@@ -105,6 +105,12 @@ _HEADINGS = {"parameters": "params", "images_per_s": "images/s", "kl_to_teacher"
     is_flag=True,
     help="Take the class order of a model that names no classes to be the data's.",
 )
+@click.option(
+    "--classes",
+    metavar="ORDER|FILE",
+    help="The class order of a model that names no classes, or names them otherwise than the data: natural (class2 "
+    "before class10, as timm), string (as torchvision), or a text file of its class names, a name a line.",
+)
 @config_option()
 @format_options
 def command(
@@ -164,7 +170,7 @@ def _show_gaze(
             raise UsageError(f"--{name.replace('_', '-')} has no meaning for a gaze", hint="leave it out")
     if crops != "1":
         raise UsageError("--crops has no meaning for a gaze", hint="leave it out")
-    for name in ("results", "fresh", "trust_classes"):
+    for name in ("results", "fresh", "trust_classes", "classes"):
         if options.get(name):
             raise UsageError(
                 f"--{name.replace('_', '-')}: angular errors are printed and not kept",

@@ -12,7 +12,7 @@ from ..errors import Interrupted
 from .commands import VerbCommand
 from .completion import RECIPE
 from .output import print_fields, print_json, work
-from .run_options import HOW, WHAT, given_settings, label_options
+from .run_options import HOW, WHAT, given_settings, label_options, teacher_classes_option
 from .settings import setting
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     section=WHAT,
     help="A teacher. Repeatable; the recipe's own by default.",
 )
+@teacher_classes_option
 @setting(
     "--student",
     metavar="REF",

@@ -24,6 +24,7 @@ _SETTINGS = {
     "data": "data.dataset",
     "val_data": "data.val_dataset",
     "labels": "run.labels",
+    "teacher_classes": "run.teacher_classes",
     "unlabeled": "data.unlabeled",
     "image_size": "data.augmentation.image_size",
     "epochs": "training.epochs",
@@ -138,6 +139,19 @@ def _options(*, trackers: bool = True) -> list[Callable[[Function], Function]]:
             help="End with one JSON document on stdout.",
         ),
     ]
+
+
+def teacher_classes_option(function: Function) -> Function:
+    """``--teacher-classes``, of the verbs that run teachers."""
+    return setting(
+        "--teacher-classes",
+        multiple=True,
+        metavar="ORDER|FILE",
+        section=WHAT,
+        help="The order of the classes of a teacher that does not name them: natural (class2 before class10, as timm), "
+        "string (class10 before class2, as torchvision), data (the data's own), or a text file of the names. Once for "
+        "all such teachers, or once each.",
+    )(function)
 
 
 def given_settings(ctx: click.Context) -> dict[str, Given]:

@@ -19,6 +19,7 @@ from .hub_files import read_manifest
 from .images import UnreadableImage
 from .listing import list_images
 from .official_classes import unlike_official
+from .pixel_check import FACTS, describe_pixels, facts_of
 from .several_labels import accepted_labels
 from .sources import FileSource, ImageSource
 from .specs import EVALUATION_ONLY, IMAGENETV2, DataSpec, expand_spec, open_source, parse_data_spec
@@ -115,7 +116,7 @@ def check_source(
     report = CheckReport(spec=spec, path=None if path is None else str(path))
     splits = (split,) if split is not None else _splits_of(parsed, path)
     num_workers = (os.cpu_count() or 1) if workers is None else workers
-    hashes: dict[str, np.ndarray] = {}
+    facts: dict[str, np.ndarray] = {}
     sources: dict[str, ImageSource] = {}
     errors: list[DataError] = []
     for name in splits:
@@ -133,14 +134,15 @@ def check_source(
     if path is not None:
         _compare_with_manifest(path, report)
     for name, source in sources.items():
-        split_report, hashes[name] = _check_split(parsed.name, name, source, num_workers, progress)
+        split_report, facts[name] = _check_split(parsed.name, name, source, num_workers, progress)
         report.splits.append(split_report)
         _compare_with_official(parsed.name, split_report, source, report.warnings)
+        report.warnings += describe_pixels(name, source, facts[name])
     if parsed.name in {"cifar10", "cifar100"}:
         _compare_checksums(parsed.name, sources, report.warnings)
     if parsed.name == "mpiigaze":
         _compare_people(sources, report.warnings)
-    _find_duplicates(sources, hashes, report.warnings)
+    _find_duplicates(sources, {name: found["pixels"] for name, found in facts.items()}, report.warnings)
     return report
 
 
@@ -180,7 +182,7 @@ def _note(problems: list[str], check: Callable[[], None]) -> None:
 def _check_split(
     data: str, split: str, source: ImageSource, workers: int, progress: ProgressCallback | None
 ) -> tuple[SplitReport, np.ndarray]:
-    """Decode all images of a split; with the report, a 64-bit hash of each image's pixels (0 where unreadable)."""
+    """Decode all images of a split; with the report, the `FACTS` of each image."""
     if source.class_names and source.targets is not None:  # several classes an image
         counts = [int(column) for column in (source.targets == 1).sum(axis=0)]
     else:
@@ -193,16 +195,16 @@ def _check_split(
         expected=EXPECTED_COUNTS.get(data, {}).get(split),
         num_ignored=source.num_ignored if isinstance(source, FileSource) else 0,
     )
-    hashes = np.zeros(len(source), dtype=np.uint64)
+    facts = np.zeros(len(source), dtype=FACTS)
     num_chunks = -(-len(source) // _CHUNK)
     with TaskIterator(_DecodeTask(source), range(num_chunks), workers=workers) as chunks:
-        for number, (chunk_hashes, unreadable) in enumerate(chunks):
+        for number, (found, unreadable) in enumerate(chunks):
             start = number * _CHUNK
-            hashes[start : start + len(chunk_hashes)] = chunk_hashes
+            facts[start : start + len(found)] = found
             report.unreadable += [(source.identity(index), reason) for index, reason in unreadable]
             if progress is not None:
-                progress(split, start + len(chunk_hashes), len(source))
-    return report, hashes
+                progress(split, start + len(found), len(source))
+    return report, facts
 
 
 class _DecodeTask:
@@ -211,18 +213,14 @@ class _DecodeTask:
 
     def __call__(self, index: int) -> tuple[np.ndarray, list[tuple[int, str]]]:
         indices = range(index * _CHUNK, min((index + 1) * _CHUNK, len(self.source)))
-        hashes = np.zeros(len(indices), dtype=np.uint64)
+        facts = np.zeros(len(indices), dtype=FACTS)
         unreadable = []
         for row, sample_id in enumerate(indices):
             try:
-                image = self.source.load(sample_id)
+                facts[row] = facts_of(self.source, sample_id)
             except UnreadableImage as error:
                 unreadable.append((sample_id, error.reason))
-                continue
-            digest = hashlib.blake2b(str(image.size).encode(), digest_size=8)
-            digest.update(image.tobytes())
-            hashes[row] = max(1, int.from_bytes(digest.digest(), "little"))
-        return hashes, unreadable
+        return facts, unreadable
 
 
 def _compare_with_official(data: str, report: SplitReport, source: ImageSource, warnings: list[str]) -> None:

@@ -36,8 +36,9 @@ class TeacherRecord:
     Attributes:
         reference: Its pinned model reference.
         licence: Of its weights, or None.
-        sha256: Over its parameters and buffers.
-        outputs: Width of its logits.
+        sha256: Over its parameters and buffers and, where it does not answer with all its outputs in their own order,
+            which of them it answers with.
+        outputs: Numbers that it answers with.
         features: Width of its pooled features.
         output_form: How its outputs are to be read, as its folder says; empty for logits.
         preprocessing: What it expected of its images.

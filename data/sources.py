@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .images import read_rgb
+from ..errors import UsageError
+from .images import read_orientation, read_rgb
 from .listing import PathTable
+from .reading import AS_STORED, Reading
 
 
 class ImageSource(ABC):
@@ -29,7 +31,10 @@ class ImageSource(ABC):
         targets: float32, (N, D), read-only, a column a target name; NaN where an image has none. None for classes.
         conditions: float32, (N, P), read-only: numbers that belong to the image and that a network may take beside it
             (a head pose). None where there are none.
+        reading: How its files become images.
     """
+
+    reading: Reading = AS_STORED
 
     def __init__(
         self,
@@ -75,6 +80,23 @@ class ImageSource(ABC):
     def identity(self, index: int) -> str:
         """A name of the image that does not depend on where the data lies, such as ``"n01440764/x.JPEG"``."""
 
+    def orientation(self, index: int) -> int:
+        """The EXIF orientation that the image's file states, 1 to 8; 1 where it states none."""
+        return 1
+
+    def read_as(self, reading: Reading) -> None:
+        """Read the files so from now on.
+
+        Raises:
+            UsageError: There are no files whose reading could differ.
+        """
+        if reading != AS_STORED:
+            raise UsageError(f"{self.name} is not read from image files", hint=f"leave {reading} out")
+
+    def _readings(self) -> str:
+        """How the files are read, for the fingerprint; empty for the default."""
+        return str(self.reading)
+
     def description(self) -> dict[str, Any]:
         """What a run writes down about its data; JSON-able."""
         described = {
@@ -97,6 +119,7 @@ class ImageSource(ABC):
                 digest.update(b"\2" + numbers.astype("<f4").tobytes())
         for index in range(len(self)):
             digest.update(self.identity(index).encode(errors="surrogateescape") + b"\0")
+        digest.update(self._readings().encode())
         return digest.hexdigest()
 
 
@@ -184,7 +207,13 @@ class FileSource(ImageSource):
 
     def load(self, index: int) -> Image.Image:
         relative = self._paths[index]
-        return read_rgb(f"{self._root}/{relative}", f"{self._root}/{relative}")
+        return read_rgb(f"{self._root}/{relative}", f"{self._root}/{relative}", self.reading)
+
+    def orientation(self, index: int) -> int:
+        return read_orientation(f"{self._root}/{self._paths[index]}")
+
+    def read_as(self, reading: Reading) -> None:
+        self.reading = reading
 
     def identity(self, index: int) -> str:
         return self._paths[index]
@@ -243,6 +272,9 @@ class ConcatSource(ImageSource):
     def identity(self, index: int) -> str:
         part, local = self._locate(index)
         return f"{self.parts[part].name}/{self.parts[part].split}/{self.parts[part].identity(local)}"
+
+    def _readings(self) -> str:
+        return "|".join(str(part.reading) for part in self.parts).strip("|")
 
     def description(self) -> dict[str, Any]:
         return {**super().description(), "parts": [part.description() for part in self.parts]}

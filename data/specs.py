@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import DataError, UsageError
 from .imagenetv2 import VARIANTS
 from .places import data_root, not_placed
+from .reading import AS_STORED, Reading, split_reading
 from .sources import ImageSource
 from .transfer_sets import TRANSFER_SETS, open_transfer_set, partition_of
 
@@ -30,6 +31,7 @@ class DataSpec:
     Attributes:
         name: One of NAMES, or ``"folder"``.
         path: The folder (or manifest), or None for the name's default place.
+        reading: How its files become images.
         held_out: Who is evaluated on, of data of people (``mpiigaze@p03``), or the official partition (``dtd@2``); None
             for the default.
     """
@@ -37,12 +39,13 @@ class DataSpec:
     name: str
     path: Path | None
     held_out: str | None = None
+    reading: Reading = AS_STORED
 
     def __str__(self) -> str:
         if self.name == "folder":
-            return str(self.path)
+            return f"{self.path}{self.reading}"
         name = self.name if self.held_out is None else f"{self.name}@{self.held_out}"
-        return name if self.path is None else f"{name}:{self.path}"
+        return f"{name}{self.reading}" if self.path is None else f"{name}:{self.path}{self.reading}"
 
     def resolved_path(self) -> Path | None:
         """The folder to read: the given one, or ``$KDZOO_DATA/NAME``; None for embedded data or if neither is set."""
@@ -78,6 +81,11 @@ def parse_data_spec(text: str) -> DataSpec:
         UsageError: An empty text, or a path given to embedded data.
         DataError: Neither a known name nor an existing folder; the nearest name is given.
     """
+    text, reading = split_reading(text)
+    return replace(_parse(text), reading=reading)
+
+
+def _parse(text: str) -> DataSpec:
     if not text.strip():
         raise UsageError("an empty data spec", hint=f"give one of {', '.join(NAMES)}, or a folder")
     whole, colon, place = text.partition(":")
@@ -118,6 +126,12 @@ def open_source(spec: str | DataSpec, split: str) -> ImageSource:
     if split not in SPLITS:
         raise UsageError(f"unknown split {split!r}", hint=f"one of {', '.join(SPLITS)}")
     parsed = parse_data_spec(spec) if isinstance(spec, str) else spec
+    source = _open(parsed, split)
+    source.read_as(parsed.reading)
+    return source
+
+
+def _open(parsed: DataSpec, split: str) -> ImageSource:
     path = parsed.resolved_path()
     if parsed.name == "digits":
         from .digits import open_digits

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from .randomness import epoch_order
+from .reading import Reading
 from .sources import ImageSource
 
 
@@ -33,6 +34,14 @@ class SubsetSource(ImageSource):
             targets=None if source.targets is None else source.targets[self.indices],
             conditions=None if source.conditions is None else source.conditions[self.indices],
         )
+        self.reading = source.reading
+
+    def orientation(self, index: int) -> int:
+        return self.source.orientation(int(self.indices[index]))
+
+    def read_as(self, reading: Reading) -> None:
+        self.source.read_as(reading)
+        self.reading = reading
 
     def load(self, index: int) -> Image.Image:
         return self.source.load(int(self.indices[index]))

@@ -62,6 +62,7 @@ def curate(
     from .data import open_source
     from .data.curation import ListedImages, Thresholds, list_to_file, require_images
     from .data.folders import require_folder, unlabeled_root
+    from .engine.class_match import has_published_order
     from .engine.curation import Curation, CurationSettings
     from .engine.curation_state import CurationState, prepare_folder
     from .engine.distributed import choose_device
@@ -100,7 +101,8 @@ def curate(
         with clear_errors(listing):
             require_images(root, list_to_file(root, listing))
         images = ListedImages(root, listing)
-        names = evaluation.class_names if len(evaluation.class_names) == loaded.num_classes else loaded.class_names
+        published = evaluation.class_names if has_published_order(loaded, evaluation) else ()
+        names = loaded.class_names or published
         identity: dict[str, Any] = {
             "unlabeled": str(root),
             "unlabeled_digest": sha256_of(listing),

@@ -85,6 +85,7 @@ def evaluate(
     save: bool = False,
     fresh: bool = False,
     trust_classes: bool = False,
+    classes: str | Path | None = None,
 ) -> list[Measured]:
     """Measure models on labelled data, each image exactly once, all models in one pass over the decoded images.
 
@@ -110,6 +111,8 @@ def evaluate(
             and ``kdzoo publish`` to read; ``kdzoo eval`` does.
         fresh: Begin anew where an interrupted evaluation was kept.
         trust_classes: Take the class order of a model that does not name its classes to be the data's.
+        classes: The order of the classes of a model that does not name them, or names them otherwise than the data:
+            ``natural`` (as timm sorts folders), ``string`` (as torchvision), or a text file of its class names.
 
     Returns:
         One for each model, image size and data set, those of a model together; on the main process alone where there
@@ -172,6 +175,7 @@ def evaluate(
                 partial_folder=folder_of(references[0]) if save else None,
                 fresh=fresh,
                 trust_classes=trust_classes,
+                class_order=None if classes is None else str(classes),
             )
             measure_classification(
                 loaded,

@@ -90,13 +90,13 @@ def refuse_live(recipe: Recipe) -> None:
         )
 
 
-def record_of(teacher: LoadedModel, sha256: str) -> TeacherRecord:
-    """What labels remember of a teacher."""
+def record_of(teacher: LoadedModel, sha256: str, num_outputs: int | None = None) -> TeacherRecord:
+    """What labels remember of a teacher; it answers with ``num_outputs`` numbers, by default with all it has."""
     return TeacherRecord(
         reference=teacher.reference,
         licence=teacher.licence,
         sha256=sha256,
-        outputs=teacher.num_classes,
+        outputs=teacher.num_classes if num_outputs is None else num_outputs,
         features=feature_width(teacher),
         output_form=dict(output_form(teacher)),
         preprocessing=teacher.preprocessing.to_dict(),

@@ -45,7 +45,7 @@ from .overrides import flatten, parse_assignments
 from .recipe import Recipe
 
 _FREE = ("checkpoint_every_steps", "max_unreadable_fraction", "export")
-_PLACES = ("run.workers", "run.device", "run.labels")
+_PLACES = ("run.workers", "run.device", "run.labels", "run.teacher_classes")
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,15 @@ class RunSettings:
         workers: Loader processes; no result depends on it.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         labels: A folder that ``kdzoo label`` made, which answers in the teachers' place; None to run them.
+        teacher_classes: Orders of the classes of teachers that do not name them; see
+            ``engine.class_order.names_in_order``.
     """
 
     seed: int = 0
     workers: int = field(default_factory=lambda: min(8, os.cpu_count() or 1))
     device: str = "auto"
     labels: str | None = None
+    teacher_classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

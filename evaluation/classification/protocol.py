@@ -8,8 +8,8 @@ from typing import Any
 from ...data import ImageSource
 from ...data.eval_views import EvalView
 from ...data.several_labels import SeveralLabelsSource
+from ...engine.class_match import ClassMatch
 from ...zoo import LoadedModel
-from .classes import ClassMatch
 from .one_pass import Contender
 
 Colour = tuple[float, float, float]
