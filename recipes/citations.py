@@ -29,7 +29,11 @@ from .recipe import DESCRIPTION, Recipe
 DEFAULT = "kdzoo default"
 _PAPER, _PLACE = r"(?:[A-Z][\w.-]*(?: [a-zA-Z]\w*)* )?", r"(?:§|(?:Table|Eq\.|Fig\.|App\.|Supp\.) ?\w)"
 _FORM = re.compile(rf"^{_PAPER}{_PLACE}|^(?:code|timm|ours): \S")
-_NO_SETTING = {"Variant": ("name", "why"), "StudentRow": ("note",), "Stage": ("name", "why", "only_with")}
+_NO_SETTING = {
+    "Variant": ("name", "why", "students"),
+    "StudentRow": ("note", "variants"),
+    "Stage": ("name", "why", "only_with"),
+}
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,13 @@ class Value:
         path: Its dotted path: a setting, ``students.NAME.FIELD``, ``variants.NAME.SETTING`` or ``stages.NAME.SETTING``.
         line: Where it ends, 1-based.
         citation: The comment on that line, or None.
+        text: The value as it is written.
     """
 
     path: str
     line: int
     citation: str | None
+    text: str = ""
 
     @property
     def cited(self) -> bool:
@@ -122,7 +128,7 @@ def read_values(source: str) -> list[Value]:
             except ValueError as error:
                 raise ValueError(f"line {node.lineno}: {path} is not a literal") from error
         line = node.end_lineno or node.lineno
-        values.append(Value(path, line, comments.get(line)))
+        values.append(Value(path, line, comments.get(line), ast.unparse(node)))
     return values
 
 

@@ -79,6 +79,10 @@ class ClassGanSettings(ObjectiveSettings):
     def uses_labels(self) -> bool:
         return True
 
+    @property
+    def students(self) -> tuple[str, ...]:
+        return ("class_discriminator", "class_discriminator_tiny")
+
     def build(self, shapes: Shapes) -> Objective:
         try:
             generator = ConditionalGenerator(
@@ -187,29 +191,29 @@ RECIPE = Recipe(
     ),
     training=TrainingSettings(
         epochs=200,  # ours: 156,000 steps on CIFAR-100
-        batch_size=64,  # code: pfnet-research/sngan_projection configs/sn_cifar10.yml
+        batch_size=64,  # code: pfnet-research/sngan_projection configs/sn_cifar10_conditional.yml
         precision="fp32",  # ours: the safe choice
     ),
     optimizer=OptimizerSettings(
-        name="adam",  # SAGAN §4
-        lr=4e-4,  # SAGAN §4: the discriminator's
-        momentum=0.0,  # SAGAN §4: β1
-        beta2=0.9,  # SAGAN §4
-        nesterov=False,  # SAGAN §4: Adam has none
-        weight_decay=0.0,  # ours: none mentioned in SAGAN
+        name="adam",  # code: brain-research/self-attention-gan model.py
+        lr=4e-4,  # code: brain-research/self-attention-gan model.py, the discriminator's
+        momentum=0.0,  # code: brain-research/self-attention-gan model.py, β1
+        beta2=0.9,  # code: pfnet-research/sngan_projection configs/sn_cifar10_conditional.yml
+        nesterov=False,  # ours: Adam has none
+        weight_decay=0.0,  # ours: none in SAGAN's code
         decay_norm_and_bias=True,  # ours: of no effect at decay 0
     ),
     schedule=ScheduleSettings(
-        name="constant",  # ours: none mentioned in SAGAN
+        name="constant",  # ours: none in SAGAN's code
         milestones=(),  # ours: of no use
         gamma=0.1,  # ours: of no use
-        warmup_epochs=0.0,  # ours: none mentioned in SAGAN
+        warmup_epochs=0.0,  # ours: none in SAGAN's code
     ),
     objective=ClassGanSettings(
         width=64,  # ours: small enough for a CPU
-        latent_features=128,  # code: pfnet-research/sngan_projection configs/sn_cifar10.yml
+        latent_features=128,  # code: pfnet-research/sngan_projection configs/sn_cifar10_conditional.yml
         class_features=128,  # code: ajbrock/BigGAN-PyTorch scripts/launch_BigGAN_bs256x8.sh
-        generator_lr_scale=0.25,  # SAGAN §4: 1e-4 against 4e-4
+        generator_lr_scale=0.25,  # code: brain-research/self-attention-gan model.py, 1e-4 against 4e-4
     ),
     variants=(
         Variant(

@@ -28,8 +28,8 @@ Conflicts:
     1. The paper's Eq. 19 has one critic for a pair; the code scores both directions with a bank each and adds both
        losses. Default: the code.
     2. The paper compares negatives from all other images with negatives from other classes; the code's script uses
-       other classes, without replacement where there are enough of them. Default: the script;
-       objective.contrast.replacement changes the second part.
+       other classes, on CIFAR-100 without replacement where there are enough of them, on ImageNet with it. Default:
+       the script; objective.contrast.replacement changes the second part.
     3. The sampler of the released memory (alias method) draws from all classes where no index is given; the training
        script always gives indices of other classes. Default: the script.
 """
@@ -142,11 +142,11 @@ RECIPE = Recipe(
         "Table 1, CRD: wrn_40_2 (75.61) to wrn_16_2 (73.26) on CIFAR-100, 75.48 top-1",
     ),
     student=StudentSettings(
-        model="cifar_resnet8x4",  # Table 1
+        model="cifar_resnet8x4",  # code: README, benchmark 1 (the paper's Table 1)
         init="random",  # code: train_student.py
     ),
     teachers=TeacherSettings(
-        models=("cifar_resnet32x4",),  # Table 1
+        models=("cifar_resnet32x4",),  # code: README, benchmark 1 (the paper's Table 1)
     ),
     data=DataSettings(
         dataset="cifar100",  # code: train_student.py
@@ -178,7 +178,7 @@ RECIPE = Recipe(
     training=TrainingSettings(
         epochs=240,  # code: train_student.py
         batch_size=64,  # code: train_student.py
-        precision="fp32",  # code: train_student.py
+        precision="fp32",  # code: train_student.py, nothing is cast
     ),
     optimizer=OptimizerSettings(
         name="sgd",  # code: train_student.py
@@ -205,24 +205,24 @@ RECIPE = Recipe(
             temperature=0.07,  # code: train_student.py, nce_t
             momentum=0.5,  # code: train_student.py, nce_m
             positive="exact",  # code: train_student.py, mode
-            replacement="when_needed",  # code: dataset/cifar100.py
+            replacement="when_needed",  # code: dataset/cifar100.py, replace
         ),
     ),
     students=(
         StudentRow(
-            name="cifar_resnet8x4",  # Table 1
-            model="cifar_resnet8x4",  # Table 1
-            teachers=("cifar_resnet32x4",),  # Table 1
+            name="cifar_resnet8x4",  # code: README, benchmark 1 (the paper's Table 1)
+            model="cifar_resnet8x4",  # code: README, benchmark 1 (the paper's Table 1)
+            teachers=("cifar_resnet32x4",),  # code: README, benchmark 1 (the paper's Table 1)
             image_size=32,  # code: dataset/cifar100.py
-            top1=75.51,  # Table 1
+            top1=75.51,  # code: README, benchmark 1 (the paper's Table 1)
             note="on CIFAR-100; 72.50 on labels alone, 73.33 with Hinton's distillation",
         ),
         StudentRow(
-            name="cifar_wrn_16_2",  # Table 1
-            model="cifar_wrn_16_2",  # Table 1
-            teachers=("cifar_wrn_40_2",),  # Table 1
+            name="cifar_wrn_16_2",  # code: README, benchmark 1 (the paper's Table 1)
+            model="cifar_wrn_16_2",  # code: README, benchmark 1 (the paper's Table 1)
+            teachers=("cifar_wrn_40_2",),  # code: README, benchmark 1 (the paper's Table 1)
             image_size=32,  # code: dataset/cifar100.py
-            top1=75.48,  # Table 1
+            top1=75.48,  # code: README, benchmark 1 (the paper's Table 1)
             note="on CIFAR-100; 73.26 on labels alone, 74.92 with Hinton's distillation",
         ),
     ),
@@ -245,9 +245,9 @@ RECIPE = Recipe(
             name="imagenet",
             why="ResNet-34 to ResNet-18 on ImageNet: fewer negatives, and torchvision's usual training",
             overrides={
-                "student.model": "resnet18",  # §4.1
-                "teachers.models": ("resnet34.tv_in1k",),  # §4.1
-                "data.dataset": "imagenet",  # §4.1
+                "student.model": "resnet18",  # CRD §4.1
+                "teachers.models": ("resnet34.tv_in1k",),  # CRD §4.1
+                "data.dataset": "imagenet",  # CRD §4.1
                 "data.augmentation.image_size": 224,  # code: dataset/imagenet.py
                 "data.augmentation.crop": "random_resized",  # code: dataset/imagenet.py
                 "data.evaluation.crop_pct": 0.875,  # code: dataset/imagenet.py
@@ -259,6 +259,7 @@ RECIPE = Recipe(
                 "optimizer.weight_decay": 1e-4,  # ours: as torchvision trained the teacher
                 "schedule.milestones": (30, 60, 90),  # ours: as torchvision trained the teacher
                 "objective.contrast.num_negatives": 4096,  # code: dataset/imagenet.py, k
+                "objective.contrast.replacement": "always",  # code: dataset/imagenet.py, replace=True
             },
         ),
         Variant(
@@ -267,6 +268,7 @@ RECIPE = Recipe(
             overrides={
                 "optimizer.lr": 0.01,  # code: train_student.py
             },
+            students=("*mobilenet*", "*shufflenet*"),
         ),
     ),
 )

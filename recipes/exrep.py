@@ -343,13 +343,13 @@ RECIPE = Recipe(
         val_dataset=None,  # ours: the data set's own validation split
         unlabeled=None,  # §4.1
         augmentation=Augmentation(
-            image_size=240,  # §4.1
-            crop="random_resized",  # code: timm/data/transforms_factory.py
+            image_size=240,  # §4.1: 240 for B1
+            crop="random_resized",  # code: adv_recon_att_sp-Copy1.ipynb, transforms_imagenet_train
             scale=(0.08, 1.0),  # code: timm/data/transforms_factory.py
-            ratio=(0.75, 1.3333333333333333),  # code: timm/data/transforms_factory.py
+            ratio=(0.75, 1.3333333333333333),  # code: timm/data/transforms.py
             interpolation="bicubic",  # §4.1; code: config/train.yaml
             hflip_prob=0.5,  # code: timm/data/transforms_factory.py
-            policy=None,  # code: the loader is given no policy, whatever config/train.yaml lists
+            policy=None,  # code: adv_recon_att_sp-Copy1.ipynb, auto_augment=False
             color_jitter=(0.2, 0.2, 0.2),  # code: config/train.yaml
             lighting_std=0.0,  # code: timm/data/transforms_factory.py
             erase_prob=0.1,  # code: config/train.yaml
@@ -371,7 +371,7 @@ RECIPE = Recipe(
     training=TrainingSettings(
         epochs=200,  # code: config/train.yaml
         batch_size=180,  # code: config/train.yaml
-        precision="fp32",  # code: config/train.yaml, amp
+        precision="fp32",  # code: config/train.yaml, amp: False
     ),
     optimizer=OptimizerSettings(
         name="sgd",  # code: config/train.yaml
@@ -387,17 +387,17 @@ RECIPE = Recipe(
         period_epochs=2.4,  # code: config/train.yaml
         staircase=True,  # code: timm/scheduler/step_lr.py
         warmup_epochs=0.0,  # code: config/train.yaml
-        update="step",  # ours: see deviation 2
+        update="step",  # ours: falls at every 2.4 epochs; their timm waits for the next whole one
     ),
     objective=ExRepSettings(
         distiller=DistillerSettings(
-            form="notebook",  # code: the network printed in adv_recon_att_sp-Copy1.ipynb
+            form="notebook",  # code: adv_recon_att_sp-Copy1.ipynb, the network printed there
             width=0,  # code: critic/resnet_generator.py
             max_width=256,  # code: adv_recon_att_sp-Copy1.ipynb
         ),
         freeze_student=False,  # §3.2; code: adv_recon_att_sp-save.ipynb
         student_mode="eval",  # code: adv_recon_att_sp-save.ipynb
-        teacher_input="clean",  # code: every notebook; Algorithm 1
+        teacher_input="clean",  # code: adv_recon_att_sp-Copy1.ipynb; §3.4, Algorithm 1
         temperature=4.0,  # code: config/train.yaml
         kd_weight=1.0,  # code: config/train.yaml
         label_weight=1.0,  # code: config/train.yaml
@@ -408,8 +408,8 @@ RECIPE = Recipe(
             num_negatives=4096,  # code: config/train.yaml
             temperature=0.07,  # code: config/train.yaml
             momentum=0.5,  # code: config/train.yaml
-            positive="exact",  # code: dataset/imagenet.py
-            replacement="always",  # code: dataset/imagenet.py
+            positive="exact",  # code: dataset/imagenet.py, pos_idx
+            replacement="always",  # code: dataset/imagenet.py, replace=True
         ),
         adversary="critic",  # §3.4
         generator_weight=0.1,  # code: config/train.yaml
@@ -516,11 +516,11 @@ RECIPE = Recipe(
             name="notebook_save",
             why="notebook adv_recon_att_sp-save: the evaluation transform in training, λ 0.8",
             overrides={
-                "data.augmentation.crop": "center",  # code: memory_Save.ipynb
-                "data.augmentation.crop_pct": 0.882,  # code: memory_Save.ipynb
-                "data.augmentation.hflip_prob": 0.0,  # code: memory_Save.ipynb
-                "data.augmentation.color_jitter": None,  # code: memory_Save.ipynb
-                "data.augmentation.erase_prob": 0.0,  # code: memory_Save.ipynb
+                "data.augmentation.crop": "center",  # code: adv_recon_att_sp-save.ipynb, transforms_imagenet_eval
+                "data.augmentation.crop_pct": 0.882,  # code: adv_recon_att_sp-save.ipynb, transforms_imagenet_eval
+                "data.augmentation.hflip_prob": 0.0,  # code: adv_recon_att_sp-save.ipynb, transforms_imagenet_eval
+                "data.augmentation.color_jitter": None,  # code: adv_recon_att_sp-save.ipynb, transforms_imagenet_eval
+                "data.augmentation.erase_prob": 0.0,  # code: adv_recon_att_sp-save.ipynb, transforms_imagenet_eval
                 "training.batch_size": 150,  # code: adv_recon_att_sp-save.ipynb
                 "optimizer.lr": 0.005,  # code: adv_recon_att_sp-save.ipynb
                 "objective.generator_weight": 0.8,  # code: adv_recon_att_sp-save.ipynb

@@ -128,8 +128,8 @@ RECIPE = Recipe(
         val_dataset=None,  # §A.1: the held-out people
         unlabeled=None,  # ours: labels alone
         augmentation=Augmentation(
-            image_size=36,  # code: pytorch_mpiigaze, as the data set is normalised
-            image_width=60,  # code: pytorch_mpiigaze, as the data set is normalised
+            image_size=36,  # code: pytorch_mpiigaze resnet_preact.py, input_shape
+            image_width=60,  # code: pytorch_mpiigaze resnet_preact.py, input_shape
             crop="center",  # code: pytorch_mpiigaze transforms.py: the image as it is
             scale=(0.08, 1.0),  # ours: of no effect with this crop
             crop_pct=1.0,  # code: pytorch_mpiigaze transforms.py: the image as it is
@@ -180,21 +180,21 @@ RECIPE = Recipe(
             name="gaze_preact_resnet8",  # §A.1
             model="gaze_preact_resnet8",  # §A.1
             teachers=(),  # ours: labels alone
-            image_size=36,  # code: pytorch_mpiigaze
+            image_size=36,  # code: pytorch_mpiigaze resnet_preact.py, input_shape
             note="the teacher, with MixUp",
         ),
         StudentRow(
             name="gaze_preact_resnet8_pose",  # code: pytorch_mpiigaze resnet_preact.py
             model="gaze_preact_resnet8_pose",  # code: pytorch_mpiigaze resnet_preact.py
             teachers=(),  # ours: labels alone
-            image_size=36,  # code: pytorch_mpiigaze
+            image_size=36,  # code: pytorch_mpiigaze resnet_preact.py, input_shape
             note="the teacher with the head's pose, with MixUp",
         ),
         StudentRow(
             name="gaze_lenet",  # §A.1
             model="gaze_lenet",  # §A.1
             teachers=(),  # ours: labels alone
-            image_size=36,  # code: pytorch_mpiigaze
+            image_size=36,  # code: pytorch_mpiigaze resnet_preact.py, input_shape
             note="the student's baseline, without MixUp",
             overrides={
                 "optimizer.lr": 1e-4,  # §A.1: for LeNet
@@ -205,7 +205,7 @@ RECIPE = Recipe(
             name="gaze_lenet_pose",  # code: pytorch_mpiigaze lenet.py
             model="gaze_lenet_pose",  # code: pytorch_mpiigaze lenet.py
             teachers=(),  # ours: labels alone
-            image_size=36,  # code: pytorch_mpiigaze
+            image_size=36,  # code: pytorch_mpiigaze resnet_preact.py, input_shape
             note="the student's baseline with the head's pose, without MixUp",
             overrides={
                 "optimizer.lr": 1e-4,  # §A.1: for LeNet

@@ -213,7 +213,7 @@ RECIPE = Recipe(
     training=TrainingSettings(
         epochs=350,  # code: README
         batch_size=128,  # code: main.py
-        precision="fp32",  # code: main.py
+        precision="fp32",  # code: main.py, nothing is cast
     ),
     optimizer=OptimizerSettings(
         name="sgd",  # code: main.py

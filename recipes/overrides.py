@@ -186,27 +186,29 @@ def replace_settings(settings: T, values: Mapping[str, Any]) -> T:
 
 @dataclass(frozen=True)
 class Place:
-    """What a dotted path of an override reaches: ``[students.STUDENT.][stages.STAGE.]SETTING``.
+    """What a dotted path of an override reaches: ``[datasets.NAME.][students.STUDENT.][stages.STAGE.]SETTING``.
 
     Attributes:
         student: The row of the table that it is for, or None for all.
         stage: The stage that it is for, or None for all.
         setting: The dotted setting.
+        dataset: The data set that it is for, or None for all.
     """
 
     student: str | None
     stage: str | None
     setting: str
+    dataset: str | None = None
 
 
 def place_of(path: str) -> Place:
     """Take a path apart; nothing is checked."""
     found: dict[str, str] = {}
-    for kind in ("students", "stages"):
+    for kind in ("datasets", "students", "stages"):
         parts = path.split(".", 2)
         if parts[0] == kind and len(parts) == 3:
             found[kind], path = parts[1], parts[2]
-    return Place(found.get("students"), found.get("stages"), path)
+    return Place(found.get("students"), found.get("stages"), path, found.get("datasets"))
 
 
 def typed(settings: Any, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import UsageError
+from ..zoo.references import parse_reference
 from .plan import DataFacts, steps_of
 from .recipe import Recipe
 
@@ -21,7 +22,12 @@ def check_plan(recipe: Recipe, facts: DataFacts, notes: list[str], warnings: lis
     Raises:
         UsageError: So it is.
     """
-    training = recipe.training
+    training, student = recipe.training, parse_reference(recipe.student.model)
+    if recipe.objective.students and student.kind == "timm" and student.architecture not in recipe.objective.students:
+        raise UsageError(
+            f"{recipe.name} cannot train {student.architecture}: its loss is made for another kind of network",
+            hint=f"use {' or '.join(recipe.objective.students)}",
+        )
     if facts.missing is None and (recipe.objective.task == "regression") != bool(facts.num_targets):
         wants, has = ("numbers to predict", "classes") if facts.num_targets == 0 else ("classes", "a gaze")
         raise UsageError(

@@ -58,6 +58,7 @@ class StudentRow:
         top5: The paper's result, percent, or None.
         note: What a reader of the table should know.
         overrides: Settings of this student's own, as a variant has them.
+        variants: The recipe's variants whose settings are this student's; they apply wherever it is trained.
     """
 
     name: str
@@ -69,6 +70,7 @@ class StudentRow:
     top5: float | None = None
     note: str = ""
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    variants: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,6 +222,11 @@ class ObjectiveSettings(ABC):
         return False
 
     @property
+    def students(self) -> tuple[str, ...]:
+        """The only architectures that the loss can train; empty for any."""
+        return ()
+
+    @property
     def unlabeled_share(self) -> float | None:
         """Share of each batch that is drawn from the unlabeled images; None to shuffle all images together."""
         return None
@@ -268,12 +275,16 @@ class Variant:
         name: What ``--variant`` calls it.
         why: What it is for, a line.
         overrides: ``{dotted setting: value}``; ``stages.STAGE.`` before a setting changes it in that stage alone,
-            ``students.STUDENT.`` before either changes it for that row of the table alone.
+            ``students.STUDENT.`` before either changes it for that row of the table alone, ``datasets.NAME.`` before
+            all of them on that data set alone.
+        students: Patterns of the architectures outside the table of students that it is for; it applies to them by
+            itself, and a note says so.
     """
 
     name: str
     why: str
     overrides: Mapping[str, Any]
+    students: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

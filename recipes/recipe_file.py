@@ -71,6 +71,8 @@ def _rows(recipe: Recipe, cited: Mapping[str, str]) -> Iterator[str]:
                 if row.overrides:
                     yield from _overrides(row.overrides, cited, f"students.{row.name}.overrides")
                 continue
+            if field.name == "variants" and not row.variants:
+                continue
             line = f"{mark}{field.name}: {_scalar(getattr(row, field.name))}"
             yield _commented(line, cited.get(f"students.{row.name}.{field.name}"))
             mark = "  "
@@ -98,6 +100,8 @@ def _variants(recipe: Recipe, cited: Mapping[str, str]) -> Iterator[str]:
     for variant in recipe.variants:
         yield f"- name: {_scalar(variant.name)}"
         yield f"  why: {_scalar(variant.why)}"
+        if variant.students:
+            yield f"  students: {_scalar(variant.students)}"
         yield from _overrides(variant.overrides, cited, f"variants.{variant.name}")
 
 
@@ -215,14 +219,10 @@ def _build_stage(recipe: Recipe, entry: Mapping[str, Any], path: Path) -> Stage:
 
 
 def _build_variant(base: Recipe, entry: Mapping[str, Any], path: Path) -> Variant:
-    content = dict(entry)
+    content = {"why": "", **entry}
     overrides = typed(base, _mapping(content.pop("overrides", None), "a variant's overrides", path))
-    for key in content:
-        if key not in ("name", "why"):
-            raise unknown(key, ["name", "why", "overrides"], what="field of variants", where=f"in {path}; {_HINT}")
-    if "name" not in content:
-        raise UsageError(f"{path}: an entry of variants lacks name", hint=_HINT)
-    return Variant(name=str(content["name"]), why=str(content.get("why", "")), overrides=overrides)
+    variant: Variant = _build_row(Variant, {**content, "overrides": overrides}, "variants", path)
+    return variant
 
 
 def load_recipe(text: str) -> LoadedRecipe:

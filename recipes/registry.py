@@ -61,6 +61,7 @@ _LISTINGS = (
             "tf_efficientnet_b0",
             "efficientnet_b0",
             "resnet18",
+            "resnet50.tv_in1k",
         ),
     ),
     Listing(
@@ -84,6 +85,24 @@ _LISTINGS = (
         students=(
             "resnet50d",
             "resnet101d",
+            "resnet200d_paddle",
+            "hrnet_w18",
+            "mobilenetv1_100",
+            "mobilenetv2_100",
+            "mobilenetv3_large_100",
+            "mobilenetv3_small_100",
+        ),
+    ),
+    Listing(
+        name="paddleclas",
+        title="Beyond Self-Supervision: A Simple Yet Effective Network Distillation Alternative to Improve Backbones",
+        year=2021,
+        summary="Training on labels by PaddleClas' published configurations: the baselines of SSLD's tables.",
+        students=(
+            "resnet50",
+            "resnet50d",
+            "resnet101d",
+            "resnet200d_paddle",
             "hrnet_w18",
             "mobilenetv1_100",
             "mobilenetv2_100",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
 from typing import Any
 
 from ..data import LabelStore
@@ -21,6 +22,7 @@ from .recipe_file import load_recipe
 _IMAGENET_CLASSES = 1000
 _SIZE = "data.augmentation.image_size"
 _CROP = "data.evaluation.crop_pct"
+_DATASET = "data.dataset"
 _EPOCHS = "training.epochs"
 _BATCH = "training.batch_size"
 _IN_PROPORTION = (_EPOCHS, "optimizer.lr", _SIZE)
@@ -62,6 +64,7 @@ class Resolution:
         recipe_given = {path: item.value for path, item in given.items() if path not in of_the_run}
         self.typed_given = self._typed(recipe_given)
         self.all_given = self.typed_given
+        self.variants = (*self._own_variants(), *self.variants)
         self.chosen: set[str] = set()
 
     def _recipe_source(self, path: str, changed: frozenset[str]) -> str:
@@ -85,6 +88,30 @@ class Resolution:
                 return variant
         names = [variant.name for variant in self.base.variants]
         raise unknown(name, names, what=f"variant of {self.base.name}", where=f"there are {', '.join(names) or 'none'}")
+
+    def _own_variants(self) -> tuple[Variant, ...]:
+        """The variants that the student brings along: its row's, or what the recipe has for networks of its kind."""
+        name, asked = self._student_name(), {variant.name for variant in self.variants}
+        row = self.base.student_row(name)
+        if row is not None:
+            own, what = tuple(self._variant(own) for own in row.variants), f"{row.name} is trained"
+        elif any(variant.students for variant in self.base.variants):
+            network = parse_reference(name).architecture
+            fit = (one for one in self.base.variants if any(fnmatch(network, pattern) for pattern in one.students))
+            own, what = tuple(fit)[:1], f"{network} is outside the table and trained"
+        else:
+            return ()
+        own = tuple(variant for variant in own if variant.name not in asked)
+        self.notes.extend(f"{what} with variant {variant.name}: {variant.why}" for variant in own)
+        return own
+
+    def _dataset(self) -> str:
+        """The data set whose settings a variant takes: what was given where its name is known, else the recipe's."""
+        named = [one.overrides[_DATASET] for one in self.variants if _DATASET in one.overrides]
+        given = str(self.all_given.get(_DATASET, "")).partition(":")[0]
+        if given in KNOWN_CLASSES and given != "digits":
+            return given
+        return str(named[-1] if named else self.values[_DATASET])
 
     def _run_settings(self) -> RunSettings:
         hints, values = setting_types(RunSettings(), "run."), flatten(RunSettings(), "run.")
@@ -151,7 +178,7 @@ class Resolution:
         for variant in self.variants:
             for path, value in variant.overrides.items():
                 place = place_of(path)
-                if place.stage == stage and place.student in (None, row):
+                if place.stage == stage and place.student in (None, row) and place.dataset in (None, self._dataset()):
                     citation = self.cited.get(f"variants.{variant.name}.{path}", self.origin)
                     yield place.setting, value, f"variant {variant.name}: {citation}"
 

@@ -6,9 +6,10 @@ Table:   supplement Table 1, ERM: ResNet-50 on ImageNet 77.3 top-1, 93.6 top-5
 Command: kdzoo train --model resnet50 --data imagenet
 
 Deviations:
-    1. The strengths of colour jitter and lighting and the momentum are not printed; they are those of the paper's
-       reference for its training setup (Bag of Tricks, arXiv 1812.01187).
-    2. That reference jitters brightness, contrast, saturation and hue; hue is left out here.
+    1. The strengths of colour jitter and lighting and the momentum are not printed; they are those of the code of the
+       paper's reference for its training setup (Bag of Tricks, arXiv 1812.01187; dmlc/gluon-cv).
+    2. That reference prints hue, saturation and brightness; its code jitters brightness, contrast and saturation. So
+       does this recipe.
     3. Test images are "resized to 256×256" in the supplement; here their short side is resized to 256.
     4. The augmentation's random numbers and the order of the images are kdzoo's own, and an incomplete last batch
        of an epoch is dropped.
@@ -18,8 +19,6 @@ Deviations:
 Conflicts:
     1. Label smoothing: the supplement's Eq. 1 gives ε/(C − 1) to each other class; torch gives ε/C to every
        class. The variant follows the supplement; objective.smoothing_definition changes it.
-    2. GridMask: SSLD's baseline config (PaddleClas) has ``mode: 0``, which keeps the squares and blackens the bands
-       between them; GridMask's paper (arXiv 2001.04086) keeps the bands. Variant: the paper's.
 """
 
 from __future__ import annotations
@@ -116,13 +115,13 @@ RECIPE = Recipe(
         augmentation=Augmentation(
             image_size=224,  # §A.5
             crop="random_resized",  # §A.5
-            scale=(0.08, 1.0),  # Bag of Tricks §2.1
-            ratio=(0.75, 1.3333333333333333),  # Bag of Tricks §2.1
+            scale=(0.08, 1.0),  # code: dmlc/gluon-cv train_imagenet.py
+            ratio=(0.75, 1.3333333333333333),  # code: dmlc/gluon-cv train_imagenet.py
             interpolation="bilinear",  # ours: not stated
             hflip_prob=0.5,  # §A.5
             policy=None,  # ours: none mentioned in §A.5
-            color_jitter=(0.4, 0.4, 0.4),  # Bag of Tricks §2.1 for §A.5's "color jittering"
-            lighting_std=0.1,  # Bag of Tricks §2.1 for §A.5's "lightening"
+            color_jitter=(0.4, 0.4, 0.4),  # code: dmlc/gluon-cv train_imagenet.py, jitter_param
+            lighting_std=0.1,  # code: dmlc/gluon-cv train_imagenet.py, lighting_param
             erase_prob=0.0,  # ours: none mentioned in §A.5
         ),
         mixing=Mixing(
@@ -135,8 +134,8 @@ RECIPE = Recipe(
             crop_pct=0.875,  # §A.5: 256 to 224
             interpolation="bilinear",  # ours: not stated
         ),
-        mean=(0.485, 0.456, 0.406),  # ours: ImageNet's usual values
-        std=(0.229, 0.224, 0.225),  # ours: ImageNet's usual values
+        mean=(0.485, 0.456, 0.406),  # code: dmlc/gluon-cv train_imagenet.py
+        std=(0.229, 0.224, 0.225),  # code: dmlc/gluon-cv train_imagenet.py
     ),
     training=TrainingSettings(
         epochs=300,  # §A.5
@@ -146,7 +145,7 @@ RECIPE = Recipe(
     optimizer=OptimizerSettings(
         name="sgd",  # §A.5
         lr=0.4,  # §A.5
-        momentum=0.9,  # Bag of Tricks §2.1; §A.5 prints none
+        momentum=0.9,  # code: dmlc/gluon-cv train_imagenet.py; §A.5 prints none
         nesterov=True,  # §A.5
         weight_decay=1e-4,  # §A.5
         decay_norm_and_bias=True,  # ours: not stated
@@ -162,16 +161,16 @@ RECIPE = Recipe(
     ),
     objective=HardLabelSettings(
         label_smoothing=0.0,  # §A.5
-        smoothing_definition="other_classes",  # Eq. 1
+        smoothing_definition="other_classes",  # Supp. Eq. 1
     ),
     students=(
         StudentRow(
-            name="resnet50",  # Table 1
+            name="resnet50",  # Supp. Table 1
             model="resnet50",  # §A.5: the regular one, not the -D form
-            teachers=(),  # Table 1: ERM
+            teachers=(),  # Supp. Table 1: ERM
             image_size=224,  # §A.5
-            top1=77.3,  # Table 1
-            top5=93.6,  # Table 1
+            top1=77.3,  # Supp. Table 1
+            top5=93.6,  # Supp. Table 1
         ),
     ),
     variants=(
@@ -179,21 +178,35 @@ RECIPE = Recipe(
             name="label_smoothing",
             why="the label smoothing row; ε = 0.1 is the best of supplement Table 3 (CIFAR-100)",
             overrides={
-                "objective.label_smoothing": 0.1,  # Table 3
+                "objective.label_smoothing": 0.1,  # Supp. Table 3
             },
         ),
         Variant(
             name="mixup",
             why="the MixUp row: ResNet-50 77.8 top-1, 93.9 top-5",
             overrides={
-                "data.mixing.mixup_prob": 1.0,  # ours: not in the supplement; apple/ml-dr mixes every batch
+                "data.mixing.mixup_prob": 1.0,  # ours: not in the supplement; the same group's ml-dr mixes every batch
             },
         ),
         Variant(
             name="cutmix",
-            why="the CutMix row: ResNet-50 78.7 top-1, 94.3 top-5",
+            why="the CutMix row: ResNet-50 78.7 top-1, 94.3 top-5; on CIFAR half of the batches are mixed",
             overrides={
-                "data.mixing.cutmix_prob": 1.0,  # code: clovaai/CutMix-PyTorch README, ImageNet; on CIFAR it has 0.5
+                "data.mixing.cutmix_prob": 1.0,  # code: clovaai/CutMix-PyTorch README, ImageNet
+                "datasets.cifar10.data.mixing.cutmix_prob": 0.5,  # ours: as its authors have it on CIFAR-100
+                "datasets.cifar100.data.mixing.cutmix_prob": 0.5,  # code: clovaai/CutMix-PyTorch README, CIFAR-100
+            },
+        ),
+        Variant(
+            name="cutmix_authors",
+            why="ResNet-50 on ImageNet as CutMix's authors trained and released it, 78.6 top-1: where FixRes begins",
+            overrides={
+                "data.mixing.cutmix_prob": 1.0,  # code: clovaai/CutMix-PyTorch README, ImageNet
+                "training.batch_size": 256,  # code: clovaai/CutMix-PyTorch README, ImageNet
+                "optimizer.lr": 0.1,  # code: clovaai/CutMix-PyTorch README, ImageNet
+                "schedule.name": "milestones",  # code: clovaai/CutMix-PyTorch train.py, adjust_learning_rate
+                "schedule.milestones": (75, 150, 225),  # code: clovaai/CutMix-PyTorch train.py, adjust_learning_rate
+                "schedule.warmup_epochs": 0.0,  # code: clovaai/CutMix-PyTorch train.py, adjust_learning_rate
             },
         ),
         Variant(
@@ -229,28 +242,6 @@ RECIPE = Recipe(
                     123,
                     114,
                 ),  # code: uoguelph-mlrg/Cutout train.py, its mean
-            },
-        ),
-        Variant(
-            name="cutout_imagenet",
-            why="SSLD's Table 1, ResNet-50 with cutout: 77.1 top-1; one square of 112 px is cut out of each image",
-            overrides={
-                "data.augmentation.color_jitter": None,  # code: PaddleClas DataAugment/ResNet50_Cutout.yaml
-                "data.augmentation.lighting_std": 0.0,  # code: PaddleClas DataAugment/ResNet50_Cutout.yaml
-                "data.augmentation.cutout_size": 112,  # code: PaddleClas DataAugment/ResNet50_Cutout.yaml
-            },
-        ),
-        Variant(
-            name="gridmask",
-            why="SSLD's Table 1, ResNet-50 with GridMask: 78.7 top-1",
-            overrides={
-                "data.augmentation.color_jitter": None,  # code: PaddleClas DataAugment/ResNet50_GridMask.yaml
-                "data.augmentation.lighting_std": 0.0,  # code: PaddleClas DataAugment/ResNet50_GridMask.yaml
-                "data.augmentation.grid_prob": 1.0,  # code: PaddleClas ops/grid.py
-                "data.augmentation.grid_ramp_epochs": 240,  # code: PaddleClas ops/grid.py
-                "data.augmentation.grid_period": (96, 224),  # code: PaddleClas DataAugment/ResNet50_GridMask.yaml
-                "data.augmentation.grid_ratio": 0.5,  # code: PaddleClas DataAugment/ResNet50_GridMask.yaml
-                "data.augmentation.grid_degrees": 1,  # code: PaddleClas DataAugment/ResNet50_GridMask.yaml, 1: none
             },
         ),
         Variant(

@@ -211,8 +211,8 @@ RECIPE = Recipe(
         augmentation=Augmentation(
             image_size=32,  # §A.2
             crop="pad4",  # §A.2
-            scale=(0.08, 1.0),  # Bag of Tricks §2.1; of use in variant imagenet only
-            ratio=(0.75, 1.3333333333333333),  # Bag of Tricks §2.1; of use in variant imagenet only
+            scale=(0.08, 1.0),  # code: dmlc/gluon-cv train_imagenet.py; of use in variant imagenet only
+            ratio=(0.75, 1.3333333333333333),  # code: dmlc/gluon-cv train_imagenet.py; of use in variant imagenet only
             interpolation="bilinear",  # ours: of use for images of another size only
             hflip_prob=0.5,  # §A.2
             policy=None,  # §A.2
@@ -256,10 +256,10 @@ RECIPE = Recipe(
     objective=XclGanSettings(
         generator=None,  # ours: to be named
         mode="online",  # §A.6: for CIFAR-100
-        generated_share=0.5,  # §A.6
+        generated_share=0.5,  # §A.6, for ImageNet; see conflict 1
         mixed_classes=True,  # §A.6
         class_mix_alpha=1.0,  # ours: not in the supplement; uniform
-        temperature=1.0,  # §F: XCL is not sensitive to it
+        temperature=1.0,  # Supp. Table 5: XCL is not sensitive to it
         squared_temperature=True,  # code: apple/ml-quant quant/utils/kd_criterion.py; of no effect at T = 1
     ),
     students=(
@@ -276,6 +276,7 @@ RECIPE = Recipe(
             teachers=(),  # ours: Table 1's ResNet-152-D with CutMix has no public weights
             image_size=224,  # §A.5
             note="with variant imagenet, offline; its numbers stand in the main paper",
+            variants=("imagenet",),
         ),
     ),
     variants=(
@@ -301,11 +302,11 @@ RECIPE = Recipe(
                 "data.dataset": "imagenet",  # §A.5
                 "data.augmentation.image_size": 224,  # §A.5
                 "data.augmentation.crop": "random_resized",  # §A.5
-                "data.augmentation.color_jitter": (0.4, 0.4, 0.4),  # Bag of Tricks §2.1 for §A.5's "color jittering"
-                "data.augmentation.lighting_std": 0.1,  # Bag of Tricks §2.1 for §A.5's "lightening"
+                "data.augmentation.color_jitter": (0.4, 0.4, 0.4),  # code: dmlc/gluon-cv train_imagenet.py
+                "data.augmentation.lighting_std": 0.1,  # code: dmlc/gluon-cv train_imagenet.py, lighting_param
                 "data.evaluation.crop_pct": 0.875,  # §A.5: 256 to 224
-                "data.mean": (0.485, 0.456, 0.406),  # ours: ImageNet's usual values
-                "data.std": (0.229, 0.224, 0.225),  # ours: ImageNet's usual values
+                "data.mean": (0.485, 0.456, 0.406),  # code: dmlc/gluon-cv train_imagenet.py
+                "data.std": (0.229, 0.224, 0.225),  # code: dmlc/gluon-cv train_imagenet.py
                 "training.epochs": 300,  # §A.5
                 "training.batch_size": 1024,  # §A.5
                 "optimizer.lr": 0.4,  # §A.5

@@ -157,8 +157,8 @@ RECIPE = Recipe(
         val_dataset=None,  # §A.1: the held-out people
         unlabeled=None,  # §A.6: XCL-GAN alone adds images
         augmentation=Augmentation(
-            image_size=36,  # code: pytorch_mpiigaze, as the data set is normalised
-            image_width=60,  # code: pytorch_mpiigaze, as the data set is normalised
+            image_size=36,  # code: pytorch_mpiigaze resnet_preact.py, input_shape
+            image_width=60,  # code: pytorch_mpiigaze resnet_preact.py, input_shape
             crop="center",  # code: pytorch_mpiigaze transforms.py: the image as it is
             scale=(0.08, 1.0),  # ours: of no effect with this crop
             crop_pct=1.0,  # code: pytorch_mpiigaze transforms.py: the image as it is
@@ -209,14 +209,14 @@ RECIPE = Recipe(
             name="gaze_lenet",  # §A.1
             model="gaze_lenet",  # §A.1
             teachers=(),  # ours: the paper's was never published
-            image_size=36,  # code: pytorch_mpiigaze
+            image_size=36,  # code: pytorch_mpiigaze resnet_preact.py, input_shape
             note="its teacher: gaze_preact_resnet8, by the recipe gaze",
         ),
         StudentRow(
             name="gaze_lenet_pose",  # code: pytorch_mpiigaze lenet.py
             model="gaze_lenet_pose",  # code: pytorch_mpiigaze lenet.py
             teachers=(),  # ours: the paper's was never published
-            image_size=36,  # code: pytorch_mpiigaze
+            image_size=36,  # code: pytorch_mpiigaze resnet_preact.py, input_shape
             note="with the head's pose; its teacher may take it or not",
         ),
     ),

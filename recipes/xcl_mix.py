@@ -18,7 +18,7 @@ Deviations:
        here every batch is mixed, by either with equal chance, α = 1, as in the same group's later code.
     3. How an ensemble's answers are joined is not in the supplement: here the mean of probabilities.
     4. The strengths of colour jitter and lighting and the momentum are not printed; they are those of the paper's
-       reference for its training setup (Bag of Tricks, arXiv 1812.01187), whose hue jitter is left out.
+       reference's code for its training setup (Bag of Tricks, arXiv 1812.01187; dmlc/gluon-cv).
     5. Test images are "resized to 256×256" in the supplement; here their short side is resized to 256.
     6. The augmentation's random numbers and the order of the images are kdzoo's own, and an incomplete last batch
        of an epoch is dropped.
@@ -145,27 +145,27 @@ RECIPE = Recipe(
         augmentation=Augmentation(
             image_size=224,  # §A.5
             crop="random_resized",  # §A.5
-            scale=(0.08, 1.0),  # Bag of Tricks §2.1
-            ratio=(0.75, 1.3333333333333333),  # Bag of Tricks §2.1
+            scale=(0.08, 1.0),  # code: dmlc/gluon-cv train_imagenet.py
+            ratio=(0.75, 1.3333333333333333),  # code: dmlc/gluon-cv train_imagenet.py
             interpolation="bilinear",  # ours: not stated
             hflip_prob=0.5,  # §A.5
             policy=None,  # ours: none mentioned in §A.5
-            color_jitter=(0.4, 0.4, 0.4),  # Bag of Tricks §2.1 for §A.5's "color jittering"
-            lighting_std=0.1,  # Bag of Tricks §2.1 for §A.5's "lightening"
+            color_jitter=(0.4, 0.4, 0.4),  # code: dmlc/gluon-cv train_imagenet.py, jitter_param
+            lighting_std=0.1,  # code: dmlc/gluon-cv train_imagenet.py, lighting_param
             erase_prob=0.0,  # ours: none mentioned in §A.5
         ),
         mixing=Mixing(
-            mixup_alpha=1.0,  # ours: not in the supplement; code: apple/ml-dr configs/imagenet/kd.yaml
-            mixup_prob=0.5,  # ours: not in the supplement; code: apple/ml-dr configs/imagenet/kd.yaml, either a batch
-            cutmix_alpha=1.0,  # ours: not in the supplement; code: apple/ml-dr configs/imagenet/kd.yaml
-            cutmix_prob=0.5,  # ours: not in the supplement; code: apple/ml-dr configs/imagenet/kd.yaml, either a batch
+            mixup_alpha=1.0,  # ours: not in the supplement; 1.0 in apple/ml-dr configs/imagenet/kd.yaml
+            mixup_prob=0.5,  # ours: not in the supplement; apple/ml-dr transforms.py draws one of both for a batch
+            cutmix_alpha=1.0,  # ours: not in the supplement; 1.0 in apple/ml-dr configs/imagenet/kd.yaml
+            cutmix_prob=0.5,  # ours: not in the supplement; apple/ml-dr transforms.py draws one of both for a batch
         ),
         evaluation=EvaluationSettings(
             crop_pct=0.875,  # §A.5: 256 to 224
             interpolation="bilinear",  # ours: not stated
         ),
-        mean=(0.485, 0.456, 0.406),  # ours: ImageNet's usual values
-        std=(0.229, 0.224, 0.225),  # ours: ImageNet's usual values
+        mean=(0.485, 0.456, 0.406),  # code: dmlc/gluon-cv train_imagenet.py
+        std=(0.229, 0.224, 0.225),  # code: dmlc/gluon-cv train_imagenet.py
     ),
     training=TrainingSettings(
         epochs=300,  # §A.5
@@ -175,7 +175,7 @@ RECIPE = Recipe(
     optimizer=OptimizerSettings(
         name="sgd",  # §A.5
         lr=0.4,  # §A.5
-        momentum=0.9,  # Bag of Tricks §2.1; §A.5 prints none
+        momentum=0.9,  # code: dmlc/gluon-cv train_imagenet.py; §A.5 prints none
         nesterov=True,  # §A.5
         weight_decay=1e-5,  # §A.5: ten times smaller for XCL
         decay_norm_and_bias=True,  # ours: not stated
@@ -190,7 +190,7 @@ RECIPE = Recipe(
         update="step",  # ours: not stated
     ),
     objective=XclMixSettings(
-        temperature=1.0,  # §F: XCL is not sensitive to it; Table 2's results are at 1
+        temperature=1.0,  # Supp. Table 5: T = 1 gives Table 2's 83.1; §F: XCL is not sensitive to it
         squared_temperature=True,  # code: apple/ml-quant quant/utils/kd_criterion.py; of no effect at T = 1
     ),
     students=(
@@ -217,6 +217,7 @@ RECIPE = Recipe(
             image_size=32,  # §A.2
             top1=83.1,  # Supp. Table 2
             note="on CIFAR-100, with variant cifar; 84.6 is its ensemble of teachers",
+            variants=("cifar",),
         ),
         StudentRow(
             name="cifar_pyramidnet200_a240",  # §A.3
@@ -224,6 +225,7 @@ RECIPE = Recipe(
             teachers=(),  # ours: not in the supplement
             image_size=32,  # §A.3
             note="on CIFAR-100, with variant cifar_pyramidnet; its numbers stand in the main paper",
+            variants=("cifar_pyramidnet",),
         ),
         StudentRow(
             name="cifar_binary_resnet18",  # §A.4
@@ -231,6 +233,7 @@ RECIPE = Recipe(
             teachers=(),  # ours: not in the supplement
             image_size=32,  # §A.4
             note="on CIFAR-100, with variant cifar_binary; its numbers stand in the main paper",
+            variants=("cifar_binary",),
         ),
     ),
     variants=(
@@ -346,7 +349,7 @@ RECIPE = Recipe(
                     150,
                     250,
                     320,
-                ),  # code: apple/ml-quant, its binary-weight CIFAR-100 configuration
+                ),  # code: apple/ml-quant examples/cifar100/cifar100_ls1_weight_fp_activation_kd.yaml
             },
         ),
         Variant(

@@ -177,9 +177,9 @@ class Jobs:
             return settings
         usual = self.table.epochs or wanted
         scaled = {
-            path: max(1, round(value * wanted / usual))
+            path: max(1, round(value * wanted / usual)) if path.endswith("training.epochs") else value * wanted / usual
             for path, value in settings.items()
-            if path.endswith("training.epochs")
+            if path.endswith(("training.epochs", "schedule.warmup_epochs"))
         }
         return {**settings, "training.epochs": wanted, **scaled}
 

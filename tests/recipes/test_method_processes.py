@@ -71,14 +71,13 @@ class Case:
 
 CASES = {
     "supervised": Case("supervised", ("small_images", "label_smoothing", "cutmix")),
-    "supervised-masked": Case(
-        "supervised",
-        ("small_images", "cutout", "gridmask"),
+    "paddleclas": Case(
+        "paddleclas",
+        ("small_images", "cutout", "gridmask", "label_smoothing"),
         {
+            "data.augmentation.cutout_size": 8,
             "data.augmentation.grid_period": [6, 12],
             "data.augmentation.grid_ramp_epochs": 2,
-            "objective.label_smoothing": 0.1,
-            "objective.smoothing_definition": "all_classes",
         },
     ),
     "hinton_kd": Case("hinton_kd", teachers=1),

@@ -21,7 +21,7 @@ from timm.models.efficientnet import EfficientNet
 from timm.models.ghostnet import GhostBottleneck, GhostNet
 from timm.models.mobilenetv3 import MobileNetV3
 from timm.models.res2net import Bottle2neck
-from timm.models.resnet import BasicBlock, ResNet, downsample_avg
+from timm.models.resnet import BasicBlock, Bottleneck, ResNet, downsample_avg
 from torch import Tensor, nn
 
 
@@ -45,6 +45,7 @@ _RESNET = _cfg("conv1.0", "fc")
 default_cfgs = generate_default_cfgs(
     {
         "resnet34d_paddle": _RESNET,
+        "resnet200d_paddle": _RESNET,
         "res2net50d_paddle": _RESNET,
         "res2net101d_paddle": _RESNET,
         "mobilenetv2_100_paddle": _MOBILE,
@@ -87,6 +88,13 @@ def resnet34d_paddle(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """ResNet34_vd: resnet34d with a projection in the shortcut of its first block."""
     arguments = {"block": BasicBlock, "layers": (3, 4, 6, 3), "stem_width": 32, "stem_type": "deep", "avg_down": True}
     return _build(ProjectedResNet, "resnet34d_paddle", pretrained, arguments | kwargs)
+
+
+@register_model
+def resnet200d_paddle(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+    """ResNet200_vd: timm's resnet200d has its blocks in other stages (3, 24, 36, 3)."""
+    arguments = {"block": Bottleneck, "layers": (3, 12, 48, 3), "stem_width": 32, "stem_type": "deep", "avg_down": True}
+    return _build(ResNet, "resnet200d_paddle", pretrained, arguments | kwargs)
 
 
 @register_model
