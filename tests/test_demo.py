@@ -14,7 +14,6 @@ from kdzoo.errors import RunError
 
 ONE_EPOCH = (
     "import sys, torch; from kdzoo.demo import run_demo; from kdzoo.errors import KdzooError\n"
-    "torch.set_num_threads(1)\n"
     "try:\n"
     "    result = run_demo(sys.argv[1], teacher_epochs=1, student_epochs=1)\n"
     "except KdzooError as error:\n"

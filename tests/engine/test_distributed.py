@@ -16,7 +16,6 @@ from kdzoo.errors import UsageError
 _PROGRAM = """
 import json, sys, torch
 from kdzoo.engine.distributed import start_processes
-torch.set_num_threads(1)
 p = start_processes("cpu")
 parameter = torch.nn.Parameter(torch.zeros(3))
 parameter.grad = torch.full((3,), float(p.rank))
@@ -39,7 +38,7 @@ p.stop()
 
 
 def test_two_processes_agree(tmp_path: Path) -> None:
-    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo"}
     program = tmp_path / "program.py"
     program.write_text(_PROGRAM)
     subprocess.run(

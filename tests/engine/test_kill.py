@@ -6,7 +6,6 @@ new processes.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,7 +46,6 @@ def _run(out: Path, workers: int) -> None:
     """Begin a run, or go on with it, in a new process; to its end."""
     answer = subprocess.run(
         [sys.executable, "-W", "error::UserWarning:kdzoo", str(_PROGRAM), str(out), str(workers)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=550,

@@ -16,7 +16,7 @@ _TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"
 
 def _run_in_two(folder: Path) -> None:
     folder.mkdir()
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo"}
     answer = subprocess.run(
         [sys.executable, *_TORCHRUN, str(_PROGRAM), str(folder)],
         env=environment,

@@ -79,7 +79,7 @@ class ForkServer:
 
     def _ask(self, request: dict[str, Any]) -> list[int]:
         if self._process is None:
-            environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+            environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo"}
             self._process = subprocess.Popen(
                 [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
             )

@@ -108,7 +108,6 @@ def arm(place: str, out: Path) -> None:
 
 def store(plan_file: Path, out: Path, place: str | None) -> None:
     """What one process does."""
-    torch.set_num_threads(1)
     labelling._COMMIT_EVERY_S = 0
     if place is not None:
         arm(place, out)

@@ -41,7 +41,6 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("staged")
     data, teacher = write_data(folder / "data"), write_teacher(folder / "teacher")
     before = (folder / "teacher" / "model.safetensors").read_bytes()
@@ -276,7 +275,6 @@ def test_kills_in_and_between_stages_change_nothing(world: World, tmp_path: Path
     places = ["step:2", "result:1", "between:1", "step:2", "last:1"]
     answer = subprocess.run(
         [sys.executable, str(PROGRAM), str(world.data), world.teacher, str(tmp_path / "run"), *places],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=550,

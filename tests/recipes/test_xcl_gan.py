@@ -30,7 +30,6 @@ CLASSES, BATCH = 10, 6
 @pytest.fixture(scope="module")
 def gan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A generator that has seen the digits once."""
-    torch.set_num_threads(1)
     out = tmp_path_factory.mktemp("gan") / "run"
     run(small_plan("class_gan", "tiny", student__model="class_discriminator_tiny", optimizer__lr=4e-4), out=out)
     return out

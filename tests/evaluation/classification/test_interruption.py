@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -37,7 +36,6 @@ def lives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     save_model(loaded, folder / "model", provenance={})
     done = subprocess.run(
         [sys.executable, str(_PROGRAM), str(folder / "model"), "digits", str(folder), *_LIVES],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=550,
