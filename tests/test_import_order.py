@@ -234,4 +234,4 @@ def test_only_one_file_names_process_groups() -> None:
 def test_only_one_file_loads_foreign_weights() -> None:
     """Pickles are read in one place, with weights_only."""
     users = {module for module, path in FILES.items() if names_of(path) & {"torch.load", "pickle.load", "pickle.loads"}}
-    assert users == {"kdzoo.zoo.weights"}
+    assert users == {"kdzoo.zoo.weight_files"}

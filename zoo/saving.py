@@ -15,6 +15,7 @@ from .files import write_folder
 from .loaded import LoadedModel
 from .readme import render_readme
 from .weights import strip_wrappers
+from .weights_digest import with_digest
 
 # Facts about the architecture that stay true of new weights; everything else in timm's record is about the old ones.
 _OF_THE_ARCHITECTURE = ("first_conv", "classifier", "pool_size", "fixed_input_size")
@@ -45,16 +46,21 @@ def save_model(
     network = loaded.model if model is None else model
     config = model_config(loaded, network, provenance)
     try:
-        text = json.dumps(config, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        _as_text(config)
     except (TypeError, ValueError) as error:
         raise ModelError(f"the record of {directory} is not JSON ({error})", hint="give plain values") from error
 
     def fill(folder: Path) -> None:
         save_file(portable_weights(network), folder / "model.safetensors", metadata={"format": "pt"})
-        (folder / "config.json").write_text(text, encoding="utf-8")
-        (folder / "README.md").write_text(render_readme(config, directory.name), encoding="utf-8")
+        written = with_digest(config, folder / "model.safetensors")
+        (folder / "config.json").write_text(_as_text(written), encoding="utf-8")
+        (folder / "README.md").write_text(render_readme(written, directory.name), encoding="utf-8")
 
     return write_folder(directory, fill)
+
+
+def _as_text(config: Mapping[str, Any]) -> str:
+    return json.dumps(config, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def portable_weights(model: nn.Module) -> dict[str, Tensor]:
