@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 Content = bytes | str | Path | Callable[[Path], object]
-"""What a file shall hold: bytes, text, a copy of another file, or a function that writes it to the path it is given."""
+"""What a file shall hold: bytes, text, a copy of another file, or a function that is given the path, and either writes
+the file or returns its bytes or text."""
 
 _STAGE = re.compile(r"\.kdzoo-[0-9a-f]{12}\.tmp")
 _OLD = "old."
@@ -197,12 +198,11 @@ def remove_leftovers(folder: Path, *, alone: bool = False) -> None:
 
 
 def _fill(path: Path, content: Content) -> None:
-    if isinstance(content, Path):
-        copy_file(content, path)
-    elif isinstance(content, bytes | str):
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-    else:
-        content(path)
+    given = content(path) if callable(content) else content
+    if isinstance(given, Path):
+        copy_file(given, path)
+    elif isinstance(given, bytes | str):
+        path.write_bytes(given.encode() if isinstance(given, str) else given)
     mask = os.umask(0)
     os.umask(mask)
     path.chmod(0o666 & ~mask)  # as any new file: safetensors makes files that their owner alone can read

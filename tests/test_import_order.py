@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("base", "cli", "recipes", "transfer", "zoo", "evaluation", "engine", "data")
-LEAVES = ("kdzoo.errors", "kdzoo.redact")
+LEAVES = ("kdzoo.errors", "kdzoo.redact", "kdzoo.regular_files")
 GROUND = {"kdzoo.base"}
 FOUNDATION = {"kdzoo.engine", "kdzoo.data", "kdzoo.zoo"} | GROUND
 MAY_IMPORT: dict[str, set[str]] = {
@@ -160,8 +160,9 @@ def test_a_wrong_import_would_be_seen(module: str, source: str, forbidden: str) 
     assert forbidden in order_violations(found)[0]
 
 
-def test_leaves_import_nothing_of_the_project() -> None:
-    assert [show(found, found.target) for found in IMPORTS if found.module in LEAVES and targets(found)] == []
+def test_leaves_import_the_errors_at_most() -> None:
+    wrong = [found for found in IMPORTS if found.module in LEAVES and targets(found) - {"kdzoo.errors"}]
+    assert [show(found, found.target) for found in wrong] == []
 
 
 def test_the_front_door_imports_the_rooms_lazily() -> None:
@@ -236,4 +237,4 @@ def test_only_one_file_names_process_groups() -> None:
 def test_only_one_file_loads_foreign_weights() -> None:
     """Pickles are read in one place, with weights_only."""
     users = {module for module, path in FILES.items() if names_of(path) & {"torch.load", "pickle.load", "pickle.loads"}}
-    assert users == {"kdzoo.zoo.weights"}
+    assert users == {"kdzoo.zoo.weight_files"}

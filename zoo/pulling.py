@@ -23,7 +23,7 @@ from ..base.writing import make_folder
 from ..errors import ModelError, RunError, UsageError
 from .building import create, load_model
 from .conversion import convert
-from .downloads import WEIGHT_FILES, hub_file, timm_weights_file
+from .downloads import hub_file, timm_weights_file
 from .entries import ENTRIES, Entry, address_at, get_entry
 from .fetching import Progress, check_address, fetch
 from .home import kdzoo_home, safe_part
@@ -45,6 +45,7 @@ from .pulled import (
 )
 from .references import Reference, parse_reference
 from .saving import save_model
+from .weight_index import hub_weights
 from .weights import load_weights, read_weights
 
 
@@ -310,7 +311,7 @@ def _pull_hub(parsed: Reference) -> Pulled:
         before = pulled_commit(parsed.repository, parsed.revision)
         config = hub_file(parsed.repository, ("config.json",), parsed.revision)
         commit = config.parent.name
-        weights = hub_file(parsed.repository, WEIGHT_FILES, commit, prefer_cache=True)
+        weights = hub_weights(parsed.repository, commit, prefer_cache=True)
         try:
             refuse_oversized(config, weights)
             loaded = load_model(f"local-dir:{config.parent}", pretrained=True)

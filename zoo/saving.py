@@ -15,6 +15,7 @@ from ..errors import ModelError
 from .loaded import LoadedModel
 from .readme import render_readme
 from .weights import strip_wrappers
+from .weights_digest import with_digest
 
 _FILES = {"config.json", "model.safetensors", "README.md"}
 
@@ -47,15 +48,18 @@ def save_model(
     network = loaded.model if model is None else model
     config = model_config(loaded, network, provenance)
     try:
-        text = json.dumps(config, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        _as_text(config)
     except (TypeError, ValueError) as error:
         raise ModelError(f"the record of {directory} is not JSON ({error})", hint="give plain values") from error
+
+    def describe(new: Path) -> str:
+        return _as_text(with_digest(config, new.with_name("model.safetensors")))
 
     return write_model_folder(
         directory,
         {
             "model.safetensors": lambda new: save_file(portable_weights(network), new, metadata={"format": "pt"}),
-            "config.json": text,
+            "config.json": describe,
             "README.md": render_readme(config, directory.name),
         },
     )
@@ -75,6 +79,10 @@ def write_model_folder(directory: Path, files: Mapping[str, Content]) -> Path:
             hint="choose an empty folder, or one that does not exist",
         )
     return write_folder(directory, files)
+
+
+def _as_text(config: Mapping[str, Any]) -> str:
+    return json.dumps(config, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def portable_weights(model: nn.Module) -> dict[str, Tensor]:

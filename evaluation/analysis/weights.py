@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from ...engine.checkpoint import is_good
 from ...errors import UsageError
+from ...zoo.weights_digest import check_folder
 from ..curves import Series
 from ..run_record import RunRecord
 from .charts import MOST, Chart, Lines
@@ -40,6 +41,8 @@ def weight_section(
     models = {name: path for name, path in models.items() if path.is_file() and _shapes(path)}
     if not models:
         return None
+    for path in models.values():
+        check_folder(path.parent)
     shapes = {name: _shapes(path) for name, path in models.items()}
     chosen = list(layers) or next((found for known in shapes.values() if (found := _first_middle_last(known))), [])
     if not chosen:

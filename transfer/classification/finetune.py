@@ -90,6 +90,7 @@ def load_backbone(plan: TransferPlan, reference: str, seed: int) -> LoadedModel:
         pretrained=not random,
         seed=torch_seed(seed, "transfer/random") if random else 0,
         image_size=look.image_size,
+        new_head=True,
     )
     view = replace(
         loaded.preprocessing, image_size=look.image_size, crop_pct=look.crop_pct, interpolation=look.interpolation
