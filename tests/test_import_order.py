@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("cli", "recipes", "transfer", "zoo", "evaluation", "engine", "data")
-LEAVES = ("kdzoo.errors", "kdzoo.redact", "kdzoo.durable")
+LEAVES = ("kdzoo.errors", "kdzoo.redact", "kdzoo.durable", "kdzoo.regular_files")
 FOUNDATION = {"kdzoo.engine", "kdzoo.data", "kdzoo.zoo"}
 MAY_IMPORT: dict[str, set[str]] = {
     "kdzoo.data": set(),
@@ -157,8 +157,9 @@ def test_a_wrong_import_would_be_seen(module: str, source: str, forbidden: str) 
     assert forbidden in order_violations(found)[0]
 
 
-def test_leaves_import_nothing_of_the_project() -> None:
-    assert [show(found, found.target) for found in IMPORTS if found.module in LEAVES and targets(found)] == []
+def test_leaves_import_the_errors_at_most() -> None:
+    wrong = [found for found in IMPORTS if found.module in LEAVES and targets(found) - {"kdzoo.errors"}]
+    assert [show(found, found.target) for found in wrong] == []
 
 
 def test_the_front_door_imports_the_rooms_lazily() -> None:
