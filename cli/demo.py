@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
+from ..setting_values import Seed
 from .commands import VerbCommand
 from .listing import json_option
 from .output import print_json, work
-from .settings import config_option, setting
+from .settings import config_option, setting, within
 
 
 @click.command(
@@ -18,9 +19,7 @@ from .settings import config_option, setting
     ],
 )
 @setting("--out", metavar="DIR", default="runs/demo", show_default=True, help="Folder for the runs and the report.")
-@setting(
-    "--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True, help="Of every random choice."
-)
+@setting("--seed", type=within(Seed), metavar="N", default=0, show_default=True, help="Of every random choice.")
 @click.option("--quick", is_flag=True, help="One epoch each: shows that everything works, its accuracies mean nothing.")
 @config_option()
 @json_option

@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+from ..setting_values import Amount, Percent
 from .commands import VerbCommand, VerbGroup
 from .listing import format_options, json_option
 from .output import print_fields, print_json, print_rows, work
+from .settings import within
 
 _ENTRIES = {
     "name": "name",
@@ -66,10 +68,12 @@ def command() -> None:
 @click.option("--paper", metavar="TEXT", help="A paper's key, or a part of its title.")
 @click.option("--licence", metavar="TEXT", help="A part of the licence; none for weights that come with none.")
 @click.option("--source", type=click.Choice(_SOURCES), help="Who publishes the weights.")
-@click.option("--min-top1", type=float, metavar="PERCENT", help="At least this accuracy, as published.")
-@click.option("--max-params", type=float, metavar="M", help="At most so many million parameters.")
-@click.option("--max-macs", type=float, metavar="G", help="At most so many thousand million multiply-adds an image.")
-@click.option("--max-size", type=float, metavar="MB", help="At most so large, in float32.")
+@click.option("--min-top1", type=within(Percent), metavar="PERCENT", help="At least this accuracy, as published.")
+@click.option("--max-params", type=within(Amount), metavar="M", help="At most so many million parameters.")
+@click.option(
+    "--max-macs", type=within(Amount), metavar="G", help="At most so many thousand million multiply-adds an image."
+)
+@click.option("--max-size", type=within(Amount), metavar="MB", help="At most so large, in float32.")
 @click.option("--all", "every", is_flag=True, help="Then everything that can be built: kdzoo's networks and timm's.")
 @format_options
 def list_(pattern: str | None, every: bool, form: str, as_json: bool, sort: str | None, **options: Any) -> None:

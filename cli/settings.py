@@ -7,7 +7,7 @@ import json
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 from click.core import ParameterSource
@@ -21,6 +21,23 @@ _CONFIG_KEY = "kdzoo.config"
 _GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class _Number(click.FloatRange):
+    """As click's, without NaN, which is neither below nor above anything."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if number != number:
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return number
+
+
+def within(annotation: Any) -> click.ParamType:
+    """click's type of a setting, whose range is the one that is declared beside the setting's own type."""
+    kind, limits = get_args(annotation)
+    whole = click.IntRange if kind is int else _Number
+    return whole(limits.low, limits.high, min_open=limits.above_low, max_open=limits.below_high)
 
 
 def setting(

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from ..errors import Interrupted, UsageError
+from ..setting_values import LearningRate, Passes
 from .output import literal, print_fields, print_json, print_rows, work
-from .settings import setting, source_of
+from .settings import setting, source_of, within
 from .transfer_options import (
     COUNT,
     HOW,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from ..transfer.dense.papers import PaperRow
     from ..transfer.dense.plan import DensePlan
 
-_PASSES = click.FloatRange(min=0, min_open=True)
 _FREEZE = {"none": 0, "stem": 1, "first": 2, "all": 5}
 
 
@@ -77,14 +77,18 @@ def dense_options(
         setting("--iterations", type=COUNT, metavar="N", section=HOW, help=f"Another length; {length}."),
         setting(
             "--epochs",
-            type=click.FloatRange(min=0, min_open=True),
+            type=within(Passes),
             metavar="N",
             section=HOW,
             help="The same, in passes.",
         ),
         batch_size_option,
         setting(
-            "--lr", type=float, metavar="RATE", section=HOW, help="Base learning rate; it is never scaled by itself."
+            "--lr",
+            type=within(LearningRate),
+            metavar="RATE",
+            section=HOW,
+            help="Base learning rate; it is never scaled by itself.",
         ),
         setting(
             "--freeze",

@@ -43,6 +43,7 @@ from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSetti
 from ..engine.state_file import State, read_state
 from ..engine.teachers import resize
 from ..errors import CheckpointError, UsageError
+from ..setting_values import Fraction, Pixels
 from .exrep import DistillerSettings, distil
 from .objectives.hard_labels import mixed_cross_entropy
 from .objectives.input_distiller import InputDistiller
@@ -73,8 +74,8 @@ class TransferSettings(ObjectiveSettings):
     """
 
     distiller_run: str | None
-    distiller_size: int
-    pass_prob: float
+    distiller_size: Pixels
+    pass_prob: Fraction
 
     @property
     def uses_teachers(self) -> bool:

@@ -10,13 +10,14 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import yaml
 
 from ..errors import UsageError
+from ..setting_values import annotations, convert
 from .citations import citations
-from .overrides import convert, flatten, replace_settings, setting_types, typed, unknown
+from .overrides import flatten, replace_settings, setting_types, typed, unknown
 from .recipe import Recipe, Stage, StudentRow, Variant
 from .registry import get_recipe, recipe_names
 
@@ -156,7 +157,7 @@ def _build_row(kind: type, values: Mapping[str, Any], what: str, path: Path) -> 
     ]
     if missing:
         raise UsageError(f"{path}: an entry of {what} lacks {', '.join(missing)}", hint=_HINT)
-    hints = get_type_hints(kind)
+    hints = annotations(kind)
     free = ("note", "overrides")  # a text that may be empty, and what is typed already
     return kind(
         **{key: value if key in free else convert(value, hints[key], f"{what}.{key}") for key, value in values.items()}

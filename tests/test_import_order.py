@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("cli", "recipes", "transfer", "zoo", "evaluation", "engine", "data")
-LEAVES = ("kdzoo.errors", "kdzoo.redact", "kdzoo.durable", "kdzoo.regular_files")
+LEAVES = ("kdzoo.errors", "kdzoo.redact", "kdzoo.durable", "kdzoo.regular_files", "kdzoo.setting_values")
 FOUNDATION = {"kdzoo.engine", "kdzoo.data", "kdzoo.zoo"}
 MAY_IMPORT: dict[str, set[str]] = {
     "kdzoo.data": set(),
