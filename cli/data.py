@@ -14,7 +14,7 @@ from ..setting_values import Count, Seed, Workers
 from .commands import VerbCommand, VerbGroup
 from .completion import DATA
 from .listing import json_option
-from .output import print_fields, print_json, print_rows, work
+from .output import echo, print_fields, print_json, print_rows, work
 from .settings import setting, within
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def unpack(
         }
     )
     for warning in done.warnings:
-        click.echo(f"warning: {warning}")
+        echo(f"warning: {warning}")
 
 
 def _progress() -> Callable[[str, int, int], None]:
@@ -219,11 +219,11 @@ def _show(report: CheckReport) -> None:
         print_rows(rows, {name: headings.get(name, name) for name in columns}, "table")
     for split in report.splits:
         for identity, reason in split.unreadable[:_SHOWN]:
-            click.echo(f"unreadable: {split.split}: {identity}: {reason}")
+            echo(f"unreadable: {split.split}: {identity}: {reason}")
         if len(split.unreadable) > _SHOWN:
-            click.echo(f"unreadable: {split.split}: and {len(split.unreadable) - _SHOWN} more (--json lists them all)")
+            echo(f"unreadable: {split.split}: and {len(split.unreadable) - _SHOWN} more (--json lists them all)")
     for warning in report.warnings:
-        click.echo(f"warning: {warning}")
+        echo(f"warning: {warning}")
     for problem in report.problems:
-        click.echo(f"problem: {problem}")
-    click.echo("ok" if report.ok else "not ok")
+        echo(f"problem: {problem}")
+    echo("ok" if report.ok else "not ok")

@@ -7,7 +7,7 @@ import click
 from ..setting_values import Seed
 from .commands import VerbCommand
 from .listing import json_option
-from .output import print_json, work
+from .output import echo, print_json, work
 from .settings import config_option, setting, within
 
 
@@ -35,7 +35,7 @@ def command(out: str, seed: int, quick: bool, as_json: bool) -> None:
     if as_json:
         print_json(result.to_dict())
         return
-    click.echo(result.table())
+    echo(result.table(), lines=True)
     verdict = "One epoch each: these numbers show that everything works, and nothing else." if quick else result.verdict
-    click.echo(f"\n{verdict}")
-    click.echo(f"report: {result.report}")
+    echo(f"\n{verdict}")
+    echo(f"report: {result.report}")

@@ -11,7 +11,7 @@ from ..setting_values import Colour, Count, CropPct, Deviation, Pixels, Workers
 from .commands import SectionOption, VerbCommand
 from .completion import DATA
 from .listing import format_options
-from .output import print_json, print_rows, work
+from .output import echo, print_json, print_rows, work
 from .settings import config_option, setting, within
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def command(
     print_rows(rows, {name: _HEADINGS.get(name, name) for name in _columns(rows)}, form)
     if form == "table":
         for note in dict.fromkeys(note for one in measured for note in _notes(one)):
-            click.echo(note, err=True)
+            echo(note, err=True)
 
 
 def _is_gaze(specs: list[str]) -> bool:

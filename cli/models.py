@@ -9,7 +9,7 @@ import click
 from ..setting_values import Amount, Percent
 from .commands import VerbCommand, VerbGroup
 from .listing import format_options, json_option
-from .output import print_fields, print_json, print_rows, work
+from .output import echo, print_fields, print_json, print_rows, work
 from .settings import within
 
 _ENTRIES = {
@@ -91,7 +91,7 @@ def list_(pattern: str | None, every: bool, form: str, as_json: bool, sort: str 
         buildable = records(list_architectures(pattern)) if every else []
     if form == "table" and not rows and not buildable:
         more = "" if every else " in the zoo; --all looks among everything that can be built"
-        click.echo(f"no model matches{more}", err=True)
+        echo(f"no model matches{more}", err=True)
         return
     if not every:
         print_rows(rows, {key: key for key in _ENTRIES} if form == "csv" else _ENTRIES, form)
@@ -99,7 +99,7 @@ def list_(pattern: str | None, every: bool, form: str, as_json: bool, sort: str 
     if form == "table":
         if rows:
             print_rows(rows, _ENTRIES, form, title="The zoo")
-            click.echo()
+            echo()
         shown = {key: heading for key, heading in _BUILDABLE.items() if any(row[key] for row in buildable)}
         print_rows(buildable, shown or _BUILDABLE, form, title="What can be built")
         return
@@ -138,7 +138,7 @@ def show(reference: str, as_json: bool) -> None:
     else:
         _print_buildable(record)
     for note in record["notes"] if not as_json else ():
-        click.echo(f"note: {note}")
+        echo(f"note: {note}")
 
 
 def _entry(name: str) -> dict[str, Any]:

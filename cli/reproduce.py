@@ -12,7 +12,7 @@ from ..setting_values import Epochs, Runs, Seed
 from .commands import VerbCommand
 from .completion import DATA
 from .listing import format_options
-from .output import print_json, print_rows, work
+from .output import echo, print_json, print_rows, work
 from .settings import config_option, setting, within
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def _list(paper: str | None, form: str) -> None:
     if form == "table":
         for one in papers:
             for note in one.notes:
-                click.echo(f"note: {one.key}: {note}")
+                echo(f"note: {one.key}: {note}")
 
 
 def _show_needs(paper: Paper, table: Table, options: dict[str, Any], form: str) -> None:
@@ -176,9 +176,9 @@ def _show_needs(paper: Paper, table: Table, options: dict[str, Any], form: str) 
 
 
 def _echo(lines: list[str], notes: tuple[str, ...]) -> None:
-    click.echo()
+    echo()
     for line in (*lines, *(f"note: {note}" for note in notes)):
-        click.echo(line)
+        echo(line)
 
 
 def _print(record: Record, form: str) -> None:

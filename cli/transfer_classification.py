@@ -8,7 +8,7 @@ import click
 
 from ..setting_values import BetaParameter, Epochs, LabelSmoothing, LearningRate, Pixels, WeightDecay
 from .commands import VerbCommand
-from .output import literal, print_fields, print_json, print_rows, work
+from .output import echo, literal, print_fields, print_json, print_rows, work
 from .settings import setting, source_of, within
 from .transfer_options import (
     COUNT,
@@ -176,16 +176,16 @@ def _show_plan(plan: TransferPlan, out: str, *, as_json: bool) -> None:
             "time": seconds or "not measured",
         }
     )
-    click.echo()
+    echo()
     rows = [
         {"setting": name, "value": literal(entry["value"]), "source": entry["source"]}
         for name, entry in document["settings"].items()
     ]
     print_rows(rows, {name: name for name in ("setting", "value", "source")}, "table")
     for note in plan.notes:
-        click.echo(f"note: {note}")
+        echo(f"note: {note}")
     for problem in plan.problems:
-        click.echo(f"missing: {problem.message}" + (f" ({problem.hint})" if problem.hint else ""))
+        echo(f"missing: {problem.message}" + (f" ({problem.hint})" if problem.hint else ""))
 
 
 def _show(report: TransferReport, form: str) -> None:
@@ -208,5 +208,5 @@ def _show(report: TransferReport, form: str) -> None:
         columns += [metric, f"{metric} low", f"{metric} high"] if with_ends else [metric]
     print_rows(rows, {name: name for name in columns}, form)
     if form == "table":
-        click.echo(report.sentence)
-        click.echo(f"results: {report.files[0].parent}")
+        echo(report.sentence)
+        echo(f"results: {report.files[0].parent}")

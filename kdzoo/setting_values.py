@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import reprlib
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
@@ -97,8 +98,8 @@ Workers = Annotated[int, Range(0, 1024)]
 def shown(value: Any) -> str:
     """A value as an error repeats it: on one short line, whatever it is."""
     try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # an integer of thousands of digits; a list that holds itself
+        text = reprlib.repr(value) if isinstance(value, list | tuple | dict) else repr(value)
+    except ValueError:  # an integer of thousands of digits
         return f"a very long {type(value).__name__}"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
@@ -150,7 +151,7 @@ def convert(value: Any, annotation: Any, path: str) -> Any:
         if found is not None and limits is not None and found not in limits:
             found = None
     elif bare is str:
-        found = value if isinstance(value, str) and value else None
+        found = value if isinstance(value, str) and value and _is_text(value) else None
     if found is None:
         raise _wrong(path, value, annotation)
     return found
@@ -212,6 +213,11 @@ def _is_choice(value: Any, choice: Any) -> bool:
     if isinstance(value, str):
         return value.strip() == str(choice)
     return type(value) is type(choice) and bool(value == choice)
+
+
+def _is_text(value: str) -> bool:
+    """Whether a file could hold it, and a path: no half of a character, no null byte."""
+    return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _was_text(value: Any, found: Any) -> bool:

@@ -12,7 +12,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("cli", "recipes", "transfer", "zoo", "evaluation", "engine", "data")
-LEAVES = ("kdzoo.errors", "kdzoo.redact", "kdzoo.durable", "kdzoo.regular_files", "kdzoo.setting_values")
+LEAVES = (
+    "kdzoo.errors",
+    "kdzoo.redact",
+    "kdzoo.durable",
+    "kdzoo.regular_files",
+    "kdzoo.setting_values",
+    "kdzoo.visible",
+)
 FOUNDATION = {"kdzoo.engine", "kdzoo.data", "kdzoo.zoo"}
 MAY_IMPORT: dict[str, set[str]] = {
     "kdzoo.data": set(),
