@@ -25,6 +25,12 @@ _WRONG_PATH = (
     *(errno.ENXIO, errno.EINVAL, errno.EBUSY, errno.ETXTBSY, errno.EXDEV),
 )
 """What the system says of a path that cannot be what it is used as."""
+_NO_PATH = {
+    "null byte": "a path holds a null byte",
+    "has an empty name": "an empty path, or a folder, stands where a file is wanted",
+    "home directory": "a path begins with ~ and a name that no user has",
+}
+"""What Python says of a text that is no path, and what that means."""
 
 
 @dataclass
@@ -110,10 +116,10 @@ def _explain(error: BaseException) -> tuple[str, str | None, int]:
         known = _explain_system(error)
         if known is not None:
             return known
-    if isinstance(error, ValueError) and "null byte" in str(error):
-        return "a path holds a null byte", "name a path without it", UsageError.exit_code
-    if isinstance(error, RuntimeError) and "home directory" in str(error):
-        return "a path begins with ~ and a name that no user has", "write it out", UsageError.exit_code
+    if isinstance(error, ValueError | RuntimeError):
+        for said, meaning in _NO_PATH.items():
+            if said in str(error):
+                return meaning, "name another path", UsageError.exit_code
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return f"out of memory: {_first_line(error) or 'no more to give'}", "use a smaller --batch-size", 1
     line = _first_line(error)

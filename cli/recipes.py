@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from ..errors import RunError
+from ..regular_files import refuse_special
 from .commands import VerbCommand, VerbGroup
 from .completion import RECIPE
 from .listing import format_options, json_option
@@ -73,6 +74,7 @@ def copy(name: str, file: str | None, force: bool) -> None:
 
 def _write_new(path: Path, text: str, *, force: bool) -> None:
     """Write a file whole or not at all; over an existing one only by force."""
+    refuse_special(path, what="the new file")
     if path.is_dir():
         raise RunError(f"{path} is a folder", hint="name a file in it")
     if not path.parent.is_dir():

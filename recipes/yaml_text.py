@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from ..errors import UsageError
 from ..regular_files import refuse_special
 
 _MAX_BYTES = 4 * 2**20
+_MAX_DEPTH = 100
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -33,6 +35,12 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+def _deepest(text: str) -> int:
+    """How deep brackets are nested at most, before PyYAML spends seconds on finding out; quotes are not looked at."""
+    steps = (1 if character in "[{" else -1 for character in text if character in "[]{}")
+    return max(itertools.accumulate(steps), default=0)
+
+
 def read_yaml(path: Path, *, what: str, hint: str) -> Any:
     """A YAML file's content.
 
@@ -48,7 +56,10 @@ def read_yaml(path: Path, *, what: str, hint: str) -> Any:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise UsageError(f"{what} {path} is larger than {_MAX_BYTES // 2**20} MiB", hint=hint)
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        text = path.read_text(encoding="utf-8")
+        if _deepest(text) > _MAX_DEPTH:
+            raise RecursionError
+        return yaml.load(text, Loader=_Loader)  # a SafeLoader
     except _KeyTwice as error:
         raise UsageError(f"{path}: {error}", hint="keep one of them") from None
     except yaml.YAMLError as error:
