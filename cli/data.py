@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..setting_values import Count, Seed, Workers
 from .commands import VerbCommand, VerbGroup
 from .completion import DATA
 from .listing import json_option
-from .output import print_fields, print_json, print_rows, work
-from .settings import setting
+from .output import echo, print_fields, print_json, print_rows, work
+from .settings import setting, within
 
 if TYPE_CHECKING:
     from ..data import CheckReport
@@ -38,9 +39,7 @@ def command() -> None:
 )
 @click.argument("spec", type=DATA)
 @click.option("--unlabeled", is_flag=True, help="SPEC is a folder of images without labels.")
-@setting(
-    "--workers", type=click.IntRange(min=0), metavar="N", help="Processes that decode images; one a core by default."
-)
+@setting("--workers", type=within(Workers), metavar="N", help="Processes that decode images; one a core by default.")
 @json_option
 @click.pass_context
 def check(ctx: click.Context, spec: str, unlabeled: bool, workers: int | None, as_json: bool) -> None:
@@ -79,10 +78,8 @@ def check(ctx: click.Context, spec: str, unlabeled: bool, workers: int | None, a
 )
 @click.argument("generator")
 @click.argument("folder", type=click.Path(path_type=Path))
-@setting("--num-images", type=click.IntRange(min=1), metavar="N", default=10_000, show_default=True, help="How many.")
-@setting(
-    "--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True, help="Of every random choice."
-)
+@setting("--num-images", type=within(Count), metavar="N", default=10_000, show_default=True, help="How many.")
+@setting("--seed", type=within(Seed), metavar="N", default=0, show_default=True, help="Of every random choice.")
 @click.option("--single-classes", is_flag=True, help="Images of one class each, in place of two mixed ones.")
 def generate(generator: str, folder: Path, num_images: int, seed: int, single_classes: bool) -> None:
     """Write a transfer set: images that GENERATOR makes between two classes each, into FOLDER.
@@ -185,7 +182,7 @@ def unpack(
         }
     )
     for warning in done.warnings:
-        click.echo(f"warning: {warning}")
+        echo(f"warning: {warning}")
 
 
 def _progress() -> Callable[[str, int, int], None]:
@@ -222,11 +219,11 @@ def _show(report: CheckReport) -> None:
         print_rows(rows, {name: headings.get(name, name) for name in columns}, "table")
     for split in report.splits:
         for identity, reason in split.unreadable[:_SHOWN]:
-            click.echo(f"unreadable: {split.split}: {identity}: {reason}")
+            echo(f"unreadable: {split.split}: {identity}: {reason}")
         if len(split.unreadable) > _SHOWN:
-            click.echo(f"unreadable: {split.split}: and {len(split.unreadable) - _SHOWN} more (--json lists them all)")
+            echo(f"unreadable: {split.split}: and {len(split.unreadable) - _SHOWN} more (--json lists them all)")
     for warning in report.warnings:
-        click.echo(f"warning: {warning}")
+        echo(f"warning: {warning}")
     for problem in report.problems:
-        click.echo(f"problem: {problem}")
-    click.echo("ok" if report.ok else "not ok")
+        echo(f"problem: {problem}")
+    echo("ok" if report.ok else "not ok")

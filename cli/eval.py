@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..setting_values import Colour, Count, CropPct, Deviation, Pixels, Workers
 from .commands import SectionOption, VerbCommand
 from .completion import DATA
 from .listing import format_options
-from .output import print_json, print_rows, work
-from .settings import config_option, setting
+from .output import echo, print_json, print_rows, work
+from .settings import config_option, setting, within
 
 if TYPE_CHECKING:
     from ..measuring import Measured
@@ -51,13 +52,13 @@ _HEADINGS = {"parameters": "params", "images_per_s": "images/s", "kl_to_teacher"
     help="Labelled data; its validation split. Repeatable, or several with commas.",
 )
 @setting("--teacher", metavar="REF", help="Also measure how far the answers agree with this model's.")
-@setting("--batch-size", type=click.IntRange(min=1), metavar="N", default=64, show_default=True, help="Images at once.")
-@setting("--workers", type=click.IntRange(min=0), metavar="N", help="Processes that read images.")
+@setting("--batch-size", type=within(Count), metavar="N", default=64, show_default=True, help="Images at once.")
+@setting("--workers", type=within(Workers), metavar="N", help="Processes that read images.")
 @setting("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @setting(
     "--image-size",
     section=LOOK,
-    type=click.IntRange(min=1),
+    type=within(Pixels),
     multiple=True,
     metavar="PIXELS",
     help="Side of the crop. Repeatable: a result each.",
@@ -65,7 +66,7 @@ _HEADINGS = {"parameters": "params", "images_per_s": "images/s", "kl_to_teacher"
 @setting(
     "--crop-pct",
     section=LOOK,
-    type=click.FloatRange(min=0, max=1, min_open=True),
+    type=within(CropPct),
     metavar="FRACTION",
     help="Crop over resized short side.",
 )
@@ -83,8 +84,8 @@ _HEADINGS = {"parameters": "params", "images_per_s": "images/s", "kl_to_teacher"
     show_default=True,
     help="The centre; and the corners; and their mirror images. Probabilities are averaged.",
 )
-@setting("--mean", section=LOOK, type=float, nargs=3, metavar="R G B", help="Of images in [0, 1].")
-@setting("--std", section=LOOK, type=float, nargs=3, metavar="R G B", help="Of images in [0, 1].")
+@setting("--mean", section=LOOK, type=within(Colour), nargs=3, metavar="R G B", help="Of images in [0, 1].")
+@setting("--std", section=LOOK, type=within(Deviation), nargs=3, metavar="R G B", help="Of images in [0, 1].")
 @click.option(
     "--results",
     cls=SectionOption,
@@ -145,7 +146,7 @@ def command(
     print_rows(rows, {name: _HEADINGS.get(name, name) for name in _columns(rows)}, form)
     if form == "table":
         for note in dict.fromkeys(note for one in measured for note in _notes(one)):
-            click.echo(note, err=True)
+            echo(note, err=True)
 
 
 def _is_gaze(specs: list[str]) -> bool:

@@ -11,7 +11,7 @@ import click
 from ..errors import Interrupted
 from .commands import VerbCommand
 from .completion import RECIPE
-from .output import print_fields, print_json, work
+from .output import echo, print_fields, print_json, work
 from .run_options import HOW, WHAT, given_settings, label_options, teacher_classes_option
 from .settings import setting
 
@@ -158,7 +158,7 @@ def _show(plans: list[Plan], folders: list[Path], form: str, *, as_json: bool) -
         print_fields(_planned(one, folder, form, cost))
         lines = [*(f"note: {text}" for text in cost.notes), *(f"warning: {text}" for text in one.warnings)]
         for line in (*lines, *(f"missing: {text}" for text in cost.missing)):
-            click.echo(line)
+            echo(line)
 
 
 def _planned(plan: Plan, folder: Path, form: str, cost: LabelCost) -> dict[str, Any]:

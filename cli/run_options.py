@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..errors import UsageError
+from ..setting_values import Count, Epochs, Pixels, Seed, Workers
 from .commands import SectionOption
 from .completion import DATA
-from .settings import config_option, setting, source_of, strength
+from .settings import config_option, setting, source_of, strength, within
 
 if TYPE_CHECKING:
     from ..recipes.plan import Given
@@ -54,7 +55,6 @@ def label_options(function: Function) -> Function:
 
 
 def _options(*, trackers: bool = True) -> list[Callable[[Function], Function]]:
-    count = click.IntRange(min=1)
     tracker = setting(
         "--tracker",
         multiple=True,
@@ -73,12 +73,20 @@ def _options(*, trackers: bool = True) -> list[Callable[[Function], Function]]:
             help="Held-out images; the validation split of --data by default.",
         ),
         setting("--unlabeled", metavar="SPEC", section=WHAT, type=DATA, help="Further images, without labels."),
-        setting("--epochs", type=count, metavar="N", section=HOW, help="Passes over the training images."),
+        setting("--epochs", type=within(Epochs), metavar="N", section=HOW, help="Passes over the training images."),
         setting(
-            "--batch-size", type=count, metavar="N", section=HOW, help="Images in a batch, all processes together."
+            "--batch-size",
+            type=within(Count),
+            metavar="N",
+            section=HOW,
+            help="Images in a batch, all processes together.",
         ),
         setting(
-            "--image-size", type=count, metavar="PIXELS", section=HOW, help="Side of training and evaluation crops."
+            "--image-size",
+            type=within(Pixels),
+            metavar="PIXELS",
+            section=HOW,
+            help="Side of training and evaluation crops.",
         ),
         setting(
             "--variant",
@@ -96,9 +104,7 @@ def _options(*, trackers: bool = True) -> list[Callable[[Function], Function]]:
             help="Any setting of the recipe, such as optimizer.lr=0.02. Repeatable.",
         ),
         setting("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), section=HOW, help="Of the forward pass."),
-        setting(
-            "--seed", type=click.IntRange(min=0), metavar="N", section=HOW, help="Of every random choice.  [default: 0]"
-        ),
+        setting("--seed", type=within(Seed), metavar="N", section=HOW, help="Of every random choice.  [default: 0]"),
         setting("--out", metavar="DIR", section=WHERE, help="The run's folder; under runs/ by default."),
         setting(
             "--resume",
@@ -109,7 +115,7 @@ def _options(*, trackers: bool = True) -> list[Callable[[Function], Function]]:
         setting("--stage", metavar="NAME", section=WHERE, help="Run one stage of a recipe that has stages."),
         setting(
             "--workers",
-            type=click.IntRange(min=0),
+            type=within(Workers),
             metavar="N",
             section=WHERE,
             help="Processes that read images; no result depends on it.",

@@ -35,6 +35,7 @@ from ..data.curation import (
     read_pairs,
 )
 from ..data.manifest import write_manifest
+from ..setting_values import Count, Fraction, check_values
 from .curation_state import CurationState
 from .progress import Progress
 from .signals import StopRequest
@@ -60,10 +61,13 @@ class CurationSettings:
         batch_size: Images a step.
     """
 
-    top: int = 4000
-    similarity: float = 0.7
+    top: Count = 4000
+    similarity: Fraction = 0.7
     thresholds: Thresholds = field(default_factory=Thresholds)
-    batch_size: int = 64
+    batch_size: Count = 64
+
+    def __post_init__(self) -> None:
+        check_values(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from PIL import Image
 
 from .. import __version__
 from ..base.writing import write_file
+from ..regular_files import refuse_special
 
 _THUMBNAIL = 160  # pixels; twice what is shown, for sharp screens
 
@@ -46,6 +47,7 @@ def write_page(path: Path, template: str, **content: Any) -> Path:
     Raises:
         RunError: The file cannot be written.
     """
+    refuse_special(path, what="the page")
     written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     text = _environment().get_template(template).render(version=__version__, written=written, **content)
     # A lone surrogate (a file name in another encoding) has no UTF-8 form.

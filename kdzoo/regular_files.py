@@ -6,9 +6,11 @@ Imports the errors alone, so that every room may use it.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 from .errors import UsageError
 
@@ -52,3 +54,19 @@ def refuse_special(path: Path, *, what: str) -> None:
     kind = special_kind(path)
     if kind is not None:
         raise UsageError(f"{what} {path} is {kind}, not a file", hint="copy what it holds into an ordinary file")
+
+
+def read_json(path: Path) -> Any:
+    """A JSON document from an ordinary file.
+
+    Raises:
+        OSError: There is none, or it is a FIFO, a device or the like: it is not opened.
+        ValueError: It is no text, no JSON, or nested too deeply to be read.
+    """
+    kind = special_kind(path)
+    if kind is not None:
+        raise OSError(errno.EINVAL, f"it is {kind}, not a file", str(path))
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None

@@ -41,6 +41,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..setting_values import Seed, Workers
 from .overrides import flatten, parse_assignments
 from .recipe import Recipe
 
@@ -74,8 +75,8 @@ class RunSettings:
             ``engine.class_order.names_in_order``.
     """
 
-    seed: int = 0
-    workers: int = field(default_factory=lambda: min(8, os.cpu_count() or 1))
+    seed: Seed = 0
+    workers: Workers = field(default_factory=lambda: min(8, os.cpu_count() or 1))
     device: str = "auto"
     labels: str | None = None
     teacher_classes: tuple[str, ...] = ()

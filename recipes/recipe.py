@@ -10,18 +10,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ..data.mixing import Mixing
 from ..data.views import Augmentation
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
+from ..setting_values import CropPct, Pixels, Range
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ..engine.objective import Objective
 
-Triple = tuple[float, float, float]
+Colours = Annotated[tuple[float, float, float], Range(0, 1)]
+Deviations = Annotated[tuple[float, float, float], Range(1e-3, 10)]
 Task = Literal["classification", "regression"]
 
 
@@ -64,7 +66,7 @@ class StudentRow:
     name: str
     model: str
     teachers: tuple[str, ...]
-    image_size: int
+    image_size: Pixels
     initial_top1: float | None = None
     top1: float | None = None
     top5: float | None = None
@@ -106,7 +108,7 @@ class EvaluationSettings:
         interpolation: Of the resize.
     """
 
-    crop_pct: float
+    crop_pct: CropPct
     interpolation: Literal["bilinear", "bicubic"]
 
 
@@ -129,8 +131,8 @@ class DataSettings:
     augmentation: Augmentation
     mixing: Mixing
     evaluation: EvaluationSettings
-    mean: Literal["model"] | Triple
-    std: Literal["model"] | Triple
+    mean: Literal["model"] | Colours
+    std: Literal["model"] | Deviations
     val_dataset: str | None = None
     unlabeled: str | None = None
 

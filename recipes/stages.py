@@ -13,7 +13,6 @@ that is another than the one its stage wrote.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from ..engine.job import TrainResult
 from ..engine.progress import say
 from ..engine.run_folder import RunFolder
 from ..errors import CheckpointError, Interrupted, RunError
+from ..regular_files import read_json
 from .overrides import unknown
 from .plan import Plan, StageStep
 
@@ -108,7 +108,7 @@ class _Stage:
     def config_fixed(self) -> dict[str, Any]:
         """What its run was fixed to when it began."""
         try:
-            fixed = json.loads(self.folder.config.read_text(encoding="utf-8"))["fixed"]
+            fixed = read_json(self.folder.config)["fixed"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
                 f"{self.folder.config} cannot be read ({error})", hint="start again in another --out"
@@ -181,7 +181,7 @@ class _Record:
     def digests(self) -> dict[str, str]:
         """``{stage: SHA-256 of its student}`` of the finished ones."""
         try:
-            rows = json.loads(self.path.read_text(encoding="utf-8"))["stages"]
+            rows = read_json(self.path)["stages"]
             return {str(row["name"]): str(row["model_sha256"]) for row in rows}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{self.path} cannot be read ({error})", hint="start again in another --out") from error

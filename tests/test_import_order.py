@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("base", "cli", "recipes", "transfer", "zoo", "evaluation", "engine", "data")
-LEAVES = ("kdzoo.errors", "kdzoo.redact", "kdzoo.regular_files")
+LEAVES = ("kdzoo.errors", "kdzoo.redact", "kdzoo.regular_files", "kdzoo.setting_values", "kdzoo.visible")
 GROUND = {"kdzoo.base"}
 FOUNDATION = {"kdzoo.engine", "kdzoo.data", "kdzoo.zoo"} | GROUND
 MAY_IMPORT: dict[str, set[str]] = {

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..base.digests import sha256_of
 from ..errors import ModelError
-from .fetching import file_digest
 from .json_file import read_json
 
 KEY = "weights_sha256"
@@ -17,7 +17,7 @@ KEY = "weights_sha256"
 
 def with_digest(config: Mapping[str, Any], weights: Path) -> dict[str, Any]:
     """A config.json's content with the digest of the weights file that was just written beside it."""
-    return {**config, "kdzoo": {**config.get("kdzoo", {}), KEY: file_digest(weights)}}
+    return {**config, "kdzoo": {**config.get("kdzoo", {}), KEY: sha256_of(weights)}}
 
 
 def recorded_digest(config: Any) -> str | None:
@@ -39,7 +39,7 @@ def check_digest(weights: Path, digest: str | None) -> None:
     Raises:
         ModelError: It is not the file that was written.
     """
-    if digest is not None and weights.is_file() and file_digest(weights) != digest:
+    if digest is not None and weights.is_file() and sha256_of(weights) != digest:
         raise ModelError(
             f"{weights} is damaged: its SHA-256 is not the one in {weights.parent / 'config.json'}",
             hint="copy or pull the model again, or train it again; if you changed the weights yourself, take "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterable, Sequence
@@ -16,6 +15,7 @@ from safetensors.numpy import load_file
 from ...base.writing import write_arrays, write_json
 from ...errors import DataError
 from ...redact import redact
+from ...regular_files import read_json
 from .document import Result, from_json
 from .predictions import Predictions
 
@@ -137,7 +137,7 @@ def _read(path: Path) -> Result:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise DataError(f"{path} is too large for a result", hint="take it out of the folder")
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read ({error})", hint="delete it and measure again") from None
     return from_json(document, str(path))

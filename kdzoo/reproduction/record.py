@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, RunError
+from ..regular_files import read_json
 
 if TYPE_CHECKING:
     from ..evaluation.papers import Paper, Row, Table
@@ -122,7 +122,7 @@ def read(out: Path) -> Record | None:
     """
     path = out / FILE
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
         _check(document)
     except (FileNotFoundError, NotADirectoryError):
         return None

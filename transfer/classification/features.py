@@ -25,6 +25,7 @@ from ...engine.precision import autocast
 from ...engine.progress import Progress, say
 from ...engine.signals import StopRequest
 from ...engine.teachers import normalise, weights_sha256
+from ...regular_files import read_json
 from ...zoo import LoadedModel, forward_with_features
 
 FORM = 1
@@ -161,7 +162,7 @@ def _read(folder: Path, identity: Mapping[str, Any]) -> tuple[np.ndarray | None,
     if not manifest.exists():
         return None, None
     try:
-        document = json.loads(manifest.read_text(encoding="utf-8"))
+        document = read_json(manifest)
         if {key: document.get(key) for key in identity} != json.loads(json.dumps(identity)):
             return None, "its manifest is about another network, data or view"
         if sha256_of(file) != document["sha256"]:

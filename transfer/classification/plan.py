@@ -9,10 +9,11 @@ from typing import Any, Literal, cast
 from ...data import DataSpec, ImageSource, open_source, parse_data_spec
 from ...data.transfer_sets import TRANSFER_SETS, partition_of
 from ...errors import DataError, KdzooError, ModelError, UsageError
+from ...setting_values import annotations, check_value, check_values
 from ...zoo import load_model
 from ..checks import check_seeds, one_of
 from ..sides import RANDOM, missing_weights
-from .protocols import LINEAR_LR, MODES, PROTOCOLS, QUICK_EPOCHS, SOLVERS, Mode, Protocol, citations, misfit
+from .protocols import LINEAR_LR, MODES, PROTOCOLS, QUICK_EPOCHS, SOLVERS, Mode, Protocol, citations
 from .search import SearchSpace, parse_search
 from .stages import stage_multipliers
 
@@ -304,10 +305,8 @@ def _settle(
     unknown = set(given) - set(values)
     if unknown:
         raise UsageError(f"unknown setting {min(unknown)!r}", hint=f"known: {', '.join(sorted(values))}")
-    for field_name, (value, _) in given.items():
-        wanted = misfit(field_name, value)
-        if wanted is not None:
-            raise UsageError(f"{field_name} is {value!r}, not {wanted}", hint=f"{name} has {values[field_name]!r}")
+    kinds = annotations(Protocol)
+    given = {key: (check_value(value, kinds[key], key), source) for key, (value, source) in given.items()}
 
     def put(field_name: str, value: Any, source: str) -> None:
         values[field_name], sources[field_name] = value, source
@@ -336,17 +335,7 @@ def _settle(
 
 def _check(look: Protocol, train: ImageSource | None, mode: str) -> None:
     """Refuse values that make no sense."""
-    for name in ("epochs", "batch_size", "image_size", "neighbours"):
-        if getattr(look, name) < 1:
-            raise UsageError(f"{name} is {getattr(look, name)}", hint="give at least 1")
-    for name, low, high in (
-        ("lr", 0, 1e4),
-        ("weight_decay", 0, 1e4),
-        ("label_smoothing", 0, 0.999),
-        ("mixup_alpha", 0, 1e4),
-    ):
-        if not low <= getattr(look, name) <= high:
-            raise UsageError(f"{name} is {getattr(look, name)}", hint=f"give {low} to {high:g}")
+    check_values(look)
     if train is not None and mode != "knn" and look.batch_size > len(train):
         raise UsageError(
             f"a batch of {look.batch_size} images cannot be made of {len(train):,}",
