@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from ..data.contents import is_image_digest, other_images
 from ..errors import CheckpointError, RunError
 from ..redact import redact_arguments
 from .checkpoint import remove_leftovers
@@ -92,6 +93,13 @@ class RunFolder:
                 raise RunError(f"{self.path} already holds a run", hint=hint)
             self._refuse_changes(fixed)
 
+    def unrecorded_images(self, fixed: Mapping[str, Any]) -> list[str]:
+        """The digests of images that a run should be compared by before it goes on, and did not record."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            before = json.loads(self.config.read_text(encoding="utf-8"))["fixed"]
+            return [key for key in fixed if is_image_digest(key) and key not in before]
+        return []
+
     def read_result(self) -> dict[str, Any] | None:
         """The finished run's result, or None."""
         try:
@@ -108,6 +116,13 @@ class RunFolder:
                 f"{self.config} cannot be read ({error})", hint="start again in another --out"
             ) from error
         now = json.loads(json.dumps(fixed))
+        unlike = other_images(before, now)
+        if unlike:
+            raise CheckpointError(
+                f"the run in {self.path} was begun with other images: {unlike}",
+                hint="bring the images back, or start again in another --out",
+            )
+        now = {key: value for key, value in now.items() if key in before or not is_image_digest(key)}
         changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
         if changed:
             shown = "; ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in changed[:5])

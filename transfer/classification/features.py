@@ -18,6 +18,7 @@ from safetensors.numpy import load_file
 from torch import Tensor
 
 from ...data import EvalTransform, ImageSource, eval_batches
+from ...data.contents import file_stats, sizes_digest
 from ...engine.distributed import Processes
 from ...engine.files import clear_os_errors, save_arrays, sha256_of, write_json
 from ...engine.precision import autocast
@@ -138,7 +139,7 @@ def stored_features(
 
 def _identity(loaded: LoadedModel, source: ImageSource, how: Pass) -> dict[str, Any]:
     """What the features depend on: JSON values."""
-    look = loaded.preprocessing
+    look, sizes = loaded.preprocessing, sizes_digest(file_stats(source))
     return {
         "kdzoo_features": FORM,
         "model": {"architecture": loaded.architecture, "weights_sha256": weights_sha256(loaded.model)},
@@ -147,6 +148,7 @@ def _identity(loaded: LoadedModel, source: ImageSource, how: Pass) -> dict[str, 
             "split": source.split,
             "fingerprint": source.fingerprint(),
             "num_images": len(source),
+            **({} if sizes is None else {"sizes": sizes}),
         },
         "preprocessing": {**asdict(how.transform), "mean": list(look.mean), "std": list(look.std)},
         "precision": how.precision,
