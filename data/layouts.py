@@ -206,5 +206,7 @@ def no_split(path: Path) -> DataError | None:
     if path.resolve().name.lower() in ALL_NAMES and find_split(above, "val") is not None:
         hint = f"it is one split of {above}: give {above}"
     return DataError(
-        f"{path} has class folders ({shown(names)}) and no split: what is trained on would be measured on", hint=hint
+        f"{path} has class folders ({shown(names)}), no validation and no test images of its own: the same files would "
+        "be trained and measured on",
+        hint=hint,
     )

@@ -58,9 +58,10 @@ def of_classes(val: ImageSource, train: ImageSource) -> ImageSource:
         return val
     strangers = [name for name in val.class_names if name not in set(train.class_names)]
     if strangers or isinstance(val, SeveralLabelsSource) or val.targets is not None:
-        what = f"classes that are not trained on: {shown(strangers)}" if strangers else "other classes"
+        unknown = f"; not trained on: {shown(strangers)}" if strangers else ""
         raise DataError(
-            f"validation data {val.name} has {what} (training data {train.name} has {shown(train.class_names)})",
+            f"training data {train.name} and validation data {val.name} have other classes: "
+            f"{_first_difference(train.class_names, val.class_names)}{unknown}",
             hint="both need the same class names; the validation data may lack some",
         )
     numbers = np.array([train.class_names.index(name) for name in val.class_names], dtype=np.int64)
@@ -76,3 +77,10 @@ def _absent(name: str, labels: np.ndarray, class_names: Sequence[str]) -> tuple[
     if not absent:
         return ()
     return (absent_classes(name, absent, len(class_names)),)
+
+
+def _first_difference(first: Sequence[str], second: Sequence[str]) -> str:
+    for index, (one, other) in enumerate(zip(first, second, strict=False)):
+        if one != other:
+            return f"class {index} is {one!r} in the one and {other!r} in the other"
+    return f"{len(first)} and {len(second)} of them"

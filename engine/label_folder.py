@@ -143,17 +143,17 @@ def refuse_folder(path: Path, head: LabelHead, *, resume: bool) -> None:
         before, _ = read_document(path)
     except DataError as error:
         raise CheckpointError(error.message, hint=error.hint) from error
-    unlike = other_images(before.views, head.views)
-    if unlike:
-        raise CheckpointError(
-            f"the labels in {path} are of other images: {unlike}",
-            hint="bring the images back, or store labels in another --out",
-        )
     changed = differences(_flat(before), _flat(head))
     if changed:
         raise CheckpointError(
             f"the labels in {path} were begun otherwise: {changed}",
             hint="resume with what they were begun with, or use another --out",
+        )
+    unlike = other_images(before.views, head.views)
+    if unlike:
+        raise CheckpointError(
+            f"the labels in {path} are of other images: {unlike}",
+            hint="bring the images back, or store labels in another --out",
         )
 
 
@@ -170,7 +170,7 @@ def _flat(head: LabelHead) -> dict[str, Any]:
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """What differs, in words; empty where nothing does."""
-    recorded = [key for key in now if key in before or not is_image_digest(key)]
-    changed = [key for key in dict.fromkeys([*before, *recorded]) if before.get(key) != now.get(key)]
+    keys = [key for key in dict.fromkeys([*before, *now]) if not is_image_digest(key)]
+    changed = [key for key in keys if before.get(key) != now.get(key)]
     shown = "; ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in changed[:3])
     return f"{shown} and {len(changed) - 3} more" if len(changed) > 3 else shown

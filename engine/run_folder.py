@@ -116,20 +116,20 @@ class RunFolder:
                 f"{self.config} cannot be read ({error})", hint="start again in another --out"
             ) from error
         now = json.loads(json.dumps(fixed))
-        unlike = other_images(before, now)
-        if unlike:
-            raise CheckpointError(
-                f"the run in {self.path} was begun with other images: {unlike}",
-                hint="bring the images back, or start again in another --out",
-            )
-        now = {key: value for key, value in now.items() if key in before or not is_image_digest(key)}
-        changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
+        keys = [key for key in sorted({*before, *now}) if not is_image_digest(key)]
+        changed = [key for key in keys if before.get(key) != now.get(key)]
         if changed:
             shown = "; ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in changed[:5])
             more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
             raise CheckpointError(
                 f"the run in {self.path} had other settings: {shown}{more}",
                 hint="resume with the settings it was started with, or use another --out",
+            )
+        unlike = other_images(before, now)
+        if unlike:
+            raise CheckpointError(
+                f"the run in {self.path} was begun with other images: {unlike}",
+                hint="bring the images back, or start again in another --out",
             )
 
 
