@@ -22,6 +22,7 @@ from ..redact import redact_arguments
 from .checkpoint import remove_leftovers
 from .files import clear_os_errors, hold_folder, write_json
 from .machine import processor_name
+from .progress import say
 
 _PACKAGES = ("kdzoo", "torch", "torchvision", "timm", "numpy", "pillow", "huggingface-hub", "safetensors")
 
@@ -59,6 +60,10 @@ class RunFolder:
         """
         with hold_folder(self.path):
             self.refuse_if_taken(fixed, resume=resume)
+            if self.has_progress() and (unknown := self._unrecorded_images(fixed)):
+                say(
+                    f"the run in {self.path} did not record {', '.join(unknown)}: whether its images changed is not known"
+                )
             with clear_os_errors(self.path):
                 self.checkpoints.mkdir(exist_ok=True)
                 remove_leftovers(self.checkpoints)
@@ -93,7 +98,7 @@ class RunFolder:
                 raise RunError(f"{self.path} already holds a run", hint=hint)
             self._refuse_changes(fixed)
 
-    def unrecorded_images(self, fixed: Mapping[str, Any]) -> list[str]:
+    def _unrecorded_images(self, fixed: Mapping[str, Any]) -> list[str]:
         """The digests of images that a run should be compared by before it goes on, and did not record."""
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             before = json.loads(self.config.read_text(encoding="utf-8"))["fixed"]

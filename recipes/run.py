@@ -113,10 +113,6 @@ def build_job(
         for note in (*student.notes, *sources.warnings):
             say(note)
         RunFolder(out).refuse_if_taken(fixed, resume=resume)
-        if resume and (unrecorded := RunFolder(out).unrecorded_images(fixed)):
-            say(
-                f"the run in {out} did not record {', '.join(unrecorded)}: whether these are its images is not compared"
-            )
     reports = teaching.check(plan, sources, processes, trust=trust_teacher, stop=stop)
     share = training.batch_size // (processes.world_size * training.accumulate)
     require_memory(recipe.objective.memory(len(sources.train), share, len(teaching.records)), processes.device)
