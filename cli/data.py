@@ -34,15 +34,24 @@ def command() -> None:
         ("kdzoo data check imagenet", "$KDZOO_DATA/imagenet, against ILSVRC 2012's counts."),
         ("kdzoo data check coco:PATH", "Boxes: every entry of the annotations and every image."),
         ("kdzoo data check cityscapes:PATH", "Masks: every image, and every mask's ids and size."),
-        ("kdzoo data check photos/", "Class folders in photos/train and photos/val, or in photos itself."),
+        ("kdzoo data check photos/", "Class folders in photos/train and photos/val."),
+        ("kdzoo data check photos/ --val-share 0.1", "Class folders in photos itself, a tenth of each held out."),
     ],
 )
 @click.argument("spec", type=DATA)
 @click.option("--unlabeled", is_flag=True, help="SPEC is a folder of images without labels.")
+@setting(
+    "--val-share",
+    type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
+    metavar="FRACTION",
+    help="As training does: hold out this share of each class.",
+)
 @setting("--workers", type=within(Workers), metavar="N", help="Processes that decode images; one a core by default.")
 @json_option
 @click.pass_context
-def check(ctx: click.Context, spec: str, unlabeled: bool, workers: int | None, as_json: bool) -> None:
+def check(
+    ctx: click.Context, spec: str, unlabeled: bool, val_share: float | None, workers: int | None, as_json: bool
+) -> None:
     """Decode every image of a data set, count its classes, and say what is wrong with it.
 
     Exits with 1 where something is wrong.
@@ -50,8 +59,10 @@ def check(ctx: click.Context, spec: str, unlabeled: bool, workers: int | None, a
     from ..data import check_source
     from ..data.detection import check_detection, is_detection_spec
     from ..data.segmentation import check_segmentation, is_segmentation_spec
+    from ..data.specs import with_val_share
 
     with work():
+        spec = spec if val_share is None else with_val_share(spec, val_share)
         if is_detection_spec(spec) and not unlabeled:
             report = check_detection(spec, workers=workers, progress=_progress())
         elif is_segmentation_spec(spec) and not unlabeled:
@@ -199,11 +210,28 @@ def _progress() -> Callable[[str, int, int], None]:
     return show
 
 
+def _below(folder: str | None, path: str | None) -> str | None:
+    """A split's folder as seen from the data set's; None where it is that folder itself."""
+    if folder is None or path is None or folder == path or not Path(folder).is_relative_to(path):
+        return None
+    return f"{Path(folder).relative_to(path)}/"
+
+
+def _counts(class_counts: dict[str, int]) -> str:
+    """``cat 6, dog 5``: all of them, or the smallest where there are many."""
+    if len(class_counts) <= _SHOWN:
+        return ", ".join(f"{name} {count:,}" for name, count in class_counts.items())
+    smallest = sorted(class_counts.items(), key=lambda item: item[1])[:5]
+    fewest = ", ".join(f"{name} {count:,}" for name, count in smallest)
+    return f"fewest {fewest} (--json lists all {len(class_counts):,})"
+
+
 def _show(report: CheckReport) -> None:
     print_fields({"data": report.spec, "path": report.path or "embedded"})
     rows = [
         {
             "split": split.split,
+            "folder": _below(split.folder, report.path),
             "images": split.num_images,
             "classes": len(split.class_counts) or None,
             "smallest": min(split.class_counts.values(), default=None),
@@ -213,10 +241,24 @@ def _show(report: CheckReport) -> None:
         }
         for split in report.splits
     ]
-    columns = ("split", "images", "classes", "smallest", "largest", "unreadable", "expected")
+    columns = (
+        "split",
+        *(("folder",) if any(row["folder"] for row in rows) else ()),
+        "images",
+        "classes",
+        "smallest",
+        "largest",
+        "unreadable",
+        "expected",
+    )
     headings = {"smallest": "smallest class", "largest": "largest class", "expected": "expected images"}
     if rows:
         print_rows(rows, {name: headings.get(name, name) for name in columns}, "table")
+    for split in report.splits:
+        if split.class_counts:
+            click.echo(f"images a class: {split.split}: {_counts(split.class_counts)}")
+    for note in report.notes:
+        click.echo(f"note: {note}")
     for split in report.splits:
         for identity, reason in split.unreadable[:_SHOWN]:
             echo(f"unreadable: {split.split}: {identity}: {reason}")

@@ -51,6 +51,12 @@ _HEADINGS = {"parameters": "params", "images_per_s": "images/s", "kl_to_teacher"
     metavar="SPEC",
     help="Labelled data; its validation split. Repeatable, or several with commas.",
 )
+@setting(
+    "--val-share",
+    type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
+    metavar="FRACTION",
+    help="Measure on the share of each class that training with this option holds out.",
+)
 @setting("--teacher", metavar="REF", help="Also measure how far the answers agree with this model's.")
 @setting("--batch-size", type=within(Count), metavar="N", default=64, show_default=True, help="Images at once.")
 @setting("--workers", type=within(Workers), metavar="N", help="Processes that read images.")
@@ -119,6 +125,7 @@ def command(
     on: tuple[str, ...],
     crops: str,
     no_save: bool,
+    val_share: float | None,
     form: str,
     as_json: bool,
     **options: Any,
@@ -131,11 +138,12 @@ def command(
     """
     from ..measuring import evaluate
 
-    if _is_gaze(_specs(on)):
-        _show_gaze(references, _specs(on), crops, form, as_json, options)
+    specs = _shared(_specs(on), val_share)
+    if _is_gaze(specs):
+        _show_gaze(references, specs, crops, form, as_json, options)
         return
     with work():
-        measured = evaluate(references, _specs(on), crops=int(crops), save=not no_save, **options)
+        measured = evaluate(references, specs, crops=int(crops), save=not no_save, **options)
     if os.environ.get("RANK", "0") != "0":
         return
     if as_json:
@@ -220,6 +228,13 @@ def _notes(one: Measured) -> list[str]:
     if one.path is not None:
         notes.append(f"kept in {one.path.parent}")
     return notes
+
+
+def _shared(specs: list[str], val_share: float | None) -> list[str]:
+    """The data specs, with a share of each class held out where it is asked for."""
+    from ..data.specs import with_val_share
+
+    return specs if val_share is None else [with_val_share(spec, val_share) for spec in specs]
 
 
 def _specs(texts: tuple[str, ...]) -> list[str]:

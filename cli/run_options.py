@@ -72,6 +72,13 @@ def _options(*, trackers: bool = True) -> list[Callable[[Function], Function]]:
             type=DATA,
             help="Held-out images; the validation split of --data by default.",
         ),
+        setting(
+            "--val-share",
+            type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
+            metavar="FRACTION",
+            section=WHAT,
+            help="Hold this share of each class of --data out, which has no validation images; always the same ones.",
+        ),
         setting("--unlabeled", metavar="SPEC", section=WHAT, type=DATA, help="Further images, without labels."),
         setting("--epochs", type=within(Epochs), metavar="N", section=HOW, help="Passes over the training images."),
         setting(
@@ -183,4 +190,19 @@ def given_settings(ctx: click.Context) -> dict[str, Given]:
             given[path] = Given(assigned.value, source or "--set")
         elif level == layer[path]:
             raise UsageError(f"{path} is set twice: by {rival.source} and by {source}", hint="leave one of them out")
+    share = ctx.params.get("val_share")
+    if share is not None:
+        given["data.dataset"] = _with_share(given, share, str(source_of(ctx, "val_share")))
     return given
+
+
+def _with_share(given: dict[str, Given], share: float, source: str) -> Given:
+    """The training data of which a share is held out."""
+    from ..data.specs import with_val_share
+    from ..recipes.plan import Given
+
+    data = given.get("data.dataset")
+    if data is None or "data.val_dataset" in given:
+        what = "no --data to hold images out of" if data is None else "--val-data has validation images"
+        raise UsageError(f"{source}: {what}", hint="--val-share goes with --data PHOTOS and without --val-data")
+    return Given(with_val_share(str(data.value), share), f"{data.source}, {source}")

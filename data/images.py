@@ -9,16 +9,28 @@ import struct
 import warnings
 from collections.abc import Iterator
 
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError, features
 
 from ..errors import DataError
 from .deep_pixels import bits_per_channel, to_eight_bits
 from .reading import AS_STORED, Reading
 
-IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"})
+_ALWAYS_READ = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".gif"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".webp"),
+)
+_AVIF = (".avif",) if features.check("avif") else ()
+_JPEG_2000 = (".jp2", ".j2k") if features.check("jpg_2000") else ()
+
+IMAGE_EXTENSIONS = frozenset({*_ALWAYS_READ, *_AVIF, *_JPEG_2000})
+"""What is taken for an image: all that this machine's Pillow decodes by itself, and people keep photographs in."""
 
 # Only formats that are decoded inside Pillow: EPS, for one, would run Ghostscript.
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+_FORMATS = (
+    *("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP"),
+    *(("AVIF",) if _AVIF else ()),
+    *(("JPEG2000",) if _JPEG_2000 else ()),
+)
 _BEGINNINGS = (
     (b"\xff\xd8\xff", ".jpg"),
     (b"\x89PNG\r\n\x1a\n", ".png"),

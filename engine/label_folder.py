@@ -11,6 +11,7 @@ from typing import Any
 from ..base.holding import LOCK, hold_folder
 from ..base.record_file import RecordFile
 from ..base.writing import clear_errors, is_leftover, remove_leftovers, write_file
+from ..data.contents import is_image_digest, other_images
 from ..data.label_store import MANIFEST, LabelHead, LabelStore, epoch_file, read_document, write_document
 from ..errors import CheckpointError, DataError, RunError
 from .run_folder import append_session
@@ -148,6 +149,12 @@ def refuse_folder(path: Path, head: LabelHead, *, resume: bool) -> None:
             f"the labels in {path} were begun otherwise: {changed}",
             hint="resume with what they were begun with, or use another --out",
         )
+    unlike = other_images(before.views, head.views)
+    if unlike:
+        raise CheckpointError(
+            f"the labels in {path} are of other images: {unlike}",
+            hint="bring the images back, or store labels in another --out",
+        )
 
 
 def _flat(head: LabelHead) -> dict[str, Any]:
@@ -163,6 +170,7 @@ def _flat(head: LabelHead) -> dict[str, Any]:
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """What differs, in words; empty where nothing does."""
-    changed = [key for key in dict.fromkeys([*before, *now]) if before.get(key) != now.get(key)]
+    keys = [key for key in dict.fromkeys([*before, *now]) if not is_image_digest(key)]
+    changed = [key for key in keys if before.get(key) != now.get(key)]
     shown = "; ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in changed[:3])
     return f"{shown} and {len(changed) - 3} more" if len(changed) > 3 else shown

@@ -18,10 +18,12 @@ import torch
 
 from ..base.holding import LOCK, hold_folder
 from ..base.writing import clear_errors, is_leftover, make_folder, remove_leftovers, write_json
+from ..data.contents import is_image_digest, other_images
 from ..errors import CheckpointError, RunError
 from ..redact import redact_arguments
 from .checkpoint import finished, require_good, tidy
 from .machine import processor_name
+from .progress import say
 
 _PACKAGES = ("kdzoo", "torch", "torchvision", "timm", "numpy", "pillow", "huggingface-hub", "safetensors")
 
@@ -59,6 +61,9 @@ class RunFolder:
         """
         with hold_folder(self.path):
             self.refuse_if_taken(fixed, resume=resume)
+            if self.has_progress() and (unknown := self._unrecorded_images(fixed)):
+                names = ", ".join(unknown)
+                say(f"the run in {self.path} did not record {names}: whether its images changed is not known")
             with clear_errors(self.path):
                 remove_leftovers(self.path, alone=True)
                 tidy(make_folder(self.checkpoints))
@@ -96,6 +101,13 @@ class RunFolder:
                     f"{self.path} is not empty and holds no run (it has {strangers[0]})", hint="use another --out"
                 )
 
+    def _unrecorded_images(self, fixed: Mapping[str, Any]) -> list[str]:
+        """The digests of images that a run should be compared by before it goes on, and did not record."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            before = json.loads(self.config.read_text(encoding="utf-8"))["fixed"]
+            return [key for key in fixed if is_image_digest(key) and key not in before]
+        return []
+
     def read_result(self) -> dict[str, Any] | None:
         """The finished run's result, or None."""
         try:
@@ -112,13 +124,20 @@ class RunFolder:
                 f"{self.config} cannot be read ({error})", hint="start again in another --out"
             ) from error
         now = json.loads(json.dumps(fixed))
-        changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
+        keys = [key for key in sorted({*before, *now}) if not is_image_digest(key)]
+        changed = [key for key in keys if before.get(key) != now.get(key)]
         if changed:
             shown = "; ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in changed[:5])
             more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
             raise CheckpointError(
                 f"the run in {self.path} had other settings: {shown}{more}",
                 hint="resume with the settings it was started with, or use another --out",
+            )
+        unlike = other_images(before, now)
+        if unlike:
+            raise CheckpointError(
+                f"the run in {self.path} was begun with other images: {unlike}",
+                hint="bring the images back, or start again in another --out",
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,11 +63,13 @@ def curate(
     from .data import open_source
     from .data.curation import ListedImages, Thresholds, list_to_file, require_images
     from .data.folders import require_folder, unlabeled_root
+    from .data.listing import describe_left_out
     from .engine.class_match import has_published_order
     from .engine.curation import Curation, CurationSettings
     from .engine.curation_state import CurationState, prepare_folder
     from .engine.distributed import choose_device
     from .engine.evaluate import eval_transform
+    from .engine.progress import say
     from .engine.signals import StopRequest
     from .engine.teachers import TeacherEnsemble
     from .evaluation.near_duplicates import write_near_duplicates
@@ -99,7 +102,11 @@ def curate(
         # What the folder holds now; a resumed curation compares it with what it held.
         listing = state_folder / "images.list"
         with clear_errors(listing):
-            require_images(root, list_to_file(root, listing))
+            left_out: Counter[str] = Counter()
+            require_images(root, list_to_file(root, listing, left_out))
+        unread = describe_left_out(left_out)
+        for note in (*([f"{root}: {unread}"] if unread else []), *evaluation.notes):
+            say(note)
         images = ListedImages(root, listing)
         published = evaluation.class_names if has_published_order(loaded, evaluation) else ()
         names = loaded.class_names or published

@@ -126,11 +126,14 @@ def evaluate(
         Interrupted: SIGTERM or SIGINT came; what was measured so far is kept.
     """
     from .data import open_source
-    from .data.specs import expand_spec
+    from .data.pairs import require_classes
+    from .data.specs import expand_spec, parse_data_spec
     from .engine.distributed import start_processes
     from .engine.evaluate import EvalResult
+    from .engine.progress import say
     from .engine.signals import StopRequest
     from .evaluation.classification import MeasureSettings, Overrides, measure_classification
+    from .evaluation.classification.own_share import held_out_spec
     from .evaluation.results import results_folder, write_result
     from .zoo import load_model
 
@@ -162,7 +165,16 @@ def evaluate(
     with StopRequest() as stop:
         processes = start_processes(device)
         try:
+            chosen = [held_out_spec(spec, references) for spec in specs]
+            specs = [spec for spec, _ in chosen]
             sources = [open_source(spec, "val") for spec in specs]
+            for spec, source in zip(specs, sources, strict=True):
+                require_classes(source, parse_data_spec(spec))
+            if processes.is_main:
+                for note in dict.fromkeys(
+                    [*(note for _, note in chosen if note), *(n for s in sources for n in s.notes)]
+                ):
+                    say(note)
             loaded = [
                 load_model(reference, pretrained=True, image_size=size)
                 for reference in references

@@ -363,6 +363,7 @@ class Resolution:
         """The plan."""
         self._apply_layers()
         facts = self._facts()
+        self.notes.extend(facts.notes if self.common is None else ())
         self._follow_data(facts)
         self._follow_epochs()
         self._follow_batch_size()

@@ -7,6 +7,7 @@ import itertools
 import os
 import struct
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,8 +17,8 @@ from PIL import Image
 
 from ...base.writing import open_scratch
 from ...errors import DataError
-from ..images import IMAGE_EXTENSIONS, read_rgb
-from ..listing import unreadable_folder
+from ..images import read_rgb
+from ..listing import refuse_special, walk
 
 _RUN = 65_536  # paths that are sorted in memory at once
 _END = b"\0"  # between paths: the one byte that no path holds
@@ -64,22 +65,28 @@ def offsets_of(listing: Path) -> Path:
     return listing.with_suffix(".offsets")
 
 
-def list_to_file(root: Path, listing: Path) -> int:
+def list_to_file(root: Path, listing: Path, left_out: Counter[str] | None = None) -> int:
     """Write the relative path of every image under a folder to a file, in byte order.
 
     Sorted by merging runs on disk. Links are followed, a folder that is met twice is listed once; hidden files and
     other extensions are left out.
 
+    Args:
+        root: The folder.
+        listing: Where to.
+        left_out: Gets how many files are no images here, by extension.
+
     Returns:
         The number of images.
 
     Raises:
-        DataError: A folder cannot be read.
+        DataError: A folder cannot be read, or an image is no regular file.
     """
+    special: list[tuple[str, str]] = []
     count = position = 0
     with ExitStack() as stack:
         runs: list[IO[bytes]] = []
-        paths = _walk(os.fspath(root))
+        paths = _images(root, Counter() if left_out is None else left_out, special)
         while run := sorted(os.fsencode(path) for path in itertools.islice(paths, _RUN)):
             runs.append(stack.enter_context(tempfile.TemporaryFile(dir=listing.parent)))  # without a name
             runs[-1].write(_END.join(run) + _END)
@@ -94,6 +101,7 @@ def list_to_file(root: Path, listing: Path) -> int:
             position += len(name) + 1
             offsets.write(struct.pack("<q", position))
             count += 1
+    refuse_special(root, special)
     return count
 
 
@@ -104,28 +112,12 @@ def _read_run(file: IO[bytes]) -> Iterator[bytes]:
         yield from names
 
 
-def _walk(root: str) -> Iterator[str]:
-    """Relative paths, in no particular order."""
-    visited: set[tuple[int, int]] = set()
-    waiting = [""]
-    while waiting:
-        prefix = waiting.pop()
-        folder = os.path.join(root, prefix)
-        try:
-            status = os.stat(folder)
-            if (status.st_dev, status.st_ino) in visited:
-                continue
-            visited.add((status.st_dev, status.st_ino))
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    if entry.is_dir():
-                        waiting.append(f"{prefix}{entry.name}/")
-                    elif os.path.splitext(entry.name)[1].lower() in IMAGE_EXTENSIONS:
-                        yield prefix + entry.name
-        except OSError as error:
-            raise unreadable_folder(folder, error) from None
+def _images(root: Path, left_out: Counter[str], special: list[tuple[str, str]]) -> Iterator[str]:
+    """Relative paths, in no particular order; what is no image is added to the last two."""
+    for prefix, found in walk(root):
+        left_out.update(found.left_out)
+        special += [(prefix + name, what) for name, what in found.special]
+        yield from (prefix + name for name in found.images)
 
 
 def require_images(root: Path, count: int) -> None:
@@ -133,5 +125,5 @@ def require_images(root: Path, count: int) -> None:
     if count == 0:
         raise DataError(
             f"no images under {root}",
-            hint="give a folder that holds JPEG, PNG, WebP, BMP, TIFF, GIF or PPM files, at any depth",
+            hint="give a folder that holds images (JPEG, PNG, WebP, …), at any depth",
         )

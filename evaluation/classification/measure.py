@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ...data import ImageSource
+from ...data.contents import file_stats, sizes_digest
 from ...engine.class_match import ClassMatch, match_classes, needs_order
 from ...engine.distributed import Processes
 from ...engine.machine import processor_name
@@ -100,7 +101,7 @@ def measure_classification(
             fingerprint = source.fingerprint()
             partial = None
             if settings.partial_folder is not None:
-                identity = _identity(contenders, described, match, fingerprint, settings, teacher, processes)
+                identity = _identity(contenders, described, match, source, settings, teacher, processes)
                 partial = PartialFile(settings.partial_folder, identity, processes.rank)
                 partials.append(partial)
                 if settings.fresh and processes.is_main:
@@ -152,7 +153,7 @@ def _identity(
     contenders: Sequence[Contender],
     described: Sequence[MeasuredModel],
     matches: Sequence[ClassMatch],
-    fingerprint: str,
+    source: ImageSource,
     settings: MeasureSettings,
     teacher: LoadedModel | None,
     processes: Processes,
@@ -171,7 +172,8 @@ def _identity(
     ]
     return {
         "form": 2,
-        "data": fingerprint,
+        "data": source.fingerprint(),
+        "sizes": sizes_digest(file_stats(source)),
         "models": models,
         "teacher": teacher is not None,
         "batch_size": settings.batch_size,

@@ -20,6 +20,7 @@ from torch import Tensor
 from ...base.digests import sha256_of
 from ...base.writing import write_folder, write_json
 from ...data import EvalTransform, ImageSource, eval_batches
+from ...data.contents import file_stats, sizes_digest
 from ...engine.distributed import Processes
 from ...engine.precision import autocast
 from ...engine.progress import Progress, say
@@ -141,7 +142,7 @@ def stored_features(
 
 def _identity(loaded: LoadedModel, source: ImageSource, how: Pass) -> dict[str, Any]:
     """What the features depend on: JSON values."""
-    look = loaded.preprocessing
+    look, sizes = loaded.preprocessing, sizes_digest(file_stats(source))
     return {
         "kdzoo_features": FORM,
         "model": {"architecture": loaded.architecture, "weights_sha256": weights_sha256(loaded.model)},
@@ -150,6 +151,7 @@ def _identity(loaded: LoadedModel, source: ImageSource, how: Pass) -> dict[str, 
             "split": source.split,
             "fingerprint": source.fingerprint(),
             "num_images": len(source),
+            **({} if sizes is None else {"sizes": sizes}),
         },
         "preprocessing": {**asdict(how.transform), "mean": list(look.mean), "std": list(look.std)},
         "precision": how.precision,

@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from ...data import Augmentation, EvalTransform, ImageSource, Mixing, torch_seed
+from ...data.contents import file_stats, sizes_digest
 from ...engine.checkpoint import digest_path
 from ...engine.distributed import Processes
 from ...engine.job import TrainJob
@@ -189,6 +190,9 @@ def fine_tune(
         "train_fingerprint": train_source.fingerprint(),
         "test_fingerprint": test_source.fingerprint(),
     }
+    for key, source in (("train_sizes", train_source), ("test_sizes", test_source)):
+        if (sizes := sizes_digest(file_stats(source))) is not None:
+            fixed[key] = sizes
     job = TrainJob(
         student=student,
         objective=objective,

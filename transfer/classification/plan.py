@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, cast
 
-from ...data import DataSpec, ImageSource, open_source, parse_data_spec
+from ...data import DataSpec, ImageSource, parse_data_spec
+from ...data.contents import file_stats
+from ...data.overlap import find_overlap, refuse_overlap
+from ...data.pairs import open_pair
 from ...data.transfer_sets import TRANSFER_SETS, partition_of
 from ...errors import DataError, KdzooError, ModelError, UsageError
 from ...setting_values import annotations, check_value, check_values
@@ -235,14 +238,20 @@ def make_plan(
         device=device,
         train=train,
         test=test,
-        notes=(*notes, *more),
+        notes=(
+            *notes,
+            *more,
+            *dict.fromkeys(note for part in (train, test) if part is not None for note in part.notes),
+        ),
         problems=tuple(problems),
     )
 
 
 def _open(spec: DataSpec, problems: list[KdzooError]) -> tuple[ImageSource | None, ImageSource | None]:
     try:
-        train, test = open_source(spec, "train"), open_source(spec, "val")
+        train, test = open_pair(spec)
+        overlap = find_overlap(train, test, file_stats(train), file_stats(test))
+        test.notes += refuse_overlap(overlap)
     except DataError as error:
         problems.append(error)
         return None, None
@@ -259,14 +268,6 @@ def _open(spec: DataSpec, problems: list[KdzooError]) -> tuple[ImageSource | Non
     if any(part.targets is not None and not (part.targets == 1).any() for part in (train, test)):
         problems.append(
             DataError(f"no image of {spec} shows any of its classes", hint="'kdzoo data check' counts them")
-        )
-        return None, None
-    if spec.name == "folder" and spec.path is not None and train.fingerprint() == test.fingerprint():
-        problems.append(
-            DataError(
-                f"{spec} has no test images of its own: the same files would be trained and measured on",
-                hint=f"make {spec.path}/train/CLASS/… and {spec.path}/test/CLASS/…",
-            )
         )
         return None, None
     return train, test
