@@ -210,7 +210,12 @@ def test_another_architectures_weights_do_not_load_whatever_the_record_says(tmp_
     record = {"num_classes": 7, "label_offset": 1, "custom_load": True, "first_conv": "fc", "state_dict": {"a": 1}}
     for config in (
         {"architecture": "cifar_resnet8", "num_classes": 3, "pretrained_cfg": record},
-        {"architecture": "cifar_resnet8", "num_classes": 3, "pretrained_cfg": {}, "model_args": {"pretrained_strict": False}},
+        {
+            "architecture": "cifar_resnet8",
+            "num_classes": 3,
+            "pretrained_cfg": {},
+            "model_args": {"pretrained_strict": False},
+        },
     ):
         with pytest.raises(ModelError):
             load_model(str(write(tmp_path / "m", config, weights)))
