@@ -32,7 +32,7 @@ def _entry(values: Mapping[str, Any]) -> Entry:
     address = {"timm": f"hf-hub:timm/{timm_name}", "none": ""}.get(form, f"{values.get('base')}{values.get('file')}")
     protocol = {key: value for key, value in values.items() if key not in ("top1", "top5")}
     first = [values] if "top1" in values else []
-    optional = {key: tuple(values[key]) for key in ("mean", "std") if key in values}
+    optional: dict[str, Any] = {key: tuple(values[key]) for key in ("mean", "std") if key in values}
     return Entry(
         name=name,
         group=values["group"],
