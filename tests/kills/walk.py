@@ -29,7 +29,7 @@ import torch
 
 from kdzoo.base.writing import is_leftover
 
-_TIMES = re.compile(r'"(images_per_s|network_images_per_s|seconds|data_wait|started|written|measured)": [^,}\n]+')
+_TIMES = re.compile(r'"([a-z_]*images_per_s|seconds|data_wait|pulled)": [^,}\n]+')
 _NO_CONTENT = ("environment.json", "speed.jsonl", ".html")
 """Files of times: that they are there is compared."""
 
