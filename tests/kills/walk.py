@@ -147,9 +147,8 @@ class Walk:
         share = "" if self.plan["every"] == 1 else f", each {self.plan['every']}th of {len(points)}"
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
         took = ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime
-        print(
-            f"{self.plan['verb']}: {good} points of {len(chosen)} to the same bytes ({how}{share}; {took:.0f} s of a core)"
-        )
+        spent = f"{how}{share}; {took:.0f} s of a core"
+        print(f"{self.plan['verb']}: {good} points of {len(chosen)} to the same bytes ({spent})")
         print("\n".join(wrong))
         return not wrong
 
