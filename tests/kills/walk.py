@@ -35,6 +35,16 @@ _NO_CONTENT = ("environment.json", "speed.jsonl", ".html")
 """Files of times: that they are there is compared."""
 
 
+class _Uncounted(contextlib.nullcontext["_Uncounted"]):
+    """In place of torch's counter."""
+
+    def __init__(self, **_: Any) -> None:
+        super().__init__(self)
+
+    def get_total_flops(self) -> int:
+        return 2
+
+
 class Walk:
     """One command's walk through all its points."""
 
@@ -67,9 +77,12 @@ class Walk:
         os.chdir(self.work)
         torch.set_num_threads(1)
         import kdzoo.engine.run_folder as run_folder
+        import kdzoo.evaluation.results.describe as describe
         from kdzoo.cli.main import main
 
-        run_folder._git_revision = lambda: None  # a process of its own
+        # Two that take long and write nothing: asking git, and counting MACs.
+        run_folder._git_revision = lambda: None
+        describe.FlopCounterMode = _Uncounted  # type: ignore[misc,assignment]
         for name, value in self.plan["constants"].items():
             module, _, attribute = name.rpartition(".")
             setattr(importlib.import_module(module), attribute, value)
