@@ -95,6 +95,23 @@ def test_a_folder_is_the_old_or_the_new_whichever_renaming_of_an_exchange_is_the
     assert (ended == 0) == (renaming == 1)
 
 
+def test_an_exchange_that_fails_puts_the_old_folder_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_folder(tmp_path / "folder", {"a": "old"})
+    real, calls = os.rename, []
+
+    def rename(source: Path, place: Path) -> None:
+        calls.append(source)
+        if len(calls) == 3:  # it was moved away, and nothing took its place
+            raise OSError(5, "Input/output error")
+        real(source, place)
+
+    monkeypatch.setattr(os, "rename", rename)
+    with pytest.raises(RunError, match="could not be written"):
+        write_folder(tmp_path / "folder", {"a": "new"})
+    assert names(tmp_path) == ["folder"]
+    assert (tmp_path / "folder" / "a").read_text() == "old"
+
+
 def test_several_processes_may_write_one_file_at_once(tmp_path: Path) -> None:
     """Each in a place of its own, and none takes another's for a leftover."""
 

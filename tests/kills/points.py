@@ -103,7 +103,9 @@ class Points:
             victim: str | None = max(inside, key=os.path.getsize)
         else:
             victim = self._fresh
-        return victim if victim is not None and os.path.isfile(victim) and os.path.getsize(victim) > 1 else None
+        if victim is None or not os.path.isfile(victim) or os.stat(victim).st_nlink > 1:  # a link is not written
+            return None
+        return victim if os.path.getsize(victim) > 1 else None
 
     def _count(self, event: str, path: str, half: Any) -> None:
         self._busy, busy = True, self._busy

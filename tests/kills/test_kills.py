@@ -36,6 +36,7 @@ pytestmark = pytest.mark.slow
 _WALK = Path(__file__).with_name("walk.py")
 _MACHINE = ("--workers", "0", "--device", "cpu")
 _SHORT = ("--epochs", "2", "--batch-size", "8", "--image-size", "16", *_MACHINE, "--out", "run")
+_ONE = ("--epochs", "1")
 _TEACHER = ("--teacher", "@TEACHER", "--trust-teacher", "--variant", "small_images", "--data", "@DATA")
 _TRANSFER = ("--backbone", "@TEACHER", *_MACHINE, "--out", "run")
 
@@ -58,6 +59,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the commands read; ``@NAME`` in their words."""
     root = tmp_path_factory.mktemp("inputs")
     images(root / "DATA")
+    images(root / "MANY", train=64)
     save_model(load_model("cifar_resnet8", num_classes=2, seed=1), root / "TEACHER", provenance={})
     save_model(load_model("test_resnet", pretrained=False, num_classes=7, seed=1), root / "LARGE", provenance={})
     generator = ConditionalGenerator(image_size=16, num_classes=2, latent_features=4, width=4)
@@ -134,11 +136,22 @@ def test_train(walk: Walk) -> None:
 
 
 def test_train_a_generator(walk: Walk) -> None:
-    walk("train class_gan", "train", "--recipe", "class_gan", "--model", "cifar_resnet8", "--data", "@DATA", *_SHORT)
+    walk(
+        "train class_gan",
+        "train",
+        "--recipe",
+        "class_gan",
+        "--model",
+        "cifar_resnet8",
+        "--data",
+        "@DATA",
+        *_SHORT,
+        *_ONE,
+    )
 
 
 def test_distill_with_stages(walk: Walk) -> None:
-    walk("distill ssld", "distill", "--recipe", "ssld", "--student", "cifar_resnet8", *_TEACHER, *_SHORT)
+    walk("distill ssld", "distill", "--recipe", "ssld", "--student", "cifar_resnet8", *_TEACHER, *_SHORT, *_ONE)
 
 
 def test_label(walk: Walk) -> None:
@@ -157,10 +170,10 @@ def test_eval(walk: Walk) -> None:
     walk("eval", *words, resumes=False)
 
 
-@pytest.mark.parametrize("mode", ["linear", "knn", "finetune"])
+@pytest.mark.parametrize("mode", ["linear", "finetune"])
 def test_transfer_classes(walk: Walk, mode: str) -> None:
-    length = () if mode == "knn" else ("--epochs", "1", "--batch-size", "8")
-    walk(f"transfer {mode}", "transfer", "dtd:@DTD", "--mode", mode, *length, *_TRANSFER, "--image-size", "32")
+    length = ("--image-size", "32", "--epochs", "1", "--batch-size", "9", "--seeds", "1")
+    walk(f"transfer {mode}", "transfer", "dtd:@DTD", "--mode", mode, *length, *_TRANSFER)
 
 
 def test_transfer_detection(walk: Walk) -> None:
@@ -191,9 +204,9 @@ def test_data_generate(walk: Walk) -> None:
     walk("data generate", "data", "generate", "@GENERATOR", "run", "--num-images", "4", resumes=False)
 
 
-@pytest.mark.parametrize("form", ["safetensors", "torch-export"])
-def test_export(walk: Walk, form: str) -> None:
-    walk(f"export {form}", "export", "@RUN", "--format", form, "--out", "model.bin", resumes=False)
+@pytest.mark.parametrize(("form", "suffix"), [("safetensors", "safetensors"), ("torch-export", "pt2")])
+def test_export(walk: Walk, form: str, suffix: str) -> None:
+    walk(f"export {form}", "export", "@RUN", "--format", form, "--out", f"model.{suffix}", resumes=False)
 
 
 def test_publish(walk: Walk) -> None:
@@ -207,12 +220,12 @@ def test_publish_over_an_earlier_one(walk: Walk) -> None:
     walk("publish --dry-run over an earlier one", *words, resumes=False)
 
 
-def test_report(walk: Walk) -> None:
+def test_recipes_copy(walk: Walk) -> None:
     walk("recipes copy", "recipes", "copy", "meal_v2", "mine.yaml", "--force", resumes=False)
 
 
 def test_reproduce(walk: Walk) -> None:
-    words = ("reproduce", "xcl", "S1", "--scale", "small", "--data", "@DATA", "--epochs", "1", "--row", "KD")
+    words = ("reproduce", "xcl", "S1", "--scale", "small", "--data", "@MANY", "--epochs", "1", "--row", "ERM")
     walk("reproduce", *words, "--device", "cpu", "--out", "run")
 
 
@@ -223,4 +236,4 @@ def test_a_killed_process_among_several_is_one_line(inputs: Path, fork_server: F
     errors = [line for line in said.splitlines() if line.startswith(("error:", "hint:", "Traceback"))]
     assert errors[0] == "error: another process of this run has ended"
     assert "--resume" in errors[1]
-    assert resumed == "[0, 0]\n"
+    assert resumed.endswith("[0, 0]\n")
