@@ -181,8 +181,15 @@ def unpack(
         except KeyboardInterrupt:
             raise Interrupted("interrupted: what is unpacked stays", hint="the same command goes on") from None
     there = sum(done.num_images.values()) - done.num_written
+    document = {**asdict(done), "out": str(out)}
+    if unverified := document.pop("num_unverified"):
+        click.echo(
+            f"note: the copy records no digest of {unverified} of its files: a changed bit inside an image can stay "
+            "unnoticed ('hf download --local-dir' records them)",
+            err=True,
+        )
     if as_json:
-        print_json({**asdict(done), "out": str(out)})
+        print_json(document)
         return
     print_fields(
         {

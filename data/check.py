@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import DataError
 from .birdsnap import IncompleteSource
 from .folders import compare_splits
+from .hub_copy.digests import other_contents
 from .hub_files import read_manifest
 from .images import UnreadableImage
 from .listing import describe_left_out, list_images
@@ -282,15 +283,18 @@ def _compare_with_official(data: str, report: SplitReport, source: ImageSource, 
 
 
 def _compare_with_manifest(path: Path, report: CheckReport) -> None:
-    """The images of each class that `kdzoo data unpack` wrote, against those that are there."""
+    """The images of each class that `kdzoo data unpack` wrote, against those that are there: numbers and digests."""
     manifest = read_manifest(path)
     for folder, split in (manifest or {"splits": {}})["splits"].items():
         expected = {str(name): int(count) for name, count in split["class_counts"].items()}
         wrong = []
+        differs = other_contents(path / folder, split)
         for name, count in expected.items():
             there = len(list_images(path / folder / name).paths) if (path / folder / name).is_dir() else 0
             if there != count:
                 wrong.append(f"{name} has {there:,} of {count:,}")
+            elif differs(name):
+                wrong.append(f"{name} has other contents")
         if wrong:
             more = f" and {len(wrong) - 3} other classes" if len(wrong) > 3 else ""
             report.problems.append(

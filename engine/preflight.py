@@ -44,7 +44,8 @@ class TeacherReport:
         licence: Of its weights, as its entry states it.
         angular_error: Of a gaze, in place of top-1: degrees on the slice.
         promised_error: Of a gaze: what its entry promises in degrees, or None.
-        class_order: How its classes were brought into the data's order, or None where they have it.
+        class_order: How its classes were brought into the data's order, or why they are taken to have it; None where
+            its own class names say so.
     """
 
     reference: str
@@ -58,9 +59,9 @@ class TeacherReport:
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object."""
-        apart = ("angular_error", "promised_error") if self.angular_error is None else ("top1", "promised_top1")
+        apart = {"angular_error", "promised_error"} if self.angular_error is None else {"top1", "promised_top1"}
         if self.class_order is None:
-            apart = (*apart, "class_order")
+            apart.add("class_order")
         return {name: value for name, value in asdict(self).items() if name not in apart}
 
     def summary(self) -> str:
@@ -69,7 +70,8 @@ class TeacherReport:
             promised = "" if self.promised_error is None else f" (promised {self.promised_error:.2f}°)"
             return f"angular error {self.angular_error:.2f}°{promised} on {self.num_images} images"
         promised = "" if self.promised_top1 is None else f" (promised {self.promised_top1:.2f})"
-        return f"top-1 {self.top1:.2f}{promised} on {self.num_images} images"
+        order = "" if self.class_order is None else f"; {self.class_order}"
+        return f"top-1 {self.top1:.2f}{promised} on {self.num_images} images{order}"
 
 
 def check_classes(member: LoadedModel, class_names: Sequence[str], data: str) -> None:
@@ -253,8 +255,6 @@ def preflight(
             raise TeacherError(f"teacher {member.reference} {fault[0]}", hint=fault[1])
         if fault is not None:
             warnings.append(f"teacher {member.reference} {fault[0]}; going on because it is trusted")
-        if teachers.matches[index].note:
-            warnings.append(f"teacher {member.reference}: {teachers.matches[index].note}")
         if member.preprocessing.input_size[1:] != transform.size:
             warnings.append(
                 f"teacher {member.reference} was trained at {_pixels(member.preprocessing.input_size[1:])} px, the run "
@@ -269,7 +269,7 @@ def preflight(
             m.licence,
             r.angular_error,
             _promised_error(m, val_source),
-            match.note or None,
+            None if val_source.is_regression else _order_of(m, match, val_source),
         )
         for m, r, match in zip(teachers.members, results, teachers.matches, strict=False)
     ]
@@ -300,6 +300,14 @@ def _fault(
         unnamed = f"does not name its {outputs} classes, and its answers leave their order open"
         return f"{unnamed}: {doubt.reason}", _WHICH_ORDER
     return (wrong, _CHECK) if wrong else None
+
+
+def _order_of(member: LoadedModel, match: ClassMatch, source: ImageSource) -> str | None:
+    """Why a teacher's answers are taken to be in the data's order, where its own class names do not say so."""
+    if match.kind == "assumed" and not member.class_names:
+        known = "all published models share it" if has_published_order(member, source) else "its answers were looked at"
+        return f"it names no classes, their order is taken to be the data's ({known})"
+    return match.note or ("its class order was given" if not member.class_names else None)
 
 
 def _doubt(teachers: TeacherEnsemble, index: int, source: ImageSource, look: Mapping[str, Any]) -> OrderDoubt | None:

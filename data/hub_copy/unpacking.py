@@ -19,8 +19,9 @@ from ...base.holding import LOCK, hold_folder
 from ...base.writing import clear_errors, make_folder, move_into_place, open_scratch, remove_leftovers, write_file
 from ...errors import DataError, RunError
 from ..hub_files import MANIFEST, read_manifest
-from ..images import UnreadableImage, decode_rgb, image_extension
+from ..images import UnreadableImage, decode_stored, image_extension
 from ..listing import list_images
+from .digests import ClassDigests, with_digests, without_digests
 from .planning import Plan, make_plan
 from .rows import read_images, require_pyarrow
 
@@ -37,6 +38,7 @@ class Unpacked:
         num_classes: Class folders.
         num_written: Images that this call wrote; the others were there.
         warnings: What should be known.
+        num_unverified: Files that were read, of which the copy records no digest.
     """
 
     out: Path
@@ -44,6 +46,7 @@ class Unpacked:
     num_classes: int
     num_written: int
     warnings: list[str]
+    num_unverified: int = 0
 
 
 def unpack(
@@ -75,9 +78,10 @@ def unpack(
     """
     require_pyarrow()
     plan = make_plan(folder, config, splits, image_column, label_column)
-    if read_manifest(out) == plan.manifest:
+    if without_digests(read_manifest(out)) == plan.manifest:
         _require_every_image(out, plan)
         return _result(out, plan, 0)
+    plan = plan.verified()
     if out.name in ("", "..") or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
         raise DataError(f"{out} is there already, and holds something else", hint="name a folder that is not there")
     real = Path(os.path.realpath(out))  # a link to an empty folder stays one
@@ -103,6 +107,7 @@ def _result(out: Path, plan: Plan, written: int) -> Unpacked:
         num_classes=len(plan.manifest["classes"]),
         num_written=written,
         warnings=plan.warnings,
+        num_unverified=len(plan.unverified),
     )
 
 
@@ -132,6 +137,7 @@ def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def _without_identities(manifest: dict[str, Any] | None) -> dict[str, Any] | None:
+    manifest = without_digests(manifest)
     if manifest is None or not isinstance(manifest.get("files"), list):
         return None
     names = [file.get("name") if isinstance(file, dict) else None for file in manifest["files"]]
@@ -153,6 +159,7 @@ def _require_every_image(out: Path, plan: Plan) -> None:
 def _write_images(partial: Path, plan: Plan, progress: Progress | None) -> int:
     total = sum(split["images"] for split in plan.manifest["splits"].values())
     done = written = 0
+    contents = {target: ClassDigests() for target in plan.files}
     for target, files in plan.files.items():
         number = 0
         for class_folder in plan.manifest["splits"][target]["class_counts"]:
@@ -161,10 +168,12 @@ def _write_images(partial: Path, plan: Plan, progress: Progress | None) -> int:
             for row, content, label in read_images(plan.source, file, plan.columns):
                 stem = partial / target / plan.class_folders[label] / f"{number:07d}"
                 written += _write_image(stem, content, f"{plan.source / file} row {row} (counted from 0)")
+                contents[target].add(stem.parent.name, stem.name + image_extension(content), content)
                 number += 1
                 done += 1
                 if progress is not None:
                     progress(done, total)
+    _write_manifest(partial, with_digests(plan.manifest, plan.sha256, contents))
     return written
 
 
@@ -175,7 +184,7 @@ def _write_image(stem: Path, content: bytes, origin: str) -> bool:
         if path.stat().st_size == len(content) and path.read_bytes() == content:
             return False
     try:
-        decode_rgb(content, origin)
+        decode_stored(content, origin)
     except UnreadableImage as error:
         raise DataError(
             f"{origin}: the image cannot be decoded: {error.reason}",

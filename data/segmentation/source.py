@@ -165,13 +165,15 @@ def read_indices(path: Path, identity: str) -> np.ndarray:
         BadMask: It cannot be decoded, or its pixels are colours or numbers beyond 255.
     """
     try:
-        image = decode_stored(path.read_bytes(), identity)
+        content = path.read_bytes()
+        image = decode_stored(content, identity)
     except UnreadableImage as error:
         raise BadMask(identity, f"it cannot be decoded: {error.reason}") from None
     except OSError as error:
         raise BadMask(identity, f"it cannot be decoded: {(error.strerror or str(error)).lower()}") from None
     if image.mode in _INDEX_MODES:
-        return np.array(image, dtype=np.uint8)
+        ids = np.array(image, dtype=np.uint8)
+        return ids // _stretch(content) if image.mode == "L" else ids
     if image.mode.startswith("I"):
         wide = np.asarray(image, dtype=np.int64)
         if wide.min() >= 0 and wide.max() <= 255:
@@ -179,6 +181,12 @@ def read_indices(path: Path, identity: str) -> np.ndarray:
         beyond = f"up to {wide.max():,}" if wide.min() >= 0 else f"from {wide.min():,}"
         raise BadMask(identity, f"ids {beyond}; a mask holds ids from 0 to 255")
     raise BadMask(identity, f"its pixels are colours ({image.mode}); a mask is a grey or palette PNG of class ids")
+
+
+def _stretch(content: bytes) -> int:
+    """By how much Pillow has stretched the values of a grey PNG of two or four bits."""
+    bits = content[24] if content.startswith(b"\x89PNG") else 8
+    return 255 // (2**bits - 1) if bits in (2, 4) else 1
 
 
 def colour_map(number: int) -> tuple[tuple[int, int, int], ...]:

@@ -171,6 +171,11 @@ def test_preflight_catches_a_shifted_class_order(order: list[int], right: bool) 
     if right:
         reports, warnings = preflight(ensemble, _brightness_source(), TRANSFORM, trust=False, **arguments)
         assert [report.top1 for report in reports] == [100.0, 100.0]
+        assert (
+            reports[0]
+            .summary()
+            .endswith("names no classes, their order is taken to be the data's (its answers were looked at)")
+        )
         assert not warnings
         return
     with pytest.raises(TeacherError, match=r"scores 0\.0 % on 200 images where 100\.0 % is promised"):
