@@ -117,6 +117,20 @@ def command(paper: str | None, table: str | None, form: str, as_json: bool, **op
         )
     if os.environ.get("RANK", "0") == "0":
         _print(record, form)
+        if form == "table" and record.document["choices"]["scale"] == "full":
+            _print_grounds(chosen, record)
+
+
+def _print_grounds(table: Table, record: Record) -> None:
+    """What each row rests on, below its numbers."""
+    from ..reproduction.record import LEFT_OUT
+    from ..reproduction.reproduce import plan_table
+    from ..reproduction.shown import grounds_lines
+
+    known = {row["label"]: row["status"] for row in record.document["rows"]}
+    rows = [row for row in table.rows if known.get(row.label) != LEFT_OUT]
+    numbers = [table.rows.index(row) + 1 for row in rows]
+    _echo(grounds_lines(plan_table(table, rows, record.document["choices"])[1], numbers), ())
 
 
 def default_folder(paper: Paper, table: Table, scale: str | None) -> str:
@@ -154,7 +168,7 @@ def _list(paper: str | None, form: str) -> None:
 
 def _show_needs(paper: Paper, table: Table, options: dict[str, Any], form: str) -> None:
     from ..reproduction.reproduce import plan_table, select_rows
-    from ..reproduction.shown import needs_lines, needs_rows
+    from ..reproduction.shown import grounds_lines, needs_lines, needs_rows
 
     rows = select_rows(table, options["rows"])
     numbers = [table.rows.index(row) + 1 for row in rows]
@@ -172,6 +186,7 @@ def _show_needs(paper: Paper, table: Table, options: dict[str, Any], form: str) 
     cells, headings = needs_rows(needs, numbers)
     print_rows(cells, headings, form, title=f"{table.citation}: {table.title}")
     if form == "table":
+        _echo(grounds_lines(needs, numbers), ())
         _echo(needs_lines(needs, numbers), (*table.notes, *paper.notes))
 
 

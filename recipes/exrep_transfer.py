@@ -242,7 +242,7 @@ RECIPE = Recipe(
         decay_norm_and_bias=True,  # code: Train-C10-ExRep.ipynb
     ),
     schedule=ScheduleSettings(
-        name="cosine_milestones",  # code: Train-C10-ExRep.ipynb steps both
+        name="cosine_milestones",  # code: Train-C10-ExRep.ipynb, both are stepped
         milestones=(150, 300),  # code: Train-C10-ExRep.ipynb, StepLR(150)
         gamma=0.1,  # code: Train-C10-ExRep.ipynb
         warmup_epochs=0.0,  # code: Train-C10-ExRep.ipynb

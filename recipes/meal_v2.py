@@ -180,8 +180,8 @@ class MealV2(Objective):
         return self.discriminator
 
 
-TEACHERS_224 = ("senet154.gluon_in1k", "resnet152s.gluon_in1k")  # §6.1; code: gluon_senet154, gluon_resnet152_v1s
-TEACHERS_380 = ("tf_efficientnet_b4.ns_jft_in1k", "tf_efficientnet_b4.aa_in1k")  # §6.1; code: tf_efficientnet_b4_ns
+TEACHERS_224 = ("senet154.gluon_in1k", "resnet152s.gluon_in1k")  # §6.1; code: README, their old names
+TEACHERS_380 = ("tf_efficientnet_b4.ns_jft_in1k", "tf_efficientnet_b4.aa_in1k")  # §6.1; code: README, their old names
 
 RECIPE = Recipe(
     name="meal_v2",

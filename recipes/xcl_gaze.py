@@ -199,7 +199,7 @@ RECIPE = Recipe(
         warmup_epochs=0.0,  # §A.1: none
     ),
     objective=XclGazeSettings(
-        loss="gaussian_kl",  # §A.1: isotropic Gaussians; the divergence in closed form
+        loss="gaussian_kl",  # ours: the divergence between §A.1's isotropic Gaussians, in closed form
         scale="std",  # ours: §A.1's N(μ, σI) leaves it open
         positivity="softplus",  # ours: not stated
         floor=1e-4,  # ours: keeps the divergence bounded; a thousandth of a typical error
@@ -225,7 +225,7 @@ RECIPE = Recipe(
             name="kd",
             why="knowledge distillation: the images as they are, nothing mixed",
             overrides={
-                "data.mixing.mixup_prob": 0.0,  # §A.5: KD is XCL without extra images, as in Supp. Table 1
+                "data.mixing.mixup_prob": 0.0,  # ours: distillation on the images as they are, as in Supp. Table 4
             },
         ),
         Variant(

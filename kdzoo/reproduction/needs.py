@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..errors import KdzooError
+from .grounds import Grounds, grounds_of
 from .jobs import Job, Jobs, architecture
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Needs:
         missing: What is not here, and how to get it.
         notes: Further.
         folders: Of its runs, below the reproduction's.
+        grounds: What it rests on.
     """
 
     label: str
@@ -76,6 +78,7 @@ class Needs:
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
+    grounds: Grounds = field(default_factory=Grounds)
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -100,15 +103,18 @@ def needs_of(row: Row, jobs: Jobs, *, measure: bool = False) -> Needs:
     if planned:
         return _training(row, planned, choices, measure=measure, notes=notes)
     if choices.scale == "small":
-        return Needs(row.label, takes.kind, f"nothing: {why_not_small(row)}", notes=notes)
+        nothing = f"nothing: {why_not_small(row)}"
+        return Needs(row.label, takes.kind, nothing, notes=notes, grounds=Grounds(otherwise="nothing to run"))
     if isinstance(takes, Evaluate):
         return _evaluation(row, takes.model, choices.data or takes.dataset, notes)
     if isinstance(takes, Transfer):
         protocol = f"; the paper: {takes.protocol}" if takes.protocol else ""
         does = f"kdzoo transfer{protocol}"
-        return Needs(row.label, "transfer", does, commands=transfer_commands(takes), notes=notes)
+        rests = Grounds(otherwise="by hand: kdzoo transfer")
+        return Needs(row.label, "transfer", does, commands=transfer_commands(takes), notes=notes, grounds=rests)
     assert isinstance(takes, Reference)
-    return Needs(row.label, "reference", f"nothing: {takes.why}", notes=notes)
+    rests = Grounds(otherwise="nothing to run")
+    return Needs(row.label, "reference", f"nothing: {takes.why}", notes=notes, grounds=rests)
 
 
 def why_not_small(row: Row) -> str:
@@ -132,7 +138,14 @@ def _evaluation(row: Row, model: str, dataset: str, notes: tuple[str, ...]) -> N
         commands=(shlex.join(["kdzoo", "eval", model, "--on", dataset]),),
         missing=(*missing_weights(model), *missing_data(dataset)),
         notes=notes,
+        grounds=Grounds(otherwise="published weights", missing=_short(missing_data(dataset), missing_weights(model))),
     )
+
+
+def _short(data: Sequence[str], weights: Sequence[str], unlabeled: bool = False) -> tuple[str, ...]:
+    """What is missing, in a few words."""
+    count = f"{len(weights)} weights" if len(weights) > 1 else "weights"
+    return tuple(words for words, said in (("data", data), (count, weights), ("unlabeled images", unlabeled)) if said)
 
 
 def missing_weights(model: str) -> tuple[str, ...]:
@@ -165,7 +178,7 @@ def _training(row: Row, jobs: Sequence[Job], choices: Choices, *, measure: bool,
     try:
         plan = job.plan(None)
         cost = _cost(plan, measure=measure)
-        missing = _missing_of(takes, plan, choices)
+        missing = _missing_of(takes, job, plan, choices)
     except KdzooError as error:  # a reference of the user's own that names nothing, say
         text = f"{error.message} ({error.hint})" if error.hint else error.message
         return Needs(row.label, "recipe", f"trains by {job.recipe}", runs=len(jobs), missing=(text,), notes=notes)
@@ -189,19 +202,29 @@ def _training(row: Row, jobs: Sequence[Job], choices: Choices, *, measure: bool,
         missing=missing,
         notes=notes,
         folders=tuple(one.folder for one in jobs),
+        grounds=_grounds(job, plan, missing, choices),
     )
+
+
+def _grounds(job: Job, plan: Plan, missing: Sequence[str], choices: Choices) -> Grounds:
+    if choices.scale == "small":
+        return Grounds(otherwise="a small size: the recipe's loss, mixing, schedule and decay alone")
+    weights = [text for text in missing if "the weights of" in text or "is not pulled yet" in text]
+    unlabeled = any("--unlabeled SPEC" in text for text in missing)
+    return grounds_of(plan, _short([plan.facts.missing] if plan.facts.missing else [], weights, unlabeled))
 
 
 def blocking(row: Row, job: Job, choices: Choices) -> tuple[str, ...]:
     """What keeps a row's run from starting; weights that it downloads by itself do not."""
     takes = row.small if choices.scale == "small" and row.small is not None else row.takes
-    return tuple(text for text in _missing_of(takes, job.plan(None), choices) if _DOWNLOADS not in text)
+    return tuple(text for text in _missing_of(takes, job, job.plan(None), choices) if _DOWNLOADS not in text)
 
 
-def _missing_of(takes: object, plan: Plan, choices: Choices) -> tuple[str, ...]:
+def _missing_of(takes: object, job: Job, plan: Plan, choices: Choices) -> tuple[str, ...]:
     from ..evaluation.papers import RecipeRun
 
-    found = dict.fromkeys(text for one in plan.stages or (plan,) for text in _missing(one))
+    trained = {name for one, name in zip(job.teachers, plan.teachers, strict=False) if isinstance(one, Job)}
+    found = dict.fromkeys(text for one in plan.stages or (plan,) for text in _missing(one, trained))
     if isinstance(takes, RecipeRun) and takes.unlabeled and choices.unlabeled is None and choices.scale == "full":
         found[f"{takes.unlabeled}: --unlabeled SPEC"] = None
     return tuple(found)
@@ -269,13 +292,13 @@ def _cost(plan: Plan, *, measure: bool) -> dict[str, Any]:
     return found
 
 
-def _missing(plan: Plan) -> list[str]:
-    """Data and published weights that are not here; networks that are trained first are none."""
+def _missing(plan: Plan, trained: Collection[str]) -> list[str]:
+    """Data and published weights that are not here; teachers that are trained first need none."""
     from ..zoo import parse_reference
 
     found = [plan.facts.missing] if plan.facts.missing else []
     begins = plan.recipe.student.init == "pretrained" and (plan.stage is None or plan.stage.start is None)
-    for reference in (*((plan.student,) if begins else ()), *plan.teachers):
+    for reference in (*((plan.student,) if begins else ()), *(one for one in plan.teachers if one not in trained)):
         parsed = parse_reference(reference)
         if parsed.kind != "timm" or parsed.tag:
             found.extend(missing_weights(reference))

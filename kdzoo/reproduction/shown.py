@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from . import record as records
+from .grounds import WIDTH
 
 if TYPE_CHECKING:
     from .needs import First, Needs
@@ -172,6 +173,15 @@ def needs_rows(needs: Sequence[Needs], numbers: Sequence[int]) -> tuple[list[dic
     ]
     costs = (name for name in ("steps", "compute", "disk", "time") if any(row[name] for row in rows))
     return rows, {name: name for name in ("#", "row", "does", *costs)}
+
+
+def grounds_lines(needs: Sequence[Needs], numbers: Sequence[int]) -> list[str]:
+    """A line a row of at most 80 characters: what is exact, inferred, missing."""
+    wide = max((len(str(number)) for number in numbers), default=1)
+    lines = (
+        f"{number:>{wide}}  {one.grounds.line(WIDTH - wide - 2)}" for one, number in zip(needs, numbers, strict=True)
+    )
+    return ["rests on, row by row:", *lines]
 
 
 def needs_lines(needs: Sequence[Needs], numbers: Sequence[int]) -> list[str]:

@@ -22,7 +22,7 @@ def test_every_value_of_every_recipe_is_cited(name):
         ("lr=0.01,  # §6.1", "lr=0.01,  # a good value", "optimizer.lr"),
         ("top1=80.67,  # Table 3", "top1=80.67,", "students.resnet50.top1"),
         ("(100,),  # §6.1", "(100,),", "variants.paper_schedule.schedule.milestones"),
-        ("  # §6.1; code: gluon_senet154, gluon_resnet152_v1s", "", "TEACHERS_224"),
+        ('resnet152s.gluon_in1k")  # §6.1; code: README, their old names', 'resnet152s.gluon_in1k")', "TEACHERS_224"),
     ],
 )
 def test_an_uncited_value_is_found(before, after, path):
