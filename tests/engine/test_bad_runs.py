@@ -133,6 +133,7 @@ def test_an_unwritable_folder_is_one_error(make_job: MakeJob, tmp_path: Path) ->
         _train(make_job(out=Path("/proc/kdzoo/run")))
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("damage", ["truncated", "one bit"])
 def test_a_damaged_checkpoint_is_passed_over_and_the_run_ends_the_same(
     make_job: MakeJob, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]

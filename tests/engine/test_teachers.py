@@ -179,6 +179,7 @@ def test_preflight_catches_a_shifted_class_order(order: list[int], right: bool) 
     assert "going on because it is trusted" in warnings[0]
 
 
+@pytest.mark.numeric
 def test_an_untrained_teacher_is_no_better_than_chance() -> None:
     with pytest.raises(TeacherError, match="no better than chance"):
         preflight(

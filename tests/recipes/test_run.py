@@ -40,6 +40,7 @@ def terms(folder: Path) -> list[dict[str, float]]:
     ]
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("case", CASES)
 def test_a_recipe_takes_real_steps_and_lands_on_its_golden_losses(case, stored_teacher, tmp_path: Path):
     """KDZOO_UPDATE_GOLDEN=1 writes the files anew; a pure refactor leaves them as they are."""
@@ -76,6 +77,7 @@ def test_config_says_where_each_setting_came_from(teacher: TrainResult):
     assert config["class_names"] == [str(digit) for digit in range(10)]
 
 
+@pytest.mark.numeric
 def test_the_teacher_is_what_it_was_after_the_run(teacher: TrainResult, tmp_path: Path):
     def state() -> dict[str, torch.Tensor]:
         return load_model(teacher.model).model.state_dict()

@@ -201,6 +201,7 @@ def terms(folder: Path) -> list[dict[str, float]]:
     return [line for line in lines if line["kind"] == "train"]
 
 
+@pytest.mark.numeric
 def test_both_modes_run_and_an_interrupted_run_repeats_itself(gan: Path, teacher: TrainResult, tmp_path: Path):
     online = small_plan(
         "xcl_gan", teachers__models=(teacher.model,), objective__generator=str(gan), training__checkpoint_every_steps=2
@@ -225,6 +226,7 @@ def test_both_modes_run_and_an_interrupted_run_repeats_itself(gan: Path, teacher
     assert all(line["kl_real"] > 0 and line["kl_generated"] > 0 for line in terms(tmp_path / "offline"))
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("mode", ["online", "offline"])
 def test_first_losses_are_the_golden_ones(mode: str, stored_teacher: str, tmp_path: Path):
     torch.manual_seed(0)

@@ -22,6 +22,8 @@ from kdzoo.transfer.classification.measure import TransferReport
 from kdzoo.transfer.classification.plan import TransferPlan
 from kdzoo.zoo import load_model, read_weights
 
+pytestmark = pytest.mark.numeric
+
 Measure = Callable[..., TransferReport]
 Backbone = Callable[..., str]
 
