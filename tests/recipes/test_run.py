@@ -65,7 +65,7 @@ def test_the_result_is_a_timm_model_that_carries_the_recipes_normalisation(teach
     assert loaded.preprocessing.image_size == 16
     assert len(loaded.class_names) == 10
     assert loaded.promised_top1 == pytest.approx(teacher.top1)
-    assert teacher.top1 > 40
+    assert teacher.top1 > 40  # chance is 10; stored_teacher, the same training once, has 81.7
     assert loaded.provenance["recipe"] == "supervised"
 
 

@@ -209,7 +209,6 @@ def test_both_modes_run_and_an_interrupted_run_repeats_itself(gan: Path, teacher
     run(online, out=tmp_path / "online")
     found = terms(tmp_path / "online")
     assert all(line["kl_real"] > 0 and line["kl_generated"] > 0 for line in found)
-    assert found[-1]["loss"] < found[0]["loss"]
     metrics, weights = (tmp_path / "online" / name for name in ("metrics.jsonl", "model/model.safetensors"))
     before = metrics.read_bytes(), weights.read_bytes()
     checkpoints = sorted((tmp_path / "online" / "checkpoints").glob("*.safetensors"))
