@@ -176,6 +176,12 @@ def test_what_is_missing_or_does_not_fit_is_one_clear_line(stored: Path):
         override(RECIPE, {"objective.generated_share": 1.0}).objective.build(shapes)
 
 
+@pytest.mark.numeric
+def test_the_generators_first_losses_are_the_golden_ones(gan: Path):
+    assert len(terms(gan)) == 1437 // 256
+    check_golden("class_gan", gan)
+
+
 def test_the_trained_generator_lies_beside_the_model(gan: Path):
     generator = load_generator(gan, num_classes=10)
     assert (generator.image_size, generator.width) == (16, 16)
