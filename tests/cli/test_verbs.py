@@ -62,6 +62,7 @@ def test_a_taken_folder_is_refused_and_resumed_when_asked(kdzoo, teacher: Path) 
     assert "optimizer.lr was 0.4, is 0.3" in changed.err
 
 
+@pytest.mark.numeric
 def test_distill_and_eval(kdzoo, teacher: Path) -> None:
     call = ("distill", "--recipe", "meal_v2", "--student", "cifar_resnet8", *SHORT)
     made = kdzoo(*call, "--teacher", str(teacher), "--trust-teacher", "--out", "student", "--json")

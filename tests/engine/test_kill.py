@@ -15,6 +15,8 @@ from fork_server import ForkServer
 
 from kdzoo.engine.metrics import read_lines
 
+pytestmark = [pytest.mark.slow, pytest.mark.numeric]
+
 _PROGRAM = Path(__file__).with_name("kill_program.py")
 
 # Twenty places spread over the run's life: 32 steps, 4 evaluations of 6 batches (student and average), 12 checkpoints.
@@ -83,7 +85,6 @@ def _assert_same(killed: Path, undisturbed: Path) -> None:
     assert not list((killed / "checkpoints").glob(".*.tmp"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "places"), [(0, _PLACES), (2, _PLACES[1::2])], ids=["0", "2"])
 def test_kills_change_nothing(
     undisturbed: Path, tmp_path: Path, fork_server: ForkServer, workers: int, places: tuple[str, ...]
@@ -94,7 +95,6 @@ def test_kills_change_nothing(
     _assert_same(tmp_path / "run", undisturbed)
 
 
-@pytest.mark.slow
 def test_sigterm_loses_no_finished_step(undisturbed: Path, tmp_path: Path, fork_server: ForkServer) -> None:
     out = tmp_path / "run"
     assert _kill(fork_server, out, 0, "--term", "step:5", "evaluation:2", "step:3") == [

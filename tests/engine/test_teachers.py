@@ -184,10 +184,14 @@ def test_preflight_catches_a_shifted_class_order(order: list[int], right: bool) 
     assert "going on because it is trusted" in warnings[0]
 
 
-def test_an_untrained_teacher_is_no_better_than_chance() -> None:
+@pytest.mark.numeric
+def test_a_teacher_that_says_the_same_of_all_is_no_better_than_chance() -> None:
+    teacher = _teacher()
+    torch.nn.init.zeros_(teacher.model.fc.weight)
+    torch.nn.init.zeros_(teacher.model.fc.bias)
     with pytest.raises(TeacherError, match="no better than chance"):
         preflight(
-            TeacherEnsemble([_teacher()], CPU.device),
+            TeacherEnsemble([teacher], CPU.device),
             open_source("digits", "val"),
             TRANSFORM,
             batch_size=120,

@@ -1,9 +1,12 @@
+import pytest
 import torch
 
 from kdzoo.data import open_source
 from kdzoo.engine.teachers import TeacherEnsemble
 from kdzoo.evaluation.examples import find_examples, picture
 from kdzoo.zoo import load_model
+
+pytestmark = pytest.mark.numeric
 
 CPU = torch.device("cpu")
 

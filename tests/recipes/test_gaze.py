@@ -34,12 +34,13 @@ from .conftest import small_plan
 from .gaze_runs import gaze_plan, write_teacher
 
 GOLDEN = Path(__file__).with_name("golden")
+SLOWLY = {"optimizer__lr": 1e-5}  # Adam's first steps leap, and with them a rounding error, where a student is far off
 CASES = {
     "gaze": ("gaze", (), {}),
     "gaze-mse": ("gaze", ("mse",), {"student__model": "gaze_lenet_pose"}),
-    "xcl_gaze": ("xcl_gaze", (), {}),
-    "xcl_gaze-either": ("xcl_gaze", ("either", "variance"), {"student__model": "gaze_lenet_pose"}),
-    "xcl_gaze-mse": ("xcl_gaze", ("kd", "mse"), {}),
+    "xcl_gaze": ("xcl_gaze", (), SLOWLY),
+    "xcl_gaze-either": ("xcl_gaze", ("either", "variance"), {"student__model": "gaze_lenet_pose", **SLOWLY}),
+    "xcl_gaze-mse": ("xcl_gaze", ("kd", "mse"), SLOWLY),
 }
 
 
@@ -64,6 +65,7 @@ def terms(folder: Path) -> list[dict[str, float]]:
     ]
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("case", CASES)
 def test_a_recipe_takes_real_steps_and_lands_on_its_golden_losses(case, eyes, tmp_path: Path):
     """KDZOO_UPDATE_GOLDEN=1 writes the files anew; a pure refactor leaves them as they are."""
@@ -116,7 +118,7 @@ def test_the_teacher_is_what_it_was_after_the_run_and_a_pose_reaches_both(eyes, 
     after = load_model(gaze_teacher.model).model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     reports = json.loads((tmp_path / "run/config.json").read_text())["teacher_reports"]
-    assert [report["angular_error"] for report in reports] == pytest.approx([gaze_teacher.angular_error] * 3)
+    assert [report["angular_error"] for report in reports] == pytest.approx([gaze_teacher.angular_error] * 3, rel=1e-4)
     assert reports[0]["promised_error"] == gaze_teacher.angular_error
     assert "Measured angular error" in write_report(Path(result.run)).read_text()
 

@@ -12,6 +12,8 @@ from mini_mpiigaze import PEOPLE, write_mpiigaze
 
 from .gaze_runs import SMALL, write_teacher
 
+pytestmark = pytest.mark.numeric
+
 _KILL = Path(__file__).parents[1] / "engine" / "kill_program.py"
 _SPREAD = Path(__file__).with_name("spread_program.py")
 _PLACES = ("step:2", "checkpoint_half_written:1", "step:3", "evaluation:1", "before_digest:2", "inside_a_log_line:1")

@@ -26,6 +26,8 @@ from kdzoo.zoo.networks.conditional_generator import ConditionalGenerator
 
 from .staged import write_data, write_teacher
 
+pytestmark = pytest.mark.numeric
+
 _KILL = Path(__file__).parents[1] / "engine" / "kill_program.py"
 _SPREAD = Path(__file__).with_name("spread_program.py")
 _NO_BATCHNORM = "class_discriminator_tiny"

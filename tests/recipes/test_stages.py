@@ -150,6 +150,7 @@ def test_the_second_stage_goes_on_from_the_first_ones_student(world: World):
     assert 0 < max(far) < 0.02
 
 
+@pytest.mark.numeric
 def test_first_losses_are_the_golden_ones(world: World):
     """KDZOO_UPDATE_GOLDEN=1 writes the file anew."""
     found = {}
@@ -270,6 +271,7 @@ def test_a_folder_with_something_else_is_refused(world: World, tmp_path: Path):
         run(plan_of(world), out=world.out / "1-distil", resume=True)
 
 
+@pytest.mark.numeric
 @pytest.mark.slow
 def test_kills_in_and_between_stages_change_nothing(world: World, tmp_path: Path):
     places = ["step:2", "result:1", "between:1", "step:2", "last:1"]

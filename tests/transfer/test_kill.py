@@ -29,6 +29,7 @@ def _bytes(out: Path) -> dict[str, bytes]:
     return {str(path.relative_to(out)): path.read_bytes() for pattern in patterns for path in sorted(out.glob(pattern))}
 
 
+@pytest.mark.numeric
 @pytest.mark.slow
 def test_kills_change_nothing(tmp_path: Path, make_backbone: Callable[..., str]) -> None:
     """Six steps a seed: in the first epoch of the first, after it, and in the second seed."""
