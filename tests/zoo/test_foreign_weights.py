@@ -103,9 +103,7 @@ FORMS: dict[str, Callable[[Tensors, Tensors], Any]] = {
 
 
 @pytest.mark.parametrize("name", sorted(FORMS))
-def test_each_form_loads_to_the_same_logits(
-    tmp_path: Path, model: nn.Module, other: Tensors, name: str
-) -> None:
+def test_each_form_loads_to_the_same_logits(tmp_path: Path, model: nn.Module, other: Tensors, name: str) -> None:
     torch.save(FORMS[name](dict(model.state_dict()), other), tmp_path / "w.pth")
     assert_same_logits(model, f"{NAME}={tmp_path / 'w.pth'}")
 
@@ -223,8 +221,10 @@ def test_pieces_that_are_missing_foreign_or_elsewhere_are_named(shards: Path) ->
 def test_timms_older_names_are_converted_and_nothing_is_resampled(tmp_path: Path) -> None:
     torch.manual_seed(3)
     vit: Any = timm.create_model("test_vit", num_classes=4).eval()
-    original = {name.replace("norm.", "norm.").replace("patch_embed.proj", "patch_embed.proj"): tensor
-                for name, tensor in vit.state_dict().items()}
+    original = {
+        name.replace("norm.", "norm.").replace("patch_embed.proj", "patch_embed.proj"): tensor
+        for name, tensor in vit.state_dict().items()
+    }
     larger = timm.create_model("test_vit", num_classes=4, img_size=224).state_dict()
     torch.save({"model": {**original, "pos_embed": larger["pos_embed"]}}, tmp_path / "w.pth")
     loaded = load_model(f"test_vit={tmp_path / 'w.pth'}")  # position embeddings of another size are resized
@@ -239,7 +239,9 @@ def test_timms_older_names_are_converted_and_nothing_is_resampled(tmp_path: Path
 def test_another_architecture_is_said_where_shapes_differ_alone(tmp_path: Path, model: nn.Module) -> None:
     renamed = {f"stage.{number}.w": tensor for number, tensor in enumerate(model.state_dict().values())}
     torch.save({"state_dict": renamed}, tmp_path / "w.pth")
-    with pytest.raises(ModelError, match=r"\d+ missing \(conv1\.weight.* unexpected \(.*0\.w \(16, 3, 3, 3\)") as caught:
+    with pytest.raises(
+        ModelError, match=r"\d+ missing \(conv1\.weight.* unexpected \(.*0\.w \(16, 3, 3, 3\)"
+    ) as caught:
         load_model(f"{NAME}={tmp_path / 'w.pth'}")
     assert "another architecture" not in (caught.value.hint or "")
     torch.save(timm.create_model("cifar_resnet8x4").state_dict(), tmp_path / "w.pth")
@@ -320,7 +322,9 @@ def test_special_files_are_named_and_not_opened(tmp_path: Path, kind: str, monke
             load_model(str(folder))
 
 
-@pytest.mark.parametrize("text", ["x" * 400, "./" + "x" * 400, "cifar_resnet8=" + "x" * 400, "~nobody-of-this-name/m", "a\0b"])
+@pytest.mark.parametrize(
+    "text", ["x" * 400, "./" + "x" * 400, "cifar_resnet8=" + "x" * 400, "~nobody-of-this-name/m", "a\0b"]
+)
 def test_paths_that_no_system_has_are_one_line(text: str) -> None:
     with pytest.raises(KdzooError) as caught:
         load_model(text)
