@@ -174,7 +174,7 @@ def test_another_argument_or_value_is_one_line(tmp_path: Path, name: str) -> Non
 )
 def test_preprocessing_has_its_ranges(tmp_path: Path, record: dict[str, Any]) -> None:
     folder = write(tmp_path / "m", GOOD | {"pretrained_cfg": {**GOOD["pretrained_cfg"], **record}})
-    with pytest.raises(ModelError, match="preprocessing|channels") as caught:
+    with pytest.raises(ModelError, match=r"preprocessing|channels") as caught:
         read_model_config(folder / "config.json")
     assert "\n" not in caught.value.message
 
