@@ -21,7 +21,7 @@ MAX_CLASSES = 200_000
 
 _AGAIN = "use a model from a source that you know; an argument at its default can be taken out of the file"
 _MAX_WIDTH = 2**16
-_MAX_LAYERS = 512
+_MAX_LAYERS = 128
 _NAME = re.compile(r"[\w.-]{0,64}", re.ASCII)
 
 

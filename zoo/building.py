@@ -247,15 +247,15 @@ def _from_checkpoint(asked: _Asked) -> LoadedModel:
     model = create(architecture, str(path), num_classes=classes, **arguments)
     if asked.wanted:
         load_weights(model, read_checkpoint_student(parsed.path), str(parsed.path))
-    names = student.get("class_names")
-    known = isinstance(names, list) and classes == own_classes and all(isinstance(name, str) for name in names)
+    listed = student.get("class_names")
+    names = listed if isinstance(listed, list) and all(isinstance(name, str) for name in listed) else []
     return LoadedModel(
         reference=parsed.text,
         architecture=architecture,
         model_args=arguments,
         model=model,
         preprocessing=preprocessing,
-        class_names=tuple(names) if known else (),
+        class_names=tuple(names) if classes == own_classes else (),
         num_classes=model.num_classes,
         pretrained=asked.wanted,
         notes=parsed.notes,

@@ -36,13 +36,15 @@ def weight_section(
 
     Raises:
         UsageError: No run has a layer of one of these names.
+        ModelError: A run's weights are not those that were written.
     """
     models = {name: run.path / "model" / "model.safetensors" for name, run in list(runs.items())[:MOST]}
-    models = {name: path for name, path in models.items() if path.is_file() and _shapes(path)}
-    if not models:
-        return None
+    models = {name: path for name, path in models.items() if path.is_file()}
     for path in models.values():
         check_folder(path.parent)
+    models = {name: path for name, path in models.items() if _shapes(path)}
+    if not models:
+        return None
     shapes = {name: _shapes(path) for name, path in models.items()}
     chosen = list(layers) or next((found for known in shapes.values() if (found := _first_middle_last(known))), [])
     if not chosen:

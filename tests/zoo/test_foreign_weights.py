@@ -314,7 +314,7 @@ def test_special_files_are_named_and_not_opened(tmp_path: Path, kind: str, monke
     )
     place = folder / "model.safetensors"
     for reference in (str(place), f"{NAME}={place}", f"local-dir:{place}", str(folder)):
-        with pytest.raises(UsageError, match="model.safetensors is a"):
+        with pytest.raises(UsageError, match=r"model\.safetensors is a"):
             load_model(reference)
     place.rename(folder / "config.json") if kind != "loop" else None
     if kind != "loop":

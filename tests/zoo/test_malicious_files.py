@@ -257,12 +257,12 @@ BAD_CONFIGS: dict[str, tuple[Any, str]] = {
     "arguments of another kind": ({"model_args": [1]}, "not an object"),
     "a huge number among the arguments": ({"model_args": {"img_size": 10**12}}, "pixels, from 1 to 4096"),
     "an infinite number": (
-        json.dumps({"architecture": "cifar_resnet8", "num_classes": 3, "model_args": {"a": 1}})
+        json.dumps({"architecture": "cifar_resnet8", "num_classes": 3, "model_args": {"alpha": 1}})
         .replace("1}", "Infinity}")
         .encode(),
         "finite numbers",
     ),
-    "a long list among the arguments": ({"model_args": {"depths": [1] * 5000}}, "whole numbers from 0 to 512"),
+    "a long list among the arguments": ({"model_args": {"depths": [1] * 5000}}, "whole numbers from 0 to 128"),
     "a nested argument": ({"model_args": {"dims": [[[[[[[[[[[1]]]]]]]]]]]}}, "whole numbers up to"),
     "classes without end": ({"num_classes": 10**15}, "no usable num_classes"),
     "classes below none": ({"num_classes": -1}, "no usable num_classes"),
