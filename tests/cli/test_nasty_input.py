@@ -31,7 +31,6 @@ BASES = {
     "export": ["no_such", "--format", "safetensors", "--out", "a.safetensors"],
     "transfer digits": ["--backbone", "no_such", "--dry-run"],
     "transfer coco": ["--backbone", "no_such", "--dry-run"],
-    "transfer cityscapes": ["--backbone", "no_such", "--dry-run"],
 }
 """Commands that end before any work, by what is not there."""
 
