@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import UsageError
+from .setting_values import Colours, Deviations, check_value
 
 if TYPE_CHECKING:
     from .engine.evaluate import EvalResult
@@ -147,8 +147,8 @@ def evaluate(
         crop_pct=crop_pct,
         interpolation=interpolation,
         crops=crops,
-        mean=_colour(mean, "mean"),
-        std=_colour(std, "std"),
+        mean=None if mean is None else check_value(tuple(mean), Colours, "mean"),
+        std=None if std is None else check_value(tuple(std), Deviations, "std"),
     )
 
     def folder_of(reference: str) -> Path:
@@ -201,14 +201,3 @@ def evaluate(
         finally:
             processes.stop()
     return [measured[key] for key in sorted(measured)]
-
-
-def _colour(values: Sequence[float] | None, name: str) -> tuple[float, float, float] | None:
-    if values is None:
-        return None
-    if len(values) != 3 or not all(map(math.isfinite, values)) or (name == "std" and min(values) <= 0):
-        above = ", all above 0" if name == "std" else ""
-        raise UsageError(
-            f"{name} has three numbers, one a channel{above}, got {list(values)}", hint="such as 0.5 0.5 0.5"
-        )
-    return float(values[0]), float(values[1]), float(values[2])

@@ -91,6 +91,8 @@ Runs = Annotated[int, Range(1, 100)]
 """Equal but for their seeds."""
 Percent = Annotated[float, Range(0, 100)]
 Amount = Annotated[float, Range(0, 1e9)]
+Colours = Annotated[tuple[float, float, float], Range(0, 1)]
+Deviations = Annotated[tuple[float, float, float], Range(1e-3, 10)]
 Seed = Annotated[int, Range(0, 2**63 - 1)]
 Workers = Annotated[int, Range(0, 1024)]
 
@@ -181,7 +183,7 @@ def check_value(value: Any, annotation: Any, path: str) -> Any:
 
 def leaves(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
     """(dotted path, value, annotated type) of every setting of a dataclass and of those inside it."""
-    for name, annotation in annotations(type(settings)).items():
+    for name, annotation in value_types(type(settings)).items():
         value = getattr(settings, name)
         if is_dataclass(value):
             yield from leaves(value, f"{prefix}{name}.")
@@ -190,7 +192,7 @@ def leaves(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
 
 
 @lru_cache
-def annotations(kind: type) -> dict[str, Any]:
+def value_types(kind: type) -> dict[str, Any]:
     """The annotated type of each of a dataclass's fields, by name."""
     hints = get_type_hints(kind, include_extras=True)
     return {entry.name: hints[entry.name] for entry in fields(kind)}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 from ..errors import UsageError
-from ..setting_values import annotations, convert
+from ..setting_values import convert, value_types
 from .recipe import SECTIONS, Recipe
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
 
 def setting_types(settings: Any, prefix: str = "") -> dict[str, Any]:
     """The type of every leaf that ``flatten`` gives, with its range."""
-    hints = annotations(type(settings))
+    hints = value_types(type(settings))
     names = SECTIONS if isinstance(settings, Recipe) else [field.name for field in fields(settings)]
     flat: dict[str, Any] = {}
     for name in names:

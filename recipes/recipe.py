@@ -10,20 +10,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..data.mixing import Mixing
 from ..data.views import Augmentation
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
-from ..setting_values import CropPct, Pixels, Range
+from ..setting_values import Colours, CropPct, Deviations, Pixels
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ..engine.objective import Objective
 
-Colours = Annotated[tuple[float, float, float], Range(0, 1)]
-Deviations = Annotated[tuple[float, float, float], Range(1e-3, 10)]
 Task = Literal["classification", "regression"]
 
 

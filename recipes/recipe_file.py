@@ -16,7 +16,7 @@ import yaml
 
 from ..errors import UsageError
 from ..regular_files import refuse_special
-from ..setting_values import annotations, convert, shown
+from ..setting_values import convert, shown, value_types
 from .citations import citations
 from .overrides import flatten, replace_settings, setting_types, typed, unknown
 from .recipe import Recipe, Stage, StudentRow, Variant
@@ -166,7 +166,7 @@ def _build_row(kind: type, values: Mapping[str, Any], what: str, path: Path) -> 
     ]
     if missing:
         raise UsageError(f"{path}: an entry of {what} lacks {', '.join(missing)}", hint=_HINT)
-    hints = annotations(kind)
+    hints = value_types(kind)
     free = ("note", "overrides")  # a text that may be empty, and what is typed already
     return kind(
         **{key: value if key in free else convert(value, hints[key], f"{what}.{key}") for key, value in values.items()}
@@ -184,7 +184,7 @@ def read_recipe_file(path: Path) -> LoadedRecipe:
     if "base" not in content:
         known = ", ".join(recipe_names())
         raise UsageError(f"{path} names no base recipe", hint=f"add a line 'base: NAME' with one of {known}")
-    base = get_recipe(convert(content.pop("base"), str, "base"))
+    base = get_recipe(convert(content.pop("base"), str, f"{path}: base"))
     tables = {name: content.pop(name) for name in _TABLES if name in content}
     try:
         values = typed(base, _flat(content, setting_types(base), path))

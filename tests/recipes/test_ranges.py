@@ -193,9 +193,9 @@ def test_the_options_have_their_settings_own_ranges() -> None:
 
 def test_the_transfer_options_have_the_protocols_ranges() -> None:
     from kdzoo.cli.transfer_classification import _VALUES, command
-    from kdzoo.setting_values import annotations
+    from kdzoo.setting_values import value_types
 
-    kinds = annotations(Protocol)
+    kinds = value_types(Protocol)
     compared = 0
     for option in command.params:
         annotation = kinds.get(_VALUES.get(str(option.name), ""))

@@ -12,7 +12,7 @@ from ...data.overlap import find_overlap, refuse_overlap
 from ...data.pairs import open_pair
 from ...data.transfer_sets import TRANSFER_SETS, partition_of
 from ...errors import DataError, KdzooError, ModelError, UsageError
-from ...setting_values import annotations, check_value, check_values
+from ...setting_values import check_value, check_values, value_types
 from ...zoo import load_model
 from ..checks import check_seeds, one_of
 from ..sides import RANDOM, missing_weights
@@ -306,7 +306,7 @@ def _settle(
     unknown = set(given) - set(values)
     if unknown:
         raise UsageError(f"unknown setting {min(unknown)!r}", hint=f"known: {', '.join(sorted(values))}")
-    kinds = annotations(Protocol)
+    kinds = value_types(Protocol)
     given = {key: (check_value(value, kinds[key], key), source) for key, (value, source) in given.items()}
 
     def put(field_name: str, value: Any, source: str) -> None:

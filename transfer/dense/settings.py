@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, TypeVar
 
 from ...errors import UsageError
-from ...setting_values import Range, annotations, convert
+from ...setting_values import Range, convert, value_types
 
 Settings = TypeVar("Settings", bound=Any)
 Given = Mapping[str, tuple[Any, str]]
@@ -109,7 +109,7 @@ def parse_assignments(kind: type[Any], task: str, assignments: Sequence[str]) ->
     Raises:
         UsageError: No ``=``, an unknown key, or a value of the wrong type.
     """
-    hints = annotations(kind)
+    hints = value_types(kind)
     given: dict[str, tuple[Any, str]] = {}
     for text in assignments:
         name, equals, value = text.partition("=")
