@@ -61,9 +61,7 @@ class RunFolder:
         with hold_folder(self.path):
             self.refuse_if_taken(fixed, resume=resume)
             if self.has_progress() and (unknown := self._unrecorded_images(fixed)):
-                say(
-                    f"the run in {self.path} did not record {', '.join(unknown)}: whether its images changed is not known"
-                )
+                say(f"the run in {self.path} did not record {', '.join(unknown)}: their change would go unnoticed")
             with clear_os_errors(self.path):
                 self.checkpoints.mkdir(exist_ok=True)
                 remove_leftovers(self.checkpoints)
