@@ -63,7 +63,7 @@ class RunFolder:
             self.refuse_if_taken(fixed, resume=resume)
             if self.has_progress() and (unknown := self._unrecorded_images(fixed)):
                 names = ", ".join(unknown)
-                say(f"the run in {self.path} did not record {names}: whether its images changed is not known")
+                say(f"the run in {self.path} did not record {names}: their change would go unnoticed")
             with clear_errors(self.path):
                 remove_leftovers(self.path, alone=True)
                 tidy(make_folder(self.checkpoints))
