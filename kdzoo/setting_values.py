@@ -13,13 +13,13 @@ import reprlib
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
-from functools import lru_cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from .errors import UsageError
 
 _TRUE, _FALSE, _NONE = ("true", "yes", "on", "1"), ("false", "no", "off", "0"), ("none", "null", "")
 _SHOWN = 80
+_TYPES: dict[Any, dict[str, Any]] = {}
 _KINDS = {int: "an integer", float: "a number", bool: "true or false", str: "a text"}
 
 
@@ -191,11 +191,12 @@ def leaves(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
             yield f"{prefix}{name}", value, annotation
 
 
-@lru_cache
-def value_types(kind: type) -> dict[str, Any]:
-    """The annotated type of each of a dataclass's fields, by name."""
-    hints = get_type_hints(kind, include_extras=True)
-    return {entry.name: hints[entry.name] for entry in fields(kind)}
+def value_types(kind: Any) -> dict[str, Any]:
+    """The annotated type of each of a dataclass's fields, by name; read once, because a view is checked an image."""
+    if kind not in _TYPES:
+        hints = get_type_hints(kind, include_extras=True)
+        _TYPES[kind] = {entry.name: hints[entry.name] for entry in fields(kind)}
+    return _TYPES[kind]
 
 
 def _apart(annotation: Any) -> tuple[Any, Range | None]:
