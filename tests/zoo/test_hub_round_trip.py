@@ -154,6 +154,15 @@ def test_without_a_login_that_may_write(call, hub_server, make_run, tmp_path, to
     assert hub_server.repositories == {}
 
 
+def test_a_package_that_holds_the_token_is_not_sent(call, hub_server, make_run, tmp_path):
+    """A token that looks like none of those that are taken out of what is saved."""
+    token = "word-that-only-its-owner-knows"
+    run = make_run(tmp_path / "run", config={"settings": {"run.device": {"value": token, "source": "--device"}}})
+    (line,) = call(hub_server, tmp_path / "home", PUBLISH, run, "org/new", token=token)
+    assert line.startswith("refused: the run's records hold the Hub's token, and are not sent")
+    assert hub_server.repositories == {}
+
+
 def test_damage_on_the_way_is_noticed_and_nothing_broken_stays(call, hub_server, make_run, tmp_path):
     model = make_run(tmp_path / "run") / "model"
     files = {path.name: path.read_bytes() for path in model.iterdir()}
