@@ -278,15 +278,15 @@ def test_a_search_goes_on_after_a_combination_that_diverges(
 
 def test_answers_that_are_no_numbers_are_not_chosen(tmp_path: Path, measure: Measure, make_backbone: Backbone) -> None:
     """One step, after which nothing looks at the loss: only the answers show that the weights are no numbers."""
-    # Weights of 1e20 overflow float32 at the second layer on any processor.
-    look = {"backbone": make_backbone("a"), "batch_size": 15, "epochs": 1}
+    # A step of rate 10,000 with this decay multiplies all weights by -1e8: seven layers of them overflow float32.
+    look = {"backbone": make_backbone("a"), "batch_size": 15, "epochs": 1, "weight_decay": 1e4}
     task = str(class_folders(tmp_path / "data"))
     with pytest.raises(RunError, match="all 2 combinations"):
-        measure(task, tmp_path / "searched", search="lr=1e22,1e21", **look)
+        measure(task, tmp_path / "searched", search="lr=10000,9999", **look)
     found = json.loads((tmp_path / "searched" / "search.json").read_text())
     assert ["not finite" in entry["diverged"] for entry in found["tried"]] == [True, True]
     with pytest.raises(RunError, match="not finite"):
-        measure(task, tmp_path / "measured", lr=1e22, **look)
+        measure(task, tmp_path / "measured", lr=10000.0, **look)
     assert not (tmp_path / "measured" / "results").exists()
 
 
