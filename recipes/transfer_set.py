@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from ..base.writing import write_file
+from ..base.writing import remove_leftovers, write_file
 from ..data import generator as random_numbers
 from ..errors import UsageError
 from ..zoo.networks.conditional_generator import ConditionalGenerator
@@ -43,6 +43,8 @@ def write_transfer_set(
     """
     if num_images < 1:
         raise UsageError(f"a transfer set of {num_images} images", hint="--num-images 10000")
+    for written in folder.glob("*/"):  # where nothing is missing, nothing else would look there
+        remove_leftovers(written)
     missing = [number for number in range(num_images) if not _path(folder, number).exists()]
     for start in range(0, len(missing), _AT_ONCE):
         numbers = missing[start : start + _AT_ONCE]

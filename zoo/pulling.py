@@ -340,9 +340,9 @@ def held(slot: str) -> Iterator[None]:
         make_folder(place.parent, option="KDZOO_HOME")
         lock = FileLock(place)
         lock.acquire()
-    except OSError as error:
+    except (OSError, RunError) as error:
         raise RunError(
-            f"kdzoo cannot write to {kdzoo_home()} ({error.strerror})",
+            f"kdzoo cannot write to {kdzoo_home()} ({getattr(error, 'strerror', None) or error})",
             hint="set KDZOO_HOME to a folder that can be written",
         ) from error
     try:
