@@ -31,6 +31,13 @@ _COLUMNS = {"path": "file", "bytes": "bytes", "sha256": "sha256"}
 )
 @click.option("--license-name", "licence_name", metavar="NAME", help="Short name, with --license other.")
 @click.option("--license-link", "licence_link", metavar="URL", help="Where its text is, with --license other.")
+@click.option(
+    "--results",
+    type=click.Choice(["official", "all", "own"]),
+    default="official",
+    show_default=True,
+    help="Which of RUN/results the card lists: those on whole official data sets, all, or none.",
+)
 @click.option("--private", is_flag=True, help="Make a new repository private.")
 @click.option("--revision", metavar="BRANCH", help="Publish on this branch; made where it is not there.")
 @click.option("--create-pr", is_flag=True, help="Propose it as a pull request to an existing repository.")
@@ -41,6 +48,7 @@ _COLUMNS = {"path": "file", "bytes": "bytes", "sha256": "sha256"}
 def command(
     run: str,
     repo: str,
+    results: str,
     private: bool,
     revision: str | None,
     create_pr: bool,
@@ -60,13 +68,19 @@ def command(
     if create_pr and (revision or private):
         raise UsageError("a pull request goes to the default branch of an existing repository", hint="leave one out")
     if dry_run:
-        _show(run, repo, revision, out, as_json, licence)
+        _show(run, repo, revision, out, as_json, {**licence, "results": results})
         return
     from ..sharing import publish
 
     with work():
         published = publish(
-            run, repo, private=private, revision=revision, create_pr=create_pr, message=message, **licence
+            run,
+            repo,
+            private=private,
+            revision=revision,
+            create_pr=create_pr,
+            message=message,
+            **{**licence, "results": results},
         )
     if as_json:
         print_json({**vars(published), "reference": published.reference})
@@ -94,5 +108,7 @@ def _show(run: str, repo: str, revision: str | None, out: str | None, as_json: b
         )
         return
     print_rows(made.files(), _COLUMNS, "table", title=f"would be sent to {repo}, under {made.licence.shown}:")
+    if made.left_out:
+        click.echo(f"left out: {made.left_out} results that --results {licence['results']} does not list", err=True)
     if out is not None:
         echo(f"written to {out}")

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,12 +33,18 @@ def start(ctx: click.Context, recipe: str) -> None:
     out = Path(options["out"] or default_folder(plan)).expanduser()
     if options["dry_run"]:
         if is_main():
-            show(plan, as_json=options["as_json"], out=str(out))
+            show(_of_stage(plan, options["stage"]), as_json=options["as_json"], out=str(out))
         return
     with work():
         result = _run(ctx, plan, out)
     if is_main():
         _print(result, as_json=options["as_json"])
+
+
+def _of_stage(plan: Plan, name: str | None) -> Plan:
+    """The plan with the one stage that is to run, where one was named."""
+    chosen = tuple(one for one in plan.stages if one.stage is not None and one.stage.name == name)
+    return replace(plan, stages=chosen) if chosen else plan
 
 
 def default_folder(plan: Plan) -> str:

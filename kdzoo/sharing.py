@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from .errors import UsageError
 from .regular_files import read_json
@@ -23,6 +23,7 @@ def package(
     licence_name: str | None = None,
     licence_link: str | None = None,
     revision: str | None = None,
+    results: Literal["official", "all", "own"] = "official",
 ) -> Package:
     """What publishing a run would send: model card, config.json, weights. Nothing is sent and nothing is asked.
 
@@ -34,6 +35,8 @@ def package(
         licence_name: Short name, where ``licence`` is ``other``.
         licence_link: Address of its text, where ``licence`` is ``other``.
         revision: Branch that it is meant for.
+        results: Which of the run's results the card lists beside its own evaluation: those on as many images as the
+            ``official`` data set has, ``all``, or none (``own``).
 
     Raises:
         UsageError: The repository's name is none, or the licence must be named.
@@ -41,6 +44,7 @@ def package(
             forbids it.
     """
     from .zoo.publishing import prepare
+    from .zoo.run_evidence import ResultsChoice
 
     folder = Path(run).expanduser()
     return prepare(
@@ -51,7 +55,20 @@ def package(
         licence_link=licence_link,
         recipe=recipe_facts(folder),
         revision=revision,
+        results=ResultsChoice(which=results, official=official_counts()),
     )
+
+
+def official_counts() -> dict[str, dict[str, int]]:
+    """Images of the official evaluation sets, by data set and split."""
+    from .data.check import EXPECTED_COUNTS
+    from .data.segmentation import EXPECTED
+
+    counted = {
+        name: {split: images for split, (images, _) in splits.items() if split != "train"}
+        for name, splits in {**EXPECTED_COUNTS, **EXPECTED}.items()
+    }
+    return {**counted, "coco": {"val": 5000}}
 
 
 def publish(
@@ -65,6 +82,7 @@ def publish(
     revision: str | None = None,
     create_pr: bool = False,
     message: str | None = None,
+    results: Literal["official", "all", "own"] = "official",
 ) -> Published:
     """Publish a run's model on the Hub with a card that carries its evidence; no commit where nothing changed.
 
@@ -80,6 +98,7 @@ def publish(
         revision: Branch, made where it is not there.
         create_pr: Propose it as a pull request to an existing repository.
         message: Of the commit.
+        results: As `package`'s.
 
     Raises:
         UsageError, RunError, ModelError: As `package`; or there is no login, no permission, or no connection.
@@ -93,6 +112,7 @@ def publish(
         licence_name=licence_name,
         licence_link=licence_link,
         revision=revision,
+        results=results,
     )
     return upload(made, private=private, revision=revision, create_pr=create_pr, message=message)
 

@@ -320,7 +320,7 @@ class Resolution:
             if self.run.labels is not None and not self.base.objective.uses_teachers:
                 raise UsageError(f"{self.base.name} has no teachers", hint="leave --labels out, or use another recipe")
             return
-        if self.run.labels is not None:
+        if self.run.labels is not None and not self._has_no_labels_yet(self.run.labels):
             self._take_stored_teachers(self.run.labels)
             return
         if not models:
@@ -333,6 +333,13 @@ class Resolution:
         references = [parse_reference(model) for model in models]
         self.notes.extend(note for reference in references for note in reference.notes)
         self.values["teachers.models"] = tuple(reference.pinned for reference in references)
+
+    def _has_no_labels_yet(self, labels: str) -> bool:
+        """Whether labels are stored of other stages alone: this one runs another time, and says so when it does."""
+        if self.stage is None:
+            return False
+        others = (folder_of(labels, self.base, stage) for stage in self.base.stages if stage != self.stage)
+        return not folder_of(labels, self.base, self.stage).is_dir() and any(folder.is_dir() for folder in others)
 
     def _take_stored_teachers(self, labels: str) -> None:
         """The teachers are those whose labels are stored; no other ones may be asked for."""

@@ -26,6 +26,7 @@ from ..engine.progress import say
 from ..engine.run_folder import RunFolder
 from ..errors import CheckpointError, Interrupted, RunError
 from ..regular_files import read_json
+from .labels import stored_labels
 from .overrides import unknown
 from .plan import Plan, StageStep
 
@@ -56,6 +57,7 @@ def run_stages(
 
     Raises:
         UsageError: There is no stage of that name.
+        DataError: A stage that is to run has no stored labels where the others have.
         RunError: Stages are out of order: a student that a stage starts from is missing, or is another than the one
             that was written. Or ``out`` holds something else.
         CheckpointError: The run in ``out`` had other settings.
@@ -69,6 +71,9 @@ def run_stages(
             f"; --variant {variants[0]} adds {name}" for name, variants in added.items() if name not in names
         )
         raise unknown(only, names, what=f"stage of {plan.recipe.name}", where=f"there are {', '.join(names)}{more}")
+    for stage in stages:
+        if only in (None, stage.step.name) and stage.result() is None:
+            stored_labels(stage.plan)  # before anything is trained
     record = _Record(out)
     if processes.is_main:
         record.open(plan, stages, resume=resume, only=only)

@@ -55,6 +55,22 @@ class Preprocessing:
         return record
 
 
+def describe_view(size: object, crop_pct: float, interpolation: str, *more: str) -> str:
+    """How images were shown in a measurement, in one line; the same words wherever a number stands.
+
+    Args:
+        size: Side in pixels, or ``HEIGHTxWIDTH``.
+        crop_pct: Crop over resized short side.
+        interpolation: Of the resize.
+        more: Further words, in order.
+    """
+    return ", ".join([f"{size} px", f"crop_pct {crop_pct:g}", interpolation, *more])
+
+
+CENTRE_CROP = ("centre crop", "each image once")
+"""What is further said of the ordinary measurement."""
+
+
 def preprocessing_from_dict(record: Mapping[str, Any], source: str) -> Preprocessing:
     """Read what ``to_dict`` wrote.
 

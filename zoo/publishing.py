@@ -17,7 +17,7 @@ from .building import load_model
 from .card import render_card
 from .card_subject import CardSubject, RecipeFacts
 from .licences import Licence, choose_licence
-from .run_evidence import Evidence, as_dict, public_name, read_evidence
+from .run_evidence import Evidence, ResultsChoice, as_dict, public_name, read_evidence
 from .saving import write_model_folder
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
@@ -36,6 +36,7 @@ class Package:
         digest: Its SHA-256.
         licence: Of the weights.
         headline: The model and its number in one line; the default commit message.
+        left_out: Measurements of the run that its card leaves out.
     """
 
     repository: str
@@ -45,6 +46,7 @@ class Package:
     digest: str
     licence: Licence
     headline: str
+    left_out: int = 0
 
     def files(self) -> list[dict[str, Any]]:
         """Name, size and SHA-256 of each file, in order."""
@@ -64,6 +66,7 @@ def prepare(
     licence_link: str | None = None,
     recipe: RecipeFacts | None = None,
     revision: str | None = None,
+    results: ResultsChoice | None = None,
 ) -> Package:
     """Make what would be sent, or say why it must not be.
 
@@ -75,6 +78,7 @@ def prepare(
         licence_link: Address of its text, where ``licence`` is ``other``.
         recipe: What the run's recipe says of itself.
         revision: Branch that it is meant for.
+        results: Which results of the run its card lists.
 
     Raises:
         UsageError: The repository's name is none, or the licence must be named.
@@ -84,7 +88,7 @@ def prepare(
     """
     if not _REPOSITORY.fullmatch(repository) or ".." in repository or "--" in repository:
         raise UsageError(f"{repository!r} is not a repository's name", hint="write ORG/NAME")
-    evidence = read_evidence(run)
+    evidence = read_evidence(run, results)
     chosen = choose_licence(licence, evidence.sources, name=licence_name, link=licence_link)
     weights = run / "model" / _WEIGHTS
     parameters = _check_weights(evidence)
@@ -111,6 +115,7 @@ def prepare(
         digest=digest,
         licence=chosen,
         headline=headline,
+        left_out=evidence.left_out,
     )
 
 

@@ -30,6 +30,7 @@ from .home import kdzoo_home, safe_part
 from .loaded import LoadedModel
 from .model_folder import refuse_oversized
 from .pdparams import read_pdparams
+from .preprocessing import describe_view
 from .promises import PROMISED_ON
 from .pulled import (
     damage,
@@ -264,7 +265,7 @@ def _provenance(entry: Entry, found: str, source: str) -> dict[str, Any]:
         "top1": first.top1,
         "top5": first.top5,
         "data": PROMISED_ON,
-        "protocol": f"{first.image_size} px, crop_pct {first.crop_pct}, {first.interpolation}",
+        "protocol": describe_view(first.image_size, first.crop_pct, first.interpolation),
         "numbers_from": first.source,
         "paper": entry.to_dict()["paper"]["url"],
         "teachers": list(entry.teachers),

@@ -6,9 +6,9 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from timm.models import get_pretrained_cfg, is_model, split_model_name_tag
 
@@ -16,6 +16,7 @@ from ..errors import ModelError, RunError
 from ..redact import redact
 from .json_file import read_json
 from .licences import Source
+from .preprocessing import CENTRE_CROP, describe_view
 
 _DEPTH = 8  # teachers of teachers of …
 
@@ -43,6 +44,37 @@ class Evaluation:
     protocol: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class ResultsChoice:
+    """Which results are published beside the run's own evaluation.
+
+    Attributes:
+        which: ``official``: those on as many images as the official data set has; ``all``; ``own``: none.
+        official: Images by data set and split, of the official data sets.
+    """
+
+    which: Literal["official", "all", "own"] = "official"
+    official: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def official_count(self, one: Evaluation) -> int | None:
+        """The official number of images where the evaluation has fewer; None where it is whole or nothing is known."""
+        known = self.official.get(one.dataset, {})
+        count = known.get(one.split, known.get("val"))
+        return count if count is not None and one.num_images < count else None
+
+    def marked(self, one: Evaluation) -> Evaluation:
+        """The evaluation; one on fewer images than the official says so in its protocol."""
+        count = self.official_count(one)
+        if count is None or "the official" in one.protocol:
+            return one
+        words = f"{one.num_images:,} images, the official {one.dataset} has {count:,}"
+        return replace(one, protocol=f"{one.protocol}, {words}")
+
+    def keeps(self, one: Evaluation) -> bool:
+        """Whether a result is published."""
+        return self.which == "all" or (self.which == "official" and self.official_count(one) is None)
+
+
 @dataclass(frozen=True)
 class Evidence:
     """A finished run.
@@ -54,7 +86,8 @@ class Evidence:
         config: The run's config.json; empty where the run has none.
         result: result.json.
         sessions: One entry a process that worked on the run.
-        evaluations: Every number, the run's own first.
+        evaluations: Every number once, the run's own first, those of one measurement together.
+        left_out: Measurements that were not chosen.
         sources: What the weights were made from.
     """
 
@@ -67,6 +100,7 @@ class Evidence:
     evaluations: tuple[Evaluation, ...]
     sources: tuple[Source, ...]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    left_out: int = 0
 
     def setting(self, name: str) -> Any:
         """A setting of the run by its dotted name, or None."""
@@ -74,8 +108,12 @@ class Evidence:
         return entry.get("value")
 
 
-def read_evidence(run: Path) -> Evidence:
+def read_evidence(run: Path, choice: ResultsChoice | None = None) -> Evidence:
     """Read a run.
+
+    Args:
+        run: Its folder.
+        choice: Which results count.
 
     Raises:
         RunError: The folder holds no finished run.
@@ -93,7 +131,11 @@ def read_evidence(run: Path) -> Evidence:
     config = _object(run / "config.json") if (run / "config.json").is_file() else {}
     environment = _object(run / "environment.json") if (run / "environment.json").is_file() else {}
     provenance = as_dict(model.get("kdzoo"))
+    choice = choice or ResultsChoice()
     own = _own_evaluations(run, result, model, config, provenance)
+    further = _further_evaluations(run / "results")
+    kept = [one for one in further if choice.keeps(one)]
+    left_out = {_measurement(one) for one in further} - {_measurement(one) for one in kept}
     sessions = environment.get("sessions")
     return Evidence(
         run=run,
@@ -102,10 +144,23 @@ def read_evidence(run: Path) -> Evidence:
         config=config,
         result=result,
         sessions=tuple(map(as_dict, sessions)) if isinstance(sessions, list) else (),
-        evaluations=(*own, *_further_evaluations(run / "results")),
+        evaluations=_each_once([choice.marked(one) for one in (*own, *kept)]),
         sources=tuple(sources_of(provenance)),
         provenance=provenance,
+        left_out=len(left_out),
     )
+
+
+def _measurement(one: Evaluation) -> tuple[str, str, str, str, int]:
+    return one.task, one.dataset, one.split, one.protocol, one.num_images
+
+
+def _each_once(evaluations: list[Evaluation]) -> tuple[Evaluation, ...]:
+    """Without numbers that are there twice; those of one measurement stand together, where its first one stood."""
+    groups: dict[tuple[str, str, str, str, int], dict[tuple[str, float], Evaluation]] = {}
+    for one in evaluations:
+        groups.setdefault(_measurement(one), {}).setdefault((one.metric, round(one.value, 6)), one)
+    return tuple(one for group in groups.values() for one in group.values())
 
 
 def as_dict(value: Any) -> dict[str, Any]:
@@ -221,10 +276,8 @@ def _own_evaluations(
         )
     data = as_dict(config.get("val_data"))
     look = as_dict(model.get("pretrained_cfg"))
-    size = (look.get("input_size") or [None])[-1]
-    protocol = (
-        f"{size} px, crop_pct {look.get('crop_pct')}, {look.get('interpolation')}, one centre crop, each image once"
-    )
+    size, crop_pct = (look.get("input_size") or [None])[-1], _number(look.get("crop_pct"))
+    protocol = describe_view(size, 1.0 if crop_pct is None else crop_pct, str(look.get("interpolation")), *CENTRE_CROP)
     dataset = str(data.get("name") or as_dict(provenance).get("data") or "unknown data")
     split = str(data.get("split") or "val")
     values = {"top1": top1, "top5": _number(result.get("top5"))}

@@ -22,7 +22,7 @@ from ...zoo import LoadedModel, Preprocessing
 from ..results import MeasuredModel, Predictions, Result, describe_model
 from .one_pass import Contender, OnePass, PassResult, require_images
 from .partial import PartialFile
-from .protocol import Overrides
+from .protocol import Overrides, partial_words
 from .published import find_published
 from .summary import summarise
 
@@ -109,6 +109,9 @@ def measure_classification(
             if processes.is_main:
                 for note in sorted({one.note for one in match if one.note}):
                     say(note)
+                fewer = partial_words(source)
+                if fewer:
+                    say(f"{fewer}: numbers on it are not comparable")
             done = OnePass(
                 source,
                 contenders,

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...data import ImageSource
+from ...data.check import EXPECTED_COUNTS
 from ...data.eval_views import EvalView
 from ...data.several_labels import SeveralLabelsSource
 from ...engine.class_match import ClassMatch
 from ...zoo import LoadedModel
+from ...zoo.preprocessing import CENTRE_CROP, describe_view
 from .one_pass import Contender
 
 Colour = tuple[float, float, float]
@@ -61,17 +63,26 @@ class Overrides:
 def describe_protocol(contender: Contender, source: ImageSource, match: ClassMatch) -> tuple[str, dict[str, Any]]:
     """In one line for a reader, and as settings: two numbers are comparable where these are equal."""
     view, look = contender.view, contender.loaded.preprocessing
-    crops = {1: "centre crop", 5: "mean probability of 5 crops", 10: "mean probability of 5 crops and their mirrors"}
+    crops = {1: CENTRE_CROP[0], 5: "mean probability of 5 crops", 10: "mean probability of 5 crops and their mirrors"}
     size = f"{view.image_size}" if view.image_width is None else f"{view.size[0]}x{view.size[1]}"
-    parts = [f"{size} px", f"crop_pct {view.crop_pct:g}", view.interpolation, crops[view.crops]]
+    parts = [crops[view.crops]]
     settings: dict[str, Any] = {**look.to_dict(), "crops": view.crops, "classes": match.kind}
     if isinstance(source, SeveralLabelsSource):
         parts.append("any of an image's ReaL labels is right, images without one are left out")
     else:
-        parts.append("each image once")
+        parts.append(CENTRE_CROP[1])
+    partial = partial_words(source)
+    if partial:
+        parts.append(partial)
     if match.kind == "subset":
         parts.append(f"answers among the data's {len(source.class_names):,} classes")
         settings["num_classes"] = len(source.class_names)
     if match.kind == "assumed":
         parts.append("class order taken on trust")
-    return ", ".join(parts), settings
+    return describe_view(size, view.crop_pct, view.interpolation, *parts), settings
+
+
+def partial_words(source: ImageSource) -> str | None:
+    """That a data set has another number of images than its official split, in words; None where it has not."""
+    images = EXPECTED_COUNTS.get(source.name, {}).get(source.split, (len(source), 0))[0]
+    return None if images == len(source) else f"{len(source):,} images, the official {source.name} has {images:,}"

@@ -205,7 +205,7 @@ def make_plan(
     own = _own_sizes([backbone] if baseline is None or baseline == RANDOM else [backbone, baseline], problems)
     values, sources, notes = _settle(protocol, mode, own, train, spec, quick, dict(given or {}))
     look = Protocol(**values)
-    _check(look, train, mode)
+    _check(look, train, in_batches=mode == "finetune" or (mode == "linear" and solver != "lbfgs"))
     for _, architecture in own:
         stage_multipliers(look.stage_lr, architecture)
     if len(own) == 2 and own[0][0] != own[1][0]:
@@ -334,10 +334,10 @@ def _settle(
     return values, sources, notes
 
 
-def _check(look: Protocol, train: ImageSource | None, mode: str) -> None:
-    """Refuse values that make no sense."""
+def _check(look: Protocol, train: ImageSource | None, *, in_batches: bool) -> None:
+    """Refuse values that make no sense; a batch that nothing is trained in may be any."""
     check_values(look)
-    if train is not None and mode != "knn" and look.batch_size > len(train):
+    if train is not None and in_batches and look.batch_size > len(train):
         raise UsageError(
             f"a batch of {look.batch_size} images cannot be made of {len(train):,}",
             hint=f"use a --batch-size from 1 to {len(train):,}",
