@@ -147,8 +147,8 @@ def _parse_folder(text: str) -> DataSpec | None:
         share = parse_share(values.get("val-share", "nothing"), values.get("val-seed", "0"))
     if share is not None and splits:
         raise UsageError(f"{text!r} names two kinds of validation images", hint=f"leave one out: {place}@{share}")
-    part = splits[0] if splits else None
-    return DataSpec("folder", path, part, val_share=share, one_class="one-class" in words)
+    held_out = splits[0] if splits else None
+    return DataSpec("folder", path, held_out, val_share=share, one_class="one-class" in words)
 
 
 def with_val_share(text: str, fraction: float) -> str:
