@@ -188,6 +188,8 @@ def remove_leftovers(folder: Path, *, alone: bool = False) -> None:
         folder: Not the folders in it.
         alone: Nobody else writes here (the folder is held), so that every temporary name is a leftover.
     """
+    if not folder.is_dir():
+        return
     for entry in [Path(one.path) for one in os.scandir(folder) if is_leftover(one.name)]:
         if _STAGE.fullmatch(entry.name):
             _remove_stage(entry, alone=alone)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.digests import sha256_of
-from ..base.writing import clear_errors, make_folder, write_folder, write_json
+from ..base.writing import clear_errors, make_folder, remove_leftovers, write_folder, write_json
 from ..engine.distributed import Processes
 from ..engine.job import TrainResult
 from ..engine.progress import say
@@ -162,6 +162,8 @@ class _Record:
         if found and not self.path.exists():
             what = "a run without stages" if (self.out / "config.json").exists() else f"no run (it has {found[0]})"
             raise RunError(f"{self.out} is not empty and holds {what}", hint="use another --out")
+        for stage in stages:  # a finished one is not claimed again
+            remove_leftovers(stage.path)
         begun = [stage for stage in stages if stage.folder.has_progress()]
         if begun and not resume:
             hint = "--resume goes on with it; --out starts another"

@@ -163,10 +163,12 @@ class Reproduction:
         Raises:
             CheckpointError: It was begun with other settings.
         """
+        from ..base.writing import remove_leftovers
         from ..engine.run_folder import RunFolder
         from ..recipes.run import run
 
         folder, plan = self.out / job.folder, job.plan(self.out, self.device)
+        remove_leftovers(folder)  # a finished one is not claimed again
         if RunFolder(folder).read_result() is not None and (folder / "model" / "config.json").is_file():
             refuse_other_settings(job, plan, self.out)
             return
