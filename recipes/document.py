@@ -81,8 +81,16 @@ def _stages(recipe: Recipe) -> str:
 
 
 def _variants(recipe: Recipe) -> str:
-    rows = ((f"`{variant.name}`", variant.why, _changes(variant.overrides)) for variant in recipe.variants)
+    rows = (
+        (f"`{variant.name}`", variant.why + _by_itself(variant.students), _changes(variant.overrides))
+        for variant in recipe.variants
+    )
     return "\n**Variants**\n\n" + _table(("variant", "why", "changes"), rows)
+
+
+def _by_itself(students: Sequence[str]) -> str:
+    """For which students outside the table a variant applies unasked."""
+    return f"; unasked for {', '.join(f'`{pattern}`' for pattern in students)} outside the table" if students else ""
 
 
 def _numbered(recipe: Recipe, heading: str) -> str:

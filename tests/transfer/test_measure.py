@@ -332,6 +332,13 @@ def test_settings_say_where_they_are_from(quick_plan: Callable[..., TransferPlan
     assert (papers.protocol.crop, papers.protocol.crop_pct) == ("random_resized", 0.875)
 
 
+@pytest.mark.parametrize("how", [{"mode": "linear", "solver": "lbfgs"}, {"mode": "knn"}])
+def test_a_batch_that_nothing_is_trained_in_may_be_any(
+    how: dict[str, str], quick_plan: Callable[..., TransferPlan]
+) -> None:
+    assert quick_plan("digits", backbone="resnet18", batch_size=5000, **how).mode == how["mode"]
+
+
 @pytest.mark.parametrize(
     ("task", "arguments", "error", "message"),
     [
@@ -341,6 +348,7 @@ def test_settings_say_where_they_are_from(quick_plan: Callable[..., TransferPlan
         ("digits", {"seeds": (1, 1)}, UsageError, "seeds"),
         ("digits", {"partition": 2}, UsageError, "no official partitions"),
         ("digits", {"batch_size": 5000}, UsageError, "cannot be made of 1,437"),
+        ("digits", {"batch_size": 5000, "mode": "linear"}, UsageError, "cannot be made of 1,437"),
         ("digits", {"lr": -1.0}, UsageError, "lr is a number above 0 .*, got -1"),
         ("digits", {"learning_rate": 1.0}, UsageError, "unknown setting"),
         ("digits", {"epochs": 1.5}, UsageError, "epochs is an integer from 1 to .*, got 1.5"),

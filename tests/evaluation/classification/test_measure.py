@@ -133,7 +133,7 @@ def test_ilsvrcs_classes_are_the_sorted_wordnet_ids(ilsvrc: Path) -> None:
     assert "on trust" in found[1, 0][0].protocol
 
 
-def test_a_flat_val_with_kaggles_list(tmp_path: Path) -> None:
+def test_a_flat_val_with_kaggles_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = ["ImageId,PredictionString"]
     for number, label in enumerate(np.random.default_rng(1).permutation(1000).tolist(), 1):
         if number <= 50:
@@ -142,6 +142,8 @@ def test_a_flat_val_with_kaggles_list(tmp_path: Path) -> None:
     (tmp_path / "LOC_val_solution.csv").write_text("\n".join(lines))
     result, _ = measure([reader()], [open_source(f"imagenet:{tmp_path}", "val")])[0, 0]
     assert (result.metrics["top1"], result.num_images) == (100.0, 50)
+    assert "50 images, the official imagenet has 50,000" in result.protocol  # no ImageNet accuracy
+    assert "50 images, the official imagenet has 50,000: numbers on it are not comparable" in capsys.readouterr().err
 
 
 def test_real_counts_any_right_answer_and_leaves_out_what_has_none(tmp_path: Path) -> None:
