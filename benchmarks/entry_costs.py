@@ -1,4 +1,6 @@
-"""Parameters and multiply-adds of every entry of the zoo: ``python benchmarks/entry_costs.py > zoo/entries/costs.py``.
+"""Parameters and multiply-adds of every entry of the zoo.
+
+    python benchmarks/entry_costs.py > zoo/entries/costs.csv
 
 A model is built without memory (torch's meta device) and one image of the entry's size is passed through it; what
 torch.utils.flop_counter counts (convolutions, matrix products, attention) is halved into multiply-adds.
@@ -15,16 +17,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from kdzoo.zoo.building import create
 from kdzoo.zoo.entries import ENTRIES, Entry
 
-_HEAD = '''"""Parameters and multiply-adds (MACs) of each entry's network at its image size, for one image.
-
-Made by ``python benchmarks/entry_costs.py > zoo/entries/costs.py``; the tests count them again.
-"""
-
-from __future__ import annotations
-
-# name: parameters, MACs
-COSTS: dict[str, tuple[int, int]] = {'''
-
 
 def measure(entry: Entry) -> tuple[int, int]:
     """Parameters, and multiply-adds of one image's forward pass."""
@@ -40,13 +32,12 @@ def measure(entry: Entry) -> tuple[int, int]:
 
 
 def main() -> None:
-    """Print the module."""
-    print(_HEAD)
+    """Print the table."""
+    print("name,parameters,macs")
     for name, entry in ENTRIES.items():
         print(name, file=sys.stderr)
         params, macs = measure(entry)
-        print(f'    "{name}": ({params}, {macs}),')
-    print("}")
+        print(f"{name},{params},{macs}")
 
 
 if __name__ == "__main__":

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..setting_values import Seed
 from .commands import VerbCommand
 from .listing import format_options
-from .output import print_json, print_rows, work
+from .output import echo, print_json, print_rows, work
+from .settings import within
 
 if TYPE_CHECKING:
     from ..evaluation.comparison import Comparison
@@ -29,9 +31,7 @@ if TYPE_CHECKING:
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 @click.option("--results", metavar="FOLDER", help="Take A and B as model references in this folder of results.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of the resampled images."
-)
+@click.option("--seed", type=within(Seed), default=0, show_default=True, metavar="N", help="Of the resampled images.")
 @format_options
 def command(first: str, second: str, results: str | None, seed: int, form: str, as_json: bool) -> None:
     """Compare two models by what was measured of them: every number both have, B less A.
@@ -91,16 +91,16 @@ def _columns(comparison: Comparison) -> dict[str, str]:
 
 def _explain(comparison: Comparison) -> None:
     """What the numbers mean, what was not compared, and where the two were made or measured differently."""
-    click.echo()
+    echo()
     for result in comparison.results:
-        click.echo(f"{_data_name(result.first)}: {result.finding}")
+        echo(f"{_data_name(result.first)}: {result.finding}")
         for name, one, other in result.settings:
-            click.echo(f"{_data_name(result.first)}: measured with another {name}: {one} / {other}")
+            echo(f"{_data_name(result.first)}: measured with another {name}: {one} / {other}")
     for reason in comparison.refused:
-        click.echo(f"not compared: {reason}")
+        echo(f"not compared: {reason}")
     if comparison.run_settings:
-        click.echo("\nsettings of the runs that differ")
+        echo("\nsettings of the runs that differ")
         rows = [{"setting": name, "A": one, "B": other} for name, one, other in comparison.run_settings]
         print_rows(rows, {"setting": "setting", "A": comparison.first, "B": comparison.second}, "table")
     elif comparison.run_settings is not None:
-        click.echo("the settings of the two runs are equal")
+        echo("the settings of the two runs are equal")

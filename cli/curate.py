@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
+from ..setting_values import Count, Fraction, Keypoints, Workers
 from .commands import VerbCommand
 from .completion import DATA
 from .listing import json_option
 from .output import print_fields, print_json, work
-from .settings import config_option, setting
+from .settings import config_option, setting, within
 
 _WHAT, _COPIES, _RUN = "What", "Near-duplicates", "The run"
 
@@ -41,7 +42,7 @@ _WHAT, _COPIES, _RUN = "What", "Near-duplicates", "The run"
 @setting("--teacher", metavar="REF", required=True, section=_WHAT, help="Gives each image its class and score.")
 @setting(
     "--top",
-    type=click.IntRange(min=1),
+    type=within(Count),
     metavar="K",
     default=4000,
     show_default=True,
@@ -50,21 +51,21 @@ _WHAT, _COPIES, _RUN = "What", "Near-duplicates", "The run"
 )
 @setting(
     "--similarity",
-    type=click.FloatRange(min=0, max=1),
+    type=within(Fraction),
     metavar="COSINE",
     section=_COPIES,
     help="Least similarity of two images' descriptors for a close comparison.  [default: 0.7, ours]",
 )
 @setting(
     "--inliers",
-    type=click.IntRange(min=4),
+    type=within(Keypoints),
     metavar="N",
     section=_COPIES,
     help="SIFT keypoints that must agree with one homography.  [default: 8, ours]",
 )
 @setting(
     "--correlation",
-    type=click.FloatRange(min=0, max=1),
+    type=within(Fraction),
     metavar="R",
     section=_COPIES,
     help="Least correlation of two images laid over one another by SIFT.  [default: 0.8, ours]",
@@ -73,7 +74,7 @@ _WHAT, _COPIES, _RUN = "What", "Near-duplicates", "The run"
 @setting("--resume", is_flag=True, section=_RUN, help="Go on with the curation in --out, or start it.")
 @setting(
     "--batch-size",
-    type=click.IntRange(min=1),
+    type=within(Count),
     metavar="N",
     default=64,
     show_default=True,
@@ -82,7 +83,7 @@ _WHAT, _COPIES, _RUN = "What", "Near-duplicates", "The run"
 )
 @setting(
     "--workers",
-    type=click.IntRange(min=0),
+    type=within(Workers),
     metavar="N",
     section=_RUN,
     help="Processes that read and compare images; no result depends on it.",

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..setting_values import Count, Seed, Workers
 from .commands import VerbCommand, VerbGroup
 from .completion import DATA
 from .listing import json_option
-from .output import print_fields, print_json, print_rows, work
-from .settings import setting
+from .output import echo, print_fields, print_json, print_rows, work
+from .settings import setting, within
 
 if TYPE_CHECKING:
     from ..data import CheckReport
@@ -33,17 +34,24 @@ def command() -> None:
         ("kdzoo data check imagenet", "$KDZOO_DATA/imagenet, against ILSVRC 2012's counts."),
         ("kdzoo data check coco:PATH", "Boxes: every entry of the annotations and every image."),
         ("kdzoo data check cityscapes:PATH", "Masks: every image, and every mask's ids and size."),
-        ("kdzoo data check photos/", "Class folders in photos/train and photos/val, or in photos itself."),
+        ("kdzoo data check photos/", "Class folders in photos/train and photos/val."),
+        ("kdzoo data check photos/ --val-share 0.1", "Class folders in photos itself, a tenth of each held out."),
     ],
 )
 @click.argument("spec", type=DATA)
 @click.option("--unlabeled", is_flag=True, help="SPEC is a folder of images without labels.")
 @setting(
-    "--workers", type=click.IntRange(min=0), metavar="N", help="Processes that decode images; one a core by default."
+    "--val-share",
+    type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
+    metavar="FRACTION",
+    help="As training does: hold out this share of each class.",
 )
+@setting("--workers", type=within(Workers), metavar="N", help="Processes that decode images; one a core by default.")
 @json_option
 @click.pass_context
-def check(ctx: click.Context, spec: str, unlabeled: bool, workers: int | None, as_json: bool) -> None:
+def check(
+    ctx: click.Context, spec: str, unlabeled: bool, val_share: float | None, workers: int | None, as_json: bool
+) -> None:
     """Decode every image of a data set, count its classes, and say what is wrong with it.
 
     Exits with 1 where something is wrong.
@@ -51,8 +59,10 @@ def check(ctx: click.Context, spec: str, unlabeled: bool, workers: int | None, a
     from ..data import check_source
     from ..data.detection import check_detection, is_detection_spec
     from ..data.segmentation import check_segmentation, is_segmentation_spec
+    from ..data.specs import with_val_share
 
     with work():
+        spec = spec if val_share is None else with_val_share(spec, val_share)
         if is_detection_spec(spec) and not unlabeled:
             report = check_detection(spec, workers=workers, progress=_progress())
         elif is_segmentation_spec(spec) and not unlabeled:
@@ -79,10 +89,8 @@ def check(ctx: click.Context, spec: str, unlabeled: bool, workers: int | None, a
 )
 @click.argument("generator")
 @click.argument("folder", type=click.Path(path_type=Path))
-@setting("--num-images", type=click.IntRange(min=1), metavar="N", default=10_000, show_default=True, help="How many.")
-@setting(
-    "--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True, help="Of every random choice."
-)
+@setting("--num-images", type=within(Count), metavar="N", default=10_000, show_default=True, help="How many.")
+@setting("--seed", type=within(Seed), metavar="N", default=0, show_default=True, help="Of every random choice.")
 @click.option("--single-classes", is_flag=True, help="Images of one class each, in place of two mixed ones.")
 def generate(generator: str, folder: Path, num_images: int, seed: int, single_classes: bool) -> None:
     """Write a transfer set: images that GENERATOR makes between two classes each, into FOLDER.
@@ -173,8 +181,15 @@ def unpack(
         except KeyboardInterrupt:
             raise Interrupted("interrupted: what is unpacked stays", hint="the same command goes on") from None
     there = sum(done.num_images.values()) - done.num_written
+    document = {**asdict(done), "out": str(out)}
+    if unverified := document.pop("num_unverified"):
+        click.echo(
+            f"note: the copy records no digest of {unverified} of its files: a changed bit inside an image can stay "
+            "unnoticed ('hf download --local-dir' records them)",
+            err=True,
+        )
     if as_json:
-        print_json({**asdict(done), "out": str(out)})
+        print_json(document)
         return
     print_fields(
         {
@@ -185,7 +200,7 @@ def unpack(
         }
     )
     for warning in done.warnings:
-        click.echo(f"warning: {warning}")
+        echo(f"warning: {warning}")
 
 
 def _progress() -> Callable[[str, int, int], None]:
@@ -202,11 +217,28 @@ def _progress() -> Callable[[str, int, int], None]:
     return show
 
 
+def _below(folder: str | None, path: str | None) -> str | None:
+    """A split's folder as seen from the data set's; None where it is that folder itself."""
+    if folder is None or path is None or folder == path or not Path(folder).is_relative_to(path):
+        return None
+    return f"{Path(folder).relative_to(path)}/"
+
+
+def _counts(class_counts: dict[str, int]) -> str:
+    """``cat 6, dog 5``: all of them, or the smallest where there are many."""
+    if len(class_counts) <= _SHOWN:
+        return ", ".join(f"{name} {count:,}" for name, count in class_counts.items())
+    smallest = sorted(class_counts.items(), key=lambda item: item[1])[:5]
+    fewest = ", ".join(f"{name} {count:,}" for name, count in smallest)
+    return f"fewest {fewest} (--json lists all {len(class_counts):,})"
+
+
 def _show(report: CheckReport) -> None:
     print_fields({"data": report.spec, "path": report.path or "embedded"})
     rows = [
         {
             "split": split.split,
+            "folder": _below(split.folder, report.path),
             "images": split.num_images,
             "classes": len(split.class_counts) or None,
             "smallest": min(split.class_counts.values(), default=None),
@@ -216,17 +248,31 @@ def _show(report: CheckReport) -> None:
         }
         for split in report.splits
     ]
-    columns = ("split", "images", "classes", "smallest", "largest", "unreadable", "expected")
+    columns = (
+        "split",
+        *(("folder",) if any(row["folder"] for row in rows) else ()),
+        "images",
+        "classes",
+        "smallest",
+        "largest",
+        "unreadable",
+        "expected",
+    )
     headings = {"smallest": "smallest class", "largest": "largest class", "expected": "expected images"}
     if rows:
         print_rows(rows, {name: headings.get(name, name) for name in columns}, "table")
     for split in report.splits:
+        if split.class_counts:
+            click.echo(f"images a class: {split.split}: {_counts(split.class_counts)}")
+    for note in report.notes:
+        click.echo(f"note: {note}")
+    for split in report.splits:
         for identity, reason in split.unreadable[:_SHOWN]:
-            click.echo(f"unreadable: {split.split}: {identity}: {reason}")
+            echo(f"unreadable: {split.split}: {identity}: {reason}")
         if len(split.unreadable) > _SHOWN:
-            click.echo(f"unreadable: {split.split}: and {len(split.unreadable) - _SHOWN} more (--json lists them all)")
+            echo(f"unreadable: {split.split}: and {len(split.unreadable) - _SHOWN} more (--json lists them all)")
     for warning in report.warnings:
-        click.echo(f"warning: {warning}")
+        echo(f"warning: {warning}")
     for problem in report.problems:
-        click.echo(f"problem: {problem}")
-    click.echo("ok" if report.ok else "not ok")
+        echo(f"problem: {problem}")
+    echo("ok" if report.ok else "not ok")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
+from ..setting_values import Seed
 from .commands import VerbCommand
 from .listing import json_option
-from .output import print_json, work
-from .settings import config_option, setting
+from .output import echo, print_json, work
+from .settings import config_option, setting, within
 
 
 @click.command(
@@ -18,9 +19,7 @@ from .settings import config_option, setting
     ],
 )
 @setting("--out", metavar="DIR", default="runs/demo", show_default=True, help="Folder for the runs and the report.")
-@setting(
-    "--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True, help="Of every random choice."
-)
+@setting("--seed", type=within(Seed), metavar="N", default=0, show_default=True, help="Of every random choice.")
 @click.option("--quick", is_flag=True, help="One epoch each: shows that everything works, its accuracies mean nothing.")
 @config_option()
 @json_option
@@ -36,7 +35,7 @@ def command(out: str, seed: int, quick: bool, as_json: bool) -> None:
     if as_json:
         print_json(result.to_dict())
         return
-    click.echo(result.table())
+    echo(result.table(), lines=True)
     verdict = "One epoch each: these numbers show that everything works, and nothing else." if quick else result.verdict
-    click.echo(f"\n{verdict}")
-    click.echo(f"report: {result.report}")
+    echo(f"\n{verdict}")
+    echo(f"report: {result.report}")

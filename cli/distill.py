@@ -8,7 +8,7 @@ import click
 
 from .commands import VerbCommand
 from .completion import RECIPE
-from .run_options import WHAT, run_options
+from .run_options import WHAT, run_options, teacher_classes_option
 from .settings import setting
 
 
@@ -47,6 +47,7 @@ from .settings import setting
     section=WHAT,
     help="A teacher. Repeatable; the recipe's own by default.",
 )
+@teacher_classes_option
 @setting(
     "--labels",
     metavar="FOLDER",

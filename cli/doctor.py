@@ -6,7 +6,7 @@ import click
 
 from .commands import VerbCommand
 from .listing import json_option
-from .output import print_json, work
+from .output import echo, print_json, work
 
 
 @click.command(cls=VerbCommand)
@@ -26,10 +26,10 @@ def command(ctx: click.Context, as_json: bool) -> None:
     if as_json:
         print_json({"kdzoo": __version__, "ok": not problems, "findings": [one.to_dict() for one in findings]})
     else:
-        click.echo(f"kdzoo {__version__}")
+        echo(f"kdzoo {__version__}")
         width = max(len(finding.check) for finding in findings)
         for finding in findings:
             hint = f" ({finding.hint})" if finding.hint else ""
-            click.echo(f"{finding.status:<7}  {finding.check:<{width}}  {finding.found}{hint}")
-        click.echo(f"{len(problems)} problem{'s' * (len(problems) != 1)}" if problems else "everything needed is there")
+            echo(f"{finding.status:<7}  {finding.check:<{width}}  {finding.found}{hint}")
+        echo(f"{len(problems)} problem{'s' * (len(problems) != 1)}" if problems else "everything needed is there")
     ctx.exit(1 if problems else 0)

@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from .output import literal, print_fields, print_json, print_rows, work
+from .output import echo, literal, print_fields, print_json, print_rows, work
 
 if TYPE_CHECKING:
     from ..recipes.cost import Cost, ModelCost
@@ -42,7 +40,7 @@ def show(plan: Plan, *, as_json: bool, out: str) -> None:
         return
     cost = costs[0]
     print_fields({**_what(plan, cost), "run folder": out, **_cost(plan, cost)})
-    click.echo()
+    echo()
     _settings(plan.to_dict()["settings"])
     _lines((*plan.notes, *cost.notes), plan.warnings, cost.missing)
 
@@ -55,15 +53,15 @@ def _show_stages(plan: Plan, costs: list[Cost], out: str) -> None:
         assert one.stage is not None
         start = f"the student of stage {one.stage.start}" if one.stage.start else None
         what = {key: value for key, value in _what(one, cost).items() if key != "recipe"}
-        click.echo(f"\nStage {one.stage.number}, {one.stage.name}: {one.stage.why}")
+        echo(f"\nStage {one.stage.number}, {one.stage.name}: {one.stage.why}")
         fields = {**what, **({"starts from": start} if start else {}), "run folder": f"{out}/{one.stage.folder}"}
         print_fields({**fields, **_cost(one, cost)})
         own = {path: entry for path, entry in one.to_dict()["settings"].items() if entry != shared[path]}
         if own:
-            click.echo()
+            echo()
             _settings(own)
         _lines((*one.notes, *(note for note in cost.notes if note not in costs[0].notes)), one.warnings, ())
-    click.echo("\nSettings of all stages where none of their own is shown")
+    echo("\nSettings of all stages where none of their own is shown")
     _settings(shared)
     missing = dict.fromkeys(text for cost in costs for text in cost.missing)
     _lines((*plan.notes, *costs[0].notes), plan.warnings, tuple(missing))
@@ -91,9 +89,9 @@ def _lines(notes: Sequence[str], warnings: Sequence[str], missing: Sequence[str]
         *(f"missing: {text}" for text in missing),
     ]
     if lines:
-        click.echo()
+        echo()
     for line in lines:
-        click.echo(line)
+        echo(line)
 
 
 def _what(plan: Plan, cost: Cost) -> dict[str, Any]:

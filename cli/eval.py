@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..setting_values import Colour, Count, CropPct, Deviation, Pixels, Workers
 from .commands import SectionOption, VerbCommand
 from .completion import DATA
 from .listing import format_options
-from .output import print_json, print_rows, work
-from .settings import config_option, setting
+from .output import echo, print_json, print_rows, work
+from .settings import config_option, setting, within
 
 if TYPE_CHECKING:
     from ..measuring import Measured
@@ -50,14 +51,20 @@ _HEADINGS = {"parameters": "params", "images_per_s": "images/s", "kl_to_teacher"
     metavar="SPEC",
     help="Labelled data; its validation split. Repeatable, or several with commas.",
 )
+@setting(
+    "--val-share",
+    type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
+    metavar="FRACTION",
+    help="Measure on the share of each class that training with this option holds out.",
+)
 @setting("--teacher", metavar="REF", help="Also measure how far the answers agree with this model's.")
-@setting("--batch-size", type=click.IntRange(min=1), metavar="N", default=64, show_default=True, help="Images at once.")
-@setting("--workers", type=click.IntRange(min=0), metavar="N", help="Processes that read images.")
+@setting("--batch-size", type=within(Count), metavar="N", default=64, show_default=True, help="Images at once.")
+@setting("--workers", type=within(Workers), metavar="N", help="Processes that read images.")
 @setting("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @setting(
     "--image-size",
     section=LOOK,
-    type=click.IntRange(min=1),
+    type=within(Pixels),
     multiple=True,
     metavar="PIXELS",
     help="Side of the crop. Repeatable: a result each.",
@@ -65,7 +72,7 @@ _HEADINGS = {"parameters": "params", "images_per_s": "images/s", "kl_to_teacher"
 @setting(
     "--crop-pct",
     section=LOOK,
-    type=click.FloatRange(min=0, max=1, min_open=True),
+    type=within(CropPct),
     metavar="FRACTION",
     help="Crop over resized short side.",
 )
@@ -83,8 +90,8 @@ _HEADINGS = {"parameters": "params", "images_per_s": "images/s", "kl_to_teacher"
     show_default=True,
     help="The centre; and the corners; and their mirror images. Probabilities are averaged.",
 )
-@setting("--mean", section=LOOK, type=float, nargs=3, metavar="R G B", help="Of images in [0, 1].")
-@setting("--std", section=LOOK, type=float, nargs=3, metavar="R G B", help="Of images in [0, 1].")
+@setting("--mean", section=LOOK, type=within(Colour), nargs=3, metavar="R G B", help="Of images in [0, 1].")
+@setting("--std", section=LOOK, type=within(Deviation), nargs=3, metavar="R G B", help="Of images in [0, 1].")
 @click.option(
     "--results",
     cls=SectionOption,
@@ -105,6 +112,12 @@ _HEADINGS = {"parameters": "params", "images_per_s": "images/s", "kl_to_teacher"
     is_flag=True,
     help="Take the class order of a model that names no classes to be the data's.",
 )
+@click.option(
+    "--classes",
+    metavar="ORDER|FILE",
+    help="The class order of a model that names no classes, or names them otherwise than the data: natural (class2 "
+    "before class10, as timm), string (as torchvision), or a text file of its class names, a name a line.",
+)
 @config_option()
 @format_options
 def command(
@@ -112,6 +125,7 @@ def command(
     on: tuple[str, ...],
     crops: str,
     no_save: bool,
+    val_share: float | None,
     form: str,
     as_json: bool,
     **options: Any,
@@ -124,11 +138,12 @@ def command(
     """
     from ..measuring import evaluate
 
-    if _is_gaze(_specs(on)):
-        _show_gaze(references, _specs(on), crops, form, as_json, options)
+    specs = _shared(_specs(on), val_share)
+    if _is_gaze(specs):
+        _show_gaze(references, specs, crops, form, as_json, options)
         return
     with work():
-        measured = evaluate(references, _specs(on), crops=int(crops), save=not no_save, **options)
+        measured = evaluate(references, specs, crops=int(crops), save=not no_save, **options)
     if os.environ.get("RANK", "0") != "0":
         return
     if as_json:
@@ -139,7 +154,7 @@ def command(
     print_rows(rows, {name: _HEADINGS.get(name, name) for name in _columns(rows)}, form)
     if form == "table":
         for note in dict.fromkeys(note for one in measured for note in _notes(one)):
-            click.echo(note, err=True)
+            echo(note, err=True)
 
 
 def _is_gaze(specs: list[str]) -> bool:
@@ -164,7 +179,7 @@ def _show_gaze(
             raise UsageError(f"--{name.replace('_', '-')} has no meaning for a gaze", hint="leave it out")
     if crops != "1":
         raise UsageError("--crops has no meaning for a gaze", hint="leave it out")
-    for name in ("results", "fresh", "trust_classes"):
+    for name in ("results", "fresh", "trust_classes", "classes"):
         if options.get(name):
             raise UsageError(
                 f"--{name.replace('_', '-')}: angular errors are printed and not kept",
@@ -213,6 +228,13 @@ def _notes(one: Measured) -> list[str]:
     if one.path is not None:
         notes.append(f"kept in {one.path.parent}")
     return notes
+
+
+def _shared(specs: list[str], val_share: float | None) -> list[str]:
+    """The data specs, with a share of each class held out where it is asked for."""
+    from ..data.specs import with_val_share
+
+    return specs if val_share is None else [with_val_share(spec, val_share) for spec in specs]
 
 
 def _specs(texts: tuple[str, ...]) -> list[str]:

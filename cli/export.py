@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from ..setting_values import Pixels
 from .commands import VerbCommand
 from .output import print_fields, print_json, work
+from .settings import within
 
 
 @click.command(
@@ -23,7 +25,7 @@ from .output import print_fields, print_json, work
 @click.option("--out", required=True, metavar="FILE", help="Ends in .onnx, .safetensors or .pt2.")
 @click.option(
     "--image-size",
-    type=click.IntRange(min=1),
+    type=within(Pixels),
     metavar="PIXELS",
     help="Side of its images, in place of the model's own.",
 )

@@ -11,8 +11,8 @@ import click
 from ..errors import Interrupted
 from .commands import VerbCommand
 from .completion import RECIPE
-from .output import print_fields, print_json, work
-from .run_options import HOW, WHAT, given_settings, label_options
+from .output import echo, print_fields, print_json, work
+from .run_options import HOW, WHAT, given_settings, label_options, teacher_classes_option
 from .settings import setting
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     section=WHAT,
     help="A teacher. Repeatable; the recipe's own by default.",
 )
+@teacher_classes_option
 @setting(
     "--student",
     metavar="REF",
@@ -157,7 +158,7 @@ def _show(plans: list[Plan], folders: list[Path], form: str, *, as_json: bool) -
         print_fields(_planned(one, folder, form, cost))
         lines = [*(f"note: {text}" for text in cost.notes), *(f"warning: {text}" for text in one.warnings)]
         for line in (*lines, *(f"missing: {text}" for text in cost.missing)):
-            click.echo(line)
+            echo(line)
 
 
 def _planned(plan: Plan, folder: Path, form: str, cost: LabelCost) -> dict[str, Any]:

@@ -11,13 +11,26 @@ from dataclasses import dataclass
 
 import click
 
-from ..errors import KdzooError
+from ..errors import KdzooError, UsageError
+from .output import echo, flush_output
 from .root import root
 
 PROGRAM = "kdzoo"
 _COMPLETE_VARIABLE = "_KDZOO_COMPLETE"
 _BROKEN_PIPE = 141  # what a shell reports of a program that died of SIGPIPE
 _INTERRUPTED = 130
+_LONGEST = 2000  # characters of a message
+_WRONG_PATH = (
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOENT, errno.ENOTEMPTY),
+    *(errno.ENXIO, errno.EINVAL, errno.EBUSY, errno.ETXTBSY, errno.EXDEV),
+)
+"""What the system says of a path that cannot be what it is used as."""
+_NO_PATH = {
+    "null byte": "a path holds a null byte",
+    "has an empty name": "an empty path, or a folder, stands where a file is wanted",
+    "home directory": "a path begins with ~ and a name that no user has",
+}
+"""What Python says of a text that is no path, and what that means."""
 
 
 @dataclass
@@ -45,8 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     session = Session(debug=os.environ.get("KDZOO_DEBUG", "").lower() not in ("", "0", "false", "no"))
     try:
+        _refuse_bytes(arguments)
         code = _invoke(arguments, session)
-        sys.stdout.flush()
+        flush_output()
         return code
     except BrokenPipeError:
         _discard_stdout()
@@ -54,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:
         message, hint, code = _explain(error)
         if session.debug:
-            traceback.print_exc()
+            echo(traceback.format_exc(), err=True, lines=True)
         _say(message, hint)
         _close_stdout()
         return code
@@ -74,6 +88,22 @@ def _invoke(arguments: list[str], session: Session) -> int:
     return 0
 
 
+def _refuse_bytes(arguments: list[str]) -> None:
+    """Stop where what was given is no text: no file of a run could hold it.
+
+    Raises:
+        UsageError: So it is.
+    """
+    given = {name: value for name, value in os.environ.items() if name.startswith("KDZOO_")}
+    for what, text in [*(("the argument", text) for text in arguments), *given.items()]:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"{what} {text!r} holds bytes that are not UTF-8", hint="rename the file, or name it by a link"
+            ) from None
+
+
 def _explain(error: BaseException) -> tuple[str, str | None, int]:
     """What to say of an exception: what happened, what to do, the exit code."""
     if isinstance(error, KdzooError):
@@ -86,6 +116,10 @@ def _explain(error: BaseException) -> tuple[str, str | None, int]:
         known = _explain_system(error)
         if known is not None:
             return known
+    if isinstance(error, ValueError | RuntimeError):
+        for said, meaning in _NO_PATH.items():
+            if said in str(error):
+                return meaning, "name another path", UsageError.exit_code
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return f"out of memory: {_first_line(error) or 'no more to give'}", "use a smaller --batch-size", 1
     line = _first_line(error)
@@ -106,11 +140,13 @@ def _explain_usage(error: click.ClickException) -> tuple[str, str | None, int]:
 
 def _explain_system(error: OSError) -> tuple[str, str | None, int] | None:
     place = f" {error.filename}" if error.filename is not None else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         hint = "make room there, or write somewhere else; what was finished before is kept"
         return f"cannot write{place}: {error.strerror}", hint, 1
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"cannot use{place}: {error.strerror}", "check who owns it, or use another place", 1
+    if error.errno in _WRONG_PATH and place:
+        return f"cannot use{place}: {error.strerror}", "name another path", 1
     return None
 
 
@@ -120,20 +156,21 @@ def _first_line(error: BaseException) -> str:
 
 
 def _say(message: str, hint: str | None) -> None:
-    try:
-        print(f"error: {message}", file=sys.stderr)
-        if hint:
-            print(f"hint: {hint}", file=sys.stderr)
-        sys.stderr.flush()
-    except OSError:  # nobody is listening
-        pass
+    echo(f"error: {_cut(message)}", err=True)
+    if hint:
+        echo(f"hint: {_cut(hint)}", err=True)
+
+
+def _cut(text: str) -> str:
+    """A message that repeats what it was given is no longer than a screen."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
 
 
 def _close_stdout() -> None:
     """Write what is still buffered; where that is impossible, keep Python from complaining about it at exit."""
     try:
         sys.stdout.flush()
-    except OSError:
+    except (OSError, ValueError):
         _discard_stdout()
 
 

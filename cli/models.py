@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+from ..setting_values import Amount, Percent
 from .commands import VerbCommand, VerbGroup
 from .listing import format_options, json_option
-from .output import print_fields, print_json, print_rows, work
+from .output import echo, print_fields, print_json, print_rows, work
+from .settings import within
 
 _ENTRIES = {
     "name": "name",
@@ -66,10 +68,12 @@ def command() -> None:
 @click.option("--paper", metavar="TEXT", help="A paper's key, or a part of its title.")
 @click.option("--licence", metavar="TEXT", help="A part of the licence; none for weights that come with none.")
 @click.option("--source", type=click.Choice(_SOURCES), help="Who publishes the weights.")
-@click.option("--min-top1", type=float, metavar="PERCENT", help="At least this accuracy, as published.")
-@click.option("--max-params", type=float, metavar="M", help="At most so many million parameters.")
-@click.option("--max-macs", type=float, metavar="G", help="At most so many thousand million multiply-adds an image.")
-@click.option("--max-size", type=float, metavar="MB", help="At most so large, in float32.")
+@click.option("--min-top1", type=within(Percent), metavar="PERCENT", help="At least this accuracy, as published.")
+@click.option("--max-params", type=within(Amount), metavar="M", help="At most so many million parameters.")
+@click.option(
+    "--max-macs", type=within(Amount), metavar="G", help="At most so many thousand million multiply-adds an image."
+)
+@click.option("--max-size", type=within(Amount), metavar="MB", help="At most so large, in float32.")
 @click.option("--all", "every", is_flag=True, help="Then everything that can be built: kdzoo's networks and timm's.")
 @format_options
 def list_(pattern: str | None, every: bool, form: str, as_json: bool, sort: str | None, **options: Any) -> None:
@@ -87,7 +91,7 @@ def list_(pattern: str | None, every: bool, form: str, as_json: bool, sort: str 
         buildable = records(list_architectures(pattern)) if every else []
     if form == "table" and not rows and not buildable:
         more = "" if every else " in the zoo; --all looks among everything that can be built"
-        click.echo(f"no model matches{more}", err=True)
+        echo(f"no model matches{more}", err=True)
         return
     if not every:
         print_rows(rows, {key: key for key in _ENTRIES} if form == "csv" else _ENTRIES, form)
@@ -95,7 +99,7 @@ def list_(pattern: str | None, every: bool, form: str, as_json: bool, sort: str 
     if form == "table":
         if rows:
             print_rows(rows, _ENTRIES, form, title="The zoo")
-            click.echo()
+            echo()
         shown = {key: heading for key, heading in _BUILDABLE.items() if any(row[key] for row in buildable)}
         print_rows(buildable, shown or _BUILDABLE, form, title="What can be built")
         return
@@ -134,7 +138,7 @@ def show(reference: str, as_json: bool) -> None:
     else:
         _print_buildable(record)
     for note in record["notes"] if not as_json else ():
-        click.echo(f"note: {note}")
+        echo(f"note: {note}")
 
 
 def _entry(name: str) -> dict[str, Any]:

@@ -10,14 +10,60 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..errors import RunError
+from ..visible import visible
+
 FORMATS = ("table", "json", "csv")
 
 Row = Mapping[str, Any]
 
 
+def echo(text: object = "", *, err: bool = False, lines: bool = False) -> None:
+    """One line on stdout, or on stderr; nothing in it can steer the terminal.
+
+    Args:
+        text: What to print; line ends before it are empty lines.
+        err: Whether it goes to stderr.
+        lines: Whether it is several lines on purpose.
+    """
+    whole = str(text)
+    rest = whole.lstrip("\n")
+    shown = whole[: len(whole) - len(rest)] + visible(rest, lines=lines)
+    if err:
+        with contextlib.suppress(OSError):
+            print(shown, file=sys.stderr)
+    else:
+        with _standard_output():
+            print(shown)
+
+
+def flush_output() -> None:
+    """Write what is still buffered for stdout.
+
+    Raises:
+        RunError: It cannot be written.
+    """
+    with _standard_output():
+        sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _standard_output() -> Iterator[None]:
+    """Say of what could not be written that it was the result on stdout; a reader who left is no error."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise RunError(
+            f"the result could not be written to standard output: {error.strerror}",
+            hint="make room where it goes, or send it elsewhere",
+        ) from error
+
+
 def print_json(document: Any) -> None:
     """One JSON document. What is not a finite number becomes null."""
-    print(json.dumps(_plain(document), indent=2, ensure_ascii=False, allow_nan=False))
+    echo(json.dumps(_plain(document), indent=2, ensure_ascii=False, allow_nan=False), lines=True)
 
 
 def print_rows(rows: Sequence[Row], columns: Mapping[str, str], form: str, *, title: str | None = None) -> None:
@@ -32,9 +78,10 @@ def print_rows(rows: Sequence[Row], columns: Mapping[str, str], form: str, *, ti
     if form == "json":
         print_json([dict(row) for row in rows])
     elif form == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([_cell(row.get(key), full=True) for key in columns] for row in rows)
+        with _standard_output():
+            writer = csv.writer(sys.stdout, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows([_cell(row.get(key), full=True) for key in columns] for row in rows)
     elif sys.stdout.isatty():
         _print_rich(rows, columns, title)
     else:
@@ -45,7 +92,7 @@ def print_fields(fields: Mapping[str, Any]) -> None:
     """Names and values, a line each."""
     width = max(map(len, fields), default=0)
     for name, value in fields.items():
-        print(f"{name:<{width}}  {_cell(value)}".rstrip())
+        echo(f"{name:<{width}}  {_cell(value)}".rstrip())
 
 
 def literal(value: Any) -> str:
@@ -69,10 +116,10 @@ def _print_plain(rows: Sequence[Row], columns: Mapping[str, str], title: str | N
     widths = [max(len(line[index]) for line in table) for index in range(len(columns))]
     right = [_is_numeric(rows, key) for key in columns]
     if title:
-        print(title)
+        echo(title)
     for line in table:
         cells = (text.rjust(w) if r else text.ljust(w) for text, w, r in zip(line, widths, right, strict=True))
-        print("  ".join(cells).rstrip())
+        echo("  ".join(cells).rstrip())
 
 
 def _print_rich(rows: Sequence[Row], columns: Mapping[str, str], title: str | None) -> None:
@@ -88,7 +135,8 @@ def _print_rich(rows: Sequence[Row], columns: Mapping[str, str], title: str | No
         )
     for row in rows:
         table.add_row(*(Text(_cell(row.get(key))) for key in columns))
-    Console(highlight=False).print(table)
+    with _standard_output():
+        Console(highlight=False).print(table)
 
 
 def _is_numeric(rows: Sequence[Row], key: str) -> bool:
@@ -105,7 +153,7 @@ def _cell(value: Any, *, full: bool = False) -> str:
         return repr(value) if full else f"{value:.2f}"
     if isinstance(value, list | tuple):
         return ", ".join(_cell(item, full=full) for item in value)
-    return str(value)
+    return visible(str(value))
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ import click
 
 from ..errors import UsageError
 from .commands import VerbCommand
-from .output import print_json, print_rows, work
+from .output import echo, print_json, print_rows, work
 
 _COLUMNS = {"path": "file", "bytes": "bytes", "sha256": "sha256"}
 
@@ -86,8 +86,8 @@ def command(
         print_json({**vars(published), "reference": published.reference})
         return
     done = "published" if published.changed else "nothing to do, the Hub has the same already:"
-    click.echo(f"{done} {published.url}")
-    click.echo(f'load it: timm.create_model("{published.reference}", pretrained=True)')
+    echo(f"{done} {published.url}")
+    echo(f'load it: timm.create_model("{published.reference}", pretrained=True)')
 
 
 def _show(run: str, repo: str, revision: str | None, out: str | None, as_json: bool, licence: dict[str, Any]) -> None:
@@ -111,4 +111,4 @@ def _show(run: str, repo: str, revision: str | None, out: str | None, as_json: b
     if made.left_out:
         click.echo(f"left out: {made.left_out} results that --results {licence['results']} does not list", err=True)
     if out is not None:
-        click.echo(f"written to {out}")
+        echo(f"written to {out}")

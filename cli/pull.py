@@ -14,7 +14,7 @@ import click
 from ..errors import UsageError
 from .commands import VerbCommand
 from .listing import format_options
-from .output import print_json, print_rows, work
+from .output import echo, print_json, print_rows, work
 from .settings import config_option, setting
 
 if TYPE_CHECKING:
@@ -117,11 +117,11 @@ def _print_done(done: list[Pulled], form: str) -> None:
         return
     for one in done:
         was = "is there already" if one.outcome == "there" else "pulled"
-        click.echo(f"{one.name} {was}: {one.path}")
-        click.echo(f"  SHA-256 {one.digest} ({_TRUST[one.trust]})")
-        click.echo(f"  licence: {one.licence or 'none given'}")
+        echo(f"{one.name} {was}: {one.path}")
+        echo(f"  SHA-256 {one.digest} ({_TRUST[one.trust]})")
+        echo(f"  licence: {one.licence or 'none given'}")
         for note in one.notes:
-            click.echo(f"  note: {note}")
+            echo(f"  note: {note}")
 
 
 def _print_list(form: str) -> None:
@@ -167,6 +167,6 @@ def _lines(file: str) -> Callable[[int, int | None], None]:
         speed = (done - start) / max(now - began, 1e-3) / 1e6
         of = f" of {total / 1e6:.1f}" if total else ""
         left = f", {(total - done) / 1e6 / speed:.0f} s left" if total and speed and done < total else ""
-        click.echo(f"{file}: {done / 1e6:.1f}{of} MB, {speed:.1f} MB/s{left}", err=True)
+        echo(f"{file}: {done / 1e6:.1f}{of} MB, {speed:.1f} MB/s{left}", err=True)
 
     return say

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,10 +10,11 @@ from typing import Any
 import click
 
 from ..errors import RunError
+from ..regular_files import refuse_special
 from .commands import VerbCommand, VerbGroup
 from .completion import RECIPE
 from .listing import format_options, json_option
-from .output import literal, print_json, print_rows, work
+from .output import echo, literal, print_json, print_rows, work
 
 
 @click.group(cls=VerbGroup, name="recipes")
@@ -68,55 +67,51 @@ def copy(name: str, file: str | None, force: bool) -> None:
     with work():
         text = export_recipe(load_recipe(name).recipe)
     _write_new(path, text, force=force)
-    click.echo(path)
+    echo(path)
 
 
 def _write_new(path: Path, text: str, *, force: bool) -> None:
     """Write a file whole or not at all; over an existing one only by force."""
+    from ..base.writing import write_file
+
+    refuse_special(path, what="the new file")
     if path.is_dir():
         raise RunError(f"{path} is a folder", hint="name a file in it")
     if not path.parent.is_dir():
         raise RunError(f"there is no folder {path.parent}", hint="make it first, or name another FILE")
     if path.exists() and not force:
         raise RunError(f"{path} exists already", hint="name another FILE, or replace it with --force")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror}", hint="name another FILE") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    write_file(path, text, option="FILE")
 
 
 def _show(document: dict[str, Any]) -> None:
     paper = document["paper"]
-    click.echo(f"{document['name']}: {document['summary']}\n")
-    click.echo(f"{paper['title']}\n{paper['authors']}, {paper['year']}, {paper['url']}")
+    echo(f"{document['name']}: {document['summary']}\n", lines=True)
+    echo(paper["title"])
+    echo(f"{paper['authors']}, {paper['year']}, {paper['url']}")
     if paper["code"]:
-        click.echo(f"code: {paper['code']}")
+        echo(f"code: {paper['code']}")
     _items("Reproduces", document["reproduces"])
     _items("Run it", document["commands"])
     if document["students"]:
-        click.echo("\nStudents")
+        echo("\nStudents")
         names = ("name", "model", "teachers", "image_size", "initial_top1", "top1", "top5", "note")
         headings = {"image_size": "pixels", "initial_top1": "top1 before", "top1": "paper top1", "top5": "paper top5"}
         print_rows(document["students"], {name: headings.get(name, name) for name in names}, "table")
-    click.echo("\nSettings (change one with --set KEY=VALUE)")
+    echo("\nSettings (change one with --set KEY=VALUE)")
     _settings(document["settings"])
     for row in document["students"]:
         if row["overrides"]:
-            click.echo(f"\nStudent {row['name']}, its own settings")
+            echo(f"\nStudent {row['name']}, its own settings")
             _settings(row["overrides"])
     for number, stage in enumerate(document["stages"], start=1):
         when = f" (with --variant {' or '.join(stage['only_with'])})" if stage["only_with"] else ""
         start = "" if stage["start"] is None else f"; starts from the student of {stage['start']}"
-        click.echo(f"\nStage {number}, {stage['name']}{when}: {stage['why']}{start}")
+        echo(f"\nStage {number}, {stage['name']}{when}: {stage['why']}{start}")
         if stage["overrides"]:
             _settings(stage["overrides"])
     for variant in document["variants"]:
-        click.echo(f"\nVariant {variant['name']} (--variant {variant['name']}): {variant['why']}")
+        echo(f"\nVariant {variant['name']} (--variant {variant['name']}): {variant['why']}")
         if variant["overrides"]:
             _settings(variant["overrides"])
     _items("Deviations from the paper", document["deviations"], numbered=True)
@@ -134,7 +129,8 @@ def _items(title: str, items: Iterable[str], *, numbered: bool = False) -> None:
     lines = list(items)
     if not lines:
         return
-    click.echo(f"\n{title}")
+    echo(f"\n{title}")
     for index, line in enumerate(lines, start=1):
         lead = f"  {index}. " if numbered else "  "
-        click.echo(textwrap.fill(line.replace("``", "`"), 100, initial_indent=lead, subsequent_indent=" " * len(lead)))
+        wrapped = textwrap.fill(line.replace("``", "`"), 100, initial_indent=lead, subsequent_indent=" " * len(lead))
+        echo(wrapped, lines=True)

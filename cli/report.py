@@ -9,7 +9,7 @@ import click
 from .commands import VerbCommand
 from .completion import DATA
 from .listing import json_option
-from .output import print_json, work
+from .output import echo, print_json, work
 from .settings import setting
 
 LOOK = "What needs the runs' models"
@@ -67,11 +67,11 @@ def command(
     if as_json:
         print_json(written.to_dict())
         return
-    click.echo(str(written.page))
+    echo(str(written.page))
     if written.figures:
-        click.echo(f"{len(written.figures)} figures in {written.figures[0].parent}")
+        echo(f"{len(written.figures)} figures in {written.figures[0].parent}")
     for what, how in written.missing:
-        click.echo(f"not shown: {what} ({how})", err=True)
+        echo(f"not shown: {what} ({how})", err=True)
 
 
 def _names(text: str | None) -> list[str]:

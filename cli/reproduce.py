@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UsageError
+from ..setting_values import Epochs, Runs, Seed
 from .commands import VerbCommand
 from .completion import DATA
 from .listing import format_options
-from .output import print_json, print_rows, work
-from .settings import config_option, setting
+from .output import echo, print_json, print_rows, work
+from .settings import config_option, setting, within
 
 if TYPE_CHECKING:
     from ..evaluation.papers import Paper, Table
@@ -66,13 +67,13 @@ _CHOICES = ("scale", "data", "student", "epochs", "unlabeled", "seeds", "seed", 
 )
 @setting(
     "--epochs",
-    type=click.IntRange(min=1),
+    type=within(Epochs),
     metavar="N",
     section=HOW,
     help="In place of the usual length; rows of another length in proportion. 8 at a small size.",
 )
-@setting("--seeds", type=click.IntRange(min=1), metavar="N", section=HOW, help="Runs a row.  [default: 1]")
-@setting("--seed", type=click.IntRange(min=0), metavar="N", section=HOW, help="Of the first run.  [default: 0]")
+@setting("--seeds", type=within(Runs), metavar="N", section=HOW, help="Runs a row.  [default: 1]")
+@setting("--seed", type=within(Seed), metavar="N", section=HOW, help="Of the first run.  [default: 0]")
 @click.option("--dry-run", is_flag=True, help="Show what each row does, costs, and is missing; start nothing.")
 @click.option("--measure", is_flag=True, help="With --dry-run: time a few real steps of each row.")
 @setting("--out", metavar="DIR", section=WHERE, help="The folder; under runs/ by default.")
@@ -162,7 +163,7 @@ def _list(paper: str | None, form: str) -> None:
     if form == "table":
         for one in papers:
             for note in one.notes:
-                click.echo(f"note: {one.key}: {note}")
+                echo(f"note: {one.key}: {note}")
 
 
 def _show_needs(paper: Paper, table: Table, options: dict[str, Any], form: str) -> None:
@@ -190,9 +191,9 @@ def _show_needs(paper: Paper, table: Table, options: dict[str, Any], form: str) 
 
 
 def _echo(lines: list[str], notes: tuple[str, ...]) -> None:
-    click.echo()
+    echo()
     for line in (*lines, *(f"note: {note}" for note in notes)):
-        click.echo(line)
+        echo(line)
 
 
 def _print(record: Record, form: str) -> None:

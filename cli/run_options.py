@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..errors import UsageError
+from ..setting_values import Count, Epochs, Pixels, Seed, Workers
 from .commands import SectionOption
 from .completion import DATA
-from .settings import config_option, setting, source_of, strength
+from .settings import config_option, setting, source_of, strength, within
 
 if TYPE_CHECKING:
     from ..recipes.plan import Given
@@ -24,6 +25,7 @@ _SETTINGS = {
     "data": "data.dataset",
     "val_data": "data.val_dataset",
     "labels": "run.labels",
+    "teacher_classes": "run.teacher_classes",
     "unlabeled": "data.unlabeled",
     "image_size": "data.augmentation.image_size",
     "epochs": "training.epochs",
@@ -53,7 +55,6 @@ def label_options(function: Function) -> Function:
 
 
 def _options(*, trackers: bool = True) -> list[Callable[[Function], Function]]:
-    count = click.IntRange(min=1)
     tracker = setting(
         "--tracker",
         multiple=True,
@@ -71,13 +72,28 @@ def _options(*, trackers: bool = True) -> list[Callable[[Function], Function]]:
             type=DATA,
             help="Held-out images; the validation split of --data by default.",
         ),
-        setting("--unlabeled", metavar="SPEC", section=WHAT, type=DATA, help="Further images, without labels."),
-        setting("--epochs", type=count, metavar="N", section=HOW, help="Passes over the training images."),
         setting(
-            "--batch-size", type=count, metavar="N", section=HOW, help="Images in a batch, all processes together."
+            "--val-share",
+            type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
+            metavar="FRACTION",
+            section=WHAT,
+            help="Hold this share of each class of --data out, which has no validation images; always the same ones.",
+        ),
+        setting("--unlabeled", metavar="SPEC", section=WHAT, type=DATA, help="Further images, without labels."),
+        setting("--epochs", type=within(Epochs), metavar="N", section=HOW, help="Passes over the training images."),
+        setting(
+            "--batch-size",
+            type=within(Count),
+            metavar="N",
+            section=HOW,
+            help="Images in a batch, all processes together.",
         ),
         setting(
-            "--image-size", type=count, metavar="PIXELS", section=HOW, help="Side of training and evaluation crops."
+            "--image-size",
+            type=within(Pixels),
+            metavar="PIXELS",
+            section=HOW,
+            help="Side of training and evaluation crops.",
         ),
         setting(
             "--variant",
@@ -95,9 +111,7 @@ def _options(*, trackers: bool = True) -> list[Callable[[Function], Function]]:
             help="Any setting of the recipe, such as optimizer.lr=0.02. Repeatable.",
         ),
         setting("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), section=HOW, help="Of the forward pass."),
-        setting(
-            "--seed", type=click.IntRange(min=0), metavar="N", section=HOW, help="Of every random choice.  [default: 0]"
-        ),
+        setting("--seed", type=within(Seed), metavar="N", section=HOW, help="Of every random choice.  [default: 0]"),
         setting("--out", metavar="DIR", section=WHERE, help="The run's folder; under runs/ by default."),
         setting(
             "--resume",
@@ -108,7 +122,7 @@ def _options(*, trackers: bool = True) -> list[Callable[[Function], Function]]:
         setting("--stage", metavar="NAME", section=WHERE, help="Run one stage of a recipe that has stages."),
         setting(
             "--workers",
-            type=click.IntRange(min=0),
+            type=within(Workers),
             metavar="N",
             section=WHERE,
             help="Processes that read images; no result depends on it.",
@@ -140,6 +154,19 @@ def _options(*, trackers: bool = True) -> list[Callable[[Function], Function]]:
     ]
 
 
+def teacher_classes_option(function: Function) -> Function:
+    """``--teacher-classes``, of the verbs that run teachers."""
+    return setting(
+        "--teacher-classes",
+        multiple=True,
+        metavar="ORDER|FILE",
+        section=WHAT,
+        help="The order of the classes of a teacher that does not name them: natural (class2 before class10, as timm), "
+        "string (class10 before class2, as torchvision), data (the data's own), or a text file of the names. Once for "
+        "all such teachers, or once each.",
+    )(function)
+
+
 def given_settings(ctx: click.Context) -> dict[str, Given]:
     """What flags, environment and config file say, an entry a setting: the strongest layer wins.
 
@@ -163,4 +190,19 @@ def given_settings(ctx: click.Context) -> dict[str, Given]:
             given[path] = Given(assigned.value, source or "--set")
         elif level == layer[path]:
             raise UsageError(f"{path} is set twice: by {rival.source} and by {source}", hint="leave one of them out")
+    share = ctx.params.get("val_share")
+    if share is not None:
+        given["data.dataset"] = _with_share(given, share, str(source_of(ctx, "val_share")))
     return given
+
+
+def _with_share(given: dict[str, Given], share: float, source: str) -> Given:
+    """The training data of which a share is held out."""
+    from ..data.specs import with_val_share
+    from ..recipes.plan import Given
+
+    data = given.get("data.dataset")
+    if data is None or "data.val_dataset" in given:
+        what = "no --data to hold images out of" if data is None else "--val-data has validation images"
+        raise UsageError(f"{source}: {what}", hint="--val-share goes with --data PHOTOS and without --val-data")
+    return Given(with_val_share(str(data.value), share), f"{data.source}, {source}")

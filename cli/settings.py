@@ -7,20 +7,39 @@ import json
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 from click.core import ParameterSource
 
 from ..errors import UsageError
+from ..regular_files import refuse_special
 from .commands import SectionOption
 from .verbs import VERBS
 
 CONFIG_FILE = "kdzoo.toml"
 _CONFIG_KEY = "kdzoo.config"
+_TOML_HINT = "write key = value lines, as docs/cli.md shows"
 _GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class _Number(click.FloatRange):
+    """As click's, without NaN, which is neither below nor above anything."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if number != number:
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return number
+
+
+def within(annotation: Any) -> click.ParamType:
+    """click's type of a setting, whose range is the one that is declared beside the setting's own type."""
+    kind, limits = get_args(annotation)
+    whole = click.IntRange if kind is int else _Number
+    return whole(limits.low, limits.high, min_open=limits.above_low, max_open=limits.below_high)
 
 
 def setting(
@@ -86,6 +105,7 @@ def _read_config(ctx: click.Context, parameter: click.Parameter, value: str | No
     if ctx.resilient_parsing:
         return
     path = Path(value or CONFIG_FILE).expanduser()
+    refuse_special(path, what="the config file")
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -94,10 +114,10 @@ def _read_config(ctx: click.Context, parameter: click.Parameter, value: str | No
         raise UsageError(f"no config file {path}", hint="give the path of a TOML file to --config") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"config file {path} cannot be read ({error})", hint="give another --config") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(
-            f"config file {path} is not TOML: {error}", hint="write key = value lines, as docs/cli.md shows"
-        ) from error
+    except RecursionError:
+        raise UsageError(f"config file {path} is nested too deeply", hint=_TOML_HINT) from None
+    except ValueError as error:  # not TOML, or an integer of thousands of digits
+        raise UsageError(f"config file {path} is not TOML: {error}", hint=_TOML_HINT) from error
     verb = _verb(ctx)
     for name, table in tables.items():
         if name not in VERBS or not isinstance(table, Mapping):
@@ -129,6 +149,8 @@ def _defaults(ctx: click.Context, path: Path, verb: str, table: Mapping[str, Any
             raise UsageError(
                 _unknown(path, name, list(options), verb), hint=f"'kdzoo {verb} --help' lists what can stand there"
             )
+        if option.name in defaults:
+            raise UsageError(f"{path}: {verb}.{name} stands twice", hint="keep one of them")
         if option.multiple:
             defaults[option.name] = _several(value)
         elif isinstance(value, list | dict):
@@ -150,9 +172,10 @@ def _several(value: Any, prefix: str = "") -> list[str]:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, bool | list):
-        return json.dumps(value)
-    return str(value)
+    try:
+        return json.dumps(value) if isinstance(value, bool | list) else str(value)
+    except (TypeError, ValueError):  # a list of dates; an integer of thousands of digits
+        raise UsageError("the config file has a value that no setting takes", hint=_TOML_HINT) from None
 
 
 def _unknown(path: Path, name: str, known: list[str], verb: str | None = None) -> str:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..setting_values import BetaParameter, Epochs, LabelSmoothing, LearningRate, Pixels, WeightDecay
 from .commands import VerbCommand
-from .output import literal, print_fields, print_json, print_rows, work
-from .settings import setting, source_of
+from .output import echo, literal, print_fields, print_json, print_rows, work
+from .settings import setting, source_of, within
 from .transfer_options import (
     COUNT,
     HOW,
@@ -83,19 +84,25 @@ _VALUES = {
     help="Of linear mode: SGD or L-BFGS on features computed once, or SGD on random views.",
 )
 @seeds_option(3)
-@setting("--epochs", type=COUNT, metavar="N", section=HOW, help="Passes over the training images.")
+@setting("--epochs", type=within(Epochs), metavar="N", section=HOW, help="Passes over the training images.")
 @batch_size_option
-@setting("--lr", type=float, metavar="RATE", section=HOW, help="Base learning rate of SGD.")
-@setting("--weight-decay", type=float, metavar="RATE", section=HOW, help="On every trained parameter.")
-@setting("--label-smoothing", type=float, metavar="EPSILON", section=HOW, help="Of fine-tuning on single classes.")
-@setting("--mixup", type=float, metavar="ALPHA", section=HOW, help="MixUp; 0 for none.")
+@setting("--lr", type=within(LearningRate), metavar="RATE", section=HOW, help="Base learning rate of SGD.")
+@setting("--weight-decay", type=within(WeightDecay), metavar="RATE", section=HOW, help="On every trained parameter.")
+@setting(
+    "--label-smoothing",
+    type=within(LabelSmoothing),
+    metavar="EPSILON",
+    section=HOW,
+    help="Of fine-tuning on single classes.",
+)
+@setting("--mixup", type=within(BetaParameter), metavar="ALPHA", section=HOW, help="MixUp; 0 for none.")
 @setting(
     "--stage-lr",
     metavar="none|auto|LIST",
     section=HOW,
     help="Multipliers of the stages' learning rates, stem first: 0.1,0.1,0.2,0.2,0.3.",
 )
-@setting("--image-size", type=COUNT, metavar="PIXELS", section=HOW, help="Side of training and test crops.")
+@setting("--image-size", type=within(Pixels), metavar="PIXELS", section=HOW, help="Side of training and test crops.")
 @setting("--neighbours", type=COUNT, metavar="K", section=HOW, help="Of kNN.")
 @setting("--search", metavar="full|GRID", section=HOW, help="Choose values on held-out images: full, or 'lr=0.1,0.01'.")
 @setting(
@@ -169,16 +176,16 @@ def _show_plan(plan: TransferPlan, out: str, *, as_json: bool) -> None:
             "time": seconds or "not measured",
         }
     )
-    click.echo()
+    echo()
     rows = [
         {"setting": name, "value": literal(entry["value"]), "source": entry["source"]}
         for name, entry in document["settings"].items()
     ]
     print_rows(rows, {name: name for name in ("setting", "value", "source")}, "table")
     for note in plan.notes:
-        click.echo(f"note: {note}")
+        echo(f"note: {note}")
     for problem in plan.problems:
-        click.echo(f"missing: {problem.message}" + (f" ({problem.hint})" if problem.hint else ""))
+        echo(f"missing: {problem.message}" + (f" ({problem.hint})" if problem.hint else ""))
 
 
 def _show(report: TransferReport, form: str) -> None:
@@ -201,5 +208,5 @@ def _show(report: TransferReport, form: str) -> None:
         columns += [metric, f"{metric} low", f"{metric} high"] if with_ends else [metric]
     print_rows(rows, {name: name for name in columns}, form)
     if form == "table":
-        click.echo(report.sentence)
-        click.echo(f"results: {report.files[0].parent}")
+        echo(report.sentence)
+        echo(f"results: {report.files[0].parent}")

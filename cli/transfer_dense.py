@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from ..errors import Interrupted, UsageError
-from .output import literal, print_fields, print_json, print_rows, work
-from .settings import setting, source_of
+from ..setting_values import LearningRate, Passes
+from .output import echo, literal, print_fields, print_json, print_rows, work
+from .settings import setting, source_of, within
 from .transfer_options import (
     COUNT,
     HOW,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from ..transfer.dense.papers import PaperRow
     from ..transfer.dense.plan import DensePlan
 
-_PASSES = click.FloatRange(min=0, min_open=True)
 _FREEZE = {"none": 0, "stem": 1, "first": 2, "all": 5}
 
 
@@ -77,14 +77,18 @@ def dense_options(
         setting("--iterations", type=COUNT, metavar="N", section=HOW, help=f"Another length; {length}."),
         setting(
             "--epochs",
-            type=click.FloatRange(min=0, min_open=True),
+            type=within(Passes),
             metavar="N",
             section=HOW,
             help="The same, in passes.",
         ),
         batch_size_option,
         setting(
-            "--lr", type=float, metavar="RATE", section=HOW, help="Base learning rate; it is never scaled by itself."
+            "--lr",
+            type=within(LearningRate),
+            metavar="RATE",
+            section=HOW,
+            help="Base learning rate; it is never scaled by itself.",
         ),
         setting(
             "--freeze",
@@ -274,14 +278,14 @@ def _show_plan(
             **(_cost(cost, verb) if cost else {"cost": "the backbone cannot be built here"}),
         }
     )
-    click.echo()
+    echo()
     entries = [
         {"setting": name, "value": literal(entry["value"]), "from": entry["source"]}
         for name, entry in plan.resolved.to_dict().items()
     ]
     print_rows(entries, {"setting": "setting", "value": "value", "from": "from"}, "table")
     if rows:
-        click.echo()
+        echo()
         shown = [{**row.__dict__, "run": "yes" if row.network == plan.network else ""} for row in rows]
         headings = {"label": "paper's row", "source": "from", "baseline": "before", "ours": "distilled", "note": "note"}
         print_rows(shown, {**headings, "run": f"same {verb.option}"}, "table")
@@ -289,9 +293,9 @@ def _show_plan(
     lines += [f"for {verb.framework}: {line}" for line in plan.engine.install]
     lines += [f"missing: {problem.message} ({problem.hint})" for problem in plan.problems]
     if lines:
-        click.echo()
+        echo()
     for line in lines:
-        click.echo(line)
+        echo(line)
 
 
 def _cost(cost: DenseCost, verb: DenseVerb) -> dict[str, str]:
@@ -324,8 +328,8 @@ def _show(comparison: Comparison, verb: DenseVerb, form: str, *, as_json: bool) 
     print_rows(rows, headings, form)
     if form != "table":
         return
-    click.echo()
+    echo()
     for difference in comparison.differences:
         if difference.metric == verb.metric:
-            click.echo(difference.sentence)
+            echo(difference.sentence)
     print_fields({"protocol": comparison.plan.line(), "folder": comparison.out, "report": comparison.report})

@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 import click
 
 from ..errors import UsageError
+from ..setting_values import Count, Workers
 from .listing import format_options
-from .settings import config_option, setting
+from .settings import config_option, setting, within
 
 WHAT, HOW, WHERE = "What", "How", "The measurement"
-COUNT = click.IntRange(min=1)
+COUNT = within(Count)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Option = Callable[[Any], Any]
@@ -66,9 +67,7 @@ def measurement_options(*own: Option) -> Callable[[Function], Function]:
     return stacked(
         *own,
         setting("--resume", is_flag=True, section=WHERE, help="Go on with what is in --out, or start it."),
-        setting(
-            "--workers", type=click.IntRange(min=0), metavar="N", section=WHERE, help="Processes that read images."
-        ),
+        setting("--workers", type=within(Workers), metavar="N", section=WHERE, help="Processes that read images."),
         setting(
             "--device",
             metavar="NAME",

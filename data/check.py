@@ -14,14 +14,20 @@ import numpy as np
 
 from ..errors import DataError
 from .birdsnap import IncompleteSource
-from .folders import compare_splits, find_split, has_split_folders
+from .folders import compare_splits
+from .hub_copy.digests import other_contents
 from .hub_files import read_manifest
 from .images import UnreadableImage
-from .listing import list_images
+from .listing import describe_left_out, list_images
 from .official_classes import unlike_official
+from .overlap import TOLERATED
+from .pairs import require_classes, require_split
+from .pixel_check import FACTS, describe_pixels, facts_of
 from .several_labels import accepted_labels
 from .sources import FileSource, ImageSource
 from .specs import EVALUATION_ONLY, IMAGENETV2, DataSpec, expand_spec, open_source, parse_data_spec
+from .splits import find_split, has_split_folders
+from .subset import SubsetSource
 from .workers import TaskIterator
 
 # (images, classes) of the official splits.
@@ -55,7 +61,9 @@ class SplitReport:
         class_counts: Images of each class, by name, in label order.
         expected: Official (images, classes), or None where none are known.
         unreadable: (identity, reason) of every file that cannot be decoded.
-        num_ignored: Files left out because their extension is no image's.
+        num_ignored: Files left out because they are no images that are read here.
+        left_out: How many of each kind, by extension.
+        folder: Where the images lie, or None when embedded.
     """
 
     split: str
@@ -64,6 +72,8 @@ class SplitReport:
     expected: tuple[int, int] | None
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     num_ignored: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+    folder: str | None = None
 
 
 @dataclass(kw_only=True)
@@ -76,6 +86,7 @@ class CheckReport:
         splits: Those that could be opened.
         problems: What must be repaired; unreadable files are not repeated here.
         warnings: What should be known.
+        notes: How the folder was read: which names were taken for splits, what is held out, classes without images.
     """
 
     spec: str
@@ -83,6 +94,7 @@ class CheckReport:
     splits: list[SplitReport] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -115,12 +127,15 @@ def check_source(
     report = CheckReport(spec=spec, path=None if path is None else str(path))
     splits = (split,) if split is not None else _splits_of(parsed, path)
     num_workers = (os.cpu_count() or 1) if workers is None else workers
-    hashes: dict[str, np.ndarray] = {}
+    facts: dict[str, np.ndarray] = {}
     sources: dict[str, ImageSource] = {}
     errors: list[DataError] = []
     for name in splits:
         try:
             sources[name] = open_source(parsed, name)
+            require_classes(sources[name], parsed)
+            if name == "train":
+                require_split(parsed)
         except DataError as error:
             errors.append(error)
             text = error.message if error.hint is None else f"{error.message} ({error.hint})"
@@ -128,19 +143,25 @@ def check_source(
                 report.problems.append(text)
     if not sources and all(error.message.startswith(f"{parsed.name} not found") for error in errors):
         raise errors[0]
-    if path is not None and has_split_folders(path):
+    if path is not None and has_split_folders(path) and parsed.held_out is None:
         _note(report.problems, lambda: compare_splits(path))
     if path is not None:
         _compare_with_manifest(path, report)
     for name, source in sources.items():
-        split_report, hashes[name] = _check_split(parsed.name, name, source, num_workers, progress)
+        split_report, facts[name] = _check_split(parsed.name, name, source, num_workers, progress)
         report.splits.append(split_report)
         _compare_with_official(parsed.name, split_report, source, report.warnings)
+        report.warnings += describe_pixels(name, source, facts[name])
+    left_out = {f"{source.path}: {describe_left_out(_left_out(source))}" for source in sources.values()}
+    notes = dict.fromkeys(note for source in sources.values() for note in source.notes)
+    report.notes = [note for note in notes if note not in left_out]
     if parsed.name in {"cifar10", "cifar100"}:
         _compare_checksums(parsed.name, sources, report.warnings)
     if parsed.name == "mpiigaze":
         _compare_people(sources, report.warnings)
-    _find_duplicates(sources, hashes, report.warnings)
+    _find_duplicates(sources, {name: found["pixels"] for name, found in facts.items()}, report)
+    if parsed.name == "folder" and "train" in sources and "val" not in splits and not report.problems:
+        report.warnings.append(f"{path} has no validation images: train with --val-share 0.1, or with --val-data")
     return report
 
 
@@ -155,6 +176,7 @@ def _check_all(spec: str, workers: int | None, progress: ProgressCallback | None
         whole.splits += report.splits
         whole.problems += report.problems
         whole.warnings += [f"{parse_data_spec(one).name}: {text}" for text in report.warnings]
+        whole.notes += report.notes
     return whole
 
 
@@ -163,9 +185,12 @@ def _splits_of(spec: DataSpec, path: Path | None) -> tuple[str, ...]:
         return ("val",)
     if spec.name != "folder" or path is None or not path.is_dir():
         return ("train", "val")
+    if spec.val_share is not None:
+        return ("train", "val")
     if not has_split_folders(path):
         return ("train",)
-    present = [split for split in ("train", "val") if find_split(path, split) is not None]
+    val = spec.held_out or "val"
+    present = [split for split, name in (("train", "train"), ("val", val)) if find_split(path, name) is not None]
     return (*present, "unlabeled") if (path / "unlabeled").is_dir() else tuple(present)
 
 
@@ -180,29 +205,38 @@ def _note(problems: list[str], check: Callable[[], None]) -> None:
 def _check_split(
     data: str, split: str, source: ImageSource, workers: int, progress: ProgressCallback | None
 ) -> tuple[SplitReport, np.ndarray]:
-    """Decode all images of a split; with the report, a 64-bit hash of each image's pixels (0 where unreadable)."""
+    """Decode all images of a split; with the report, the `FACTS` of each image."""
     if source.class_names and source.targets is not None:  # several classes an image
         counts = [int(column) for column in (source.targets == 1).sum(axis=0)]
     else:
         answers = accepted_labels(source)
         counts = np.bincount(answers[answers >= 0], minlength=len(source.class_names)).tolist()
+    left_out = _left_out(source)
     report = SplitReport(
         split=split,
         num_images=len(source),
         class_counts=dict(zip(source.class_names, counts, strict=True)),
         expected=EXPECTED_COUNTS.get(data, {}).get(split),
-        num_ignored=source.num_ignored if isinstance(source, FileSource) else 0,
+        num_ignored=sum(count for kind, count in left_out.items() if not kind.endswith("/")),
+        left_out=left_out,
+        folder=None if source.path is None else str(source.path),
     )
-    hashes = np.zeros(len(source), dtype=np.uint64)
+    facts = np.zeros(len(source), dtype=FACTS)
     num_chunks = -(-len(source) // _CHUNK)
     with TaskIterator(_DecodeTask(source), range(num_chunks), workers=workers) as chunks:
-        for number, (chunk_hashes, unreadable) in enumerate(chunks):
+        for number, (found, unreadable) in enumerate(chunks):
             start = number * _CHUNK
-            hashes[start : start + len(chunk_hashes)] = chunk_hashes
+            facts[start : start + len(found)] = found
             report.unreadable += [(source.identity(index), reason) for index, reason in unreadable]
             if progress is not None:
-                progress(split, start + len(chunk_hashes), len(source))
-    return report, hashes
+                progress(split, start + len(found), len(source))
+    return report, facts
+
+
+def _left_out(source: ImageSource) -> dict[str, int]:
+    while isinstance(source, SubsetSource):
+        source = source.source
+    return source.left_out if isinstance(source, FileSource) else {}
 
 
 class _DecodeTask:
@@ -211,24 +245,21 @@ class _DecodeTask:
 
     def __call__(self, index: int) -> tuple[np.ndarray, list[tuple[int, str]]]:
         indices = range(index * _CHUNK, min((index + 1) * _CHUNK, len(self.source)))
-        hashes = np.zeros(len(indices), dtype=np.uint64)
+        facts = np.zeros(len(indices), dtype=FACTS)
         unreadable = []
         for row, sample_id in enumerate(indices):
             try:
-                image = self.source.load(sample_id)
+                facts[row] = facts_of(self.source, sample_id)
             except UnreadableImage as error:
                 unreadable.append((sample_id, error.reason))
-                continue
-            digest = hashlib.blake2b(str(image.size).encode(), digest_size=8)
-            digest.update(image.tobytes())
-            hashes[row] = max(1, int.from_bytes(digest.digest(), "little"))
-        return hashes, unreadable
+        return facts, unreadable
 
 
 def _compare_with_official(data: str, report: SplitReport, source: ImageSource, warnings: list[str]) -> None:
     if report.num_ignored:
         warnings.append(
-            f"{report.split}: {report.num_ignored:,} files are no images by their extension and are ignored"
+            f"{report.split}: {report.num_ignored:,} files are no images by their extension and are ignored: "
+            f"{describe_left_out(report.left_out).partition(': ')[2]}"
         )
     if isinstance(source, IncompleteSource) and source.num_listed > len(source):
         warnings.append(
@@ -252,15 +283,18 @@ def _compare_with_official(data: str, report: SplitReport, source: ImageSource, 
 
 
 def _compare_with_manifest(path: Path, report: CheckReport) -> None:
-    """The images of each class that `kdzoo data unpack` wrote, against those that are there."""
+    """The images of each class that `kdzoo data unpack` wrote, against those that are there: numbers and digests."""
     manifest = read_manifest(path)
     for folder, split in (manifest or {"splits": {}})["splits"].items():
         expected = {str(name): int(count) for name, count in split["class_counts"].items()}
         wrong = []
+        differs = other_contents(path / folder, split)
         for name, count in expected.items():
             there = len(list_images(path / folder / name).paths) if (path / folder / name).is_dir() else 0
             if there != count:
                 wrong.append(f"{name} has {there:,} of {count:,}")
+            elif differs(name):
+                wrong.append(f"{name} has other contents")
         if wrong:
             more = f" and {len(wrong) - 3} other classes" if len(wrong) > 3 else ""
             report.problems.append(
@@ -296,7 +330,7 @@ def _compare_checksums(name: str, sources: dict[str, ImageSource], warnings: lis
                 warnings.append(f"{path} is not the official file: its MD5 differs")
 
 
-def _find_duplicates(sources: dict[str, ImageSource], hashes: dict[str, np.ndarray], warnings: list[str]) -> None:
+def _find_duplicates(sources: dict[str, ImageSource], hashes: dict[str, np.ndarray], report: CheckReport) -> None:
     for other in ("train", "unlabeled"):
         if "val" not in hashes or other not in hashes:
             continue
@@ -307,7 +341,8 @@ def _find_duplicates(sources: dict[str, ImageSource], hashes: dict[str, np.ndarr
         in_val = np.flatnonzero(np.isin(hashes["val"], shared))
         first = int(in_val[0])
         twin = int(np.flatnonzero(hashes[other] == hashes["val"][first])[0])
-        warnings.append(
+        held_out = other != "train" or len(in_val) <= TOLERATED * len(hashes["val"])
+        (report.warnings if held_out else report.problems).append(
             f"{len(in_val):,} of {len(hashes['val']):,} validation images also lie in {other}, pixel for pixel, "
             f"such as {sources['val'].identity(first)} = {sources[other].identity(twin)}"
         )

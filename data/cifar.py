@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from .folders import has_split_folders, hub_copy_explained, open_folder
+from .folders import hub_copy_explained, open_folder
 from .sources import ArraySource, ImageSource
+from .splits import has_split_folders
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import UsageError
+from ..setting_values import CropPct, Pixels
 from .opencv_resize import resize_and_cut
 from .sources import ImageSource
 from .views import EvalTransform
@@ -37,11 +38,11 @@ class EvalView:
             bottom right; 10 for these and their mirror images.
     """
 
-    image_size: int
-    crop_pct: float
+    image_size: Pixels
+    crop_pct: CropPct
     interpolation: str
     crops: int = 1
-    image_width: int | None = None
+    image_width: Pixels | None = None
 
     def __post_init__(self) -> None:
         if self.interpolation not in INTERPOLATIONS:

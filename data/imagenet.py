@@ -7,16 +7,18 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import DataError
-from .folders import compare_splits, find_split, flat_folder, open_class_folders, open_folder
+from .folders import compare_splits, open_class_folders, open_folder
 from .imagenet_val import open_flat_val
+from .layouts import flat_folder
 from .listing import has_images, list_folders
-from .sources import FileSource
+from .sources import ImageSource
+from .splits import find_split
 
 NUM_CLASSES = 1000
 _WNID = re.compile(r"n\d{8}")
 
 
-def open_imagenet(path: Path, split: str) -> FileSource:
+def open_imagenet(path: Path, split: str) -> ImageSource:
     """One split of ImageNet-1k. The sorted WordNet ids are the labels 0..999 that every published model uses.
 
     A flat val/ (as its archive unpacks) is read where a list of its classes lies beside it; see `open_flat_val`.

@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 
 from ..errors import DataError
-from .folders import find_split
 from .imagenet import NUM_CLASSES, wordnet_ids
 from .listing import list_images
 from .several_labels import SeveralLabelsSource
+from .splits import find_split
 
 NAME = "imagenet-real"
 LABELS_FILE = "real.json"
@@ -50,9 +50,7 @@ def open_imagenet_real(path: Path, split: str) -> SeveralLabelsSource:
         accepted.append(labels[number - 1])
     if not any(accepted):
         raise DataError(f"no image under {root} has a ReaL label", hint="the whole validation set has 46,837 with one")
-    return SeveralLabelsSource(
-        NAME, split, wordnet_ids(), accepted, root, listing.paths, num_ignored=listing.num_ignored
-    )
+    return SeveralLabelsSource(NAME, split, wordnet_ids(), accepted, root, listing.paths, left_out=listing.left_out)
 
 
 def _labels(path: Path, root: Path) -> list[list[int]]:

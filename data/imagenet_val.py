@@ -66,7 +66,7 @@ def _labelled(root: Path, source: Path, wnids: dict[int, str], all_wnids: Iterab
                 hint="val/ holds ILSVRC2012_val_00000001.JPEG and so on, and nothing else",
             )
         labels[row] = label_of[wnid]
-    return FileSource("imagenet", "val", class_names, labels, root, listing.paths, num_ignored=listing.num_ignored)
+    return FileSource("imagenet", "val", class_names, labels, root, listing.paths, left_out=listing.left_out)
 
 
 def _from_devkit(folder: Path) -> tuple[Path, dict[int, str], Iterable[str]]:

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import struct
 import warnings
+from collections.abc import Iterator
 
-import numpy as np
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError, features
 
 from ..errors import DataError
+from .deep_pixels import bits_per_channel, to_eight_bits
+from .reading import AS_STORED, Reading
 
-IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"})
+_ALWAYS_READ = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".gif"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".webp"),
+)
+_AVIF = (".avif",) if features.check("avif") else ()
+_JPEG_2000 = (".jp2", ".j2k") if features.check("jpg_2000") else ()
+
+IMAGE_EXTENSIONS = frozenset({*_ALWAYS_READ, *_AVIF, *_JPEG_2000})
+"""What is taken for an image: all that this machine's Pillow decodes by itself, and people keep photographs in."""
 
 # Only formats that are decoded inside Pillow: EPS, for one, would run Ghostscript.
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+_FORMATS = (
+    *("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP"),
+    *(("AVIF",) if _AVIF else ()),
+    *(("JPEG2000",) if _JPEG_2000 else ()),
+)
 _BEGINNINGS = (
     (b"\xff\xd8\xff", ".jpg"),
     (b"\x89PNG\r\n\x1a\n", ".png"),
@@ -27,6 +42,17 @@ _BEGINNINGS = (
     (b"MM\0+", ".tif"),
     (b"P", ".ppm"),
 )
+
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class UnreadableImage(DataError):
@@ -49,20 +75,20 @@ class UnreadableImage(DataError):
         return UnreadableImage, (self.identity, self.reason)
 
 
-def read_rgb(path: str | os.PathLike[str], identity: str | None = None) -> Image.Image:
+def read_rgb(path: str | os.PathLike[str], identity: str | None = None, reading: Reading = AS_STORED) -> Image.Image:
     """The image of a file, fully decoded, as RGB.
 
-    Grey, palette and CMYK images are converted as Pillow converts them, 16-bit grey keeps its upper byte, an alpha
-    channel is dropped, of an animation the first frame is taken. The EXIF orientation is not applied: the published
-    ImageNet models were trained and measured without it.
+    Grey, palette and CMYK images are converted as Pillow converts them, 16 bits a channel keep their upper byte, an
+    alpha channel is dropped, of an animation the first frame is taken.
 
     Args:
         path: The file; its content decides the format, not its extension.
         identity: The name to use in an error; by default the path.
+        reading: Whether it is turned upright, and which value is white.
 
     Raises:
-        UnreadableImage: With its reason: no such file, empty, no image, truncated, broken, or larger than
-            ``PIL.Image.MAX_IMAGE_PIXELS``.
+        UnreadableImage: With its reason: no such file, empty, no image, truncated, broken, larger than
+            ``PIL.Image.MAX_IMAGE_PIXELS``, or of more than eight bits where nothing says which value is white.
     """
     name = identity if identity is not None else os.fspath(path)
     try:
@@ -70,11 +96,56 @@ def read_rgb(path: str | os.PathLike[str], identity: str | None = None) -> Image
             content = file.read()
     except OSError as error:
         raise UnreadableImage(name, (error.strerror or str(error)).lower()) from None
-    return decode_rgb(content, name)
+    return decode_rgb(content, name, reading)
 
 
-def decode_rgb(content: bytes, identity: str) -> Image.Image:
+def decode_rgb(content: bytes, identity: str, reading: Reading = AS_STORED) -> Image.Image:
     """As `read_rgb`, from a file's bytes."""
+    with _opened(content, identity) as image:
+        bits = bits_per_channel(image, content)
+        image.load()
+        turn = _TURNS.get(orientation_of(image)) if reading.upright else None
+        whole = to_eight_bits(image, bits, reading.white)
+        rgb = whole if whole.mode == "RGB" else whole.convert("RGB")
+        return rgb if turn is None else rgb.transpose(turn)
+
+
+def decode_stored(content: bytes, identity: str) -> Image.Image:
+    """An image in its own mode, with the checks of `read_rgb` and those of a PNG's checksums.
+
+    Raises:
+        UnreadableImage: As `read_rgb`, whatever its range.
+    """
+    with _opened(content, identity) as image:
+        if image.format == "PNG":
+            image.verify()  # loading does not look at the checksums of pixels
+    with _opened(content, identity) as image:
+        image.load()
+        return image
+
+
+def read_orientation(path: str | os.PathLike[str]) -> int:
+    """The EXIF orientation that a file states, 1 to 8; 1 where it states none, or cannot be read."""
+    with contextlib.suppress(Exception), warnings.catch_warnings():  # whatever a damaged file makes Pillow raise
+        warnings.simplefilter("ignore")
+        with Image.open(path, formats=_FORMATS) as image:
+            return orientation_of(image)
+    return 1
+
+
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation of an opened image, 1 to 8; 1 where it says none."""
+    found = image.getexif().get(_ORIENTATION, 1)
+    return found if found in _TURNS else 1
+
+
+@contextlib.contextmanager
+def _opened(content: bytes, identity: str) -> Iterator[Image.Image]:
+    """An image that is not loaded yet; what Pillow raises inside is a reason.
+
+    Raises:
+        UnreadableImage: It cannot be opened, or what is done with it fails.
+    """
     if not content:
         raise UnreadableImage(identity, "the file is empty")
     if ImageFile.LOAD_TRUNCATED_IMAGES:  # some libraries turn this on for the whole process
@@ -84,8 +155,8 @@ def decode_rgb(content: bytes, identity: str) -> Image.Image:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-                image.load()
-                return _to_rgb(image)
+                yield image
+                return
     except UnidentifiedImageError:
         reason = "not an image, or in no format that is read here"
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -103,12 +174,3 @@ def image_extension(content: bytes) -> str:
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return ".webp"
     return next((extension for start, extension in _BEGINNINGS if content.startswith(start)), ".jpg")
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
-    if image.mode.startswith("I"):  # 16-bit grey: Pillow would clip it at 255 instead of scaling it
-        grey = np.clip(np.asarray(image, dtype=np.int64) >> 8, 0, 255).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
-    return image.convert("RGB")

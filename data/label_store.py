@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError, UsageError
+from ..regular_files import read_json
 from .label_rows import RowLayout
 
 MANIFEST = "labels.json"
@@ -36,8 +37,9 @@ class TeacherRecord:
     Attributes:
         reference: Its pinned model reference.
         licence: Of its weights, or None.
-        sha256: Over its parameters and buffers.
-        outputs: Width of its logits.
+        sha256: Over its parameters and buffers and, where it does not answer with all its outputs in their own order,
+            which of them it answers with.
+        outputs: Numbers that it answers with.
         features: Width of its pooled features.
         output_form: How its outputs are to be read, as its folder says; empty for logits.
         preprocessing: What it expected of its images.
@@ -146,7 +148,7 @@ def read_document(folder: Path) -> tuple[LabelHead, dict[str, Any]]:
     """
     path = folder / MANIFEST
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
     except FileNotFoundError as error:
         what = "holds no stored labels" if folder.is_dir() else "is not there"
         raise DataError(f"{folder} {what}", hint="'kdzoo label' makes a folder of them (--out)") from error
@@ -250,7 +252,8 @@ class LabelStore:
     def _descriptor(self, epoch: int) -> int:
         if self._open is None or self._open[0] != epoch:
             self.close()
-            self._open = (epoch, os.open(self.folder / epoch_file(epoch), os.O_RDONLY | os.O_CLOEXEC))
+            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # opening a FIFO does not wait for a writer
+            self._open = (epoch, os.open(self.folder / epoch_file(epoch), flags))
         return self._open[1]
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from ..errors import DataError
+from ..regular_files import refuse_special
 from .sources import FileSource
 
 VERSION = 1
@@ -45,6 +46,7 @@ def open_manifest(path: Path) -> FileSource:
     Raises:
         DataError: It is no manifest, lists no image, or its files are gone.
     """
+    refuse_special(path, what="the manifest")
     try:
         with open(path, encoding="utf-8") as file:
             head = _parse(file.readline(), path, 1)
@@ -70,7 +72,7 @@ def open_manifest(path: Path) -> FileSource:
 def _parse(line: str, path: Path, number: int) -> dict[str, Any]:
     try:
         document = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
         what = "no manifest" if number == 1 else f"broken in line {number}"

@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import UsageError
+from ..setting_values import BetaParameter, Fraction, check_values
 from .randomness import generator
 
 
@@ -28,16 +29,16 @@ class Mixing:
             to at most 1, and what is missing to 1 is left unmixed.
     """
 
-    mixup_alpha: float = 1.0
-    mixup_prob: float = 0.0
-    cutmix_alpha: float = 1.0
-    cutmix_prob: float = 0.0
+    mixup_alpha: BetaParameter = 1.0
+    mixup_prob: Fraction = 0.0
+    cutmix_alpha: BetaParameter = 1.0
+    cutmix_prob: Fraction = 0.0
 
     def __post_init__(self) -> None:
-        probs = (self.mixup_prob, self.cutmix_prob)
-        if min(probs) < 0 or sum(probs) > 1 + 1e-9:
+        check_values(self)
+        if self.mixup_prob + self.cutmix_prob > 1 + 1e-9:
             raise UsageError(
-                f"mixup_prob {self.mixup_prob} and cutmix_prob {self.cutmix_prob} must be in [0, 1], their sum too",
+                f"mixup_prob {self.mixup_prob} and cutmix_prob {self.cutmix_prob} must add up to at most 1",
                 hint="one choice is made a batch; for either with equal chance set both to 0.5",
             )
         for name, prob, alpha in (

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError
+from .reading import AS_STORED, Reading
 
 
 def data_root() -> Path | None:
@@ -22,13 +23,15 @@ class PlacedSpec:
     Attributes:
         name: Of the data set.
         path: The folder, or None for the data set's own in ``$KDZOO_DATA``.
+        reading: How its files become images.
     """
 
     name: str
     path: Path | None = None
+    reading: Reading = AS_STORED
 
     def __str__(self) -> str:
-        return self.name if self.path is None else f"{self.name}:{self.path}"
+        return f"{self.name if self.path is None else f'{self.name}:{self.path}'}{self.reading}"
 
     def find(self, folder: str, get: str) -> Path:
         """The folder that holds it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ class SeveralLabelsSource(FileSource):
 
     Args:
         accepted: The right answers of each image; empty where the image does not count.
-        root, paths, num_ignored: As `FileSource` has them.
+        root, paths, left_out: As `FileSource` has them.
     """
 
     def __init__(
@@ -30,10 +30,10 @@ class SeveralLabelsSource(FileSource):
         root: Path,
         paths: Sequence[str],
         *,
-        num_ignored: int = 0,
+        left_out: Mapping[str, int] | None = None,
     ) -> None:
         labels = np.array([answers[0] if len(answers) == 1 else -1 for answers in accepted], dtype=np.int64)
-        super().__init__(name, split, class_names, labels, root, paths, num_ignored=num_ignored)
+        super().__init__(name, split, class_names, labels, root, paths, left_out=left_out)
         widest = max((len(answers) for answers in accepted), default=1) or 1
         self.accepted = np.full((len(labels), widest), -1, dtype=np.int32)
         for row, answers in enumerate(accepted):

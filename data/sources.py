@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from .images import read_rgb
-from .listing import PathTable
+from ..errors import UsageError
+from .images import read_orientation, read_rgb
+from .listing import PathTable, describe_left_out
+from .reading import AS_STORED, Reading
 
 
 class ImageSource(ABC):
@@ -29,7 +31,12 @@ class ImageSource(ABC):
         targets: float32, (N, D), read-only, a column a target name; NaN where an image has none. None for classes.
         conditions: float32, (N, P), read-only: numbers that belong to the image and that a network may take beside it
             (a head pose). None where there are none.
+        reading: How its files become images.
+        notes: What should be known of how the data was read, a line each: files left out, classes without an image.
     """
+
+    reading: Reading = AS_STORED
+    notes: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -75,6 +82,27 @@ class ImageSource(ABC):
     def identity(self, index: int) -> str:
         """A name of the image that does not depend on where the data lies, such as ``"n01440764/x.JPEG"``."""
 
+    def file(self, index: int) -> str | None:
+        """The path of the image's own file; None where it has none, as of images in memory."""
+        return None
+
+    def orientation(self, index: int) -> int:
+        """The EXIF orientation that the image's file states, 1 to 8; 1 where it states none."""
+        return 1
+
+    def read_as(self, reading: Reading) -> None:
+        """Read the files so from now on.
+
+        Raises:
+            UsageError: There are no files whose reading could differ.
+        """
+        if reading != AS_STORED:
+            raise UsageError(f"{self.name} is not read from image files", hint=f"leave {reading} out")
+
+    def _readings(self) -> str:
+        """How the files are read, for the fingerprint; empty for the default."""
+        return str(self.reading)
+
     def description(self) -> dict[str, Any]:
         """What a run writes down about its data; JSON-able."""
         described = {
@@ -97,6 +125,7 @@ class ImageSource(ABC):
                 digest.update(b"\2" + numbers.astype("<f4").tobytes())
         for index in range(len(self)):
             digest.update(self.identity(index).encode(errors="surrogateescape") + b"\0")
+        digest.update(self._readings().encode())
         return digest.hexdigest()
 
 
@@ -162,7 +191,7 @@ class FileSource(ImageSource):
     Args:
         root: The folder that the paths are relative to.
         paths: One relative path an image, with ``/`` between its parts; also its identity.
-        num_ignored: Files beside them that were left out for their extension.
+        left_out: How many files beside them were left out, by what they are; see `FolderEntries`.
     """
 
     def __init__(
@@ -174,17 +203,33 @@ class FileSource(ImageSource):
         root: Path,
         paths: Sequence[str],
         *,
-        num_ignored: int = 0,
+        left_out: Mapping[str, int] | None = None,
         native_size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(name, split, class_names, labels, native_size=native_size, path=root)
-        self.num_ignored = num_ignored
+        self.left_out = dict(left_out or {})
         self._root = str(root)
         self._paths = PathTable(paths)
+        if said := describe_left_out(self.left_out):
+            self.notes = (f"{root}: {said}",)
+
+    @property
+    def num_ignored(self) -> int:
+        """Files beside the images that were left out."""
+        return sum(count for kind, count in self.left_out.items() if not kind.endswith("/"))
 
     def load(self, index: int) -> Image.Image:
-        relative = self._paths[index]
-        return read_rgb(f"{self._root}/{relative}", f"{self._root}/{relative}")
+        path = self.file(index)
+        return read_rgb(path, path, self.reading)
+
+    def orientation(self, index: int) -> int:
+        return read_orientation(self.file(index))
+
+    def read_as(self, reading: Reading) -> None:
+        self.reading = reading
+
+    def file(self, index: int) -> str:
+        return f"{self._root}/{self._paths[index]}"
 
     def identity(self, index: int) -> str:
         return self._paths[index]
@@ -230,6 +275,7 @@ class ConcatSource(ImageSource):
             conditions=_joined([part.conditions for part in parts], [len(part) for part in parts]),
         )
         self.parts = tuple(parts)
+        self.notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
         self._ends = np.cumsum([len(part) for part in parts])
 
     def _locate(self, index: int) -> tuple[int, int]:
@@ -243,6 +289,13 @@ class ConcatSource(ImageSource):
     def identity(self, index: int) -> str:
         part, local = self._locate(index)
         return f"{self.parts[part].name}/{self.parts[part].split}/{self.parts[part].identity(local)}"
+
+    def file(self, index: int) -> str | None:
+        part, local = self._locate(index)
+        return self.parts[part].file(local)
+
+    def _readings(self) -> str:
+        return "|".join(str(part.reading) for part in self.parts).strip("|")
 
     def description(self) -> dict[str, Any]:
         return {**super().description(), "parts": [part.description() for part in self.parts]}

@@ -1,15 +1,23 @@
-"""Data specs: ``NAME[@PART][:PATH]``, or the path of a folder or, for unlabeled images, of a manifest."""
+"""Data specs: ``NAME[@PART][:PATH]``, or ``PATH[@PART]…`` of a folder or, for unlabeled images, of a manifest.
+
+A folder's parts: the name of a split's folder (``photos@test``: what is validated on), ``val-share=0.1`` (a share of
+each class is held out) with ``val-seed=1`` (another such share), ``one-class`` (a single class is meant).
+"""
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import DataError, UsageError
+from .held_out import ValShare, parse_share
 from .imagenetv2 import VARIANTS
 from .places import data_root, not_placed
+from .reading import AS_STORED, Reading, split_reading
 from .sources import ImageSource
+from .splits import ALL_NAMES, UNLABELED
 from .transfer_sets import TRANSFER_SETS, open_transfer_set, partition_of
 
 IMAGENETV2 = ("imagenetv2", *VARIANTS)
@@ -31,18 +39,25 @@ class DataSpec:
         name: One of NAMES, or ``"folder"``.
         path: The folder (or manifest), or None for the name's default place.
         held_out: Who is evaluated on, of data of people (``mpiigaze@p03``), or the official partition (``dtd@2``); None
-            for the default.
+            for the default. Of a folder: the split's folder that is validated on (``photos@test``).
+        reading: How its files become images.
+        val_share: What is held out of class folders that have no validation folder.
+        one_class: Whether a single class is meant.
     """
 
     name: str
     path: Path | None
     held_out: str | None = None
+    reading: Reading = AS_STORED
+    val_share: ValShare | None = None
+    one_class: bool = False
 
     def __str__(self) -> str:
         if self.name == "folder":
-            return str(self.path)
+            parts = [self.held_out, self.val_share, "one-class" if self.one_class else None]
+            return "@".join(str(part) for part in (self.path, *parts) if part is not None) + str(self.reading)
         name = self.name if self.held_out is None else f"{self.name}@{self.held_out}"
-        return name if self.path is None else f"{name}:{self.path}"
+        return f"{name}{self.reading}" if self.path is None else f"{name}:{self.path}{self.reading}"
 
     def resolved_path(self) -> Path | None:
         """The folder to read: the given one, or ``$KDZOO_DATA/NAME``; None for embedded data or if neither is set."""
@@ -78,6 +93,11 @@ def parse_data_spec(text: str) -> DataSpec:
         UsageError: An empty text, or a path given to embedded data.
         DataError: Neither a known name nor an existing folder; the nearest name is given.
     """
+    text, reading = split_reading(text)
+    return replace(_parse(text), reading=reading)
+
+
+def _parse(text: str) -> DataSpec:
     if not text.strip():
         raise UsageError("an empty data spec", hint=f"give one of {', '.join(NAMES)}, or a folder")
     whole, colon, place = text.partition(":")
@@ -94,15 +114,53 @@ def parse_data_spec(text: str) -> DataSpec:
         if name == "digits" and colon:
             raise UsageError("digits is embedded and takes no path", hint="write digits")
         return DataSpec(name, Path(place).expanduser() if colon else None, held_out or None)
-    path = Path(text).expanduser()
-    if path.exists():
-        return DataSpec("folder", path)
+    folder = _parse_folder(text)
+    if folder is not None:
+        return folder
     nearest = difflib.get_close_matches(name.lower(), NAMES, n=1, cutoff=0.5)
     meant = f"did you mean {nearest[0]}{colon}{place}? " if nearest else ""
     raise DataError(
         f"{text!r} is neither a known data set nor an existing folder",
         hint=f"{meant}known: {', '.join(NAMES)}; or the path of a folder of class folders",
     )
+
+
+def _parse_folder(text: str) -> DataSpec | None:
+    """A folder with its parts, or None where no such path exists. A path that holds an @ itself is tried first."""
+    place, parts = text, list[str]()
+    while not os.path.lexists(path := Path(place).expanduser()):
+        place, at, part = place.rpartition("@")
+        if not at or not place:
+            return None
+        parts.append(part)
+    values = dict(part.partition("=")[::2] for part in parts if "=" in part)
+    words = [part for part in parts if "=" not in part]
+    splits = [word for word in words if word.lower() in ALL_NAMES - set(UNLABELED)]
+    known = {"val-share", "val-seed"}
+    if not values.keys() <= known or {*words} - {*splits, "one-class"} or len(splits) > 1 or len(values) > 2:
+        raise UsageError(
+            f"the data spec {text!r} has a part that a folder has not",
+            hint=f"write {place}, {place}@test (or another split's name), {place}@val-share=0.1, {place}@one-class",
+        )
+    share = None
+    if values:
+        share = parse_share(values.get("val-share", "nothing"), values.get("val-seed", "0"))
+    if share is not None and splits:
+        raise UsageError(f"{text!r} names two kinds of validation images", hint=f"leave one out: {place}@{share}")
+    held_out = splits[0] if splits else None
+    return DataSpec("folder", path, held_out, val_share=share, one_class="one-class" in words)
+
+
+def with_val_share(text: str, fraction: float) -> str:
+    """The spec of the same data with a share of each class held out.
+
+    Raises:
+        UsageError: The data has validation images by its name, or the spec has a share.
+    """
+    spec = parse_data_spec(text)
+    if spec.name != "folder" or spec.held_out is not None or spec.val_share is not None:
+        raise UsageError(f"{text} says itself what is validated on", hint="leave --val-share out")
+    return f"{text}@{parse_share(repr(fraction))}"
 
 
 def open_source(spec: str | DataSpec, split: str) -> ImageSource:
@@ -118,6 +176,12 @@ def open_source(spec: str | DataSpec, split: str) -> ImageSource:
     if split not in SPLITS:
         raise UsageError(f"unknown split {split!r}", hint=f"one of {', '.join(SPLITS)}")
     parsed = parse_data_spec(spec) if isinstance(spec, str) else spec
+    source = _open(parsed, split)
+    source.read_as(parsed.reading)
+    return source
+
+
+def _open(parsed: DataSpec, split: str) -> ImageSource:
     path = parsed.resolved_path()
     if parsed.name == "digits":
         from .digits import open_digits
@@ -138,7 +202,7 @@ def open_source(spec: str | DataSpec, split: str) -> ImageSource:
             return open_manifest(path)
         from .folders import open_folder
 
-        return open_folder(path, split)
+        return open_folder(path, split, part=parsed.held_out, share=parsed.val_share, one_class=parsed.one_class)
     if parsed.name in ("imagenet", "imagenet-real"):
         from .imagenet import open_imagenet
         from .imagenet_real import open_imagenet_real

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from .randomness import epoch_order
+from .reading import Reading
 from .sources import ImageSource
 
 
@@ -17,28 +18,51 @@ class SubsetSource(ImageSource):
     Args:
         source: Where they are from.
         indices: Their positions there.
+        split: What they are, in place of the source's own split.
+        class_names: In place of the source's own, with ``labels``.
+        labels: One an index.
     """
 
-    def __init__(self, source: ImageSource, indices: Sequence[int] | np.ndarray) -> None:
+    def __init__(
+        self,
+        source: ImageSource,
+        indices: Sequence[int] | np.ndarray,
+        *,
+        split: str | None = None,
+        class_names: Sequence[str] | None = None,
+        labels: np.ndarray | None = None,
+    ) -> None:
         self.source = source
         self.indices = np.asarray(indices, dtype=np.int64)
         super().__init__(
             source.name,
-            source.split,
-            source.class_names,
-            source.labels[self.indices],
+            source.split if split is None else split,
+            source.class_names if class_names is None else class_names,
+            source.labels[self.indices] if labels is None else labels,
             native_size=source.native_size,
             path=source.path,
             target_names=source.target_names,
             targets=None if source.targets is None else source.targets[self.indices],
             conditions=None if source.conditions is None else source.conditions[self.indices],
         )
+        self.reading = source.reading
+        self.notes = source.notes
+
+    def orientation(self, index: int) -> int:
+        return self.source.orientation(int(self.indices[index]))
+
+    def read_as(self, reading: Reading) -> None:
+        self.source.read_as(reading)
+        self.reading = reading
 
     def load(self, index: int) -> Image.Image:
         return self.source.load(int(self.indices[index]))
 
     def identity(self, index: int) -> str:
         return self.source.identity(int(self.indices[index]))
+
+    def file(self, index: int) -> str | None:
+        return self.source.file(int(self.indices[index]))
 
 
 def held_out_indices(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

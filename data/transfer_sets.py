@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, UsageError
-from .folders import has_split_folders, hub_copy_explained, open_all_for_training
+from .folders import hub_copy_explained, open_all_for_training
 from .hub_files import hub_files
 from .sources import ImageSource
+from .splits import has_split_folders
 
 
 @dataclass(frozen=True, kw_only=True)

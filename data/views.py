@@ -10,12 +10,13 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from PIL import Image, ImageEnhance
 
 from ..errors import UsageError
+from ..setting_values import CountFromZero, CropPct, Fraction, Pixels, PositiveFraction, Range, check_values
 from .masks import Erase, Grid, apply_erase, apply_grid, draw_cutout, draw_erasing, draw_grid
 from .pixel_ops import RESAMPLING, apply_op
 from .policies import IMAGENET_MEAN_COLOUR, draw_policy, parse_policy, policy_geometry
@@ -68,30 +69,30 @@ class Augmentation:
         mask_fill: Colour of erased pixels; by default ImageNet's mean, which is 0 after normalisation.
     """
 
-    image_size: int
+    image_size: Pixels
     crop: Literal["random_resized", "pad4", "center"] = "random_resized"
-    scale: tuple[float, float] = (0.08, 1.0)
-    ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    crop_pct: float = 1.0
+    scale: Annotated[tuple[float, float], Range(0, 1, above_low=True)] = (0.08, 1.0)
+    ratio: Annotated[tuple[float, float], Range(0.01, 100)] = (3 / 4, 4 / 3)
+    crop_pct: CropPct = 1.0
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-    hflip_prob: float = 0.5
+    hflip_prob: Fraction = 0.5
     policy: str | None = None
-    color_jitter: tuple[float, float, float] | None = None
-    lighting_std: float = 0.0
-    erase_prob: float = 0.0
+    color_jitter: Annotated[tuple[float, float, float], Range(0, 10)] | None = None
+    lighting_std: Annotated[float, Range(0, 10)] = 0.0
+    erase_prob: Fraction = 0.0
     erase_mode: Literal["const", "pixel"] = "const"
-    erase_area: tuple[float, float] = (0.02, 1 / 3)
-    erase_min_aspect: float = 0.3
-    erase_count: int = 1
-    cutout_size: int = 0
-    cutout_count: int = 1
-    grid_prob: float = 0.0
-    grid_ramp_epochs: int = 0
-    grid_period: tuple[int, int] = (96, 224)
-    grid_ratio: float = 0.5
-    grid_degrees: int = 360
-    mask_fill: tuple[int, int, int] = IMAGENET_MEAN_COLOUR
-    image_width: int | None = None
+    erase_area: Annotated[tuple[float, float], Range(0, 1, above_low=True)] = (0.02, 1 / 3)
+    erase_min_aspect: PositiveFraction = 0.3
+    erase_count: Annotated[int, Range(1, 1000)] = 1
+    cutout_size: Annotated[int, Range(0, 4096)] = 0
+    cutout_count: Annotated[int, Range(1, 1000)] = 1
+    grid_prob: Fraction = 0.0
+    grid_ramp_epochs: CountFromZero = 0
+    grid_period: Annotated[tuple[int, int], Range(2, 8192)] = (96, 224)
+    grid_ratio: Fraction = 0.5
+    grid_degrees: Annotated[int, Range(1, 360)] = 360
+    mask_fill: Annotated[tuple[int, int, int], Range(0, 255)] = IMAGENET_MEAN_COLOUR
+    image_width: Pixels | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -99,19 +100,17 @@ class Augmentation:
         return self.image_size, self.image_width or self.image_size
 
     def __post_init__(self) -> None:
-        _check_common(self.image_size, self.crop_pct, self.interpolation, self.image_width)
+        check_values(self)
         square_only = (self.policy is not None, self.erase_prob > 0, self.cutout_size > 0, self.grid_prob > 0)
         if self.size[0] != self.size[1] and any(square_only):
             raise UsageError(
                 f"policy, erasing, cutout and GridMask are for square images, these are {self.size[0]}×{self.size[1]}",
                 hint="leave them out, or leave image_width out",
             )
-        if self.crop not in ("random_resized", "pad4", "center"):
-            raise UsageError(f"unknown crop {self.crop!r}", hint="one of random_resized, pad4, center")
-        if self.erase_mode not in ("const", "pixel"):
-            raise UsageError(f"unknown erase_mode {self.erase_mode!r}", hint="one of const, pixel")
-        if not 0 < self.scale[0] <= self.scale[1] or not 0 < self.ratio[0] <= self.ratio[1]:
-            raise UsageError(f"scale {self.scale} and ratio {self.ratio} must be positive and rising")
+        for name in ("scale", "ratio", "erase_area", "grid_period"):
+            low, high = getattr(self, name)
+            if low > high or (name == "grid_period" and low == high):
+                raise UsageError(f"{name} is two bounds, the lower one first, got {low:g}, {high:g}", hint="swap them")
         if self.policy is not None:
             parse_policy(self.policy)
 
@@ -171,13 +170,13 @@ class EvalTransform:
         interpolation: ``bilinear`` or ``bicubic``, antialiased as Pillow does it.
     """
 
-    image_size: int
-    crop_pct: float
+    image_size: Pixels
+    crop_pct: CropPct
     interpolation: Literal["bilinear", "bicubic"]
-    image_width: int | None = None
+    image_width: Pixels | None = None
 
     def __post_init__(self) -> None:
-        _check_common(self.image_size, self.crop_pct, self.interpolation, self.image_width)
+        check_values(self)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -328,17 +327,6 @@ def _draw_jitter(strengths: tuple[float, float, float], rng: np.random.Generator
 def _draw_lighting(std: float, rng: np.random.Generator) -> tuple[float, float, float]:
     red, green, blue = _EIGENVECTORS @ (std * rng.standard_normal(3) * _EIGENVALUES)
     return float(red), float(green), float(blue)
-
-
-def _check_common(image_size: int, crop_pct: float, interpolation: str, image_width: int | None) -> None:
-    if image_size < 1:
-        raise UsageError(f"image_size must be positive, got {image_size}")
-    if image_width is not None and image_width < 1:
-        raise UsageError(f"image_width must be positive, got {image_width}")
-    if not 0 < crop_pct <= 1:
-        raise UsageError(f"crop_pct must be in (0, 1], got {crop_pct}")
-    if interpolation not in ("bilinear", "bicubic"):
-        raise UsageError(f"unknown interpolation {interpolation!r}", hint="one of bilinear, bicubic")
 
 
 def _tuple(values: Any) -> Any:

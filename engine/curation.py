@@ -9,17 +9,19 @@ unlabeled images.
 
 from __future__ import annotations
 
+import io
 import json
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import torch
 
+from ..base.record_file import RecordFile
+from ..base.writing import open_scratch, write_file, write_json
 from ..data import EvalTransform, ImageSource, TaskIterator
 from ..data.curation import (
     PAIR,
@@ -33,10 +35,9 @@ from ..data.curation import (
     read_pairs,
 )
 from ..data.manifest import write_manifest
+from ..setting_values import Count, Fraction, check_values
 from .curation_state import CurationState
-from .files import write_json, write_whole
 from .progress import Progress
-from .record_file import RecordFile
 from .signals import StopRequest
 from .teachers import TeacherEnsemble
 
@@ -60,10 +61,13 @@ class CurationSettings:
         batch_size: Images a step.
     """
 
-    top: int = 4000
-    similarity: float = 0.7
+    top: Count = 4000
+    similarity: Fraction = 0.7
     thresholds: Thresholds = field(default_factory=Thresholds)
-    batch_size: int = 64
+    batch_size: Count = 64
+
+    def __post_init__(self) -> None:
+        check_values(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,12 +155,7 @@ class Curation:
                 parts.append(part)
                 shown.step({})
         vectors = np.concatenate(parts)
-
-        def write(temporary: Path) -> None:
-            with open(temporary, "wb") as file:
-                np.save(file, vectors)
-
-        write_whole(path, write)
+        write_file(path, lambda new: np.save(new, vectors))
         return vectors
 
     def _score(self, index: EvaluationIndex) -> None:
@@ -252,14 +251,13 @@ class Curation:
                 for sample_id, score in zip(*(part.tolist() for part in best.of(label))):
                     yield self.images.identity(sample_id), label, round(score, 6)
 
-        def write(temporary: Path) -> None:
-            file: TextIO
-            with open(temporary, "w", encoding="utf-8") as file:
+        def write(new: Path) -> None:
+            with io.TextIOWrapper(open_scratch(new), encoding="utf-8") as file:
                 write_manifest(file, self.images.root, sum(counts), self.class_names, rows_of())
 
-        write_whole(manifest, write)
+        write_file(manifest, write)
         for name, source in (("near_duplicates.jsonl", "confirmed.jsonl"), ("unreadable.jsonl", "unreadable.jsonl")):
-            _copy(self.state.folder / source, self.state.out / name)
+            write_file(self.state.out / name, self.state.folder / source)
         result = CurationResult(
             manifest=str(manifest),
             num_images=len(self.images),
@@ -290,10 +288,3 @@ class Curation:
 
 def _line(record: dict[str, Any]) -> bytes:
     return (json.dumps(record) + "\n").encode()
-
-
-def _copy(source: Path, target: Path) -> None:
-    def write(temporary: Path) -> None:
-        shutil.copyfile(source, temporary)
-
-    write_whole(target, write)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..base.record_file import RecordFile
+from ..base.writing import is_leftover, make_folder, write_json
 from ..errors import CheckpointError, RunError, UsageError
-from .files import clear_os_errors, write_json
-from .record_file import RecordFile
 
 STAGES = ("score", "confirm", "choose")
 
@@ -100,11 +100,9 @@ def prepare_folder(out: Path, *, resume: bool) -> Path:
     if (out / "state" / "settings.json").is_file():
         if not resume:
             raise in_use(out)
-    elif out.is_dir() and any(entry.name != "state" for entry in out.iterdir()):
+    elif out.is_dir() and any(entry.name != "state" and not is_leftover(entry.name) for entry in out.iterdir()):
         raise UsageError(f"{out} is not empty and holds no curation", hint="choose another --out")
-    with clear_os_errors(out):
-        (out / "state").mkdir(parents=True, exist_ok=True)
-    return out / "state"
+    return make_folder(out / "state")
 
 
 def in_use(out: Path) -> RunError:

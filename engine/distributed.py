@@ -6,8 +6,9 @@ accumulation then need no special case, models stay single-device code, and gloo
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -17,6 +18,18 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ..errors import RunError, UsageError
+
+
+@contextlib.contextmanager
+def _together() -> Iterator[None]:
+    """Turn the end of another process, which every exchange with it meets, into one clear line."""
+    try:
+        yield
+    except RuntimeError as error:  # of gloo and NCCL alike
+        raise RunError(
+            "another process of this run has ended",
+            hint="what it said is the reason; the same command again (of a run: with --resume) goes on",
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,7 @@ class Processes:
         """Whether this is the process that writes and prints."""
         return self.rank == 0
 
+    @_together()
     def start_mean(self, values: Tensor) -> Callable[[], list[float]]:
         """Begin to take the mean of each value over the processes, in float64.
 
@@ -66,6 +80,7 @@ class Processes:
 
         return wait
 
+    @_together()
     def sum(self, values: Sequence[float]) -> list[float]:
         """The sum of each of the host's numbers over the processes, in float64."""
         if self.world_size == 1:
@@ -74,6 +89,7 @@ class Processes:
         dist.all_reduce(tensor, group=self.host_group)
         return list(tensor.tolist())
 
+    @_together()
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace each gradient by its mean over the processes, through one flat buffer a dtype."""
         if self.world_size == 1:
@@ -89,6 +105,7 @@ class Processes:
             parts = flat.split([gradient.numel() for gradient in gradients])
             torch._foreach_copy_(gradients, [part.view(g.shape) for part, g in zip(parts, gradients, strict=True)])
 
+    @_together()
     def copy_from_main(self, modules: Iterable[nn.Module]) -> None:
         """Give every process rank 0's parameters and buffers."""
         if self.world_size == 1:
@@ -97,6 +114,7 @@ class Processes:
             for tensor in (*module.parameters(), *module.buffers()):
                 dist.broadcast(tensor.data, src=0)
 
+    @_together()
     def copy_buffers_from_main(self, modules: Iterable[nn.Module]) -> None:
         """Give every process rank 0's buffers: BatchNorm's running statistics are those of rank 0's images."""
         if self.world_size == 1:
@@ -105,6 +123,7 @@ class Processes:
             for buffer in module.buffers():
                 dist.broadcast(buffer, src=0)
 
+    @_together()
     def gather_batch(self, tensor: Tensor) -> Tensor:
         """All ranks' slices of a batch, in rank order: (B, …) to (world_size · B, …)."""
         if self.world_size == 1:
@@ -113,6 +132,7 @@ class Processes:
         dist.all_gather(parts, tensor.contiguous())
         return torch.cat(parts)
 
+    @_together()
     def gather_objects(self, item: Any) -> list[Any]:
         """Every process's item, in rank order."""
         if self.world_size == 1:
@@ -121,6 +141,7 @@ class Processes:
         dist.all_gather_object(items, item, group=self.host_group)
         return items
 
+    @_together()
     def barrier(self) -> None:
         """Wait until every process is here."""
         if self.world_size > 1:

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Literal, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -255,3 +256,42 @@ def evaluate_ensemble(
         stop=stop,
         title=title,
     )
+
+
+@torch.no_grad()
+def likeliest_outputs(
+    teachers: TeacherEnsemble,
+    index: int,
+    source: ImageSource,
+    *,
+    transform: EvalTransform,
+    batch_size: int,
+    workers: int,
+    processes: Processes,
+    limit: Sequence[int],
+    stop: StopRequest | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """One teacher's likeliest output for some images of a source, and their labels: int64, (N,) each, of all processes.
+
+    Raises:
+        DataError: An image cannot be read.
+        Interrupted: A signal came.
+    """
+    batches = eval_batches(
+        source,
+        transform,
+        batch_size=batch_size,
+        workers=workers,
+        rank=processes.rank,
+        world_size=processes.world_size,
+        limit=limit,
+    )
+    found: list[tuple[int, int]] = []
+    with contextlib.closing(batches):
+        for batch in batches:
+            if stop is not None and processes.world_size == 1:
+                stop.raise_if_requested("evaluation")
+            logits = teachers.one(index, batch.to_float(processes.device, torch.channels_last))[0]
+            found += zip(logits.argmax(dim=1).tolist(), batch.labels.tolist(), strict=True)
+    pairs = np.array([pair for part in processes.gather_objects(found) for pair in part], dtype=np.int64)
+    return pairs[:, 0], pairs[:, 1]

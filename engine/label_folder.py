@@ -8,16 +8,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..base.holding import LOCK, hold_folder
+from ..base.record_file import RecordFile
+from ..base.writing import clear_errors, is_leftover, remove_leftovers, write_file
+from ..data.contents import is_image_digest, other_images
 from ..data.label_store import MANIFEST, LabelHead, LabelStore, epoch_file, read_document, write_document
 from ..errors import CheckpointError, DataError, RunError
-from .checkpoint import remove_leftovers
-from .files import clear_os_errors, hold_folder, write_whole
-from .record_file import RecordFile
 from .run_folder import append_session
 
 _NUMERICS = ("batch_size", "accumulate", "precision", "channels_last", "device")
 """What the last bits of an answer depend on."""
-_OWN = (MANIFEST, "environment.json", ".lock")
+_OWN = (MANIFEST, "environment.json", LOCK)
 
 
 class LabelFolder:
@@ -61,7 +62,7 @@ class LabelFolder:
         """
         with hold_folder(self.path):
             refuse_folder(self.path, self.head, resume=resume)
-            remove_leftovers(self.path)
+            remove_leftovers(self.path, alone=True)
             if (self.path / MANIFEST).exists():
                 self._read()
             self._require_space(epochs)
@@ -117,8 +118,7 @@ class LabelFolder:
             "unfinished": self._unfinished,
             "unreadable": {str(sample): self.unreadable[sample] for sample in sorted(self.unreadable)},
         }
-        text = write_document(self.head, progress)
-        write_whole(self.path / MANIFEST, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        write_file(self.path / MANIFEST, write_document(self.head, progress))
 
 
 def refuse_folder(path: Path, head: LabelHead, *, resume: bool) -> None:
@@ -131,8 +131,9 @@ def refuse_folder(path: Path, head: LabelHead, *, resume: bool) -> None:
     if not path.is_dir():
         return
     if not (path / MANIFEST).exists():
-        with clear_os_errors(path):
-            strangers = [entry.name for entry in path.iterdir() if entry.name not in _OWN and entry.suffix != ".tmp"]
+        with clear_errors(path):
+            names = [entry.name for entry in path.iterdir()]
+        strangers = [name for name in names if name not in _OWN and not is_leftover(name)]
         if strangers:
             raise RunError(f"{path} is not empty and holds no labels (it has {strangers[0]})", hint="use another --out")
         return
@@ -147,6 +148,12 @@ def refuse_folder(path: Path, head: LabelHead, *, resume: bool) -> None:
         raise CheckpointError(
             f"the labels in {path} were begun otherwise: {changed}",
             hint="resume with what they were begun with, or use another --out",
+        )
+    unlike = other_images(before.views, head.views)
+    if unlike:
+        raise CheckpointError(
+            f"the labels in {path} are of other images: {unlike}",
+            hint="bring the images back, or store labels in another --out",
         )
 
 
@@ -163,6 +170,7 @@ def _flat(head: LabelHead) -> dict[str, Any]:
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """What differs, in words; empty where nothing does."""
-    changed = [key for key in dict.fromkeys([*before, *now]) if before.get(key) != now.get(key)]
+    keys = [key for key in dict.fromkeys([*before, *now]) if not is_image_digest(key)]
+    changed = [key for key in keys if before.get(key) != now.get(key)]
     shown = "; ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in changed[:3])
     return f"{shown} and {len(changed) - 3} more" if len(changed) > 3 else shown

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..base.writing import write_json
 from ..data import Batch, BatchOrder, train_batches
 from ..data.randomness import seed_torch
 from ..errors import CheckpointError, Interrupted, RunError
@@ -17,7 +18,6 @@ from ..zoo import save_model
 from .checkpoint import checkpoint_path, is_good, keep_as_best, newest_good, save_checkpoint
 from .distributed import Processes, share_batch
 from .evaluate import EvalResult, evaluate
-from .files import write_json
 from .job import Position, TrainJob, TrainResult
 from .phases import RunningPhase, run_phases, start_phases
 from .precision import deterministic
@@ -56,7 +56,7 @@ def train(job: TrainJob, processes: Processes, stop: StopRequest) -> TrainResult
         if finished is not None:
             if processes.is_main:
                 say(f"the run in {folder.path} is finished; nothing to do")
-            return TrainResult(**finished)
+            return TrainResult(**{**finished, "run": str(folder.path), "model": str(folder.model)})  # it may have moved
         run = Run(job, processes, stop)
         try:
             run.start()
@@ -119,7 +119,7 @@ class Run:
             **self.student.state(),
             "objective": self.job.objective.state_dict(),
             "phases": {running.phase.name: running.state() for running in self.phases},
-            "position": {**asdict(self.at), "metrics_bytes": self.log.metrics_bytes()},
+            "position": {**asdict(self.at), **self.log.position()},
         }
 
     def start(self) -> None:
@@ -130,8 +130,8 @@ class Run:
         """
         say_main = say if self.processes.is_main else (lambda text: None)
         state = newest_good(self.folder.checkpoints, say_main) if self.job.resume else None
-        metrics_bytes = 0 if state is None else self._load(state)
-        self.log.open(self.at.step, metrics_bytes, self.job.trackers, self.job.config)
+        logged = {} if state is None else self._load(state)
+        self.log.open(self.at.step, logged, self.job.trackers, self.job.config)
         if state is None:
             return
         epoch = self.at.step // self.order.steps_per_epoch + 1
@@ -139,15 +139,15 @@ class Run:
         if self.at.best_step == self.at.step and self.processes.is_main:  # killed before it got its second name
             keep_as_best(checkpoint_path(self.folder.checkpoints, self.at.step))
 
-    def _load(self, state: State) -> int:
-        """Go to where a checkpoint was written; returns the length of metrics.jsonl there."""
+    def _load(self, state: State) -> dict[str, Any]:
+        """Go to where a checkpoint was written; returns what it says of metrics.jsonl."""
         try:
             self.student.load(state)
             self.job.objective.load_state_dict(state["objective"])
             for running in self.phases:
                 running.load(state["phases"][running.phase.name])
             position = dict(state["position"])
-            metrics_bytes = int(position.pop("metrics_bytes"))
+            logged = {name: position.pop(name) for name in list(position) if name.startswith("metrics_")}
             self.at = Position(**position)
         except (KeyError, ValueError, RuntimeError, TypeError) as error:
             first = " ".join(str(error).strip().splitlines()[:2])
@@ -155,7 +155,7 @@ class Run:
                 f"the checkpoint in {self.folder.checkpoints} does not fit this run ({first})",
                 hint="resume with the student and recipe that the run was started with",
             ) from error
-        return metrics_bytes
+        return logged
 
     def save(self, *, best: bool = False) -> None:
         """Write a checkpoint of the present position."""

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from .files import clear_os_errors, write_whole
+from ..base.record_file import RecordFile
+from ..base.writing import write_file
+
+_WITHOUT = "remove it: the run then goes on, and its log begins there"
 
 
 def rounded(value: float) -> float | str:
@@ -27,27 +29,24 @@ class JsonLines:
     Args:
         path: The file.
         length: Bytes to keep; everything after them was written by steps that will be run again.
+        sha256: Of these bytes; None where only their number is known.
+
+    Raises:
+        CheckpointError: The bytes to keep are not there, or are others.
     """
 
-    def __init__(self, path: Path, length: int = 0) -> None:
-        self.path = path
-        with clear_os_errors(path):
-            path.touch()
-            os.truncate(path, min(length, path.stat().st_size))
-            self._file = open(path, "ab")  # noqa: SIM115 (open as long as the run)
+    def __init__(self, path: Path, length: int = 0, sha256: str | None = None) -> None:
+        committed = {"bytes": length, "sha256": sha256}
+        self._file = RecordFile(path, committed, hint=f"put {path.name} back as it was, or {_WITHOUT}")
 
     def write(self, line: dict[str, Any]) -> None:
         """Append one line; it reaches the system before the call returns."""
         text = json.dumps({key: rounded(v) if isinstance(v, float) else v for key, v in line.items()})
-        with clear_os_errors(self.path):
-            self._file.write(text.encode() + b"\n")
-            self._file.flush()
+        self._file.append(text.encode() + b"\n")
 
-    def length(self) -> int:
-        """Bytes so far, made durable first."""
-        with clear_os_errors(self.path):
-            os.fsync(self._file.fileno())
-        return self._file.tell()
+    def commit(self) -> dict[str, Any]:
+        """Make every line durable; returns the file's length and digest."""
+        return self._file.commit()
 
     def close(self) -> None:
         """Close the file."""
@@ -84,5 +83,5 @@ def write_csv(metrics: Path) -> Path:
     """metrics.csv beside metrics.jsonl: the same lines as a table."""
     path = metrics.with_suffix(".csv")
     frame = pd.DataFrame(read_lines(metrics))
-    write_whole(path, lambda temporary: frame.to_csv(temporary, index=False))
+    write_file(path, frame.to_csv(index=False))
     return path

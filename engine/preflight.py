@@ -7,7 +7,7 @@ is caught here, by its accuracy on a slice of the validation data, and not by wa
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,8 +17,10 @@ import torch
 from ..data import EvalTransform, ImageSource
 from ..errors import DataError, TeacherError
 from ..zoo import LoadedModel
+from .class_match import ClassMatch, has_published_order, match_classes
+from .class_order import OrderDoubt, doubt_order
 from .distributed import Processes
-from .evaluate import EvalResult, evaluate_ensemble
+from .evaluate import EvalResult, evaluate_ensemble, likeliest_outputs
 from .regression import angular_errors, check_outputs
 from .signals import StopRequest
 from .teachers import TeacherEnsemble
@@ -42,6 +44,8 @@ class TeacherReport:
         licence: Of its weights, as its entry states it.
         angular_error: Of a gaze, in place of top-1: degrees on the slice.
         promised_error: Of a gaze: what its entry promises in degrees, or None.
+        class_order: How its classes were brought into the data's order, or why they are taken to have it; None where
+            its own class names say so.
     """
 
     reference: str
@@ -51,10 +55,13 @@ class TeacherReport:
     licence: str | None = None
     angular_error: float | None = None
     promised_error: float | None = None
+    class_order: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object."""
-        apart = ("angular_error", "promised_error") if self.angular_error is None else ("top1", "promised_top1")
+        apart = {"angular_error", "promised_error"} if self.angular_error is None else {"top1", "promised_top1"}
+        if self.class_order is None:
+            apart.add("class_order")
         return {name: value for name, value in asdict(self).items() if name not in apart}
 
     def summary(self) -> str:
@@ -63,7 +70,8 @@ class TeacherReport:
             promised = "" if self.promised_error is None else f" (promised {self.promised_error:.2f}°)"
             return f"angular error {self.angular_error:.2f}°{promised} on {self.num_images} images"
         promised = "" if self.promised_top1 is None else f" (promised {self.promised_top1:.2f})"
-        return f"top-1 {self.top1:.2f}{promised} on {self.num_images} images"
+        order = "" if self.class_order is None else f"; {self.class_order}"
+        return f"top-1 {self.top1:.2f}{promised} on {self.num_images} images{order}"
 
 
 def check_classes(member: LoadedModel, class_names: Sequence[str], data: str) -> None:
@@ -152,6 +160,30 @@ def even_slice(num_images: int, size: int = SLICE) -> list[int]:
     return np.linspace(0, num_images - 1, min(size, num_images)).round().astype(int).tolist()
 
 
+def match_teacher(member: LoadedModel, source: ImageSource, order: str | None = None) -> ClassMatch:
+    """Which of a teacher's outputs stand for the data's classes.
+
+    A teacher without class names is taken at its word where the number fits; `preflight` then looks at its answers.
+
+    Args:
+        member: The teacher.
+        source: Images of the run, labelled.
+        order: Of the classes of a teacher that does not name them; see `class_order.names_in_order`.
+
+    Raises:
+        TeacherError: It lacks classes of the data, or predicts numbers.
+    """
+    if member.provenance.get("task") == REGRESSION:
+        check_classes(member, source.class_names, source.name)
+    if not member.class_names and order is None:
+        check_classes(member, source.class_names, source.name)
+        return ClassMatch("assumed")
+    try:
+        return match_classes(member, source, order=order)
+    except DataError as error:
+        raise TeacherError(f"teacher {error.message}" if order is None else error.message, hint=error.hint) from None
+
+
 def verdict(top1: float, promised: float | None, num_images: int, num_classes: int) -> str | None:
     """What is wrong with a measured accuracy, or None.
 
@@ -191,45 +223,38 @@ def preflight(
         batch_size: Images at once.
         workers: Loader processes.
         processes: Who takes which images.
-        trust: Go on when a teacher's accuracy is not what it should be (its classes must fit all the same).
+        trust: Go on when a teacher's accuracy is not what it should be, or its answers leave the order of its classes
+            open (the classes must fit all the same).
         stop: Asked between batches.
 
     Returns:
         A report a teacher and one of the ensemble, and the warnings to show.
 
     Raises:
-        TeacherError: The classes differ, or an accuracy is wrong and ``trust`` is false.
+        TeacherError: The classes differ; or an accuracy is wrong, or an order of classes open, and ``trust`` is false.
     """
-    for member in teachers.members:
+    for member, match in zip(teachers.members, teachers.matches, strict=True):
         if val_source.is_regression:
             check_gaze(member, val_source)
-        else:
+        elif match.kind == "assumed":
             check_classes(member, val_source.class_names, val_source.name)
     positions = even_slice(len(val_source))
-    results = evaluate_ensemble(
-        teachers,
-        val_source,
-        transform,
-        batch_size=batch_size,
-        workers=workers,
-        processes=processes,
-        limit=positions,
-        stop=stop,
-        title="checking teachers",
-    )
+    look: dict[str, Any] = {
+        "transform": transform,
+        "batch_size": batch_size,
+        "workers": workers,
+        "processes": processes,
+        "limit": positions,
+        "stop": stop,
+    }
+    results = evaluate_ensemble(teachers, val_source, **look, title="checking teachers")
     warnings = []
-    for member, result in zip(teachers.members, results, strict=False):
-        if val_source.is_regression:
-            wrong = gaze_verdict(result, _promised_error(member, val_source), val_source, positions)
-        else:
-            wrong = verdict(result.top1, _promise(member, val_source), result.num_images, member.num_classes)
-        if wrong and not trust:
-            raise TeacherError(
-                f"teacher {member.reference} {wrong}",
-                hint="check its preprocessing and class order, or go on with --trust-teacher",
-            )
-        if wrong:
-            warnings.append(f"teacher {member.reference} {wrong}; going on because it is trusted")
+    for index, (member, result) in enumerate(zip(teachers.members, results, strict=False)):
+        fault = _fault(teachers, index, result, val_source, look)
+        if fault is not None and not trust:
+            raise TeacherError(f"teacher {member.reference} {fault[0]}", hint=fault[1])
+        if fault is not None:
+            warnings.append(f"teacher {member.reference} {fault[0]}; going on because it is trusted")
         if member.preprocessing.input_size[1:] != transform.size:
             warnings.append(
                 f"teacher {member.reference} was trained at {_pixels(member.preprocessing.input_size[1:])} px, the run "
@@ -244,12 +269,53 @@ def preflight(
             m.licence,
             r.angular_error,
             _promised_error(m, val_source),
+            None if val_source.is_regression else _order_of(m, match, val_source),
         )
-        for m, r in zip(teachers.members, results, strict=False)
+        for m, r, match in zip(teachers.members, results, teachers.matches, strict=False)
     ]
     last = results[-1]
     together = TeacherReport("ensemble", last.top1, None, last.num_images, angular_error=last.angular_error)
     return [*reports, together], warnings
+
+
+_CHECK = "check its preprocessing and class order, or go on with --trust-teacher"
+_WHICH_ORDER = (
+    "say which: --teacher-classes natural, string, data (the data's own), or a text file of its class names in its "
+    "order, a name a line"
+)
+
+
+def _fault(
+    teachers: TeacherEnsemble, index: int, result: EvalResult, source: ImageSource, look: Mapping[str, Any]
+) -> tuple[str, str] | None:
+    """What is wrong with a teacher's answers and the way out, or None."""
+    member = teachers.members[index]
+    if source.is_regression:
+        wrong = gaze_verdict(result, _promised_error(member, source), source, look["limit"])
+        return (wrong, _CHECK) if wrong else None
+    outputs, promised = teachers.num_outputs(index), _promise(member, source)
+    wrong = verdict(result.top1, promised, result.num_images, outputs)
+    doubt = _doubt(teachers, index, source, look)
+    if doubt is not None and (not wrong or not verdict(doubt.top1 or 0.0, promised, result.num_images, outputs)):
+        unnamed = f"does not name its {outputs} classes, and its answers leave their order open"
+        return f"{unnamed}: {doubt.reason}", _WHICH_ORDER
+    return (wrong, _CHECK) if wrong else None
+
+
+def _order_of(member: LoadedModel, match: ClassMatch, source: ImageSource) -> str | None:
+    """Why a teacher's answers are taken to be in the data's order, where its own class names do not say so."""
+    if match.kind == "assumed" and not member.class_names:
+        known = "all published models share it" if has_published_order(member, source) else "its answers were looked at"
+        return f"it names no classes, their order is taken to be the data's ({known})"
+    return match.note or ("its class order was given" if not member.class_names else None)
+
+
+def _doubt(teachers: TeacherEnsemble, index: int, source: ImageSource, look: Mapping[str, Any]) -> OrderDoubt | None:
+    """What speaks against the data's order of classes, of a teacher about which nothing says it."""
+    member = teachers.members[index]
+    if teachers.matches[index].kind != "assumed" or member.class_names or has_published_order(member, source):
+        return None
+    return doubt_order(*likeliest_outputs(teachers, index, source, **look), source.class_names)
 
 
 def _pixels(size: tuple[int, int]) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import Any
+
+from ..visible import visible
 
 _LINE_EVERY_S = 10.0
 
@@ -78,18 +81,19 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._task, completed=self._done, state=text)
         else:
-            print(f"{self._title} {self._done}/{self._total} {text}", file=sys.stderr, flush=True)
+            say(f"{self._title} {self._done}/{self._total} {text}")
 
     def say(self, text: str) -> None:
         """One line for the reader, above the bar."""
         if self._quiet:
             return
         if self._bar is not None:
-            self._bar.console.print(text, markup=False, highlight=False)
+            self._bar.console.print(visible(text), markup=False, highlight=False)
         else:
-            print(text, file=sys.stderr, flush=True)
+            say(text)
 
 
 def say(text: str) -> None:
-    """One line on stderr, outside any loop."""
-    print(text, file=sys.stderr, flush=True)
+    """One line on stderr, outside any loop. Where nobody can read it any more, the work goes on."""
+    with contextlib.suppress(OSError):
+        print(visible(text), file=sys.stderr, flush=True)

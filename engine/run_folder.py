@@ -16,11 +16,14 @@ from typing import Any
 
 import torch
 
+from ..base.holding import LOCK, hold_folder
+from ..base.writing import clear_errors, is_leftover, make_folder, remove_leftovers, write_json
+from ..data.contents import is_image_digest, other_images
 from ..errors import CheckpointError, RunError
 from ..redact import redact_arguments
-from .checkpoint import remove_leftovers
-from .files import clear_os_errors, hold_folder, write_json
+from .checkpoint import finished, require_good, tidy
 from .machine import processor_name
+from .progress import say
 
 _PACKAGES = ("kdzoo", "torch", "torchvision", "timm", "numpy", "pillow", "huggingface-hub", "safetensors")
 
@@ -58,39 +61,52 @@ class RunFolder:
         """
         with hold_folder(self.path):
             self.refuse_if_taken(fixed, resume=resume)
-            with clear_os_errors(self.path):
-                self.checkpoints.mkdir(exist_ok=True)
-                remove_leftovers(self.checkpoints)
-                remove_leftovers(self.path)
+            if self.has_progress() and (unknown := self._unrecorded_images(fixed)):
+                names = ", ".join(unknown)
+                say(f"the run in {self.path} did not record {names}: their change would go unnoticed")
+            with clear_errors(self.path):
+                remove_leftovers(self.path, alone=True)
+                tidy(make_folder(self.checkpoints))
             if not self.has_progress():
                 write_json(self.config, {**config, "fixed": dict(fixed)})
             append_session(self.environment)
             yield
 
     def has_progress(self) -> bool:
-        """Whether the folder holds anything that a new run would lose: a checkpoint or a result."""
-        return self.result.exists() or any(self.checkpoints.glob("step-*.safetensors"))
+        """Whether the folder holds anything that a new run would lose: a finished checkpoint or a result."""
+        return self.result.exists() or bool(finished(self.checkpoints))
 
     def refuse_if_taken(self, fixed: Mapping[str, Any], *, resume: bool) -> None:
         """Refuse a folder that holds something else, or a run that must not go on as asked.
 
         Raises:
             RunError: The folder holds a run and ``resume`` is false, or files that no run wrote.
-            CheckpointError: The run's settings were others.
+            CheckpointError: The run's settings were others, or it cannot go on because all its checkpoints are damaged.
         """
         if not self.path.is_dir():
             return
-        if not self.config.exists():
-            strangers = [entry.name for entry in self.path.iterdir() if entry.name not in (".lock", "checkpoints")]
-            if strangers:
-                raise RunError(
-                    f"{self.path} is not empty and holds no run (it has {strangers[0]})", hint="use another --out"
-                )
-        elif self.has_progress():
+        if self.has_progress():
             if not resume:
+                if not self.result.exists():
+                    require_good(self.checkpoints)
                 hint = "--resume goes on with it; --out starts another"
                 raise RunError(f"{self.path} already holds a run", hint=hint)
             self._refuse_changes(fixed)
+            if self.read_result() is None and not finished(self.checkpoints):
+                raise CheckpointError(f"{self.result} is damaged", hint="start again in another --out")
+        elif not self.config.exists():
+            names = [entry.name for entry in self.path.iterdir() if not is_leftover(entry.name)]
+            if strangers := sorted({*names} - {LOCK, "checkpoints"}):
+                raise RunError(
+                    f"{self.path} is not empty and holds no run (it has {strangers[0]})", hint="use another --out"
+                )
+
+    def _unrecorded_images(self, fixed: Mapping[str, Any]) -> list[str]:
+        """The digests of images that a run should be compared by before it goes on, and did not record."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            before = json.loads(self.config.read_text(encoding="utf-8"))["fixed"]
+            return [key for key in fixed if is_image_digest(key) and key not in before]
+        return []
 
     def read_result(self) -> dict[str, Any] | None:
         """The finished run's result, or None."""
@@ -108,13 +124,20 @@ class RunFolder:
                 f"{self.config} cannot be read ({error})", hint="start again in another --out"
             ) from error
         now = json.loads(json.dumps(fixed))
-        changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
+        keys = [key for key in sorted({*before, *now}) if not is_image_digest(key)]
+        changed = [key for key in keys if before.get(key) != now.get(key)]
         if changed:
             shown = "; ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in changed[:5])
             more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
             raise CheckpointError(
                 f"the run in {self.path} had other settings: {shown}{more}",
                 hint="resume with the settings it was started with, or use another --out",
+            )
+        unlike = other_images(before, now)
+        if unlike:
+            raise CheckpointError(
+                f"the run in {self.path} was begun with other images: {unlike}",
+                hint="bring the images back, or start again in another --out",
             )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .metrics import JsonLines, length_until, write_csv
+from .progress import say
 from .run_folder import RunFolder
 from .trackers import Tracker, open_trackers
 
@@ -25,10 +26,24 @@ class RunLog:
         self._speed: JsonLines | None = None
         self._trackers: list[Tracker] = []
 
-    def open(self, step: int, metrics_bytes: int, trackers: Sequence[str], config: Mapping[str, Any]) -> None:
-        """Begin, or go on after ``step``: later lines are cut off, their steps will be run again."""
+    def open(self, step: int, position: Mapping[str, Any], trackers: Sequence[str], config: Mapping[str, Any]) -> None:
+        """Begin, or go on after ``step``: later lines are cut off, their steps will be run again.
+
+        Args:
+            step: Finished steps.
+            position: What ``position`` gave when they were; empty at the beginning.
+            trackers: Names.
+            config: Of the run, for trackers.
+
+        Raises:
+            CheckpointError: metrics.jsonl does not hold what was written to it.
+        """
         if self._enabled:
-            self._metrics = JsonLines(self._folder.metrics, metrics_bytes)
+            length, sha256 = position.get("metrics_bytes", 0), position.get("metrics_sha256")
+            if length and not self._folder.metrics.exists():
+                say(f"warning: {self._folder.metrics} is gone; its lines up to step {step} are lost")
+                length, sha256 = 0, None
+            self._metrics = JsonLines(self._folder.metrics, length, sha256)
             self._speed = JsonLines(self._folder.speed, length_until(self._folder.speed, step))
             self._trackers = open_trackers(trackers, self._folder.path, dict(config))
 
@@ -51,9 +66,10 @@ class RunLog:
         if self._enabled:
             write_csv(self._folder.metrics)
 
-    def metrics_bytes(self) -> int:
-        """Length of metrics.jsonl, made durable."""
-        return self._metrics.length() if self._metrics is not None else 0
+    def position(self) -> dict[str, Any]:
+        """Length and digest of metrics.jsonl, made durable: for the checkpoint."""
+        found = {"bytes": 0, "sha256": ""} if self._metrics is None else self._metrics.commit()
+        return {f"metrics_{name}": value for name, value in found.items()}
 
     def close(self) -> None:
         """Close files and trackers."""

@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from ..setting_values import (
+    Count,
+    CountFromZero,
+    Decay,
+    Epochs,
+    Fraction,
+    LearningRate,
+    Passes,
+    Period,
+    PositiveFraction,
+    Range,
+    WeightDecay,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +35,11 @@ class OptimizerSettings:
     """
 
     name: Literal["sgd", "adam", "adamw"]
-    lr: float
-    momentum: float
-    weight_decay: float
+    lr: LearningRate
+    momentum: Decay
+    weight_decay: WeightDecay
     nesterov: bool = False
-    beta2: float = 0.999
+    beta2: Decay = 0.999
     decay_norm_and_bias: bool = True
 
 
@@ -47,13 +61,13 @@ class ScheduleSettings:
     """
 
     name: Literal["constant", "milestones", "cosine", "exponential", "cosine_milestones"]
-    milestones: tuple[int, ...] = ()
-    gamma: float = 0.1
-    period_epochs: float = 1.0
+    milestones: Annotated[tuple[int, ...], Range(0, 10**6)] = ()
+    gamma: PositiveFraction = 0.1
+    period_epochs: Passes = 1.0
     staircase: bool = True
-    warmup_epochs: float = 0.0
-    warmup_start: float = 0.0
-    final: float = 0.0
+    warmup_epochs: Period = 0.0
+    warmup_start: Fraction = 0.0
+    final: Fraction = 0.0
     update: Literal["step", "epoch"] = "step"
 
 
@@ -80,18 +94,18 @@ class TrainingSettings:
         max_unreadable_fraction: The run stops when more than this fraction of the training images cannot be decoded.
     """
 
-    epochs: int
-    batch_size: int
-    accumulate: int = 1
+    epochs: Epochs
+    batch_size: Count
+    accumulate: Count = 1
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    clip_norm: float | None = None
-    ema_decay: float | None = None
+    clip_norm: Annotated[float, Range(0, 1e9, above_low=True)] | None = None
+    ema_decay: Decay | None = None
     channels_last: bool = True
     compile: bool = False
     deterministic: bool = True
     sync_batchnorm: bool = False
-    evaluate_every_epochs: int = 1
-    checkpoint_every_steps: int = 0
-    log_every_steps: int = 50
+    evaluate_every_epochs: CountFromZero = 1
+    checkpoint_every_steps: CountFromZero = 0
+    log_every_steps: Count = 50
     export: Literal["last", "best"] = "last"
-    max_unreadable_fraction: float = 0.001
+    max_unreadable_fraction: Fraction = 0.001

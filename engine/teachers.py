@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from ..errors import TeacherError
 from ..zoo import LoadedModel, forward_with_features, forward_with_maps
+from .class_match import ClassMatch
 from .precision import autocast
 
 
@@ -76,6 +77,8 @@ class TeacherEnsemble:
         device: Where they compute.
         precision: ``fp32``, ``bf16`` or ``fp16``.
         channels_last: Whether they are laid out NHWC.
+        matches: Which of each teacher's outputs stand for the data's classes: whoever asks gets these, in the data's
+            order. By default all of them, in their own order.
     """
 
     def __init__(
@@ -85,10 +88,12 @@ class TeacherEnsemble:
         *,
         precision: str = "fp32",
         channels_last: bool = True,
+        matches: Sequence[ClassMatch] | None = None,
     ) -> None:
         if not members:
             raise TeacherError("no teacher given", hint="name one with --teacher REF")
         self.members = tuple(members)
+        self.matches = tuple(matches) if matches is not None else (ClassMatch("assumed"),) * len(self.members)
         layout = torch.channels_last if channels_last else torch.contiguous_format
         for member in self.members:
             member.model = freeze(member.model.to(device).to(memory_format=layout))
@@ -142,11 +147,24 @@ class TeacherEnsemble:
                 logits, features, maps = forward_with_maps(member.model, own, conditions)
             else:
                 logits, features = forward_with_features(member.model, own, conditions)
-        return logits.float(), features.float(), tuple(item.float() for item in maps)
+        answer = self.matches[index].apply(logits.float())
+        return answer, features.float(), tuple(item.float() for item in maps)
+
+    def num_outputs(self, index: int) -> int:
+        """Numbers that one teacher answers with."""
+        columns = self.matches[index].columns
+        return self.members[index].num_classes if columns is None else len(columns)
 
     def digest(self) -> tuple[str, ...]:
         """A SHA-256 over each teacher's parameters and buffers."""
         return tuple(weights_sha256(member.model) for member in self.members)
+
+    def answer_digests(self) -> tuple[str, ...]:
+        """A SHA-256 over what decides each teacher's answers: its weights' and, where it picks outputs, which ones."""
+        return tuple(
+            weights if match.columns is None else hashlib.sha256(f"{weights} {match.columns}".encode()).hexdigest()
+            for weights, match in zip(self._before, self.matches, strict=True)
+        )
 
     def verify_unchanged(self) -> None:
         """Raise TeacherError if a teacher is not what it was when it was frozen."""

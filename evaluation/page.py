@@ -14,7 +14,8 @@ from markupsafe import Markup
 from PIL import Image
 
 from .. import __version__
-from ..engine.files import write_whole
+from ..base.writing import write_file
+from ..regular_files import refuse_special
 
 _THUMBNAIL = 160  # pixels; twice what is shown, for sharp screens
 
@@ -46,15 +47,11 @@ def write_page(path: Path, template: str, **content: Any) -> Path:
     Raises:
         RunError: The file cannot be written.
     """
+    refuse_special(path, what="the page")
     written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     text = _environment().get_template(template).render(version=__version__, written=written, **content)
     # A lone surrogate (a file name in another encoding) has no UTF-8 form.
-    data = text.encode("utf-8", errors="replace")
-
-    def write(temporary: Path) -> None:
-        temporary.write_bytes(data)
-
-    write_whole(path, write)
+    write_file(path, text.encode("utf-8", errors="replace"))
     return path
 
 

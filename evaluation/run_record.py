@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunError
+from ..regular_files import read_json, refuse_special
 
 _LARGEST = 1e30  # what a file gives beyond it is damage, not a measurement
 
@@ -115,7 +116,7 @@ def as_count(value: object) -> int:
 
 def _document(folder: Path, name: str, problems: list[str], why: str = "") -> dict[str, Any]:
     try:
-        document = json.loads((folder / name).read_text(encoding="utf-8"))
+        document = read_json(folder / name)
     except FileNotFoundError:
         problems.append(f"{name} is not there" + (f": {why}" if why else ""))
         return {}
@@ -130,6 +131,7 @@ def _document(folder: Path, name: str, problems: list[str], why: str = "") -> di
 
 def _lines(folder: Path, name: str, problems: list[str]) -> tuple[dict[str, Any], ...]:
     try:
+        refuse_special(folder / name, what="the record")
         text = (folder / name).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         problems.append(f"{name} is not there")

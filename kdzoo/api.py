@@ -22,6 +22,7 @@ def distill(
     *,
     student: str | None = None,
     teachers: Sequence[str] = (),
+    teacher_classes: Sequence[str] = (),
     labels: str | Path | None = None,
     data: str | None = None,
     val_data: str | None = None,
@@ -47,6 +48,8 @@ def distill(
         recipe: A recipe's name, or the path of a recipe file.
         student: A model reference.
         teachers: Model references.
+        teacher_classes: The order of the classes of teachers that do not name them, once for all or once each:
+            ``natural``, ``string``, ``data``, or a text file of the names.
         labels: What `label` stored for these very images, in place of the teachers.
         data: Data spec of the training images.
         val_data: Data spec of the held-out images; by default the validation split of ``data``.
@@ -77,6 +80,7 @@ def distill(
     named = {
         "student.model": student,
         "teachers.models": tuple(teachers) or None,
+        "run.teacher_classes": tuple(teacher_classes) or None,
         "run.labels": None if labels is None else str(labels),
         "data.dataset": data,
         "data.val_dataset": val_data,
@@ -108,6 +112,7 @@ def label(
     recipe: str,
     *,
     teachers: Sequence[str] = (),
+    teacher_classes: Sequence[str] = (),
     data: str | None = None,
     val_data: str | None = None,
     unlabeled: str | None = None,
@@ -135,8 +140,8 @@ def label(
         out: The folder of the labels; the stages of a recipe have theirs below it.
         resume: Go on with the labels in ``out``, or add epochs to them.
         stage: The one stage to label, of a recipe that has stages; all that learn from teachers by default.
-        data, val_data, unlabeled, epochs, batch_size, image_size, precision, variants, settings, seed, workers, device,
-            trust_teacher: As those of `distill`.
+        teacher_classes, data, val_data, unlabeled, epochs, batch_size, image_size, precision, variants, settings, seed,
+            workers, device, trust_teacher: As those of `distill`.
 
     Returns:
         What was stored, one result a stage; one for a recipe without stages.
@@ -148,6 +153,7 @@ def label(
 
     named = {
         "teachers.models": tuple(teachers) or None,
+        "run.teacher_classes": tuple(teacher_classes) or None,
         "data.dataset": data,
         "data.val_dataset": val_data,
         "data.unlabeled": unlabeled,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,14 +57,19 @@ def curate(
     _require_libraries()
     from dataclasses import replace
 
+    from .base.digests import sha256_of
+    from .base.holding import hold_folder
+    from .base.writing import clear_errors, remove_leftovers
     from .data import open_source
     from .data.curation import ListedImages, Thresholds, list_to_file, require_images
     from .data.folders import require_folder, unlabeled_root
+    from .data.listing import describe_left_out
+    from .engine.class_match import has_published_order
     from .engine.curation import Curation, CurationSettings
     from .engine.curation_state import CurationState, prepare_folder
     from .engine.distributed import choose_device
     from .engine.evaluate import eval_transform
-    from .engine.files import clear_os_errors, sha256_of
+    from .engine.progress import say
     from .engine.signals import StopRequest
     from .engine.teachers import TeacherEnsemble
     from .evaluation.near_duplicates import write_near_duplicates
@@ -90,13 +96,20 @@ def curate(
     where = choose_device(device)
     loaded = load_model(teacher, pretrained=True)
     teachers = TeacherEnsemble([loaded], where)
-    with StopRequest() as stop:
+    with StopRequest() as stop, hold_folder(state_folder):
+        for one in (target, state_folder):
+            remove_leftovers(one, alone=True)
         # What the folder holds now; a resumed curation compares it with what it held.
         listing = state_folder / "images.list"
-        with clear_os_errors(listing):
-            require_images(root, list_to_file(root, listing))
+        with clear_errors(listing):
+            left_out: Counter[str] = Counter()
+            require_images(root, list_to_file(root, listing, left_out))
+        unread = describe_left_out(left_out)
+        for note in (*([f"{root}: {unread}"] if unread else []), *evaluation.notes):
+            say(note)
         images = ListedImages(root, listing)
-        names = evaluation.class_names if len(evaluation.class_names) == loaded.num_classes else loaded.class_names
+        published = evaluation.class_names if has_published_order(loaded, evaluation) else ()
+        names = loaded.class_names or published
         identity: dict[str, Any] = {
             "unlabeled": str(root),
             "unlabeled_digest": sha256_of(listing),

@@ -7,7 +7,6 @@ differ (a small student, few epochs); docs/demo.md says how.
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import Interrupted, RunError
+from .regular_files import read_json
 
 if TYPE_CHECKING:
     from .engine.job import TrainResult
@@ -151,16 +151,15 @@ def _say(text: str) -> None:
 
 def _claim(folder: Path, settings: dict[str, Any]) -> None:
     """Take the folder, or refuse one that holds something else."""
-    from .engine.files import clear_os_errors
+    from .base.writing import clear_errors, make_folder
 
-    with clear_os_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    with clear_errors(make_folder(folder)):
         taken = any(not entry.name.startswith(".") for entry in folder.iterdir())
     if not taken:
         _write_marker(folder, {"settings": settings})
         return
     try:
-        before = json.loads((folder / _MARKER).read_text(encoding="utf-8"))["settings"]
+        before = read_json(folder / _MARKER)["settings"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder} is not empty and holds no demo", hint="use another --out") from error
     if before != settings:
@@ -168,7 +167,7 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
 
 
 def _write_marker(folder: Path, document: dict[str, Any]) -> None:
-    from .engine.files import write_json
+    from .base.writing import write_json
 
     write_json(folder / _MARKER, document)
 

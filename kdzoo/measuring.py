@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import UsageError
+from .setting_values import Colours, Deviations, check_value
 
 if TYPE_CHECKING:
     from .engine.evaluate import EvalResult
@@ -85,6 +85,7 @@ def evaluate(
     save: bool = False,
     fresh: bool = False,
     trust_classes: bool = False,
+    classes: str | Path | None = None,
 ) -> list[Measured]:
     """Measure models on labelled data, each image exactly once, all models in one pass over the decoded images.
 
@@ -110,6 +111,8 @@ def evaluate(
             and ``kdzoo publish`` to read; ``kdzoo eval`` does.
         fresh: Begin anew where an interrupted evaluation was kept.
         trust_classes: Take the class order of a model that does not name its classes to be the data's.
+        classes: The order of the classes of a model that does not name them, or names them otherwise than the data:
+            ``natural`` (as timm sorts folders), ``string`` (as torchvision), or a text file of its class names.
 
     Returns:
         One for each model, image size and data set, those of a model together; on the main process alone where there
@@ -123,11 +126,14 @@ def evaluate(
         Interrupted: SIGTERM or SIGINT came; what was measured so far is kept.
     """
     from .data import open_source
-    from .data.specs import expand_spec
+    from .data.pairs import require_classes
+    from .data.specs import expand_spec, parse_data_spec
     from .engine.distributed import start_processes
     from .engine.evaluate import EvalResult
+    from .engine.progress import say
     from .engine.signals import StopRequest
     from .evaluation.classification import MeasureSettings, Overrides, measure_classification
+    from .evaluation.classification.own_share import held_out_spec
     from .evaluation.results import results_folder, write_result
     from .zoo import load_model
 
@@ -141,8 +147,8 @@ def evaluate(
         crop_pct=crop_pct,
         interpolation=interpolation,
         crops=crops,
-        mean=_colour(mean, "mean"),
-        std=_colour(std, "std"),
+        mean=None if mean is None else check_value(tuple(mean), Colours, "mean"),
+        std=None if std is None else check_value(tuple(std), Deviations, "std"),
     )
 
     def folder_of(reference: str) -> Path:
@@ -159,7 +165,16 @@ def evaluate(
     with StopRequest() as stop:
         processes = start_processes(device)
         try:
+            chosen = [held_out_spec(spec, references) for spec in specs]
+            specs = [spec for spec, _ in chosen]
             sources = [open_source(spec, "val") for spec in specs]
+            for spec, source in zip(specs, sources, strict=True):
+                require_classes(source, parse_data_spec(spec))
+            if processes.is_main:
+                for note in dict.fromkeys(
+                    [*(note for _, note in chosen if note), *(n for s in sources for n in s.notes)]
+                ):
+                    say(note)
             loaded = [
                 load_model(reference, pretrained=True, image_size=size)
                 for reference in references
@@ -172,6 +187,7 @@ def evaluate(
                 partial_folder=folder_of(references[0]) if save else None,
                 fresh=fresh,
                 trust_classes=trust_classes,
+                class_order=None if classes is None else str(classes),
             )
             measure_classification(
                 loaded,
@@ -185,14 +201,3 @@ def evaluate(
         finally:
             processes.stop()
     return [measured[key] for key in sorted(measured)]
-
-
-def _colour(values: Sequence[float] | None, name: str) -> tuple[float, float, float] | None:
-    if values is None:
-        return None
-    if len(values) != 3 or not all(map(math.isfinite, values)) or (name == "std" and min(values) <= 0):
-        above = ", all above 0" if name == "std" else ""
-        raise UsageError(
-            f"{name} has three numbers, one a channel{above}, got {list(values)}", hint="such as 0.5 0.5 0.5"
-        )
-    return float(values[0]), float(values[1]), float(values[2])

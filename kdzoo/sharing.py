@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .errors import UsageError
+from .regular_files import read_json
 
 if TYPE_CHECKING:
     from .zoo.card_subject import RecipeFacts
@@ -124,7 +124,7 @@ def recipe_facts(run: Path) -> RecipeFacts | None:
     from .zoo.card_subject import RecipeFacts
 
     with contextlib.suppress(OSError, ValueError, UsageError, TypeError, KeyError):
-        recipe = get_recipe(str(json.loads((run / "config.json").read_text(encoding="utf-8"))["recipe"]))
+        recipe = get_recipe(str(read_json(run / "config.json")["recipe"]))
         return RecipeFacts(
             title=recipe.paper.title,
             authors=recipe.paper.authors,

@@ -40,6 +40,7 @@ from ..data import Augmentation, Mixing
 from ..engine.objective import Objective, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from ..errors import UsageError
+from ..setting_values import PositiveFraction, Temperature, Weight
 from .objectives.adaptive_ensemble import ensemble_weights, logit_gradients
 from .objectives.divergences import forward_kl
 from .objectives.hard_labels import mixed_cross_entropy
@@ -70,11 +71,11 @@ class AeKdSettings(ObjectiveSettings):
         unit_length: Whether the gradients' directions alone are compared.
     """
 
-    label_weight: float
-    kd_weight: float
-    temperature: float
+    label_weight: Weight
+    kd_weight: Weight
+    temperature: Temperature
     weighting: Literal["gradients", "equal"]
-    tolerance: float
+    tolerance: PositiveFraction
     unit_length: bool
 
     @property

@@ -38,6 +38,7 @@ from ..data import Augmentation, Mixing
 from ..engine.objective import ModelOutput, Objective, ParameterGroup, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from ..errors import UsageError
+from ..setting_values import Scale, Width
 from ..zoo.generators import FOLDER, save_generator
 from ..zoo.networks.conditional_generator import ConditionalGenerator
 from .generated_images import Wanted, draw_wanted
@@ -66,10 +67,10 @@ class ClassGanSettings(ObjectiveSettings):
         generator_lr_scale: Its learning rate over the discriminator's.
     """
 
-    width: int
-    latent_features: int
-    class_features: int
-    generator_lr_scale: float
+    width: Width
+    latent_features: Width
+    class_features: Width
+    generator_lr_scale: Scale
 
     @property
     def uses_teachers(self) -> bool:

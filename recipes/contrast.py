@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..engine.objective import StepView
 from ..errors import UsageError
+from ..setting_values import Decay, Range, Temperature, Width
 from .objectives.contrastive import ContrastiveDistillation, OtherClasses, memory_bytes
 from .recipe import ObjectiveMemory, Shapes
 
@@ -34,10 +35,10 @@ class ContrastSettings:
             are images of other classes).
     """
 
-    embedding_dim: int
-    num_negatives: int
-    temperature: float
-    momentum: float
+    embedding_dim: Width
+    num_negatives: Annotated[int, Range(1, 10**7)]
+    temperature: Temperature
+    momentum: Decay
     positive: Literal["exact", "relaxed"]
     replacement: Literal["always", "when_needed"]
 

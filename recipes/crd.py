@@ -44,6 +44,7 @@ from ..data import Augmentation, Mixing
 from ..engine.objective import Objective, ParameterGroup, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from ..errors import UsageError
+from ..setting_values import Temperature, Weight
 from .contrast import Contrast, ContrastSettings
 from .objectives.hard_labels import mixed_cross_entropy
 from .objectives.soft_labels import mean_probabilities, tempered_kl
@@ -75,10 +76,10 @@ class CrdSettings(ObjectiveSettings):
         contrast: How features are compared.
     """
 
-    label_weight: float
-    kd_weight: float
-    temperature: float
-    contrast_weight: float
+    label_weight: Weight
+    kd_weight: Weight
+    temperature: Temperature
+    contrast_weight: Weight
     contrast: ContrastSettings
 
     @property

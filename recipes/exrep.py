@@ -58,7 +58,7 @@ Conflicts:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -67,6 +67,7 @@ from ..data import Augmentation, Mixing
 from ..engine.objective import ModelOutput, Objective, ParameterGroup, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from ..errors import UsageError
+from ..setting_values import LabelSmoothing, Range, Temperature, Weight, Width
 from .contrast import Contrast, ContrastSettings
 from .objectives.critic import Critic, critic_terms, generator_term
 from .objectives.hard_labels import mixed_cross_entropy
@@ -100,8 +101,8 @@ class DistillerSettings:
     """
 
     form: Literal["notebook", "repository", "none"]
-    width: int
-    max_width: int
+    width: Annotated[int, Range(0, 65_536)]
+    max_width: Width
 
     def build(self, image_size: int) -> InputDistiller | None:
         """G with fresh weights, for images of this size; None where there is none.
@@ -154,19 +155,19 @@ class ExRepSettings(ObjectiveSettings):
     freeze_student: bool
     student_mode: Literal["eval", "train"]
     teacher_input: Literal["clean", "distilled"]
-    temperature: float
-    kd_weight: float
-    label_weight: float
-    label_smoothing: float
-    contrast_weight: float
+    temperature: Temperature
+    kd_weight: Weight
+    label_weight: Weight
+    label_smoothing: LabelSmoothing
+    contrast_weight: Weight
     contrast: ContrastSettings
     adversary: Literal["critic", "mse", "none"]
-    generator_weight: float
-    critic_weight: float
+    generator_weight: Weight
+    critic_weight: Weight
     critic_weighted: Literal["real", "both"]
-    critic_hidden: tuple[int, ...]
+    critic_hidden: Annotated[tuple[int, ...], Range(1, 65_536)]
     saturating: bool
-    mse_weight: float
+    mse_weight: Weight
 
     @property
     def uses_teachers(self) -> bool:

@@ -25,7 +25,6 @@ Conflicts:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +42,8 @@ from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSetti
 from ..engine.state_file import State, read_state
 from ..engine.teachers import resize
 from ..errors import CheckpointError, UsageError
+from ..regular_files import read_json
+from ..setting_values import Fraction, Pixels
 from .exrep import DistillerSettings, distil
 from .objectives.hard_labels import mixed_cross_entropy
 from .objectives.input_distiller import InputDistiller
@@ -73,8 +74,8 @@ class TransferSettings(ObjectiveSettings):
     """
 
     distiller_run: str | None
-    distiller_size: int
-    pass_prob: float
+    distiller_size: Pixels
+    pass_prob: Fraction
 
     @property
     def uses_teachers(self) -> bool:
@@ -131,7 +132,7 @@ def load_distiller(run: str | None) -> InputDistiller:
 
 def _settings(folder: RunFolder) -> Mapping[str, Any]:
     try:
-        document = json.loads(folder.config.read_text(encoding="utf-8"))
+        document = read_json(folder.config)
         found = {path: item["value"] for path, item in document["settings"].items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{folder.path} is not a run folder", hint="name the --out of an exrep run") from error

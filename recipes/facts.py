@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..data import ImageSource, open_source
+from ..data.pairs import open_pair
 from ..errors import DataError
 from .plan import DataFacts
 from .recipe import Recipe
@@ -20,10 +21,8 @@ def read_facts(recipe: Recipe) -> DataFacts:
     """What is known of a recipe's data; missing data is described, not raised."""
     spec = recipe.data.dataset
     try:
-        source = open_source(spec, "train")
-        more = 0 if recipe.data.unlabeled is None else len(open_source(recipe.data.unlabeled, "unlabeled"))
-        if recipe.data.val_dataset is not None:
-            open_source(recipe.data.val_dataset, "val")
+        source, val = open_pair(spec, recipe.data.val_dataset)
+        unlabeled = None if recipe.data.unlabeled is None else open_source(recipe.data.unlabeled, "unlabeled")
     except DataError as error:
         name = spec.partition(":")[0].partition("@")[0]
         return DataFacts(
@@ -33,7 +32,10 @@ def read_facts(recipe: Recipe) -> DataFacts:
             native_size=_KNOWN_SIZES.get(name),
             missing=f"{error.message} ({error.hint})" if error.hint else error.message,
         )
+    more = 0 if unlabeled is None else len(unlabeled)
+    parts = (source, val) if unlabeled is None else (source, val, unlabeled)
     return DataFacts(
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
         num_classes=None if source.is_regression else len(source.class_names),
         num_targets=len(source.target_names) if source.is_regression else 0,
         num_images=len(source) + more,

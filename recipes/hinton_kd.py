@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from ..data import Augmentation, Mixing
 from ..engine.objective import Objective, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
+from ..setting_values import Temperature, Weight
 from .objectives.hard_labels import mixed_cross_entropy
 from .objectives.soft_labels import mean_probabilities, tempered_kl
 from .recipe import (
@@ -56,9 +57,9 @@ class HintonSettings(ObjectiveSettings):
         label_weight: γ; at 0 no label is read and unlabeled images may be used.
     """
 
-    temperature: float
-    kd_weight: float
-    label_weight: float
+    temperature: Temperature
+    kd_weight: Weight
+    label_weight: Weight
 
     @property
     def uses_teachers(self) -> bool:

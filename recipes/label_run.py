@@ -132,6 +132,9 @@ def build_label_job(
     recipe, sources = plan.recipe, open_sources(plan.recipe)
     teaching = start_teaching(plan, sources, processes)
     assert teaching.ensemble is not None
+    if processes.is_main:
+        for line in (*plan.facts.notes, *sources.warnings):
+            say(line)
     order = order_of(plan, sources)
     head = LabelHead(
         views=views_of(plan, sources),

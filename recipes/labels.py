@@ -21,6 +21,7 @@ from .recipe import Recipe, Stage
 from .sources import Sources
 
 _SEED, _DATA, _BATCH = "run.seed", "data.train_fingerprint", "training.batch_size"
+_SIZES = "data.train_sizes"
 _FLAGS = {
     _SEED: "--seed {}",
     _BATCH: "--batch-size {}",
@@ -41,6 +42,7 @@ def views_of(plan: Plan, sources: Sources) -> dict[str, Any]:
     views: dict[str, Any] = {
         _SEED: plan.run.seed,
         _DATA: sources.train.fingerprint(),
+        **{key: value for key, value in sources.sizes.items() if key == _SIZES},
         **flatten(recipe.data.augmentation, "data.augmentation."),
         "objective.unlabeled_share": recipe.objective.unlabeled_share,
         "data.mixing.mixup_prob": mixing.mixup_prob,
@@ -90,13 +92,13 @@ def refuse_live(recipe: Recipe) -> None:
         )
 
 
-def record_of(teacher: LoadedModel, sha256: str) -> TeacherRecord:
-    """What labels remember of a teacher."""
+def record_of(teacher: LoadedModel, sha256: str, num_outputs: int | None = None) -> TeacherRecord:
+    """What labels remember of a teacher; it answers with ``num_outputs`` numbers, by default with all it has."""
     return TeacherRecord(
         reference=teacher.reference,
         licence=teacher.licence,
         sha256=sha256,
-        outputs=teacher.num_classes,
+        outputs=teacher.num_classes if num_outputs is None else num_outputs,
         features=feature_width(teacher),
         output_form=dict(output_form(teacher)),
         preprocessing=teacher.preprocessing.to_dict(),
@@ -161,9 +163,9 @@ def open_labels(plan: Plan, sources: Sources) -> LabelStore:
 def _require_views(store: LabelStore, views: dict[str, Any], plan: Plan) -> None:
     before = store.head.views
     for key in dict.fromkeys([*before, *views]):
-        if before.get(key) == views.get(key):
+        if before.get(key) == views.get(key) or (key == _SIZES and key not in before):
             continue
-        if key == _DATA:
+        if key in (_DATA, _SIZES):
             raise DataError(
                 f"the labels in {store.folder} are of other training images, labels or classes than the run's",
                 hint="give the data that was labelled (--data, --unlabeled), or label this data",

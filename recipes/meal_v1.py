@@ -31,7 +31,7 @@ Conflicts:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from torch import Tensor, nn
 
@@ -39,6 +39,7 @@ from ..data import Augmentation, Mixing
 from ..engine.objective import ModelOutput, Objective, ParameterGroup, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from ..errors import UsageError
+from ..setting_values import Range, Scale
 from ..zoo import stage_names
 from .objectives.discriminator import reverse_gradient
 from .objectives.similarity import BlockDiscriminators, Similarity, pool_block, similarity_terms
@@ -73,13 +74,13 @@ class MealV1Settings(ObjectiveSettings):
         discriminator_lr_scale: The discriminators' learning rate over the student's.
     """
 
-    block_lengths: tuple[int, ...]
+    block_lengths: Annotated[tuple[int, ...], Range(1, 10**7)]
     pooling: Literal["avg", "max"]
     similarity: Similarity
-    similarity_weights: tuple[float, ...]
+    similarity_weights: Annotated[tuple[float, ...], Range(0, 1e6)]
     discriminators: Literal["published", "reversed", "none"]
-    discriminator_weights: tuple[float, ...]
-    discriminator_lr_scale: float
+    discriminator_weights: Annotated[tuple[float, ...], Range(0, 1e6)]
+    discriminator_lr_scale: Scale
 
     @property
     def uses_teachers(self) -> bool:

@@ -54,6 +54,7 @@ from ..data import Augmentation, Mixing
 from ..engine.objective import Objective, ParameterGroup, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from ..errors import UsageError
+from ..setting_values import Scale, Weight, Width
 from .objectives.discriminator import (
     Discriminator,
     deception_loss,
@@ -96,11 +97,11 @@ class MealV2Settings(ObjectiveSettings):
     """
 
     discriminator: Literal["none", "published", "reversed", "alternating"]
-    discriminator_weight: float
+    discriminator_weight: Weight
     discriminator_form: Literal["auto", "published", "few_classes"]
-    discriminator_min_width: int
+    discriminator_min_width: Width
     discriminator_last_relu: bool
-    discriminator_lr_scale: float
+    discriminator_lr_scale: Scale
 
     @property
     def uses_teachers(self) -> bool:

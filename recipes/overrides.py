@@ -1,22 +1,20 @@
-"""Reaching into a recipe's settings by dotted path: reading, changing, and turning text into typed values.
+"""Reaching into a recipe's settings by dotted path: reading and changing.
 
-The types are the settings' own annotations; there is no second list of options to keep.
+Types and ranges are the settings' own annotations; there is no second list of options to keep.
 """
 
 from __future__ import annotations
 
 import difflib
-import math
-import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar
 
 from ..errors import UsageError
+from ..setting_values import convert, value_types
 from .recipe import SECTIONS, Recipe
 
 T = TypeVar("T")
-_TRUE, _FALSE, _NONE = ("true", "yes", "on", "1"), ("false", "no", "off", "0"), ("none", "null", "")
 
 
 def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
@@ -33,8 +31,8 @@ def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def setting_types(settings: Any, prefix: str = "") -> dict[str, Any]:
-    """The type of every leaf that ``flatten`` gives."""
-    hints = get_type_hints(type(settings))
+    """The type of every leaf that ``flatten`` gives, with its range."""
+    hints = value_types(type(settings))
     names = SECTIONS if isinstance(settings, Recipe) else [field.name for field in fields(settings)]
     flat: dict[str, Any] = {}
     for name in names:
@@ -69,98 +67,6 @@ def unknown(name: str, known: Iterable[str], *, what: str, where: str) -> UsageE
     close = nearest(name, known)
     meant = f"did you mean {close!r}? " if close else ""
     return UsageError(f"unknown {what} {name!r}", hint=f"{meant}{where}")
-
-
-def _wrong(path: str, value: Any, wanted: str) -> UsageError:
-    return UsageError(f"{path} is {wanted}, got {value!r}", hint=f"for example --set {path}=…, with {wanted}")
-
-
-def _describe(annotation: Any) -> str:
-    origin, args = get_origin(annotation), get_args(annotation)
-    if origin is Literal:
-        return "one of " + ", ".join(str(arg) for arg in args)
-    if origin in (Union, types.UnionType):
-        return " or ".join("none" if arg is type(None) else _describe(arg) for arg in args)
-    if origin is tuple:
-        inner = _describe(args[0]).removeprefix("a ").removeprefix("an ")
-        return f"a list of {inner}s" if args[-1] is Ellipsis else f"{len(args)} values ({inner}s), separated by commas"
-    return {int: "an integer", float: "a number", bool: "true or false", str: "a text"}.get(annotation, str(annotation))
-
-
-def _to_tuple(value: Any, args: tuple[Any, ...], path: str, wanted: str) -> tuple[Any, ...]:
-    if isinstance(value, str):
-        text = value.strip()
-        if text[:1] + text[-1:] in ("()", "[]"):
-            text = text[1:-1]
-        value = [part.strip().strip("'\"") for part in text.split(",") if part.strip()]
-    if not isinstance(value, list | tuple):
-        raise _wrong(path, value, wanted)
-    kinds = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
-    if len(kinds) != len(value):
-        raise _wrong(path, value, wanted)
-    return tuple(convert(item, kind, path) for item, kind in zip(value, kinds, strict=True))
-
-
-def _to_union(value: Any, args: tuple[Any, ...], path: str, wanted: str) -> Any:
-    if type(None) in args and (value is None or (isinstance(value, str) and value.strip().lower() in _NONE)):
-        return None
-    for kind in (arg for arg in args if arg is not type(None)):
-        try:
-            return convert(value, kind, path)
-        except UsageError:
-            continue
-    raise _wrong(path, value, wanted)
-
-
-def _to_bool(value: Any) -> bool | None:
-    if isinstance(value, bool):
-        return value
-    text = value.strip().lower() if isinstance(value, str) else ""
-    return True if text in _TRUE else False if text in _FALSE else None
-
-
-def _to_number(value: Any, kind: type) -> int | float | None:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    try:
-        number = kind(value.strip()) if isinstance(value, str) else kind(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) and (isinstance(value, str) or number == value) else None
-
-
-def convert(value: Any, annotation: Any, path: str) -> Any:
-    """A value, or the text of one, as the annotated type.
-
-    Args:
-        value: Text from a command line or the environment, or a value from YAML or code.
-        annotation: ``int``, ``float``, ``bool``, ``str``, a ``Literal``, a tuple of these, or a union of them with or
-            without None.
-        path: The setting, for the message.
-
-    Raises:
-        UsageError: The value is not of that type.
-    """
-    origin, args, wanted = get_origin(annotation), get_args(annotation), _describe(annotation)
-    if origin is tuple:
-        return _to_tuple(value, args, path, wanted)
-    if origin in (Union, types.UnionType):
-        return _to_union(value, args, path, wanted)
-    if origin is Literal:
-        found = value.strip() if isinstance(value, str) else value
-        if found not in args:
-            raise _wrong(path, value, wanted)
-        return found
-    converted: Any = None
-    if annotation is bool:
-        converted = _to_bool(value)
-    elif annotation in (int, float):
-        converted = _to_number(value, annotation)
-    elif annotation is str:
-        converted = value if isinstance(value, str) and value else None
-    if converted is None:
-        raise _wrong(path, value, wanted)
-    return converted
 
 
 def replace_settings(settings: T, values: Mapping[str, Any]) -> T:

@@ -41,11 +41,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..setting_values import Seed, Workers
 from .overrides import flatten, parse_assignments
 from .recipe import Recipe
 
 _FREE = ("checkpoint_every_steps", "max_unreadable_fraction", "export")
-_PLACES = ("run.workers", "run.device", "run.labels")
+_PLACES = ("run.workers", "run.device", "run.labels", "run.teacher_classes", "run.check_contents")
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,18 @@ class RunSettings:
         workers: Loader processes; no result depends on it.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         labels: A folder that ``kdzoo label`` made, which answers in the teachers' place; None to run them.
+        teacher_classes: Orders of the classes of teachers that do not name them; see
+            ``engine.class_order.names_in_order``.
+        check_contents: Whether a resumed run's images must have the same bytes, which reads them all; otherwise the
+            same names and sizes.
     """
 
-    seed: int = 0
-    workers: int = field(default_factory=lambda: min(8, os.cpu_count() or 1))
+    seed: Seed = 0
+    workers: Workers = field(default_factory=lambda: min(8, os.cpu_count() or 1))
     device: str = "auto"
     labels: str | None = None
+    teacher_classes: tuple[str, ...] = ()
+    check_contents: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +97,7 @@ class DataFacts:
         typical_side: Median short side of a few images, pixels, or None.
         missing: What is missing and how to get it, or None.
         num_targets: How many numbers are to be predicted, of a regression; 0 for classes.
+        notes: What should be known of how the data was read, a line each.
     """
 
     num_classes: int | None
@@ -99,6 +107,7 @@ class DataFacts:
     missing: str | None = None
     num_unlabeled: int = 0
     num_targets: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +216,7 @@ class Plan:
                 path: {"value": list(value) if isinstance(value, tuple) else value, "source": self.sources[path]}
                 for path, value in self.settings().items()
             },
-            "data": asdict(self.facts),
+            "data": {name: value for name, value in asdict(self.facts).items() if name != "notes"},
             "notes": list(self.notes),
             "warnings": list(self.warnings),
             **staged,

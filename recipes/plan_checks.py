@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ..errors import UsageError
+from ..setting_values import check_values
 from ..zoo.references import parse_reference
 from .plan import DataFacts, steps_of
-from .recipe import Recipe
+from .recipe import SECTIONS, Recipe
 
 _FEW_STEPS = 10
 
@@ -20,8 +21,10 @@ def check_plan(recipe: Recipe, facts: DataFacts, notes: list[str], warnings: lis
         warnings: Gets what is probably not meant.
 
     Raises:
-        UsageError: So it is.
+        UsageError: A value lies outside its range, or does not go with another one or with the data.
     """
+    for section in SECTIONS:
+        check_values(getattr(recipe, section), f"{section}.")
     training, student = recipe.training, parse_reference(recipe.student.model)
     if recipe.objective.students and student.kind == "timm" and student.architecture not in recipe.objective.students:
         raise UsageError(
@@ -33,11 +36,6 @@ def check_plan(recipe: Recipe, facts: DataFacts, notes: list[str], warnings: lis
         raise UsageError(
             f"{recipe.name} needs data with {wants}, {recipe.data.dataset} has {has}",
             hint="use the recipes gaze and xcl_gaze on mpiigaze, and the other recipes on data with classes",
-        )
-    if training.epochs < 1 or training.batch_size < 1 or training.accumulate < 1:
-        raise UsageError(
-            "training.epochs, training.batch_size and training.accumulate must be at least 1",
-            hint="for example --epochs 1 --batch-size 64",
         )
     if facts.num_images is not None and facts.num_images < training.batch_size:
         raise UsageError(

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..data.mixing import Mixing
 from ..data.views import Augmentation
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
+from ..setting_values import Colours, CropPct, Deviations, Pixels
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ..engine.objective import Objective
 
-Triple = tuple[float, float, float]
 Task = Literal["classification", "regression"]
 
 
@@ -64,7 +64,7 @@ class StudentRow:
     name: str
     model: str
     teachers: tuple[str, ...]
-    image_size: int
+    image_size: Pixels
     initial_top1: float | None = None
     top1: float | None = None
     top5: float | None = None
@@ -106,7 +106,7 @@ class EvaluationSettings:
         interpolation: Of the resize.
     """
 
-    crop_pct: float
+    crop_pct: CropPct
     interpolation: Literal["bilinear", "bicubic"]
 
 
@@ -129,8 +129,8 @@ class DataSettings:
     augmentation: Augmentation
     mixing: Mixing
     evaluation: EvaluationSettings
-    mean: Literal["model"] | Triple
-    std: Literal["model"] | Triple
+    mean: Literal["model"] | Colours
+    std: Literal["model"] | Deviations
     val_dataset: str | None = None
     unlabeled: str | None = None
 

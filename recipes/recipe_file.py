@@ -10,15 +10,18 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import yaml
 
 from ..errors import UsageError
+from ..regular_files import refuse_special
+from ..setting_values import convert, shown, value_types
 from .citations import citations
-from .overrides import convert, flatten, replace_settings, setting_types, typed, unknown
+from .overrides import flatten, replace_settings, setting_types, typed, unknown
 from .recipe import Recipe, Stage, StudentRow, Variant
 from .registry import get_recipe, recipe_names
+from .yaml_text import read_yaml
 
 _TABLES = ("stages", "students", "variants")
 _HINT = "'kdzoo recipes copy NAME' writes a file that is right"
@@ -122,7 +125,7 @@ def export_recipe(recipe: Recipe) -> str:
 
 def _mapping(value: Any, what: str, path: Path) -> Mapping[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise UsageError(f"{path}: {what} must be a mapping of names to values, got {value!r}", hint=_HINT)
+        raise UsageError(f"{path}: {what} must be a mapping of names to values, got {shown(value)}", hint=_HINT)
     return value
 
 
@@ -132,17 +135,20 @@ def _flat(document: Mapping[str, Any], known: Mapping[str, Any], path: Path, pre
     for key, value in document.items():
         name = f"{prefix}{key}"
         if name in known:
-            flat[name] = value
+            found = {name: value}
         elif any(other.startswith(f"{name}.") for other in known):
-            flat.update(_flat(_mapping(value, name, path), known, path, f"{name}."))
+            found = _flat(_mapping(value, name, path), known, path, f"{name}.")
         else:
             raise unknown(name, [*known, *_TABLES, "base"], what="setting", where=f"in {path}; {_HINT}")
+        for twice in found.keys() & flat.keys():
+            raise UsageError(f"{path}: {twice} stands twice", hint="keep one of them")
+        flat.update(found)
     return flat
 
 
 def _list(value: Any, what: str, path: Path) -> list[Mapping[str, Any]]:
     if not isinstance(value, list):
-        raise UsageError(f"{path}: {what} must be a list, got {value!r}", hint=_HINT)
+        raise UsageError(f"{path}: {what} must be a list, got {shown(value)}", hint=_HINT)
     return [_mapping(item, f"each of {what}", path) for item in value]
 
 
@@ -160,7 +166,7 @@ def _build_row(kind: type, values: Mapping[str, Any], what: str, path: Path) -> 
     ]
     if missing:
         raise UsageError(f"{path}: an entry of {what} lacks {', '.join(missing)}", hint=_HINT)
-    hints = get_type_hints(kind)
+    hints = value_types(kind)
     free = ("note", "overrides")  # a text that may be empty, and what is typed already
     return kind(
         **{key: value if key in free else convert(value, hints[key], f"{what}.{key}") for key, value in values.items()}
@@ -173,18 +179,12 @@ def read_recipe_file(path: Path) -> LoadedRecipe:
     Raises:
         UsageError: The file is missing or not YAML, names no base, or holds something unknown or of the wrong type.
     """
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the recipe file {path} cannot be read ({error})", hint="check the path") from error
-    except yaml.YAMLError as error:
-        where = " ".join(str(error).split())
-        raise UsageError(f"{path} is not YAML: {where}", hint=_HINT) from error
+    document = read_yaml(path, what="the recipe file", hint=_HINT)
     content = dict(_mapping(document, "a recipe file", path))
     if "base" not in content:
         known = ", ".join(recipe_names())
         raise UsageError(f"{path} names no base recipe", hint=f"add a line 'base: NAME' with one of {known}")
-    base = get_recipe(str(content.pop("base")))
+    base = get_recipe(convert(content.pop("base"), str, f"{path}: base"))
     tables = {name: content.pop(name) for name in _TABLES if name in content}
     try:
         values = typed(base, _flat(content, setting_types(base), path))
@@ -231,9 +231,10 @@ def load_recipe(text: str) -> LoadedRecipe:
     Raises:
         UsageError: Neither a recipe's name nor a readable recipe file.
     """
-    path = Path(text).expanduser()
     if text in recipe_names():
         return LoadedRecipe(get_recipe(text), text)
+    path = Path(text).expanduser()
+    refuse_special(path, what="the recipe file")
     if path.suffix.lower() in (".yaml", ".yml") or path.is_file():
         return read_recipe_file(path)
     return LoadedRecipe(get_recipe(text), text)

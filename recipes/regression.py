@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from ..setting_values import Range
 from .recipe import ObjectiveSettings, Task
 
 
@@ -23,7 +24,7 @@ class RegressionSettings(ObjectiveSettings, ABC):
     loss: str
     scale: Literal["std", "variance"]
     positivity: Literal["softplus", "exp"]
-    floor: float
+    floor: Annotated[float, Range(0, 1)]
 
     @property
     def task(self) -> Task:

@@ -8,12 +8,13 @@ from typing import Any
 
 from ..data import LabelStore
 from ..errors import UsageError
+from ..setting_values import convert
 from ..zoo.references import Reference, parse_reference
 from .citations import DEFAULT, citations
 from .facts import KNOWN_CLASSES, read_facts
 from .labels import folder_of
 from .memory import describe_memory
-from .overrides import convert, flatten, place_of, replace_settings, setting_types, typed, unknown
+from .overrides import flatten, place_of, replace_settings, setting_types, typed, unknown
 from .plan import DataFacts, Given, Plan, RunSettings
 from .plan_checks import check_plan
 from .recipe import Recipe, Stage, StudentRow, Variant
@@ -118,10 +119,7 @@ class Resolution:
         for path, item in self.given.items():
             if path in hints:
                 values[path] = convert(item.value, hints[path], path)
-        run = RunSettings(**{path.removeprefix("run."): value for path, value in values.items()})
-        if run.seed < 0 or run.workers < 0:
-            raise UsageError("run.seed and run.workers must not be negative", hint="use --seed 0, --workers 0")
-        return run
+        return RunSettings(**{path.removeprefix("run."): value for path, value in values.items()})
 
     # -- layers ----------------------------------------------------------------------------------------------------
 
@@ -372,6 +370,7 @@ class Resolution:
         """The plan."""
         self._apply_layers()
         facts = self._facts()
+        self.notes.extend(facts.notes if self.common is None else ())
         self._follow_data(facts)
         self._follow_epochs()
         self._follow_batch_size()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data import torch_seed
+from ..data.contents import contents_digest
 from ..engine.distributed import Processes, start_processes
 from ..engine.job import TrainJob, TrainResult
 from ..engine.loop import train
@@ -64,8 +65,19 @@ def _identity(plan: Plan, sources: Sources, teaching: Teaching) -> dict[str, Any
         **start,
         "data.train_fingerprint": sources.train.fingerprint(),
         "data.val_fingerprint": sources.val.fingerprint(),
+        **sources.sizes,
+        **(_contents(sources) if plan.run.check_contents else {}),
         **teaching.identity(plan.recipe.training.epochs),
     }
+
+
+def _contents(sources: Sources) -> dict[str, str]:
+    """Digests over every byte of the images, of what lies in files."""
+    digests = {
+        "data.train_contents": contents_digest(sources.train),
+        "data.val_contents": contents_digest(sources.val),
+    }
+    return {key: digest for key, digest in digests.items() if digest is not None}
 
 
 def build_job(
@@ -98,7 +110,7 @@ def build_job(
     teaching = start_teaching(plan, sources, processes)
     fixed = {**plan.fixed(), **_identity(plan, sources, teaching)}
     if processes.is_main:
-        for note in student.notes:
+        for note in (*student.notes, *sources.warnings):
             say(note)
         RunFolder(out).refuse_if_taken(fixed, resume=resume)
     reports = teaching.check(plan, sources, processes, trust=trust_teacher, stop=stop)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..data import ConcatSource, ImageSource, open_source
+from ..data.contents import file_stats, sizes_digest
+from ..data.overlap import find_overlap, refuse_overlap
+from ..data.pairs import open_pair
 from ..errors import DataError
 from .recipe import Recipe
 
@@ -18,38 +21,38 @@ class Sources:
         train: Labelled training images, then the unlabeled ones.
         val: Held-out labelled images of the same classes in the same order.
         class_names: In label order.
+        sizes: ``{"data.train_sizes": digest}`` and the like, of what lies in files.
+        warnings: What is probably wrong with the images, a line each.
     """
 
     train: ImageSource
     val: ImageSource
     class_names: tuple[str, ...]
+    sizes: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
 
 def open_sources(recipe: Recipe) -> Sources:
     """Open a recipe's data.
 
     Raises:
-        DataError: Data is missing, or training and validation images have other classes or another class order.
+        DataError: Data is missing, validation images are of classes that are not trained on, or are not held out.
     """
     settings = recipe.data
-    labelled = open_source(settings.dataset, "train")
-    val = open_source(settings.val_dataset or settings.dataset, "val")
+    labelled, val = open_pair(settings.dataset, settings.val_dataset)
     _check_task(recipe, labelled)
     if labelled.target_names != val.target_names:
         raise DataError(
             f"{settings.dataset} and {settings.val_dataset} have other targets",
             hint="train and evaluate on data with the same targets",
         )
-    if labelled.class_names != val.class_names:
-        raise DataError(
-            f"training data {settings.dataset} and validation data {settings.val_dataset or settings.dataset} have "
-            f"other classes: {_first_difference(labelled.class_names, val.class_names)}",
-            hint="both need the same class folders",
-        )
     train_source = labelled
     if settings.unlabeled is not None:
         train_source = ConcatSource([labelled, open_source(settings.unlabeled, "unlabeled")])
-    return Sources(train_source, val, labelled.class_names)
+    stats = {"data.train_sizes": file_stats(train_source), "data.val_sizes": file_stats(val)}
+    overlap = find_overlap(train_source, val, *stats.values())
+    sizes = {key: digest for key, one in stats.items() if (digest := sizes_digest(one)) is not None}
+    return Sources(train_source, val, labelled.class_names, sizes, refuse_overlap(overlap))
 
 
 def _check_task(recipe: Recipe, source: ImageSource) -> None:
@@ -64,10 +67,3 @@ def _check_task(recipe: Recipe, source: ImageSource) -> None:
         wants = "numbers to predict" if recipe.objective.task == "regression" else "classes"
         other = "use the recipes gaze and xcl_gaze" if source.is_regression else "use mpiigaze, or a recipe for classes"
         raise DataError(f"{recipe.name} needs data with {wants}, {source.name} has {has}", hint=other)
-
-
-def _first_difference(first: Sequence[str], second: Sequence[str]) -> str:
-    for index, (one, other) in enumerate(zip(first, second, strict=False)):
-        if one != other:
-            return f"class {index} is {one!r} in the one and {other!r} in the other"
-    return f"{len(first)} and {len(second)} of them"

@@ -64,6 +64,7 @@ from torch import Tensor, nn
 from ..data import Augmentation, Mixing
 from ..engine.objective import Objective, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
+from ..setting_values import Fraction
 from .fixres import classifier_group
 from .objectives.divergences import half_symmetric_kl, jensen_shannon
 from .objectives.hard_labels import mixed_cross_entropy
@@ -97,7 +98,7 @@ class SSLDSettings(ObjectiveSettings):
     """
 
     loss: Literal["half_symmetric_kl", "jensen_shannon", "soft_cross_entropy", "hard_label"]
-    epsilon: float
+    epsilon: Fraction
     trains: Literal["all", "classifier"]
     decay_norms: bool
 

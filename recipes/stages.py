@@ -13,20 +13,19 @@ that is another than the one its stage wrote.
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..base.digests import sha256_of
+from ..base.writing import clear_errors, make_folder, remove_leftovers, write_folder, write_json
 from ..engine.distributed import Processes
-from ..engine.files import clear_os_errors, sha256_of, write_json, write_whole
 from ..engine.job import TrainResult
 from ..engine.progress import say
 from ..engine.run_folder import RunFolder
 from ..errors import CheckpointError, Interrupted, RunError
+from ..regular_files import read_json
 from .labels import stored_labels
 from .overrides import unknown
 from .plan import Plan, StageStep
@@ -114,7 +113,7 @@ class _Stage:
     def config_fixed(self) -> dict[str, Any]:
         """What its run was fixed to when it began."""
         try:
-            fixed = json.loads(self.folder.config.read_text(encoding="utf-8"))["fixed"]
+            fixed = read_json(self.folder.config)["fixed"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
                 f"{self.folder.config} cannot be read ({error})", hint="start again in another --out"
@@ -158,12 +157,13 @@ class _Record:
             RunError: It holds a run and ``resume`` is false, or something else.
             CheckpointError: A finished stage had other settings.
         """
-        with clear_os_errors(self.out):
-            self.out.mkdir(parents=True, exist_ok=True)
+        with clear_errors(make_folder(self.out)):
             found = sorted(entry.name for entry in self.out.iterdir() if not entry.name.startswith("."))
         if found and not self.path.exists():
             what = "a run without stages" if (self.out / "config.json").exists() else f"no run (it has {found[0]})"
             raise RunError(f"{self.out} is not empty and holds {what}", hint="use another --out")
+        for stage in stages:  # a finished one is not claimed again
+            remove_leftovers(stage.path)
         begun = [stage for stage in stages if stage.folder.has_progress()]
         if begun and not resume:
             hint = "--resume goes on with it; --out starts another"
@@ -188,7 +188,7 @@ class _Record:
     def digests(self) -> dict[str, str]:
         """``{stage: SHA-256 of its student}`` of the finished ones."""
         try:
-            rows = json.loads(self.path.read_text(encoding="utf-8"))["stages"]
+            rows = read_json(self.path)["stages"]
             return {str(row["name"]): str(row["model_sha256"]) for row in rows}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{self.path} cannot be read ({error})", hint="start again in another --out") from error
@@ -247,11 +247,7 @@ def _result_of(stage: _Stage) -> TrainResult:
     found = stage.result()
     if found is None:
         raise RunError(f"{stage.folder.result} cannot be read", hint="start again in another --out")
-    return TrainResult(**found)
-
-
-def _copy(source: Path, to: Path) -> None:
-    shutil.copyfile(source, to)
+    return TrainResult(**{**found, "run": str(stage.path), "model": str(stage.folder.model)})
 
 
 def _finish(out: Path, stages: Sequence[_Stage], processes: Processes) -> TrainResult:
@@ -267,10 +263,7 @@ def _finish(out: Path, stages: Sequence[_Stage], processes: Processes) -> TrainR
     )
     if processes.is_main:
         source, model = stages[-1].folder.model, out / "model"
-        with clear_os_errors(model):
-            model.mkdir(exist_ok=True)
-        for name in ("README.md", "model.safetensors", "config.json"):  # the last one makes it a model
-            write_whole(model / name, partial(_copy, source / name))
+        write_folder(model, {name: source / name for name in ("README.md", "model.safetensors", "config.json")})
         write_json(out / "result.json", whole.to_dict())
     processes.barrier()
     return whole

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from ..data import Augmentation, Mixing
 from ..engine.objective import Objective, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
+from ..setting_values import LabelSmoothing
 from .objectives.hard_labels import Smoothing, mixed_cross_entropy
 from .recipe import (
     DataSettings,
@@ -54,7 +55,7 @@ class HardLabelSettings(ObjectiveSettings):
         smoothing_definition: ``all_classes`` (ε/C each, torch's) or ``other_classes`` (ε/(C − 1) each).
     """
 
-    label_smoothing: float
+    label_smoothing: LabelSmoothing
     smoothing_definition: Smoothing
 
     @property

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from ..data import EvalTransform, LabelStore, TeacherRecord
+from ..engine.class_match import ClassMatch, needs_order
 from ..engine.distributed import Processes
-from ..engine.preflight import preflight
+from ..engine.preflight import match_teacher, preflight
 from ..engine.progress import say
 from ..engine.signals import StopRequest
 from ..engine.teachers import TeacherEnsemble
-from ..errors import DataError
+from ..errors import DataError, UsageError
 from ..zoo import LoadedModel, takes_conditions
 from .labels import open_labels, record_of
 from .models import teachers_of
@@ -92,9 +93,12 @@ def start_teaching(plan: Plan, sources: Sources, processes: Processes) -> Teachi
     Raises:
         ModelError: A teacher's weights are missing.
         DataError: The images have no head pose, which a teacher takes; or the labels do not fit.
-        UsageError: The recipe cannot learn from stored labels.
+        UsageError: The recipe cannot learn from stored labels, or orders of classes are given that no teacher needs.
+        TeacherError: A teacher lacks classes of the data.
     """
     if plan.labels is not None:
+        if plan.run.teacher_classes:
+            raise UsageError("stored labels are in the data's order", hint="leave --teacher-classes out")
         labels = open_labels(plan, sources)
         return Teaching(labels.head.teachers, labels=labels)
     members = teachers_of(plan)
@@ -104,10 +108,47 @@ def start_teaching(plan: Plan, sources: Sources, processes: Processes) -> Teachi
         check_conditions(member, sources)
     training = plan.recipe.training
     ensemble = TeacherEnsemble(
-        members, processes.device, precision=training.precision, channels_last=training.channels_last
+        members,
+        processes.device,
+        precision=training.precision,
+        channels_last=training.channels_last,
+        matches=match_teachers(members, sources, plan.run.teacher_classes),
     )
-    records = [record_of(member, digest) for member, digest in zip(members, ensemble.digest(), strict=True)]
+    records = [
+        record_of(member, digest, ensemble.num_outputs(index))
+        for index, (member, digest) in enumerate(zip(members, ensemble.answer_digests(), strict=True))
+    ]
     return Teaching(tuple(records), ensemble=ensemble)
+
+
+def match_teachers(members: Sequence[LoadedModel], sources: Sources, orders: Sequence[str]) -> list[ClassMatch] | None:
+    """Which outputs of each teacher stand for the data's classes; None where numbers are predicted.
+
+    Args:
+        members: The teachers.
+        sources: The run's images.
+        orders: Of the classes of the teachers that do not name them, or name them otherwise than the data: one for all
+            of these, or one each; see `class_order.names_in_order`.
+
+    Raises:
+        UsageError: There are more orders than such teachers.
+        TeacherError, DataError: A teacher lacks classes of the data, or an order is none.
+    """
+    if sources.val.is_regression:
+        if orders:
+            raise UsageError(f"{sources.val.name} has no classes", hint="leave --teacher-classes out")
+        return None
+    open_ones = [index for index, member in enumerate(members) if needs_order(member, sources.val)]
+    if orders and len(orders) not in (1, len(open_ones)):
+        raise UsageError(
+            f"{len(orders)} orders of classes for {len(open_ones)} teachers that do not name the data's classes",
+            hint="give --teacher-classes once for all of them, or once for each",
+        )
+    if orders and not open_ones:
+        raise UsageError("every teacher names its classes", hint="leave --teacher-classes out")
+    each = list(orders) * (len(open_ones) if len(orders) == 1 else 1)
+    given = dict(zip(open_ones, each, strict=bool(orders)))
+    return [match_teacher(member, sources.val, given.get(index)) for index, member in enumerate(members)]
 
 
 def eval_transform_of(plan: Plan) -> EvalTransform:

@@ -6,12 +6,13 @@ the generator, the seed and n, so that an interrupted call goes on where it stop
 
 from __future__ import annotations
 
-import os
+from functools import partial
 from pathlib import Path
 
 import torch
 from PIL import Image
 
+from ..base.writing import remove_leftovers, write_file
 from ..data import generator as random_numbers
 from ..errors import UsageError
 from ..zoo.networks.conditional_generator import ConditionalGenerator
@@ -42,16 +43,15 @@ def write_transfer_set(
     """
     if num_images < 1:
         raise UsageError(f"a transfer set of {num_images} images", hint="--num-images 10000")
-    folder.mkdir(parents=True, exist_ok=True)
+    for written in folder.glob("*/"):  # where nothing is missing, nothing else would look there
+        remove_leftovers(written)
     missing = [number for number in range(num_images) if not _path(folder, number).exists()]
     for start in range(0, len(missing), _AT_ONCE):
         numbers = missing[start : start + _AT_ONCE]
         for number, pixels in zip(numbers, _generate(generator, numbers, seed, class_mix_alpha), strict=True):
             place = _path(folder, number)
-            place.parent.mkdir(exist_ok=True)
-            temporary = place.with_name(f".{place.name}")
-            Image.fromarray(pixels.numpy()).save(temporary, format="PNG")
-            os.replace(temporary, place)
+            picture = Image.fromarray(pixels.numpy())
+            write_file(place, partial(picture.save, format="PNG"), option="FOLDER")
     return len(missing)
 
 

@@ -36,7 +36,7 @@ Conflicts:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +46,7 @@ from ..engine.objective import Objective, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from ..engine.teachers import resize
 from ..errors import UsageError
+from ..setting_values import Fraction, Range, Temperature
 from ..zoo.generators import load_generator
 from ..zoo.networks.conditional_generator import ConditionalGenerator
 from .generated_images import draw_wanted
@@ -81,10 +82,10 @@ class XclGanSettings(ObjectiveSettings):
 
     generator: str | None
     mode: Literal["online", "offline"]
-    generated_share: float
+    generated_share: Fraction
     mixed_classes: bool
-    class_mix_alpha: float
-    temperature: float
+    class_mix_alpha: Annotated[float, Range(0, 1000, above_low=True)]
+    temperature: Temperature
     squared_temperature: bool
 
     @property

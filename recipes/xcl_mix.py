@@ -44,6 +44,7 @@ from torch import Tensor, nn
 from ..data import Augmentation, Mixing
 from ..engine.objective import Objective, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
+from ..setting_values import Temperature
 from .objectives.soft_labels import mean_probabilities, tempered_kl
 from .recipe import (
     DataSettings,
@@ -68,7 +69,7 @@ class XclMixSettings(ObjectiveSettings):
         squared_temperature: Whether the loss is multiplied by T².
     """
 
-    temperature: float
+    temperature: Temperature
     squared_temperature: bool
 
     @property

@@ -15,6 +15,10 @@ import pytest
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Several processes run side by side, and threads that wait for one another cost more than they bring. Set before torch
+# is imported, for this process and all that it starts.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # pyarrow, which pandas imports where it is there, starts a thread of its own; a process with threads is not forked.
 os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
 
@@ -49,5 +53,15 @@ def fork_server() -> Iterator[ForkServer]:
     from fork_server import ForkServer
 
     server = ForkServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def torch_server() -> Iterator[ForkServer]:
+    """The same for programs that import timm, kdzoo and the Hub's client in an environment of their own."""
+    from fork_server import ForkServer
+
+    server = ForkServer(preload="torch")
     yield server
     server.close()

@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("cli", "recipes", "transfer", "zoo", "evaluation", "engine", "data")
-LEAVES = ("kdzoo.errors", "kdzoo.redact", "kdzoo.durable")
-FOUNDATION = {"kdzoo.engine", "kdzoo.data", "kdzoo.zoo"}
+ROOMS = ("base", "cli", "recipes", "transfer", "zoo", "evaluation", "engine", "data")
+LEAVES = ("kdzoo.errors", "kdzoo.redact", "kdzoo.regular_files", "kdzoo.setting_values", "kdzoo.visible")
+GROUND = {"kdzoo.base"}
+FOUNDATION = {"kdzoo.engine", "kdzoo.data", "kdzoo.zoo"} | GROUND
 MAY_IMPORT: dict[str, set[str]] = {
-    "kdzoo.data": set(),
-    "kdzoo.zoo": set(),
-    "kdzoo.engine": {"kdzoo.data", "kdzoo.zoo"},
+    "kdzoo.base": set(),
+    "kdzoo.data": GROUND,
+    "kdzoo.zoo": GROUND,
+    "kdzoo.engine": {"kdzoo.data", "kdzoo.zoo"} | GROUND,
     "kdzoo.recipes": FOUNDATION,
     "kdzoo.evaluation": FOUNDATION,
     "kdzoo.transfer": FOUNDATION | {"kdzoo.evaluation"},
@@ -143,6 +145,7 @@ def test_rooms_import_only_what_they_may() -> None:
 @pytest.mark.parametrize(
     ("module", "source", "forbidden"),
     [
+        ("kdzoo.base.writing", "from ..data import specs", "kdzoo.data"),
         ("kdzoo.data.specs", "from ..engine import loop", "kdzoo.engine"),
         ("kdzoo.data.specs", "def f():\n    from .. import zoo", "kdzoo.zoo"),
         ("kdzoo.zoo.networks.cifar_resnet", "from ...data import Batch", "kdzoo.data"),
@@ -157,8 +160,9 @@ def test_a_wrong_import_would_be_seen(module: str, source: str, forbidden: str) 
     assert forbidden in order_violations(found)[0]
 
 
-def test_leaves_import_nothing_of_the_project() -> None:
-    assert [show(found, found.target) for found in IMPORTS if found.module in LEAVES and targets(found)] == []
+def test_leaves_import_the_errors_at_most() -> None:
+    wrong = [found for found in IMPORTS if found.module in LEAVES and targets(found) - {"kdzoo.errors"}]
+    assert [show(found, found.target) for found in wrong] == []
 
 
 def test_the_front_door_imports_the_rooms_lazily() -> None:
@@ -233,4 +237,4 @@ def test_only_one_file_names_process_groups() -> None:
 def test_only_one_file_loads_foreign_weights() -> None:
     """Pickles are read in one place, with weights_only."""
     users = {module for module, path in FILES.items() if names_of(path) & {"torch.load", "pickle.load", "pickle.loads"}}
-    assert users == {"kdzoo.zoo.weights"}
+    assert users == {"kdzoo.zoo.weight_files"}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = {"cli", "data", "engine", "evaluation", "recipes", "transfer", "zoo", "tests", "docs", "benchmarks"}
+ROOMS = {"base", "cli", "data", "engine", "evaluation", "recipes", "transfer", "zoo", "tests", "docs", "benchmarks"}
 
 pytestmark = pytest.mark.slow
 

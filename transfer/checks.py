@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..errors import UsageError
+from ..setting_values import Seed, check_value
 
 
 def one_of(what: str, name: str, known: Iterable[str]) -> None:
@@ -18,10 +19,12 @@ def one_of(what: str, name: str, known: Iterable[str]) -> None:
 
 
 def check_seeds(seeds: Sequence[int]) -> None:
-    """Refuse none, and twice the same.
+    """Refuse none, twice the same, and what is no seed.
 
     Raises:
-        UsageError: So it is.
+        UsageError: The seeds cannot be run.
     """
+    for seed in seeds:
+        check_value(seed, Seed, "a seed")
     if not seeds or len(set(seeds)) != len(seeds):
         raise UsageError(f"the seeds {list(seeds)} are none, or not all different", hint="--seeds 3, or --seeds 0,1,2")

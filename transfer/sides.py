@@ -36,7 +36,7 @@ class Side:
         """
         if self.reference == RANDOM:
             return load_model(self.model, pretrained=False, seed=seed)
-        return load_model(self.model, pretrained=pretrained)
+        return load_model(self.model, pretrained=pretrained, new_head=True)
 
 
 def settle_sides(backbone: str, baseline: str | None, problems: list[KdzooError]) -> tuple[Side, ...]:

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,24 @@ import timm
 import torch
 from timm.data import ImageNetInfo
 from timm.models import get_pretrained_cfg, is_model
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import ModelError
-from .downloads import WEIGHT_FILES, hub_file, timm_weights_file
+from .architecture_arguments import checked_arguments
+from .downloads import hub_file, timm_weights_file
 from .entries import get_entry
+from .fitting import find_fit
+from .json_file import read_json
 from .loaded import LoadedModel
-from .model_folder import read_json, read_model_config
+from .model_folder import checked_classes, known_architecture, read_model_config, refuse_oversized
 from .preprocessing import Preprocessing, preprocessing_from_dict, preprocessing_from_timm
 from .promises import PROMISED_ON, PROMISED_TOP1
 from .pulled import pulled_commit, whole_folder
 from .references import Reference, parse_reference
-from .weights import load_weights, read_checkpoint_student, read_weights
+from .weight_files import read_states
+from .weight_index import hub_weights, weights_in
+from .weights import load_weights, read_checkpoint_student, refuse_not_finite
+from .weights_digest import check_digest
 
 
 def load_model(
@@ -35,6 +41,7 @@ def load_model(
     num_classes: int | None = None,
     seed: int = 0,
     image_size: int | None = None,
+    new_head: bool = False,
 ) -> LoadedModel:
     """Build the model that a reference names.
 
@@ -46,9 +53,11 @@ def load_model(
         seed: Of random weights. torch's global generators are left as they were.
         image_size: Side of a square, pixels, in place of the model's own size; passed to architectures that are built
             for one size.
+        new_head: Whether the caller draws a classifier of its own, so that weights without one will do.
 
     Raises:
-        ModelError: The reference names nothing, its weights are missing or do not fit; says where they were looked for.
+        ModelError: The reference names nothing, its weights are missing, do not fit, are not finite or not those that
+            were written; says where they were looked for.
         CheckpointError: A run's checkpoint is damaged.
     """
     for name, value in (("num_classes", num_classes), ("image_size", image_size)):
@@ -66,9 +75,32 @@ def load_model(
         "hub": _from_folder,
     }[parsed.kind]
     with seeded(seed):
-        loaded = build(parsed, wanted, num_classes, image_size)
+        loaded = build(_Asked(parsed, wanted, num_classes, image_size, seed, new_head))
+        if loaded.pretrained:
+            refuse_not_finite(loaded.model, parsed.text)
         _fit_classes(loaded, num_classes, seed)
     return loaded
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What ``load_model`` was asked for, with its reference read.
+
+    Attributes:
+        reference: The model.
+        wanted: Whether with its weights.
+        num_classes: Outputs, or None for its own.
+        image_size: Pixels, or None for its own.
+        seed: Of what is random.
+        new_head: Whether the caller draws a classifier of its own.
+    """
+
+    reference: Reference
+    wanted: bool
+    num_classes: int | None
+    image_size: int | None
+    seed: int
+    new_head: bool
 
 
 def create_model(
@@ -96,22 +128,20 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def create(name: str, source: str, *, architecture: str | None = None, **arguments: Any) -> Any:
+def create(name: str, source: str, **arguments: Any) -> Any:
     """``timm.create_model`` with clear errors and without its warnings about old names.
 
     Args:
-        name: What timm is asked for: a name, or ``local-dir:PATH``.
+        name: What timm is asked for.
         source: Names in messages what asks for it.
-        architecture: The architecture, where ``name`` is not one.
         arguments: Passed on.
 
     Raises:
         ModelError: timm has no such architecture, refuses the arguments, or cannot load the weights.
     """
-    architecture = architecture or name
-    if not is_model(architecture):
+    if not is_model(name):
         raise ModelError(
-            f"{source} names the architecture {architecture!r}, which neither timm {timm.__version__} nor kdzoo has",
+            f"{source} names the architecture {name!r}, which neither timm {timm.__version__} nor kdzoo has",
             hint="update timm, or check the name",
         )
     try:
@@ -123,16 +153,16 @@ def create(name: str, source: str, *, architecture: str | None = None, **argumen
         raise ModelError(f"{source} could not be built: {line}", hint="check its image size and arguments") from error
 
 
-def _from_zoo(parsed: Reference, wanted: bool, num_classes: int | None, image_size: int | None) -> LoadedModel:
-    entry = get_entry(parsed.text)
-    if wanted:
+def _from_zoo(asked: _Asked) -> LoadedModel:
+    parsed, entry = asked.reference, get_entry(asked.reference.text)
+    if asked.wanted:
         get_it = f"kdzoo pull {entry.name}"
         folder = whole_folder(entry.name, get_it)
         if folder is None:
             raise ModelError(f"{entry.name} is not pulled yet (looked for {parsed.path})", hint=get_it)
-        return _from_folder(replace(parsed, path=folder), wanted, num_classes, image_size)
-    arguments, preprocessing = _resized(entry.architecture, entry.model_args, entry.preprocessing, image_size)
-    model = create(entry.architecture, entry.name, num_classes=num_classes or 1000, **arguments)
+        return _from_folder(replace(asked, reference=replace(parsed, path=folder)), digest_held=True)
+    arguments, preprocessing = _resized(entry.architecture, entry.model_args, entry.preprocessing, asked.image_size)
+    model = create(entry.architecture, entry.name, num_classes=asked.num_classes or 1000, **arguments)
     return LoadedModel(
         reference=entry.name,
         architecture=entry.architecture,
@@ -143,7 +173,8 @@ def _from_zoo(parsed: Reference, wanted: bool, num_classes: int | None, image_si
     )
 
 
-def _from_timm(parsed: Reference, wanted: bool, num_classes: int | None, image_size: int | None) -> LoadedModel:
+def _from_timm(asked: _Asked) -> LoadedModel:
+    parsed, wanted, image_size = asked.reference, asked.wanted, asked.image_size
     record = get_pretrained_cfg(parsed.pinned)
     arguments = _size_arguments(record, image_size)
     notes = list(parsed.notes)
@@ -153,7 +184,7 @@ def _from_timm(parsed: Reference, wanted: bool, num_classes: int | None, image_s
         overlay = {"file": str(path), "custom_load": custom}
         model = create(parsed.pinned, parsed.pinned, pretrained=True, pretrained_cfg_overlay=overlay, **arguments)
     else:
-        model = create(parsed.pinned, parsed.text, num_classes=num_classes, **arguments)
+        model = create(parsed.pinned, parsed.text, num_classes=asked.num_classes, **arguments)
         if not parsed.tag_written:
             default = f" (timm's default ones are {parsed.pinned})" if parsed.tag else ""
             notes = [f"the weights of {parsed.text} are random: the name names none{default}"]
@@ -176,15 +207,17 @@ def _from_timm(parsed: Reference, wanted: bool, num_classes: int | None, image_s
     )
 
 
-def _from_weights_file(parsed: Reference, wanted: bool, num_classes: int | None, image_size: int | None) -> LoadedModel:
+def _from_weights_file(asked: _Asked) -> LoadedModel:
+    parsed = asked.reference
     record = get_pretrained_cfg(parsed.timm_name)
-    arguments = _size_arguments(record, image_size)
-    tensors = read_weights(parsed.path) if wanted else {}
-    classes = _classes_in(tensors, record.classifier if record else None) if wanted else num_classes
-    model = create(parsed.timm_name, parsed.text, num_classes=classes, **arguments)
-    if wanted:
-        load_weights(model, tensors, str(parsed.path))
-    preprocessing, more = preprocessing_from_timm(model.pretrained_cfg, parsed.timm_name, image_size)
+    arguments = _size_arguments(record, asked.image_size)
+    build = functools.partial(create, parsed.timm_name, parsed.text, **arguments)
+    notes: tuple[str, ...] = ()
+    if asked.wanted:
+        model, notes = _filled(build, parsed.path, asked, any_classes=True)
+    else:
+        model = build(num_classes=asked.num_classes)
+    preprocessing, more = preprocessing_from_timm(model.pretrained_cfg, parsed.timm_name, asked.image_size)
     note = f"{parsed.path.name} says nothing of its preprocessing: taking that of {parsed.timm_name}"
     return LoadedModel(
         reference=parsed.text,
@@ -193,39 +226,51 @@ def _from_weights_file(parsed: Reference, wanted: bool, num_classes: int | None,
         model=model,
         preprocessing=preprocessing,
         num_classes=model.num_classes,
-        pretrained=wanted,
-        notes=(*parsed.notes, note, *more),
+        pretrained=asked.wanted,
+        notes=(*parsed.notes, note, *more, *notes),
     )
 
 
-def _from_checkpoint(parsed: Reference, wanted: bool, num_classes: int | None, image_size: int | None) -> LoadedModel:
+def _from_checkpoint(asked: _Asked) -> LoadedModel:
+    parsed = asked.reference
     path = parsed.path.parent.parent / "config.json"
     student = read_json(path)
     student = student.get("student") if isinstance(student, dict) else None
     if not isinstance(student, Mapping) or not isinstance(student.get("architecture"), str):
         raise ModelError(f"{path} names no student", hint=f"for plain weights write ARCHITECTURE={parsed.path}")
-    arguments = dict(student.get("model_args") or {})
-    preprocessing = preprocessing_from_dict(student.get("preprocessing") or {}, str(path))
-    arguments, preprocessing = _resized(student["architecture"], arguments, preprocessing, image_size)
-    classes = student.get("num_classes") if wanted or num_classes is None else num_classes
-    model = create(student["architecture"], str(path), num_classes=classes, **arguments)
-    if wanted:
+    architecture = known_architecture(student["architecture"], path)
+    arguments = checked_arguments(student.get("model_args") or {}, path)
+    own_classes = checked_classes(student.get("num_classes"), path)
+    preprocessing = preprocessing_from_dict(_object(student.get("preprocessing"), path), str(path))
+    arguments, preprocessing = _resized(architecture, arguments, preprocessing, asked.image_size)
+    classes = own_classes if asked.wanted or asked.num_classes is None else asked.num_classes
+    model = create(architecture, str(path), num_classes=classes, **arguments)
+    if asked.wanted:
         load_weights(model, read_checkpoint_student(parsed.path), str(parsed.path))
+    listed = student.get("class_names")
+    names = listed if isinstance(listed, list) and all(isinstance(name, str) for name in listed) else []
     return LoadedModel(
         reference=parsed.text,
-        architecture=student["architecture"],
+        architecture=architecture,
         model_args=arguments,
         model=model,
         preprocessing=preprocessing,
-        class_names=tuple(student.get("class_names") or ()) if classes == student.get("num_classes") else (),
+        class_names=tuple(names) if classes == own_classes else (),
         num_classes=model.num_classes,
-        pretrained=wanted,
+        pretrained=asked.wanted,
         notes=parsed.notes,
     )
 
 
-def _from_folder(parsed: Reference, wanted: bool, num_classes: int | None, image_size: int | None) -> LoadedModel:
-    notes = parsed.notes
+def _from_folder(asked: _Asked, *, digest_held: bool = False) -> LoadedModel:
+    """A folder in timm's layout.
+
+    Args:
+        asked: What for.
+        digest_held: Whether the files were compared with their recorded digests just before.
+    """
+    parsed, notes, wanted = asked.reference, asked.reference.notes, asked.wanted
+    revision, commit = parsed.revision, None
     if parsed.kind == "hub":
         commit = pulled_commit(parsed.repository, parsed.revision)
         revision = commit or parsed.revision
@@ -235,25 +280,26 @@ def _from_folder(parsed: Reference, wanted: bool, num_classes: int | None, image
     else:
         folder = parsed.path / "model" if parsed.kind == "run" else parsed.path
     config = read_model_config(folder / "config.json")
-    arguments, preprocessing = _resized(config.architecture, config.model_args, config.preprocessing, image_size)
-    classes = config.num_classes if wanted or num_classes is None else num_classes
+    arguments, preprocessing = _resized(config.architecture, config.model_args, config.preprocessing, asked.image_size)
     build = functools.partial(
-        create,
-        f"local-dir:{folder}",
-        str(folder),
-        architecture=config.architecture,
-        num_classes=classes,
-        **arguments,
+        create, config.architecture, str(folder), pretrained_cfg=config.pretrained_cfg, **arguments
     )
-    model = build()
+    classes = config.num_classes
     if wanted:
         if parsed.kind == "hub":
-            path = hub_file(parsed.repository, WEIGHT_FILES, revision, prefer_cache=commit is not None)
+            path = hub_weights(parsed.repository, revision, prefer_cache=commit is not None)
         else:
-            path = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), folder / WEIGHT_FILES[0])
-        model = _fill(path, model, build)
-    kept = wanted or classes == config.num_classes
-    promised = config.promised_top1 if wanted and image_size in (None, config.preprocessing.image_size) else None
+            path = weights_in(folder)
+        check_digest(path, None if digest_held else config.digest)
+        if config.model_args and config.digest is None and path.is_file():
+            refuse_oversized(folder / "config.json", path, only_counted=True)
+        model, more = _filled(functools.partial(build, num_classes=classes), path, asked)
+        notes = (*notes, *more)
+    else:
+        classes = classes if asked.num_classes is None else asked.num_classes
+        model = build(num_classes=classes)
+    kept = classes == config.num_classes
+    promised = config.promised_top1 if wanted and asked.image_size in (None, config.preprocessing.image_size) else None
     return LoadedModel(
         reference=parsed.text,
         architecture=config.architecture,
@@ -271,16 +317,42 @@ def _from_folder(parsed: Reference, wanted: bool, num_classes: int | None, image
     )
 
 
-def _fill(path: Path, model: Any, build: Callable[..., Any]) -> Any:
-    """Load a folder's weights: as they are, or through timm's own conversion where they are not in today's names."""
-    try:
-        load_weights(model, read_weights(path), str(path))
-        return model
-    except ModelError:
-        # An older name of a layer, or position embeddings of another size: timm knows how to convert them, strictly.
-        with contextlib.suppress(ModelError):
-            return build(pretrained=True, pretrained_cfg_overlay={"file": str(path), "source": ""})
-        raise
+def _filled(
+    build: Callable[..., Any], path: Path, asked: _Asked, *, any_classes: bool = False
+) -> tuple[Any, tuple[str, ...]]:
+    """A built network with a file's weights, and what to say of where they were found in it.
+
+    Args:
+        build: Makes the network.
+        path: The weights.
+        asked: Whether another classifier is drawn anyway.
+        any_classes: Whether the file says how many classes there are.
+    """
+    model, states = build(), read_states(path)
+    headless = asked.new_head or asked.num_classes is not None
+    fit = find_fit(model, states, str(path), any_classes=any_classes, headless=headless)
+    if fit.headless and asked.num_classes not in (None, model.num_classes):
+        model = build(num_classes=asked.num_classes)
+    elif fit.classes not in (None, model.num_classes):
+        model = build(num_classes=fit.classes)
+    tensors, notes = fit.tensors, []
+    if fit.headless:
+        with seeded(asked.seed):
+            model.reset_classifier(model.num_classes)
+        tensors = model.state_dict() | tensors
+        notes.append(
+            f"{path.name} has no classifier: one for {model.num_classes} classes was drawn with seed {asked.seed}"
+        )
+    load_weights(model, tensors, str(path))
+    if not fit.is_plain:
+        notes.append(f"the weights are those under {fit.place} of {path.name}")
+    return model, tuple(notes)
+
+
+def _object(value: Any, path: Path) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping | None):
+        raise ModelError(f"{path} has preprocessing that is not an object", hint="get the folder again")
+    return value or {}
 
 
 def _size_arguments(record: Any, image_size: int | None) -> dict[str, Any]:
@@ -298,13 +370,6 @@ def _resized(
     if "img_size" in arguments or (record is not None and record.fixed_input_size):
         arguments["img_size"] = image_size
     return arguments, replace(preprocessing, image_size=image_size, image_width=None)
-
-
-def _classes_in(tensors: Mapping[str, Tensor], classifier: Any) -> int | None:
-    """The outputs of the classifier in a file, or None where it is not found."""
-    name = classifier if isinstance(classifier, str) else classifier[0] if classifier else ""
-    weight = tensors.get(f"{name}.weight")
-    return None if weight is None else int(weight.shape[0])
 
 
 def _fit_classes(loaded: LoadedModel, num_classes: int | None, seed: int) -> None:

@@ -14,6 +14,7 @@ from timm.models import get_pretrained_cfg
 from .downloads import WEIGHT_FILES
 from .pulled import pulled_commit, record_of
 from .references import Reference
+from .weight_index import MODEL_FILES
 
 
 def cached_weights(reference: Reference) -> Path | None:
@@ -25,7 +26,7 @@ def cached_weights(reference: Reference) -> Path | None:
         return reference.path / "model.safetensors" if record_of(reference.text) is not None else None
     if reference.kind == "hub":
         commit = pulled_commit(reference.repository, reference.revision)
-        return _in_hub_cache(reference.repository, WEIGHT_FILES, commit or reference.revision)
+        return _in_hub_cache(reference.repository, MODEL_FILES, commit or reference.revision)
     if reference.kind != "timm":
         return reference.path
     record: Any = get_pretrained_cfg(reference.pinned) if reference.tag else None

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .entries import ENTRIES, PAPERS, Entry
-from .entries.costs import COSTS
+from .entries import COSTS, ENTRIES, PAPERS, Entry
 
 _HEAD = """\
 # The zoo

@@ -15,6 +15,7 @@ import torch
 from huggingface_hub import constants, get_session, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
+from ..base.writing import make_folder
 from ..errors import ModelError
 from .hub_cache import checked
 
@@ -123,7 +124,7 @@ def timm_weights_file(record: Any, pinned: str) -> Path:
             f"the weights of {pinned} are not at {path}, and HF_HUB_OFFLINE is set",
             hint=f"where there is a network: download {url} to that place; {_OFFLINE}",
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     try:
         torch.hub.download_url_to_file(url, str(path), progress=True)
     except Exception as error:  # as above

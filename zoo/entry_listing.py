@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from .cached import cached_weights
-from .entries import ENTRIES, PAPERS, Entry, get_entry
-from .entries.costs import COSTS
+from .entries import COSTS, ENTRIES, PAPERS, Entry, get_entry
 from .pulled import model_folder, record_of, trusted_digest
 from .references import is_kdzoo_network, parse_reference
 

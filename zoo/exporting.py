@@ -16,10 +16,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ..base.writing import write_file
 from ..errors import ModelError, UsageError
 from .building import load_model, seeded
-from .features import takes_conditions
-from .files import write_file
+from .features import blank_conditions, network_output, takes_conditions
 from .loaded import LoadedModel
 from .saving import portable_weights
 
@@ -72,7 +72,8 @@ def export_model(reference: str, form: Format, out: Path, *, image_size: int | N
 
     Raises:
         UsageError: An unknown format, or a file name that does not go with it.
-        ModelError: A package is missing, the model cannot be exported, or the file computes something else.
+        ModelError: A package is missing, the model's weights or outputs are not finite, it cannot be exported, or the
+            file computes something else.
         RunError: The file cannot be written.
     """
     suffix = _SUFFIXES.get(form)
@@ -89,6 +90,7 @@ def export_model(reference: str, form: Format, out: Path, *, image_size: int | N
             hint="export it with --format safetensors",
         )
     loaded.model.eval()
+    _refuse_endless(loaded)
     write: Callable[[LoadedModel, Path], tuple[float, float | None, str]]
     write = {"onnx": _write_onnx, "safetensors": _write_safetensors, "torch-export": _write_torch_export}[form]
     checks: list[tuple[float, float | None, str]] = []
@@ -105,6 +107,22 @@ def export_model(reference: str, form: Format, out: Path, *, image_size: int | N
         max_difference=difference,
         largest=largest,
     )
+
+
+def _refuse_endless(loaded: LoadedModel) -> None:
+    """Refuse a model whose weights are finite and whose answers to noise are not: nobody could use the file.
+
+    Raises:
+        ModelError: They are not.
+    """
+    with torch.no_grad():
+        logits = network_output(loaded.model, _images(loaded, 1), blank_conditions(loaded.model, 1))
+    if not bool(torch.isfinite(logits).all()):
+        count = int((~torch.isfinite(logits)).sum())
+        raise ModelError(
+            f"{loaded.reference} gives no finite numbers: {count} of its {logits.numel()} outputs for random images",
+            hint="nothing was written: the run diverged, train again with a lower learning rate",
+        )
 
 
 def require_onnx() -> None:

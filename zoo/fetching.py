@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from ..base.digests import sha256_of
+from ..base.writing import make_folder, move_into_place, open_scratch, write_file
 from ..errors import ModelError, RunError, UsageError
 
 Progress = Callable[[int, int | None], None]
@@ -80,7 +82,7 @@ def fetch(url: str, target: Path, *, progress: Progress | None = None) -> str:
     """
     check_address(url)
     part, note = target.with_name(f"{target.name}.part"), target.with_name(f"{target.name}.part.json")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent, option="KDZOO_HOME")
     try:
         return _until_whole(url, target, part, note, progress or (lambda done, total: None))
     finally:
@@ -95,8 +97,8 @@ def _until_whole(url: str, target: Path, part: Path, note: Path, progress: Progr
         before = _size(part)
         try:
             _attempt(url, part, note, progress)
-            digest = file_digest(part)
-            os.replace(part, target)
+            digest = sha256_of(part)
+            move_into_place(part, target, option="KDZOO_HOME")
             return digest
         except _Broken as error:
             reason = str(error)
@@ -113,12 +115,6 @@ def _until_whole(url: str, target: Path, part: Path, note: Path, progress: Progr
     have = _size(part)
     kept = f"{have / 1e6:.1f} MB are kept: run it again to go on" if have else "try again later, or use --mirror"
     raise ModelError(f"{url} could not be downloaded: {reason}", hint=kept)
-
-
-def file_digest(path: Path) -> str:
-    """A file's SHA-256, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _attempt(url: str, part: Path, note: Path, progress: Progress) -> None:
@@ -162,7 +158,7 @@ def _attempt(url: str, part: Path, note: Path, progress: Progress) -> None:
 def _receive(response: Any, part: Path, start: int, total: int | None, progress: Progress) -> None:
     done = start
     progress(done, total)
-    with open(part, "ab" if start else "wb") as file:
+    with open_scratch(part, keep=start > 0) as file:
         try:
             while chunk := _read(response):
                 file.write(chunk)
@@ -231,7 +227,7 @@ def _write_note(note: Path, url: str, response: Any) -> None:
     etag = response.headers.get("ETag") or ""
     # RFC 9110, 13.1.5: a weak tag does not say that the bytes are the same.
     validator = etag if etag.startswith('"') else response.headers.get("Last-Modified") or ""
-    note.write_text(json.dumps({"url": url, "validator": validator}), encoding="utf-8")
+    write_file(note, json.dumps({"url": url, "validator": validator}), option="KDZOO_HOME")
 
 
 def _md5(path: Path) -> bytes:

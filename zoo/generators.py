@@ -7,17 +7,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save_file
 from torch import nn
 
 from ..errors import ModelError
-from .files import write_folder
+from .json_file import read_json
 from .networks.conditional_generator import ConditionalGenerator
-from .saving import portable_weights
+from .saving import portable_weights, write_model_folder
 from .weights import load_weights, read_weights
+from .weights_digest import check_digest, recorded_digest, with_digest
 
 FOLDER = "generator"
 _KIND = "conditional_generator"
+_MAX_ARGUMENT = 2**16
 _MAKE = "'kdzoo train --recipe class_gan --data DATA --out RUN' makes one; then name RUN"
 
 
@@ -33,13 +36,15 @@ def save_generator(generator: ConditionalGenerator, directory: Path | str, prove
         RunError: The place cannot be written.
     """
     config = {"kind": _KIND, "arguments": generator.arguments(), "kdzoo": dict(provenance)}
-    text = json.dumps(config, indent=2, allow_nan=False) + "\n"
+    json.dumps(config, allow_nan=False)
 
-    def fill(folder: Path) -> None:
-        save_file(portable_weights(generator), folder / "model.safetensors", metadata={"format": "pt"})
-        (folder / "config.json").write_text(text, encoding="utf-8")
+    def write(new: Path) -> None:
+        save_file(portable_weights(generator), new, metadata={"format": "pt"})
 
-    return write_folder(Path(directory), fill)
+    def describe(new: Path) -> str:
+        return json.dumps(with_digest(config, new.with_name("model.safetensors")), indent=2, allow_nan=False) + "\n"
+
+    return write_model_folder(Path(directory), {"model.safetensors": write, "config.json": describe})
 
 
 def load_generator(place: Path | str, *, num_classes: int | None = None) -> ConditionalGenerator:
@@ -55,25 +60,34 @@ def load_generator(place: Path | str, *, num_classes: int | None = None) -> Cond
     folder = Path(place).expanduser()
     if (folder / FOLDER).is_dir():
         folder = folder / FOLDER
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"there is no generator in {place}", hint=_MAKE) from error
-    except ValueError as error:
-        raise ModelError(f"{folder / 'config.json'} is not JSON ({error})", hint=_MAKE) from error
+    if not (folder / "config.json").exists():
+        raise ModelError(f"there is no generator in {place}", hint=_MAKE)
+    config = read_json(folder / "config.json")
     if not isinstance(config, dict) or config.get("kind") != _KIND:
         raise ModelError(f"{folder} holds no class-conditional generator", hint=_MAKE)
-    try:
-        generator = ConditionalGenerator(**config["arguments"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{folder / 'config.json'} describes no generator ({error})", hint=_MAKE) from error
+    generator = _built(config.get("arguments"), folder)
     if num_classes not in (None, generator.num_classes):
         raise ModelError(
             f"the generator in {folder} has {generator.num_classes} classes, the data has {num_classes}",
             hint="train one on this data: kdzoo train --recipe class_gan --data DATA --out RUN",
         )
+    check_digest(folder / "model.safetensors", recorded_digest(config))
     load_weights(generator, read_weights(folder / "model.safetensors"), str(folder))
     return _frozen(generator)
+
+
+def _built(arguments: Any, folder: Path) -> ConditionalGenerator:
+    """The network that a config.json describes, after it was seen that its weights file could fill it."""
+    try:
+        if not all(isinstance(value, int) and 0 < value <= _MAX_ARGUMENT for value in arguments.values()):
+            raise ValueError(f"its arguments are whole numbers from 1 to {_MAX_ARGUMENT}")
+        with torch.device("meta"):
+            parameters = sum(tensor.numel() for tensor in ConditionalGenerator(**arguments).state_dict().values())
+        if parameters > (folder / "model.safetensors").stat().st_size:
+            raise ValueError(f"model.safetensors is too small for its {parameters} parameters")
+        return ConditionalGenerator(**arguments)
+    except (AttributeError, TypeError, ValueError, RuntimeError, OSError) as error:
+        raise ModelError(f"{folder / 'config.json'} describes no generator ({error})", hint=_MAKE) from error
 
 
 def _frozen(generator: ConditionalGenerator) -> ConditionalGenerator:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import ModelError
+
+MAX_IMAGE_SIZE = 4096
+"""Pixels of a side; timm's largest is 1,024."""
+
+MIN_CROP_PCT, MAX_CROP_PCT = 0.1, 2.0
+"""timm's own lie between 0.875 and 1.15; below a tenth, the resized image would be a hundred times the shown one."""
+
+_MAX_MEAN, _MIN_STD, _MAX_STD = 10.0, 1e-3, 10.0  # of images in [0, 1]
+_INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos", "random")
+_RANGES = (
+    f"image_size is 1 to {MAX_IMAGE_SIZE}, crop_pct {MIN_CROP_PCT:g} to {MAX_CROP_PCT:g}; mean and std have three "
+    f"entries (one for grey images) for pixels from 0 to 1, std from {_MIN_STD:g} to {_MAX_STD:g}"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,18 +83,14 @@ def preprocessing_from_dict(record: Mapping[str, Any], source: str) -> Preproces
         crop_pct, image_size = float(record["crop_pct"]), int(record["image_size"])
         interpolation = str(record["interpolation"])
         width = None if record.get("image_width") is None else int(record["image_width"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(
             f"{source} has no usable preprocessing ({error})",
             hint="it needs image_size, mean, std, interpolation, crop_pct",
         ) from error
-    sensible = len(mean) == len(std) and len(mean) in (1, 3) and image_size > 0 and 0 < crop_pct <= 2
-    sensible = sensible and (width is None or 0 < width < 2**16)
-    if not sensible or not all(math.isfinite(value) for value in mean) or not all(0 < value < 1e3 for value in std):
-        raise ModelError(
-            f"{source} has preprocessing that makes no sense: {dict(record)}",
-            hint="mean and std have three entries (one for grey images), std, image_size and crop_pct are positive",
-        )
+    problem = _problem(image_size, width, mean, std, interpolation, crop_pct)
+    if problem:
+        raise ModelError(f"{source} has preprocessing that makes no sense: {problem}", hint=_RANGES)
     return Preprocessing(
         image_size=image_size,
         mean=mean,
@@ -91,6 +99,31 @@ def preprocessing_from_dict(record: Mapping[str, Any], source: str) -> Preproces
         crop_pct=crop_pct,
         image_width=None if width == image_size else width,
     )
+
+
+def _problem(
+    image_size: int,
+    width: int | None,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    interpolation: str,
+    crop_pct: float,
+) -> str | None:
+    """The first value that is out of its range, in words."""
+    if len(mean) != len(std) or len(mean) not in (1, 3):
+        return f"a mean of {len(mean)} entries and a std of {len(std)}"
+    for side in (image_size, image_size if width is None else width):
+        if not 1 <= side <= MAX_IMAGE_SIZE:
+            return f"images of {side} px"
+    if not MIN_CROP_PCT <= crop_pct <= MAX_CROP_PCT:
+        return f"crop_pct {crop_pct:g}"
+    if not all(abs(value) <= _MAX_MEAN for value in mean):  # nan is not either
+        return f"mean {list(mean)}"
+    if not all(_MIN_STD <= value <= _MAX_STD for value in std):
+        return f"std {list(std)}"
+    if interpolation not in _INTERPOLATIONS:
+        return f"interpolation {interpolation[:40]!a}"
+    return None
 
 
 def preprocessing_from_timm(
@@ -113,6 +146,10 @@ def preprocessing_from_timm(
     if channels not in (1, 3):
         raise ModelError(
             f"{source} takes {channels} channels; kdzoo gives RGB or grey images", hint="choose a model of 3 channels"
+        )
+    if not all(isinstance(side, int) and 1 <= side <= MAX_IMAGE_SIZE for side in (height, width)):
+        raise ModelError(
+            f"{source} has preprocessing that makes no sense: input_size {height!r}x{width!r}", hint=_RANGES
         )
     notes = []
     if image_size is None and channels == 3 and height != width:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from ..base.digests import sha256_of
+from ..base.writing import copy_file
 from ..errors import ModelError, UsageError
 from .building import load_model
 from .card import render_card
 from .card_subject import CardSubject, RecipeFacts
-from .files import write_folder
 from .licences import Licence, choose_licence
 from .run_evidence import Evidence, ResultsChoice, as_dict, public_name, read_evidence
+from .saving import write_model_folder
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _WEIGHTS = "model.safetensors"
@@ -93,7 +92,7 @@ def prepare(
     chosen = choose_licence(licence, evidence.sources, name=licence_name, link=licence_link)
     weights = run / "model" / _WEIGHTS
     parameters = _check_weights(evidence)
-    digest = _sha256(weights)
+    digest = sha256_of(weights)
     config = _config(evidence, chosen)
     subject = CardSubject(
         repository=repository,
@@ -128,31 +127,22 @@ def write_package(package: Package, out: Path) -> Path:
         RunError: It cannot be written.
     """
 
-    def fill(folder: Path) -> None:
-        (folder / "README.md").write_bytes(package.card)
-        (folder / "config.json").write_bytes(package.config)
-        shutil.copyfile(package.weights, folder / _WEIGHTS)
-        if _sha256(folder / _WEIGHTS) != package.digest:
+    def write(new: Path) -> None:
+        copy_file(package.weights, new)
+        if sha256_of(new) != package.digest:
             raise ModelError(f"{package.weights} changed while it was copied", hint="let the run finish first")
 
-    return write_folder(out, fill)
+    return write_model_folder(out, {"README.md": package.card, "config.json": package.config, _WEIGHTS: write})
 
 
 def _check_weights(evidence: Evidence) -> int:
     """The number of parameters, after the model was built as its users will build it.
 
     Raises:
-        ModelError: The weights do not fit their configuration, or hold a value that is no finite number.
+        ModelError: The weights are not those that were written, do not fit their configuration, or are not finite.
     """
     folder = evidence.run / "model"
     model = load_model(f"local-dir:{folder}", pretrained=True).model
-    for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            count = int((~torch.isfinite(tensor)).sum())
-            raise ModelError(
-                f"the weights of {folder} are not finite: {count} of {tensor.numel()} values of {name}",
-                hint="the run diverged: train again, with a lower learning rate",
-            )
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -181,8 +171,3 @@ def _public(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _public(item) for key, item in value.items()}
     return [_public(item) for item in value] if isinstance(value, list) else value
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

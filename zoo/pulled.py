@@ -10,15 +10,15 @@ downloads/, locks/      what is under way
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..base.digests import sha256_of
+from ..base.writing import write_file, write_json
 from ..errors import ModelError
-from .fetching import file_digest
 from .home import kdzoo_home, safe_part
 
 
@@ -39,8 +39,8 @@ def record_of(slot: str) -> dict[str, Any] | None:
 
 def write_record(slot: str, record: Mapping[str, Any]) -> None:
     """Write down where a model came from, with the digests of its files as they are now."""
-    files = {path.name: file_digest(path) for path in sorted(model_folder(slot).iterdir())}
-    _write_json(_record_path(slot), {**record, "pulled": _now(), "files": files})
+    files = {path.name: sha256_of(path) for path in sorted(model_folder(slot).iterdir())}
+    write_json(_record_path(slot), {**record, "pulled": _now(), "files": files}, option="KDZOO_HOME")
 
 
 def pulled_commit(repository: str, revision: str | None) -> str | None:
@@ -58,7 +58,7 @@ def pulled_commit(repository: str, revision: str | None) -> str | None:
 def write_commit(repository: str, revision: str | None, commit: str) -> None:
     """Remember which commit was pulled: it is the one that is loaded from now on, with no network."""
     record = {"repository": repository, "revision": revision, "commit": commit, "pulled": _now()}
-    _write_json(_hub_record_path(repository, revision), record)
+    write_json(_hub_record_path(repository, revision), record, option="KDZOO_HOME")
 
 
 def forget(slot: str) -> None:
@@ -75,7 +75,7 @@ def damage(slot: str) -> str | None:
         path = model_folder(slot) / safe_part(name)
         if not path.is_file():
             return f"{name} is missing"
-        if file_digest(path) != digest:
+        if sha256_of(path) != digest:
             return f"the SHA-256 of {name} is not the one that it was written with"
     return None
 
@@ -109,7 +109,7 @@ def trusted_digest(slot: str) -> str | None:
 
 def trust_digest(slot: str, digest: str, file_name: str) -> None:
     """Hold every later pull to this SHA-256."""
-    _write_whole(digest_place(slot), f"{digest}  {file_name}\n")
+    write_file(digest_place(slot), f"{digest}  {file_name}\n", option="KDZOO_HOME")
 
 
 def digest_place(slot: str) -> Path:
@@ -128,17 +128,3 @@ def _hub_record_path(repository: str, revision: str | None) -> Path:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _write_json(path: Path, record: Mapping[str, Any]) -> None:
-    _write_whole(path, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
-
-
-def _write_whole(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -18,12 +18,14 @@ from filelock import FileLock
 from timm.data import ImageNetInfo
 from torch import Tensor
 
+from ..base.digests import sha256_of
+from ..base.writing import make_folder
 from ..errors import ModelError, RunError, UsageError
 from .building import create, load_model
 from .conversion import convert
-from .downloads import WEIGHT_FILES, hub_file, timm_weights_file
+from .downloads import hub_file, timm_weights_file
 from .entries import ENTRIES, Entry, address_at, get_entry
-from .fetching import Progress, check_address, fetch, file_digest
+from .fetching import Progress, check_address, fetch
 from .home import kdzoo_home, safe_part
 from .loaded import LoadedModel
 from .model_folder import refuse_oversized
@@ -44,6 +46,7 @@ from .pulled import (
 )
 from .references import Reference, parse_reference
 from .saving import save_model
+from .weight_index import hub_weights
 from .weights import load_weights, read_weights
 
 
@@ -143,7 +146,7 @@ def convert_file(path: Path, name: str, *, digest: str | None = None, force: boo
     if not path.is_file():
         raise ModelError(f"there is no file {path}", hint="check the path")
     with held(name):
-        found = file_digest(path)
+        found = sha256_of(path)
         trust = _check_digest(entry, found, digest, force, str(path))
         return _install(entry, path, found, trust, f"file {path.name}")
 
@@ -202,7 +205,6 @@ def _check_digest(entry: Entry, found: str, wanted: str | None, force: bool, sou
 def _install(entry: Entry, path: Path, found: str, trust: str, source: str) -> Pulled:
     loaded, how = _read(entry, path)
     place = model_folder(entry.name)
-    place.parent.mkdir(parents=True, exist_ok=True)
     forget(entry.name)
     save_model(loaded, place, provenance=_provenance(entry, found, source) | how)
     write_record(entry.name, {"name": entry.name, "address": entry.address, "from": source, "sha256": found, **how})
@@ -279,7 +281,7 @@ def _pull_timm(pinned: str, entry: Entry | None) -> Pulled:
     record = get_pretrained_cfg(pinned)
     with held(pinned):
         path = timm_weights_file(record, pinned)
-        found, trusted = file_digest(path), trusted_digest(pinned)
+        found, trusted = sha256_of(path), trusted_digest(pinned)
         stored = path.resolve().name  # the Hub's client names a file of its cache after its SHA-256
         published = stored if len(stored) == 64 and set(stored) <= set("0123456789abcdef") else None
         expected = published or trusted
@@ -310,7 +312,7 @@ def _pull_hub(parsed: Reference) -> Pulled:
         before = pulled_commit(parsed.repository, parsed.revision)
         config = hub_file(parsed.repository, ("config.json",), parsed.revision)
         commit = config.parent.name
-        weights = hub_file(parsed.repository, WEIGHT_FILES, commit, prefer_cache=True)
+        weights = hub_weights(parsed.repository, commit, prefer_cache=True)
         try:
             refuse_oversized(config, weights)
             loaded = load_model(f"local-dir:{config.parent}", pretrained=True)
@@ -324,7 +326,7 @@ def _pull_hub(parsed: Reference) -> Pulled:
             name=parsed.text,
             path=config.parent,
             outcome="there" if commit == before else "pulled",
-            digest=file_digest(weights),
+            digest=sha256_of(weights),
             trust="published",
             licence=loaded.licence,
             notes=(f"commit {commit}", *loaded.notes),
@@ -336,12 +338,12 @@ def held(slot: str) -> Iterator[None]:
     """While this is open, no other process pulls the same model."""
     place = kdzoo_home() / "locks" / f"{safe_part(slot)}.lock"
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(place.parent, option="KDZOO_HOME")
         lock = FileLock(place)
         lock.acquire()
-    except OSError as error:
+    except (OSError, RunError) as error:
         raise RunError(
-            f"kdzoo cannot write to {kdzoo_home()} ({error.strerror})",
+            f"kdzoo cannot write to {kdzoo_home()} ({getattr(error, 'strerror', None) or error})",
             hint="set KDZOO_HOME to a folder that can be written",
         ) from error
     try:

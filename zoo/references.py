@@ -7,12 +7,14 @@ hf-hub:ORG/NAME[@REVISION]     a repository on the Hugging Face Hub in timm's la
 local-dir:PATH, or PATH        a folder in timm's layout (config.json and model.safetensors)
 RUN                            a run folder: its exported model, or its newest checkpoint while it is not finished
 RUN/checkpoints/X.safetensors  the student in a run's checkpoint
-ARCH=PATH                      plain weights (.safetensors, .pth, .pt, .bin) of a timm architecture
+ARCH=PATH                      plain weights (.safetensors, .pth, .pt, .bin, or the .index.json of weights in several
+                               files, or the folder of any) of a timm architecture
 """
 
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +32,11 @@ from timm.models import (
 )
 
 from ..errors import ModelError
+from ..regular_files import refuse_special
 from . import networks  # noqa: F401 (registers kdzoo's own names)
 from .entries import ENTRIES, Entry
 from .pulled import model_folder
+from .weight_index import INDEX_SUFFIX, weights_in
 
 Kind = Literal["zoo", "timm", "hub", "folder", "run", "checkpoint", "weights"]
 
@@ -103,17 +107,17 @@ def parse_reference(text: str) -> Reference:
     if colon and scheme.lower().replace("_", "-") == "hf-hub":
         return _hub(text, rest)
     if colon and scheme.lower().replace("_", "-") == "local-dir":
-        return _folder(text, Path(rest).expanduser())
+        return _folder(text, _expanded(rest))
     entry = ENTRIES.get(text)
     if entry is not None and entry.timm_name != text:
         return _zoo(entry)
     assigned = _ASSIGNED.fullmatch(text)
-    if assigned and not Path(text).exists():
-        return _weights(text, assigned["name"], Path(assigned["path"]).expanduser())
+    if assigned and not os.path.exists(text):
+        return _weights(text, assigned["name"], _expanded(assigned["path"]))
     if _is_name(text):
         return _timm(text)
-    path = Path(text).expanduser()
-    if path.exists() or _looks_like_path(text):
+    path = _expanded(text)
+    if os.path.lexists(path) or _looks_like_path(text):
         return _path(text, path)
     return _timm(text)
 
@@ -137,12 +141,19 @@ def _zoo(entry: Entry) -> Reference:
     return Reference(text=entry.name, kind="zoo", architecture=entry.architecture, path=model_folder(entry.name))
 
 
+def _expanded(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ModelError(f"{text} names the home of a user that is not here", hint="check the path") from error
+
+
 def _is_name(text: str) -> bool:
     return re.fullmatch(r"[\w.-]+", text) is not None and is_model(text)
 
 
 def _looks_like_path(text: str) -> bool:
-    return "/" in text or "\\" in text or text.startswith(("~", ".")) or text.endswith(WEIGHT_SUFFIXES)
+    return "/" in text or "\\" in text or text.startswith(("~", ".")) or text.endswith((*WEIGHT_SUFFIXES, INDEX_SUFFIX))
 
 
 def _hub(text: str, rest: str) -> Reference:
@@ -161,6 +172,7 @@ def _is_repository(name: str) -> bool:
 
 
 def _folder(text: str, path: Path) -> Reference:
+    refuse_special(path, what="the model folder")
     if not path.is_dir():
         raise ModelError(f"there is no folder {path}", hint="local-dir:PATH takes a folder with config.json in it")
     if not (path / "config.json").is_file():
@@ -173,6 +185,8 @@ def _folder(text: str, path: Path) -> Reference:
 
 def _weights(text: str, name: str, path: Path) -> Reference:
     architecture = _timm(name)
+    refuse_special(path, what="the weights file")
+    path = weights_in(path) if path.is_dir() else path
     if not path.is_file():
         raise ModelError(f"there is no file {path}", hint=f"give the path of a weights file: {name}=PATH")
     return Reference(
@@ -187,10 +201,11 @@ def _weights(text: str, name: str, path: Path) -> Reference:
 
 
 def _path(text: str, path: Path) -> Reference:
+    refuse_special(path, what="the model")
     if path.is_file():
         if path.suffix == ".safetensors" and (path.parent.parent / "config.json").is_file():
             return Reference(text=text, kind="checkpoint", path=path)
-        if path.suffix in WEIGHT_SUFFIXES:
+        if path.suffix in WEIGHT_SUFFIXES or path.name.endswith(INDEX_SUFFIX):
             raise ModelError(
                 f"{path} holds weights, and does not say of which architecture", hint=f"write ARCHITECTURE={text}"
             )

@@ -14,8 +14,8 @@ from timm.models import get_pretrained_cfg, is_model, split_model_name_tag
 
 from ..errors import ModelError, RunError
 from ..redact import redact
+from .json_file import read_json
 from .licences import Source
-from .model_folder import read_json
 from .preprocessing import CENTRE_CROP, describe_view
 
 _DEPTH = 8  # teachers of teachers of …

@@ -10,11 +10,14 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..base.writing import Content, is_leftover, write_folder
 from ..errors import ModelError
-from .files import write_folder
 from .loaded import LoadedModel
 from .readme import render_readme
 from .weights import strip_wrappers
+from .weights_digest import with_digest
+
+_FILES = {"config.json", "model.safetensors", "README.md"}
 
 # Facts about the architecture that stay true of new weights; everything else in timm's record is about the old ones.
 _OF_THE_ARCHITECTURE = ("first_conv", "classifier", "pool_size", "fixed_input_size")
@@ -45,16 +48,41 @@ def save_model(
     network = loaded.model if model is None else model
     config = model_config(loaded, network, provenance)
     try:
-        text = json.dumps(config, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        _as_text(config)
     except (TypeError, ValueError) as error:
         raise ModelError(f"the record of {directory} is not JSON ({error})", hint="give plain values") from error
 
-    def fill(folder: Path) -> None:
-        save_file(portable_weights(network), folder / "model.safetensors", metadata={"format": "pt"})
-        (folder / "config.json").write_text(text, encoding="utf-8")
-        (folder / "README.md").write_text(render_readme(config, directory.name), encoding="utf-8")
+    def describe(new: Path) -> str:
+        return _as_text(with_digest(config, new.with_name("model.safetensors")))
 
-    return write_folder(directory, fill)
+    return write_model_folder(
+        directory,
+        {
+            "model.safetensors": lambda new: save_file(portable_weights(network), new, metadata={"format": "pt"}),
+            "config.json": describe,
+            "README.md": render_readme(config, directory.name),
+        },
+    )
+
+
+def write_model_folder(directory: Path, files: Mapping[str, Content]) -> Path:
+    """Write a model's files as a folder, whole or not at all; an earlier model there is replaced.
+
+    Raises:
+        ModelError: The place holds something else than a model.
+        RunError: The disk is full or the place cannot be written; nothing half-written stays.
+    """
+    others = {path.name for path in directory.iterdir()} - _FILES if directory.is_dir() else set()
+    if others := {name for name in others if not is_leftover(name)}:
+        raise ModelError(
+            f"{directory} holds other files ({', '.join(sorted(others)[:3])}) and is not replaced",
+            hint="choose an empty folder, or one that does not exist",
+        )
+    return write_folder(directory, files)
+
+
+def _as_text(config: Mapping[str, Any]) -> str:
+    return json.dumps(config, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def portable_weights(model: nn.Module) -> dict[str, Tensor]:

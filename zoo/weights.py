@@ -1,28 +1,20 @@
-"""The one place that loads weights written by others.
-
-A weights file is data and never code: safetensors, or torch's format with ``weights_only=True``. What is loaded must
-fit its network exactly; a file of another architecture is refused by naming what differs.
-"""
+"""Putting weights into a network, which they must fit exactly; what differs is named where they do not."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, ModelError
+from ..regular_files import refuse_special
+from .weight_files import RESAVE, read_states, shown_name
 
-# Where training scripts put the weights in their checkpoints; an average comes before the raw weights, as in timm.
-_NESTED = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model_state", "model", "net")
 _WRAPPERS = ("module.", "_orig_mod.")
 _SHOWN = 3
 
@@ -36,19 +28,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         ModelError: The file is missing or damaged, holds more than data, or holds no weights.
     """
-    if not path.is_file():
-        raise ModelError(f"there is no file {path}", hint="check the path")
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    for key in _NESTED:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-            break
-    if not isinstance(content, Mapping):
-        raise ModelError(f"{path} holds a {type(content).__name__} and not named weights", hint=_RESAVE)
-    tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
-    if not tensors:
-        raise ModelError(f"{path} holds no weights", hint=_RESAVE)
-    return strip_wrappers(tensors)
+    return strip_wrappers(read_states(path)[0].tensors)
 
 
 def strip_wrappers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -86,19 +66,42 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], source: str) -
     ]
     if missing or unexpected or mismatched:
         parts = [
-            f"{len(names)} {what} ({', '.join(map(_shown, names[:_SHOWN]))}{', …' if len(names) > _SHOWN else ''})"
-            for what, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", mismatched))
+            f"{len(names)} {what} ({', '.join(names[:_SHOWN])}{', …' if len(names) > _SHOWN else ''})"
+            for what, names in (
+                ("missing", list(map(shown_name, missing))),
+                ("unexpected", [f"{shown_name(name)} {tuple(given[name].shape)}" for name in unexpected]),
+                ("of another shape", list(map(shown_name, mismatched))),
+            )
             if names
         ]
         architecture = (getattr(model, "pretrained_cfg", None) or {}).get("architecture", type(model).__name__)
-        raise ModelError(
-            f"{source} does not fit {architecture}: {'; '.join(parts)}",
-            hint="these are the weights of another architecture, or of the same one with other arguments or classes",
-        )
+        raise ModelError(f"{source} does not fit {architecture}: {'; '.join(parts)}", hint=_way_out(bool(mismatched)))
     try:
         model.load_state_dict(given, strict=True)
     except (RuntimeError, NotImplementedError, TypeError) as error:  # sparse, quantised, without values
-        raise ModelError(f"{source} holds tensors that are no plain arrays of numbers", hint=_RESAVE) from error
+        raise ModelError(f"{source} holds tensors that are no plain arrays of numbers", hint=RESAVE) from error
+
+
+def _way_out(shapes_differ: bool) -> str:
+    if shapes_differ:
+        return "these are the weights of another architecture, or of the same one with other arguments or classes"
+    return "the names differ: check the architecture's name and arguments, or rename the weights as timm names them"
+
+
+def refuse_not_finite(model: nn.Module, source: str) -> None:
+    """Refuse weights that are infinite or no numbers: whatever is measured or made with them is worth nothing.
+
+    Raises:
+        ModelError: A parameter, or a running statistic of a normalisation, holds such a value.
+    """
+    statistics = [(name, buffer) for name, buffer in model.named_buffers() if ".running_" in f".{name}"]
+    for name, tensor in (*model.named_parameters(), *statistics):
+        if tensor.is_floating_point() and not tensor.is_meta and not bool(torch.isfinite(tensor).all()):
+            count = int((~torch.isfinite(tensor)).sum())
+            raise ModelError(
+                f"the weights of {source} are not finite: {count} of {tensor.numel()} values of {name}",
+                hint="the run diverged or the file is damaged: train again with a lower learning rate, or get it again",
+            )
 
 
 def read_checkpoint_student(path: Path) -> dict[str, Tensor]:
@@ -108,6 +111,7 @@ def read_checkpoint_student(path: Path) -> dict[str, Tensor]:
         CheckpointError: The file is damaged.
         ModelError: It is not a run's checkpoint.
     """
+    refuse_special(path, what="the checkpoint")
     digest = path.with_suffix(".sha256")
     if digest.is_file():
         with open(path, "rb") as file:
@@ -131,51 +135,3 @@ def read_checkpoint_student(path: Path) -> dict[str, Tensor]:
     if not tensors:
         raise ModelError(f"{path} holds no student", hint="use a checkpoint that kdzoo wrote")
     return strip_wrappers(tensors)
-
-
-_RESAVE = "save the weights alone with torch.save(model.state_dict(), path), or as safetensors"
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path, device="cpu")
-    except (SafetensorError, ValueError, OSError) as error:
-        raise ModelError(f"{path} is damaged or not a safetensors file ({error})", hint="get the file again") from error
-
-
-def _shown(name: str) -> str:
-    """A tensor's name as it may stand in a message, whatever a file calls it."""
-    return name if name.isprintable() and len(name) <= 120 else ascii(name[:120])
-
-
-def _refuse_compressed(path: Path) -> None:
-    """torch never compresses; a compressed archive could unfold to more than the machine has."""
-    if not zipfile.is_zipfile(path):
-        return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
-        raise ModelError(f"{path} is damaged or not a torch weights file", hint="get the file again") from error
-    claimed = sum(member.file_size for member in members)
-    if any(member.compress_type != zipfile.ZIP_STORED for member in members) or claimed > path.stat().st_size:
-        raise ModelError(f"{path} is compressed, as torch writes no file: it is not unfolded", hint=_RESAVE)
-
-
-def _read_torch(path: Path) -> Any:
-    _refuse_compressed(path)
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):  # timm's checkpoints hold their arguments
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle can raise anything
-        try:
-            unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-        except Exception:
-            unsafe = []
-        if unsafe:
-            names = ", ".join(map(_shown, sorted(unsafe)[:_SHOWN]))
-            raise ModelError(
-                f"{path} holds more than weights ({names}), and no code in it is run",
-                hint=_RESAVE,
-            ) from error
-        raise ModelError(f"{path} is damaged or not a torch weights file", hint="get the file again") from error

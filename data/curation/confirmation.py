@@ -10,10 +10,12 @@ the searched alignment decides, and its correlation must be higher, in the pictu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from PIL import Image
+
+from ...setting_values import Fraction, Keypoints, PositiveFraction, Range
 
 _SIFT_SIDE = 256  # pixels, the short side for SIFT
 _ENLARGE = 4  # at most, for SIFT
@@ -35,13 +37,13 @@ class Thresholds:
         search_detail: Least correlation of the fine detail there.
     """
 
-    ratio: float = 0.8
-    reprojection: float = 0.02
-    worth_a_look: float = 0.6
-    inliers: int = 8
-    sift_correlation: float = 0.8
-    search_correlation: float = 0.93
-    search_detail: float = 0.85
+    ratio: Annotated[float, Range(0, 1, above_low=True, below_high=True)] = 0.8
+    reprojection: PositiveFraction = 0.02
+    worth_a_look: Fraction = 0.6
+    inliers: Keypoints = 8
+    sift_correlation: Fraction = 0.8
+    search_correlation: Fraction = 0.93
+    search_detail: Fraction = 0.85
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,19 @@ import heapq
 import itertools
 import os
 import struct
+import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 from PIL import Image
 
+from ...base.writing import open_scratch
 from ...errors import DataError
-from ..images import IMAGE_EXTENSIONS, read_rgb
-from ..listing import unreadable_folder
+from ..images import read_rgb
+from ..listing import refuse_special, walk
 
 _RUN = 65_536  # paths that are sorted in memory at once
 _END = b"\0"  # between paths: the one byte that no path holds
@@ -61,70 +65,59 @@ def offsets_of(listing: Path) -> Path:
     return listing.with_suffix(".offsets")
 
 
-def list_to_file(root: Path, listing: Path) -> int:
+def list_to_file(root: Path, listing: Path, left_out: Counter[str] | None = None) -> int:
     """Write the relative path of every image under a folder to a file, in byte order.
 
     Sorted by merging runs on disk. Links are followed, a folder that is met twice is listed once; hidden files and
     other extensions are left out.
 
+    Args:
+        root: The folder.
+        listing: Where to.
+        left_out: Gets how many files are no images here, by extension.
+
     Returns:
         The number of images.
 
     Raises:
-        DataError: A folder cannot be read.
+        DataError: A folder cannot be read, or an image is no regular file.
     """
-    runs: list[Path] = []
-    paths = _walk(os.fspath(root))
-    while run := sorted(os.fsencode(path) for path in itertools.islice(paths, _RUN)):
-        runs.append(listing.with_suffix(f".run{len(runs)}"))
-        runs[-1].write_bytes(_END.join(run) + _END)
-    del run
+    special: list[tuple[str, str]] = []
     count = position = 0
     with ExitStack() as stack:
-        merged = heapq.merge(*(_read_run(stack, path) for path in runs))
-        output = stack.enter_context(open(listing, "wb"))
-        offsets = stack.enter_context(open(offsets_of(listing), "wb"))
+        runs: list[IO[bytes]] = []
+        paths = _images(root, Counter() if left_out is None else left_out, special)
+        while run := sorted(os.fsencode(path) for path in itertools.islice(paths, _RUN)):
+            runs.append(stack.enter_context(tempfile.TemporaryFile(dir=listing.parent)))  # without a name
+            runs[-1].write(_END.join(run) + _END)
+            runs[-1].seek(0)
+        del run
+        merged = heapq.merge(*map(_read_run, runs))
+        output = stack.enter_context(open_scratch(listing))
+        offsets = stack.enter_context(open_scratch(offsets_of(listing)))
         offsets.write(struct.pack("<q", 0))
         for name in merged:
             output.write(name + _END)
             position += len(name) + 1
             offsets.write(struct.pack("<q", position))
             count += 1
-    for path in runs:
-        path.unlink()
+    refuse_special(root, special)
     return count
 
 
-def _read_run(stack: ExitStack, path: Path) -> Iterator[bytes]:
-    file = stack.enter_context(open(path, "rb"))  # noqa: SIM115
+def _read_run(file: IO[bytes]) -> Iterator[bytes]:
     rest = b""
     while block := file.read(65_536):
         *names, rest = (rest + block).split(_END)
         yield from names
 
 
-def _walk(root: str) -> Iterator[str]:
-    """Relative paths, in no particular order."""
-    visited: set[tuple[int, int]] = set()
-    waiting = [""]
-    while waiting:
-        prefix = waiting.pop()
-        folder = os.path.join(root, prefix)
-        try:
-            status = os.stat(folder)
-            if (status.st_dev, status.st_ino) in visited:
-                continue
-            visited.add((status.st_dev, status.st_ino))
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    if entry.is_dir():
-                        waiting.append(f"{prefix}{entry.name}/")
-                    elif os.path.splitext(entry.name)[1].lower() in IMAGE_EXTENSIONS:
-                        yield prefix + entry.name
-        except OSError as error:
-            raise unreadable_folder(folder, error) from None
+def _images(root: Path, left_out: Counter[str], special: list[tuple[str, str]]) -> Iterator[str]:
+    """Relative paths, in no particular order; what is no image is added to the last two."""
+    for prefix, found in walk(root):
+        left_out.update(found.left_out)
+        special += [(prefix + name, what) for name, what in found.special]
+        yield from (prefix + name for name in found.images)
 
 
 def require_images(root: Path, count: int) -> None:
@@ -132,5 +125,5 @@ def require_images(root: Path, count: int) -> None:
     if count == 0:
         raise DataError(
             f"no images under {root}",
-            hint="give a folder that holds JPEG, PNG, WebP, BMP, TIFF, GIF or PPM files, at any depth",
+            hint="give a folder that holds images (JPEG, PNG, WebP, …), at any depth",
         )

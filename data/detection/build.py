@@ -40,6 +40,11 @@ def build_source(
         crowd=np.array([row[3] for row in rows], dtype=bool)[order],
         areas=np.array([row[4] for row in rows], dtype=np.float64)[order],
     )
+    unseen = sorted(set(range(len(class_names))) - set(objects.labels[~objects.crowd].tolist()))
+    if unseen and len(unseen) < len(class_names):
+        more = f" and {len(unseen) - 5} more" if len(unseen) > 5 else ""
+        shown = ", ".join(class_names[label] for label in unseen[:5])
+        notes = [*notes, f"no box of {shown}{more}: {'not learnt' if split == 'train' else 'not measured'}"]
     extent = np.array(sizes, dtype=np.int32).reshape(-1, 2)
     return BoxSource(
         name=name,

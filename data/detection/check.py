@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
 
 from ...errors import DataError
 from ..check import CheckReport, ProgressCallback, SplitReport
 from ..images import UnreadableImage
+from ..pixel_check import FACTS, describe_facts, pixel_facts
 from ..workers import TaskIterator
 from . import coco, voc
 from .source import BoxSource
@@ -34,21 +38,24 @@ def check_detection(spec: str, *, workers: int | None = None, progress: Progress
     for split in ("train", "val"):
         try:
             read = coco.read_coco if parsed.name == "coco" else voc.read_voc_detection
-            sources[split] = read(path, split, parsed.name, _collector(report.problems))
+            source = read(path, split, parsed.name, _collector(report.problems))
+            sources[split] = replace(source, reading=parsed.reading)
         except DataError as error:
             report.problems.append(error.message if error.hint is None else f"{error.message} ({error.hint})")
     num_workers = (os.cpu_count() or 1) if workers is None else workers
     for split, source in sources.items():
+        facts, unreadable = _look(source, num_workers, progress)
         expected = EXPECTED[parsed.name][split] if parsed.is_official else None
         found = SplitReport(
             split=split,
             num_images=len(source),
             class_counts=dict(zip(source.class_names, source.boxes_per_class().tolist(), strict=True)),
             expected=expected,
-            unreadable=_unreadable(source, num_workers, progress),
+            unreadable=unreadable,
         )
         report.splits.append(found)
         report.warnings += [f"{split}: {note}" for note in source.notes]
+        report.warnings += describe_facts(split, facts, source.identity, upright=source.reading.upright)
         if expected is not None and (found.num_images, len(found.class_counts)) != expected:
             report.warnings.append(
                 f"{split}: {found.num_images:,} images in {len(found.class_counts)} classes; the official "
@@ -69,26 +76,33 @@ def _compare(train: BoxSource, val: BoxSource, report: CheckReport) -> None:
         report.problems.append(f"train and val have other classes ({', '.join(odd)})")
 
 
-def _unreadable(source: BoxSource, workers: int, progress: ProgressCallback | None) -> list[tuple[str, str]]:
+def _look(
+    source: BoxSource, workers: int, progress: ProgressCallback | None
+) -> tuple[np.ndarray, list[tuple[str, str]]]:
+    """`FACTS` of each image (of turned ones, those whose size does not tell how), and those that cannot be read."""
+    facts = np.zeros(len(source), dtype=FACTS)
     found: list[tuple[str, str]] = []
     chunks = range(-(-len(source) // _CHUNK))
     with TaskIterator(_DecodeTask(source), chunks, workers=workers) as parts:
-        for number, part in enumerate(parts):
-            found += part
+        for number, (part, unreadable) in enumerate(parts):
+            facts[number * _CHUNK : number * _CHUNK + len(part)] = part
+            found += unreadable
             if progress is not None:
                 progress(source.split, min(len(source), (number + 1) * _CHUNK), len(source))
-    return found
+    return facts, found
 
 
 class _DecodeTask:
     def __init__(self, source: BoxSource) -> None:
         self.source = source
 
-    def __call__(self, index: int) -> list[tuple[str, str]]:
+    def __call__(self, index: int) -> tuple[np.ndarray, list[tuple[str, str]]]:
+        indices = range(index * _CHUNK, min((index + 1) * _CHUNK, len(self.source)))
+        facts = np.zeros(len(indices), dtype=FACTS)
         found = []
-        for image in range(index * _CHUNK, min((index + 1) * _CHUNK, len(self.source))):
+        for row, image in enumerate(indices):
             try:
-                self.source.load(image)
+                facts[row] = (*pixel_facts(self.source.load(image)), self.source.is_open(image))
             except UnreadableImage as error:
                 found.append((self.source.identity(image), error.reason))
-        return found
+        return facts, found

@@ -92,6 +92,9 @@ def read_coco(root: Path, split: str, name: str, problem: Callable[[str], None])
         notes.append(
             f"category ids run from {ids[0]} to {ids[-1]} with {gaps} gaps: numbered 0 to {len(ids) - 1} in their order"
         )
+    twice = sorted({one for one in names if names.count(one) > 1})
+    if twice:
+        notes.append(f"several categories are called {', '.join(map(repr, twice[:5]))}: each is a class of its own")
     return build_source(
         name=name,
         split=split,
@@ -206,6 +209,10 @@ class _Reader:
             self.problem(f"{where} has the unknown category_id {str(category)[:40]}")
         elif not (_is_int(image) or isinstance(image, str)) or image not in place_of:
             self.problem(f"{where} belongs to the unknown image_id {str(image)[:40]}")
+        elif entry.get("iscrowd", 0) not in (0, 1):
+            self.problem(f"{where} has the iscrowd {str(entry['iscrowd'])[:40]!r}, which is neither 0 nor 1")
+        elif _is_number(entry.get("area")) and entry["area"] < 0:
+            self.problem(f"{where} has a negative area: {entry['area']:g}")
         else:
             left, top, width, height = (float(value) for value in box)
             area = entry.get("area")

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..images import UnreadableImage, read_rgb
+from ..images import UnreadableImage, read_orientation, read_rgb
+from ..reading import AS_STORED, Reading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,7 @@ class BoxSource:
         starts: int64, (N + 1,): the boxes of image i are ``starts[i]`` to ``starts[i + 1]``.
         objects: All boxes, image after image.
         notes: What is odd about it and was put up with, a line each.
+        reading: How the images' files are read.
     """
 
     name: str
@@ -62,6 +64,7 @@ class BoxSource:
     starts: np.ndarray
     objects: Objects
     notes: tuple[str, ...] = ()
+    reading: Reading = AS_STORED
 
     def __len__(self) -> int:
         return len(self.files)
@@ -78,23 +81,28 @@ class BoxSource:
     def load(self, index: int) -> Image.Image:
         """The image, RGB, of the annotated size.
 
-        An image that is stored turned (EXIF) is turned upright where its annotations speak of the upright one.
+        An image that is stored turned (EXIF) is turned upright where its annotations speak of the upright one. Where
+        both have that size (equal sides, or a half turn), ``reading`` decides.
 
         Raises:
             UnreadableImage: It cannot be decoded, or is of another size.
         """
-        identity = self.identity(index)
-        image = read_rgb(self.folder / self.files[index], identity)
+        path, identity = self.folder / self.files[index], self.identity(index)
         width, height = (int(value) for value in self.sizes[index])
+        image = read_rgb(path, identity, self.reading)
+        if image.size == (height, width) != (width, height):
+            other = read_rgb(path, identity, replace(self.reading, upright=not self.reading.upright))
+            image = other if other.size == (width, height) else image
         if image.size == (width, height):
             return image
-        if image.size == (height, width):
-            turned = _upright(self.folder / self.files[index], image)
-            if turned.size == (width, height):
-                return turned
         raise UnreadableImage(
             identity, f"it is {image.size[0]}x{image.size[1]} pixels, its annotation says {width}x{height}"
         )
+
+    def is_open(self, index: int) -> bool:
+        """Whether an image is stored turned and its size does not tell if its annotations speak of the upright one."""
+        orientation = read_orientation(self.folder / self.files[index])
+        return orientation in (2, 3, 4) or (orientation > 4 and int(self.sizes[index, 0]) == int(self.sizes[index, 1]))
 
     def objects_of(self, index: int) -> Objects:
         """The boxes of one image."""
@@ -146,20 +154,5 @@ class BoxSource:
         own = self.objects
         for array in (self.sizes, self.starts, own.boxes, own.labels, own.crowd, own.areas):
             digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(str(self.reading).encode())
         return digest.hexdigest()
-
-
-def _upright(path: Path, image: Image.Image) -> Image.Image:
-    """The image turned as its EXIF orientation says."""
-    with Image.open(path) as stored:
-        orientation = stored.getexif().get(0x0112, 1)
-    turn = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_270,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_90,
-    }.get(orientation)
-    return image if turn is None else image.transpose(turn)

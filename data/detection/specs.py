@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ...errors import UsageError
 from ..places import PlacedSpec
+from ..reading import split_reading
 from . import coco, voc
 from .source import BoxSource
 
@@ -26,7 +28,7 @@ class DetectionSpec(PlacedSpec):
 
 def is_detection_spec(text: str) -> bool:
     """Whether a data spec names detection data."""
-    return text.partition(":")[0] in NAMES
+    return text.partition(":")[0].partition("@")[0] in NAMES
 
 
 def parse_detection_spec(text: str) -> DetectionSpec:
@@ -35,12 +37,13 @@ def parse_detection_spec(text: str) -> DetectionSpec:
     Raises:
         UsageError: It names no detection data, or has an empty path.
     """
-    name, colon, place = text.partition(":")
+    given, reading = split_reading(text)
+    name, colon, place = given.partition(":")
     if name not in NAMES:
         raise UsageError(f"{text!r} is no detection data", hint=f"write {' or '.join(f'{n}[:PATH]' for n in NAMES)}")
     if colon and not place:
         raise UsageError(f"the data spec {text!r} has no path after the colon", hint=f"write {name} or {name}:PATH")
-    return DetectionSpec(name, Path(place).expanduser() if colon else None)
+    return DetectionSpec(name, Path(place).expanduser() if colon else None, reading)
 
 
 def open_detection(spec: str | DetectionSpec, split: str) -> BoxSource:
@@ -51,9 +54,9 @@ def open_detection(spec: str | DetectionSpec, split: str) -> BoxSource:
     """
     parsed = parse_detection_spec(spec) if isinstance(spec, str) else spec
     path = place_of(parsed)
-    if parsed.name == "coco":
-        return coco.open_coco(path, split)
-    return voc.open_voc_detection(path, split, parsed.name)
+    coco_format = parsed.name == "coco"
+    source = coco.open_coco(path, split) if coco_format else voc.open_voc_detection(path, split, parsed.name)
+    return replace(source, reading=parsed.reading)
 
 
 def place_of(spec: DetectionSpec) -> Path:

@@ -6,12 +6,13 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ...errors import DataError
 from .columns import Columns, choose_columns, own_features
+from .digests import verify_files
 from .files import assign_splits, choose_files, require_whole
 from .names import folder_names
 from .readme import declared_counts, declared_features, front_matter
@@ -32,6 +33,8 @@ class Plan:
         class_folders: The folder of each label.
         manifest: What is written beside the folders; JSON-able.
         warnings: What should be known.
+        sha256: Of each file, once they were verified.
+        unverified: Files of which the copy records no digest.
     """
 
     source: Path
@@ -40,6 +43,17 @@ class Plan:
     class_folders: dict[int | str, str]
     manifest: dict[str, Any]
     warnings: list[str]
+    sha256: dict[str, str] = field(default_factory=dict)
+    unverified: tuple[str, ...] = ()
+
+    def verified(self) -> Plan:
+        """The same plan, its files compared with the digests that the Hub recorded.
+
+        Raises:
+            DataError: One is not the file that was downloaded.
+        """
+        sha256, unverified = verify_files(self.source, [file["name"] for file in self.manifest["files"]])
+        return replace(self, sha256=sha256, unverified=tuple(unverified))
 
 
 def make_plan(

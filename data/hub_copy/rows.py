@@ -86,6 +86,11 @@ def read_images(folder: Path, name: str, columns: Columns) -> Iterator[tuple[int
                     )
                 yield row, content, label
                 row += 1
+        if row != file.metadata.num_rows:
+            raise DataError(
+                f"{folder / name} gave {row:,} rows, and says that it has {file.metadata.num_rows:,}",
+                hint="remove it; the same `hf download` fetches it again",
+            )
 
 
 def _labels(column: Any, columns: Columns) -> list[int | str]:

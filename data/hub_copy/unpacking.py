@@ -7,19 +7,21 @@ call goes on where an interrupted one stopped: an image that is there byte for b
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import DataError, KdzooError, RunError
+from ...base.holding import LOCK, hold_folder
+from ...base.writing import clear_errors, make_folder, move_into_place, open_scratch, remove_leftovers, write_file
+from ...errors import DataError, RunError
 from ..hub_files import MANIFEST, read_manifest
-from ..images import UnreadableImage, decode_rgb, image_extension
+from ..images import UnreadableImage, decode_stored, image_extension
 from ..listing import list_images
+from .digests import ClassDigests, with_digests, without_digests
 from .planning import Plan, make_plan
 from .rows import read_images, require_pyarrow
 
@@ -36,6 +38,7 @@ class Unpacked:
         num_classes: Class folders.
         num_written: Images that this call wrote; the others were there.
         warnings: What should be known.
+        num_unverified: Files that were read, of which the copy records no digest.
     """
 
     out: Path
@@ -43,6 +46,7 @@ class Unpacked:
     num_classes: int
     num_written: int
     warnings: list[str]
+    num_unverified: int = 0
 
 
 def unpack(
@@ -74,21 +78,25 @@ def unpack(
     """
     require_pyarrow()
     plan = make_plan(folder, config, splits, image_column, label_column)
-    if read_manifest(out) == plan.manifest:
+    if without_digests(read_manifest(out)) == plan.manifest:
         _require_every_image(out, plan)
         return _result(out, plan, 0)
+    plan = plan.verified()
     if out.name in ("", "..") or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
         raise DataError(f"{out} is there already, and holds something else", hint="name a folder that is not there")
-    partial = out.with_name(f"{out.name}.unpacking")
-    with _disk_errors(partial), _alone(partial):
-        _begin(partial, plan)
+    real = Path(os.path.realpath(out))  # a link to an empty folder stays one
+    partial = real.with_name(f"{real.name}.unpacking")
+    _refuse_other(partial, plan)
+    _require_space(partial, plan)
+    with hold_folder(partial, option="OUT"), clear_errors(partial, option="OUT"):
+        remove_leftovers(partial, alone=True)
+        _refuse_other(partial, plan)
+        # A file may have been downloaded again meanwhile: what is there is compared with it byte for byte.
+        _write_manifest(partial, plan.manifest)
         written = _write_images(partial, plan, progress)
         _require_every_image(partial, plan)
-        if hasattr(os, "sync"):
-            os.sync()  # one for all the images: a name that says "whole" must not outlive a power cut without them
-        if out.exists():
-            out.rmdir()  # it is empty; only POSIX would replace it
-        os.replace(partial, out)
+        (partial / LOCK).unlink()
+        move_into_place(partial, real, option="OUT")
     return _result(out, plan, written)
 
 
@@ -99,62 +107,37 @@ def _result(out: Path, plan: Plan, written: int) -> Unpacked:
         num_classes=len(plan.manifest["classes"]),
         num_written=written,
         warnings=plan.warnings,
+        num_unverified=len(plan.unverified),
     )
 
 
-@contextlib.contextmanager
-def _alone(partial: Path) -> Iterator[None]:
-    """No other process writes there meanwhile."""
-    from filelock import FileLock, Timeout
-
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    lock = partial.with_name(f".{partial.name}.lock")
-    try:
-        with FileLock(lock, timeout=0):
-            try:
-                yield
-            finally:
-                with contextlib.suppress(OSError):
-                    lock.unlink()
-    except Timeout:
-        raise RunError(f"another process is unpacking into {partial}", hint="wait for it, or stop it first") from None
+def _refuse_other(partial: Path, plan: Plan) -> None:
+    """Raises DataError where something else lies there than what this call began, or nothing."""
+    begun = partial.is_dir() and any(not entry.name.startswith(".") for entry in partial.iterdir())
+    if begun and _without_identities(read_manifest(partial)) != _without_identities(plan.manifest):
+        raise DataError(
+            f"{partial} holds another unpacking that was interrupted, or something else",
+            hint="give the options that it was begun with, or remove it",
+        )
 
 
-def _begin(partial: Path, plan: Plan) -> None:
-    """The folder with its manifest: a new one, or that of an interrupted call.
-
-    A file may have been downloaded again meanwhile: the images that are there are compared with it byte for byte.
-    """
-    if partial.exists():
-        if _without_identities(read_manifest(partial)) != _without_identities(plan.manifest):
-            raise DataError(
-                f"{partial} holds another unpacking that was interrupted, or something else",
-                hint="give the options that it was begun with, or remove it",
-            )
-        _write_manifest(partial, plan.manifest)
-        return
+def _require_space(partial: Path, plan: Plan) -> None:
+    """Raises RunError where the disk cannot hold what is to be begun."""
     needed = sum(file["bytes"] for file in plan.manifest["files"])
-    free = shutil.disk_usage(partial.parent).free
-    if needed > free:
+    free = shutil.disk_usage(make_folder(partial.parent, option="OUT")).free
+    if needed > free and not (partial / MANIFEST).exists():
         raise RunError(
             f"the disk is too full for {partial}: it takes about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free",
             hint="free some space, or name a folder on another disk",
         )
-    # Made whole under another name: the folder is never there without its manifest.
-    making = partial.with_name(f".{partial.name}.new")
-    shutil.rmtree(making, ignore_errors=True)
-    making.mkdir()
-    _write_manifest(making, plan.manifest)
-    os.replace(making, partial)
 
 
 def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    temporary = folder / f".{MANIFEST}"
-    temporary.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / MANIFEST)
+    write_file(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", option="OUT")
 
 
 def _without_identities(manifest: dict[str, Any] | None) -> dict[str, Any] | None:
+    manifest = without_digests(manifest)
     if manifest is None or not isinstance(manifest.get("files"), list):
         return None
     names = [file.get("name") if isinstance(file, dict) else None for file in manifest["files"]]
@@ -176,18 +159,21 @@ def _require_every_image(out: Path, plan: Plan) -> None:
 def _write_images(partial: Path, plan: Plan, progress: Progress | None) -> int:
     total = sum(split["images"] for split in plan.manifest["splits"].values())
     done = written = 0
+    contents = {target: ClassDigests() for target in plan.files}
     for target, files in plan.files.items():
         number = 0
         for class_folder in plan.manifest["splits"][target]["class_counts"]:
-            (partial / target / class_folder).mkdir(parents=True, exist_ok=True)
+            make_folder(partial / target / class_folder, option="OUT")
         for file in files:
             for row, content, label in read_images(plan.source, file, plan.columns):
                 stem = partial / target / plan.class_folders[label] / f"{number:07d}"
                 written += _write_image(stem, content, f"{plan.source / file} row {row} (counted from 0)")
+                contents[target].add(stem.parent.name, stem.name + image_extension(content), content)
                 number += 1
                 done += 1
                 if progress is not None:
                     progress(done, total)
+    _write_manifest(partial, with_digests(plan.manifest, plan.sha256, contents))
     return written
 
 
@@ -198,34 +184,13 @@ def _write_image(stem: Path, content: bytes, origin: str) -> bool:
         if path.stat().st_size == len(content) and path.read_bytes() == content:
             return False
     try:
-        decode_rgb(content, origin)
+        decode_stored(content, origin)
     except UnreadableImage as error:
         raise DataError(
             f"{origin}: the image cannot be decoded: {error.reason}",
             hint="download that file again; where the copy itself is damaged, tell its owner or take another",
         ) from None
-    temporary = path.with_name(f".{path.name}")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+    # Cut short by a kill, it is not there byte for byte, and is written again.
+    with clear_errors(path, option="OUT"), open_scratch(path) as file:
+        file.write(content)
     return True
-
-
-@contextlib.contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    """The system's refusals to write, a clear line each."""
-    try:
-        yield
-    except KdzooError:
-        raise
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise RunError(
-                f"the disk is full: {path} could not be written", hint="free some space; the same command then goes on"
-            ) from None
-        raise RunError(f"{path} could not be written: {reason}", hint="name another folder") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .check import check_segmentation
 from .order import EndlessOrder
+from .presence import require_classes
 from .source import IGNORED, MaskSource, colour_map
 from .specs import EXPECTED, NAMES, SegmentationSpec, is_segmentation_spec, open_segmentation, parse_segmentation_spec
 from .views import EvalImage, EvalTask, MaskBatch, MaskTask, MaskView, MaskViews, apply_mask_view, draw_mask_view
@@ -28,4 +29,5 @@ __all__ = [
     "is_segmentation_spec",
     "open_segmentation",
     "parse_segmentation_spec",
+    "require_classes",
 ]

@@ -9,7 +9,9 @@ import numpy as np
 from ...errors import DataError
 from ..check import CheckReport, ProgressCallback, SplitReport
 from ..images import UnreadableImage
+from ..pixel_check import FACTS, describe_facts, pixel_facts
 from ..workers import TaskIterator
+from .presence import absent_classes
 from .source import BadMask, MaskSource
 from .specs import EXPECTED, open_segmentation, parse_segmentation_spec, place_of
 
@@ -40,8 +42,11 @@ def check_segmentation(
             if text not in report.problems:
                 report.problems.append(text)
             continue
-        report.splits.append(_check(source, EXPECTED.get(parsed.name, {}).get(split), num_workers, progress))
+        found, facts = _check(source, EXPECTED.get(parsed.name, {}).get(split), num_workers, progress)
+        report.splits.append(found)
         report.warnings += [f"{split}: {note}" for note in source.notes]
+        report.warnings += describe_facts(split, facts, source.identity, upright=source.reading.upright)
+        _compare_classes(source, list(found.class_counts.values()), report)
         expected = report.splits[-1].expected
         if expected is not None and (len(source), source.num_classes) != expected:
             report.warnings.append(
@@ -51,40 +56,57 @@ def check_segmentation(
     return report
 
 
+def _compare_classes(source: MaskSource, counts: list[int], report: CheckReport) -> None:
+    """Classes without a pixel: a problem of own data, worth knowing of a published set."""
+    absent = absent_classes(source, [label for label, count in enumerate(counts) if count])
+    if absent is not None:
+        report.problems.append(f"{absent.message} ({absent.hint})")
+    elif not all(counts):
+        names = [name for name, count in zip(source.class_names, counts, strict=True) if not count]
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        report.warnings.append(f"{source.split}: no pixel of {', '.join(names[:5])}{more}: they are not measured")
+
+
 def _check(
     source: MaskSource, expected: tuple[int, int] | None, workers: int, progress: ProgressCallback | None
-) -> SplitReport:
+) -> tuple[SplitReport, np.ndarray]:
+    facts = np.zeros(len(source), dtype=FACTS)
     counts = np.zeros(source.num_classes, dtype=np.int64)
     wrong: list[tuple[str, str]] = []
     with TaskIterator(_CheckTask(source), range(-(-len(source) // _CHUNK)), workers=workers) as parts:
-        for number, (present, found) in enumerate(parts):
+        for number, (present, found, wrong_ones) in enumerate(parts):
+            facts[number * _CHUNK : number * _CHUNK + len(found)] = found
             counts += present
-            wrong += found
+            wrong += wrong_ones
             if progress is not None:
                 progress(source.split, min(len(source), (number + 1) * _CHUNK), len(source))
-    return SplitReport(
+    report = SplitReport(
         split=source.split,
         num_images=len(source),
         class_counts=dict(zip(source.class_names, counts.tolist(), strict=True)),
         expected=expected,
         unreadable=wrong,
     )
+    return report, facts
 
 
 class _CheckTask:
     def __init__(self, source: MaskSource) -> None:
         self.source = source
 
-    def __call__(self, index: int) -> tuple[np.ndarray, list[tuple[str, str]]]:
-        counts = np.zeros(self.source.num_classes, dtype=np.int64)
+    def __call__(self, index: int) -> tuple[np.ndarray, np.ndarray, list[tuple[str, str]]]:
+        indices = range(index * _CHUNK, min((index + 1) * _CHUNK, len(self.source)))
+        counts, facts = np.zeros(self.source.num_classes, dtype=np.int64), np.zeros(len(indices), dtype=FACTS)
         wrong = []
-        for image in range(index * _CHUNK, min((index + 1) * _CHUNK, len(self.source))):
+        for row, image in enumerate(indices):
             try:
-                mask = self.source.load_mask(image, self.source.load(image).size)
+                pixels = self.source.load(image)
+                facts[row] = (*pixel_facts(pixels), self.source.orientation(image) != 1)
+                mask = self.source.load_mask(image, pixels.size)
             except UnreadableImage as error:
                 wrong.append((self.source.identity(image), error.reason))
             except BadMask as error:
                 wrong.append((self.source.identity(image), f"its mask: {error.reason}"))
             else:
                 counts += np.bincount(mask.ravel(), minlength=256)[: len(counts)] > 0
-        return counts, wrong
+        return counts, facts, wrong

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from ...errors import DataError
-from ..images import UnreadableImage, read_rgb
+from ..images import UnreadableImage, decode_stored, read_orientation, read_rgb
+from ..reading import AS_STORED, Reading
 
 IGNORED = 255
 """The label of pixels that are neither learnt from nor counted."""
@@ -62,6 +63,7 @@ class MaskSource:
         table: uint8, (256,): the label of each stored id; see `label_table`.
         colours: RGB of each class, for pictures.
         notes: What is odd about it and was put up with, a line each.
+        reading: How the images' files are read; masks are read as stored.
     """
 
     name: str
@@ -73,6 +75,7 @@ class MaskSource:
     table: np.ndarray
     colours: tuple[tuple[int, int, int], ...]
     notes: tuple[str, ...] = ()
+    reading: Reading = AS_STORED
 
     def __len__(self) -> int:
         return len(self.images)
@@ -81,6 +84,15 @@ class MaskSource:
     def num_classes(self) -> int:
         """Classes that are counted."""
         return len(self.class_names)
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the classes are those of a published data set, and not listed with the data."""
+        return self.name != "masks"
+
+    def orientation(self, index: int) -> int:
+        """The EXIF orientation that the image's file states, 1 to 8."""
+        return read_orientation(self.folder / self.images[index])
 
     def identity(self, index: int) -> str:
         """A name of the image that does not depend on where the data lies."""
@@ -92,7 +104,7 @@ class MaskSource:
         Raises:
             UnreadableImage: It cannot be decoded.
         """
-        return read_rgb(self.folder / self.images[index], self.identity(index))
+        return read_rgb(self.folder / self.images[index], self.identity(index), self.reading)
 
     def load_mask(self, index: int, size: tuple[int, int] | None = None) -> np.ndarray:
         """The labels of an image's pixels, uint8 (H, W); `IGNORED` where there is none.
@@ -137,7 +149,7 @@ class MaskSource:
     @cached_property
     def _fingerprint(self) -> str:
         digest = hashlib.sha256("\0".join((*self.class_names, "", *self.images)).encode("utf-8", "surrogateescape"))
-        digest.update(self.table.tobytes())
+        digest.update(self.table.tobytes() + str(self.reading).encode())
         for mask, image in zip(self.masks, self.images, strict=True):
             try:
                 digest.update(hashlib.sha256((self.folder / mask).read_bytes()).digest())
@@ -153,18 +165,28 @@ def read_indices(path: Path, identity: str) -> np.ndarray:
         BadMask: It cannot be decoded, or its pixels are colours or numbers beyond 255.
     """
     try:
-        read_rgb(path, identity)  # decodes it with all the checks that images get
+        content = path.read_bytes()
+        image = decode_stored(content, identity)
     except UnreadableImage as error:
         raise BadMask(identity, f"it cannot be decoded: {error.reason}") from None
-    with Image.open(path) as image:
-        if image.mode in _INDEX_MODES:
-            return np.array(image, dtype=np.uint8)
-        if image.mode.startswith("I"):
-            wide = np.asarray(image, dtype=np.int64)
-            if wide.min() >= 0 and wide.max() <= 255:
-                return wide.astype(np.uint8)
-            raise BadMask(identity, f"ids up to {wide.max():,}; a mask holds ids from 0 to 255")
-        raise BadMask(identity, f"its pixels are colours ({image.mode}); a mask is a grey or palette PNG of class ids")
+    except OSError as error:
+        raise BadMask(identity, f"it cannot be decoded: {(error.strerror or str(error)).lower()}") from None
+    if image.mode in _INDEX_MODES:
+        ids = np.array(image, dtype=np.uint8)
+        return ids // _stretch(content) if image.mode == "L" else ids
+    if image.mode.startswith("I"):
+        wide = np.asarray(image, dtype=np.int64)
+        if wide.min() >= 0 and wide.max() <= 255:
+            return wide.astype(np.uint8)
+        beyond = f"up to {wide.max():,}" if wide.min() >= 0 else f"from {wide.min():,}"
+        raise BadMask(identity, f"ids {beyond}; a mask holds ids from 0 to 255")
+    raise BadMask(identity, f"its pixels are colours ({image.mode}); a mask is a grey or palette PNG of class ids")
+
+
+def _stretch(content: bytes) -> int:
+    """By how much Pillow has stretched the values of a grey PNG of two or four bits."""
+    bits = content[24] if content.startswith(b"\x89PNG") else 8
+    return 255 // (2**bits - 1) if bits in (2, 4) else 1
 
 
 def colour_map(number: int) -> tuple[tuple[int, int, int], ...]:

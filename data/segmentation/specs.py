@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ...errors import UsageError
 from ..places import PlacedSpec
+from ..reading import split_reading
 from . import ade20k, cityscapes, pairs, voc
 from .source import MaskSource
 
@@ -31,7 +33,7 @@ class SegmentationSpec(PlacedSpec):
 
 def is_segmentation_spec(text: str) -> bool:
     """Whether a data spec names segmentation data."""
-    return text.partition(":")[0] in NAMES
+    return text.partition(":")[0].partition("@")[0] in NAMES
 
 
 def parse_segmentation_spec(text: str) -> SegmentationSpec:
@@ -40,13 +42,14 @@ def parse_segmentation_spec(text: str) -> SegmentationSpec:
     Raises:
         UsageError: It names no segmentation data, or has no path where it needs one.
     """
-    name, colon, place = text.partition(":")
+    given, reading = split_reading(text)
+    name, colon, place = given.partition(":")
     if name not in NAMES:
         forms = ", ".join(f"{n}[:PATH]" for n in NAMES[:-1])
         raise UsageError(f"{text!r} is no segmentation data", hint=f"write {forms} or masks:PATH")
     if (colon and not place) or (name == "masks" and not place):
         raise UsageError(f"the data spec {text!r} has no path", hint=f"write {name}:PATH")
-    return SegmentationSpec(name, Path(place).expanduser() if colon else None)
+    return SegmentationSpec(name, Path(place).expanduser() if colon else None, reading)
 
 
 def open_segmentation(spec: str | SegmentationSpec, split: str) -> MaskSource:
@@ -56,7 +59,7 @@ def open_segmentation(spec: str | SegmentationSpec, split: str) -> MaskSource:
         DataError: It is missing (with how to get it), or incomplete.
     """
     parsed = parse_segmentation_spec(spec) if isinstance(spec, str) else spec
-    return _OPEN[parsed.name](place_of(parsed), split)
+    return replace(_OPEN[parsed.name](place_of(parsed), split), reading=parsed.reading)
 
 
 def place_of(spec: SegmentationSpec) -> Path:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...engine.files import clear_os_errors, write_whole
+from ...base.writing import write_file
 from .charts import Chart, Lines, Scatter
 
 if TYPE_CHECKING:
@@ -43,8 +43,6 @@ def write_figures(folder: Path, charts: Sequence[Chart]) -> list[Path]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with clear_os_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, chart in zip(_numbered([chart.name for chart in charts]), charts, strict=True):
         with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
@@ -61,7 +59,7 @@ def write_figures(folder: Path, charts: Sequence[Chart]) -> list[Path]:
             axes.set_title(_clean(chart.title), loc="left", fontsize=10)
             for ending, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
                 path = folder / f"{name}.{ending}"
-                write_whole(path, partial(figure.savefig, format=ending, dpi=200, metadata=metadata))
+                write_file(path, partial(figure.savefig, format=ending, dpi=200, metadata=metadata))
                 written.append(path)
     return written
 

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from ...engine.checkpoint import is_good
 from ...errors import UsageError
+from ...zoo.weights_digest import check_folder
 from ..curves import Series
 from ..run_record import RunRecord
 from .charts import MOST, Chart, Lines
@@ -35,9 +36,13 @@ def weight_section(
 
     Raises:
         UsageError: No run has a layer of one of these names.
+        ModelError: A run's weights are not those that were written.
     """
     models = {name: run.path / "model" / "model.safetensors" for name, run in list(runs.items())[:MOST]}
-    models = {name: path for name, path in models.items() if path.is_file() and _shapes(path)}
+    models = {name: path for name, path in models.items() if path.is_file()}
+    for path in models.values():
+        check_folder(path.parent)
+    models = {name: path for name, path in models.items() if _shapes(path)}
     if not models:
         return None
     shapes = {name: _shapes(path) for name, path in models.items()}

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...engine.class_match import ClassMatch
 from ..metrics import kl_divergence, log_probabilities, negative_log_likelihood, num_ahead, rank_classes
-from .classes import ClassMatch
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,16 @@ from typing import Any
 import torch
 
 from ...data import ImageSource
+from ...data.contents import file_stats, sizes_digest
+from ...engine.class_match import ClassMatch, match_classes, needs_order
 from ...engine.distributed import Processes
 from ...engine.machine import processor_name
 from ...engine.precision import deterministic
 from ...engine.progress import say
 from ...engine.signals import StopRequest
+from ...errors import UsageError
 from ...zoo import LoadedModel, Preprocessing
 from ..results import MeasuredModel, Predictions, Result, describe_model
-from .classes import ClassMatch, match_classes
 from .one_pass import Contender, OnePass, PassResult, require_images
 from .partial import PartialFile
 from .protocol import Overrides, partial_words
@@ -38,6 +40,8 @@ class MeasureSettings:
         partial_folder: Where to keep what is done; None to keep nothing.
         fresh: Begin anew where an interrupted evaluation was kept.
         trust_classes: Take the order of a model without class names to be the data's.
+        class_order: Of the classes of a model that does not name them, or names them otherwise than the data: one of
+            `ORDERS` or a file of its class names; None where nothing is said.
     """
 
     overrides: Overrides
@@ -46,6 +50,7 @@ class MeasureSettings:
     partial_folder: Path | None
     fresh: bool = False
     trust_classes: bool = False
+    class_order: str | None = None
 
 
 def measure_classification(
@@ -72,6 +77,7 @@ def measure_classification(
 
     Raises:
         DataError: Data is unreadable, or of other classes than a model's.
+        UsageError: An order of classes is given that no model needs.
         ModelError: A model's answers are not numbers.
         Interrupted: A signal came; what is done is kept.
     """
@@ -79,9 +85,13 @@ def measure_classification(
     if teacher is not None:
         contenders.append(Overrides().apply(teacher))
     matches = []
+    order = settings.class_order
+    if order is not None and not any(needs_order(one.loaded, source) for one in contenders for source in sources):
+        raise UsageError("every model names the data's classes", hint="leave --classes out")
     for source in sources:  # before any work: all refusals
         require_images(source)
-        matches.append([match_classes(one.loaded, source, trust=settings.trust_classes) for one in contenders])
+        trust = settings.trust_classes
+        matches.append([match_classes(one.loaded, source, trust=trust, order=order) for one in contenders])
     described = [_describe(contender) for contender in contenders]
     for contender in contenders:
         contender.loaded.model.eval().to(processes.device).to(memory_format=torch.channels_last)
@@ -91,7 +101,7 @@ def measure_classification(
             fingerprint = source.fingerprint()
             partial = None
             if settings.partial_folder is not None:
-                identity = _identity(contenders, described, match, fingerprint, settings, teacher, processes)
+                identity = _identity(contenders, described, match, source, settings, teacher, processes)
                 partial = PartialFile(settings.partial_folder, identity, processes.rank)
                 partials.append(partial)
                 if settings.fresh and processes.is_main:
@@ -146,7 +156,7 @@ def _identity(
     contenders: Sequence[Contender],
     described: Sequence[MeasuredModel],
     matches: Sequence[ClassMatch],
-    fingerprint: str,
+    source: ImageSource,
     settings: MeasureSettings,
     teacher: LoadedModel | None,
     processes: Processes,
@@ -165,7 +175,8 @@ def _identity(
     ]
     return {
         "form": 2,
-        "data": fingerprint,
+        "data": source.fingerprint(),
+        "sizes": sizes_digest(file_stats(source)),
         "models": models,
         "teacher": teacher is not None,
         "batch_size": settings.batch_size,

@@ -19,6 +19,7 @@ from torch import Tensor
 from ...data import ImageSource
 from ...data.eval_views import EvalView, ViewBatch, view_batches
 from ...data.several_labels import accepted_labels
+from ...engine.class_match import ClassMatch
 from ...engine.distributed import Processes
 from ...engine.progress import Progress, say
 from ...engine.signals import StopRequest
@@ -26,7 +27,6 @@ from ...engine.teachers import normalise
 from ...errors import DataError, Interrupted, ModelError
 from ...zoo import LoadedModel
 from .answers import NAMES, Answers, judge
-from .classes import ClassMatch
 from .partial import PartialFile
 
 KEEP_EVERY = 20  # batches

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from ...engine.files import clear_os_errors, save_arrays
+from ...base.writing import write_arrays
 
 Arrays = dict[str, np.ndarray]
 
@@ -45,10 +45,10 @@ class PartialFile:
         Raises:
             RunError: The folder cannot be written.
         """
-        with clear_os_errors(self._folder, option="--results"):
-            self._folder.mkdir(parents=True, exist_ok=True)
         numbers = np.ascontiguousarray(batches, dtype=np.int64)
-        save_arrays(self._path, {"batches": numbers, "timing": timing.astype(np.float64), **arrays}, option="--results")
+        write_arrays(
+            self._path, {"batches": numbers, "timing": timing.astype(np.float64), **arrays}, option="--results"
+        )
 
     def read_all(self) -> list[tuple[np.ndarray, np.ndarray, Arrays]]:
         """What every process of this evaluation has kept; files that are damaged are passed over."""

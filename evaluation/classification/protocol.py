@@ -9,9 +9,9 @@ from ...data import ImageSource
 from ...data.check import EXPECTED_COUNTS
 from ...data.eval_views import EvalView
 from ...data.several_labels import SeveralLabelsSource
+from ...engine.class_match import ClassMatch
 from ...zoo import LoadedModel
 from ...zoo.preprocessing import CENTRE_CROP, describe_view
-from .classes import ClassMatch
 from .one_pass import Contender
 
 Colour = tuple[float, float, float]

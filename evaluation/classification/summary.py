@@ -10,6 +10,7 @@ import numpy as np
 
 from ...data import ImageSource
 from ...data.several_labels import accepted_labels
+from ...engine.class_match import ClassMatch
 from ..metrics import (
     class_accuracies,
     expected_calibration_error,
@@ -18,7 +19,6 @@ from ..metrics import (
     share_within,
 )
 from ..results import MeasuredModel, PerClass, Predictions, Result
-from .classes import ClassMatch
 from .one_pass import Contender
 from .protocol import describe_protocol
 from .published import PublishedNumber

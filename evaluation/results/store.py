@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterable, Sequence
@@ -13,9 +12,10 @@ import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from ...engine.files import clear_os_errors, save_arrays, write_json
+from ...base.writing import write_arrays, write_json
 from ...errors import DataError
 from ...redact import redact
+from ...regular_files import read_json
 from .document import Result, from_json
 from .predictions import Predictions
 
@@ -54,10 +54,8 @@ def write_result(folder: Path, result: Result, predictions: Predictions | None =
             raise ValueError(f"{metric} of {result.dataset} is {value}: not a number to keep")
     result = from_json(_finite(_hidden(result.to_json())), result.name)  # as a reader will see it, its name too
     path = folder / f"{result.name}.json"
-    with clear_os_errors(folder, option=_OPTION):
-        folder.mkdir(parents=True, exist_ok=True)
     if predictions is not None:
-        save_arrays(path.with_suffix(".predictions"), predictions.arrays(), option=_OPTION)
+        write_arrays(path.with_suffix(".predictions"), predictions.arrays(), option=_OPTION)
     write_json(path, result.to_json(), option=_OPTION)
     return path
 
@@ -139,7 +137,7 @@ def _read(path: Path) -> Result:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise DataError(f"{path} is too large for a result", hint="take it out of the folder")
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read ({error})", hint="delete it and measure again") from None
     return from_json(document, str(path))

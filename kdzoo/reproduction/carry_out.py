@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, Interrupted, ModelError, TeacherError, UsageError
+from ..regular_files import read_json
 from . import record as records
 from .jobs import Job, Jobs
 from .made_before import refuse_other_settings
@@ -163,10 +163,12 @@ class Reproduction:
         Raises:
             CheckpointError: It was begun with other settings.
         """
+        from ..base.writing import remove_leftovers
         from ..engine.run_folder import RunFolder
         from ..recipes.run import run
 
         folder, plan = self.out / job.folder, job.plan(self.out, self.device)
+        remove_leftovers(folder)  # a finished one is not claimed again
         if RunFolder(folder).read_result() is not None and (folder / "model" / "config.json").is_file():
             refuse_other_settings(job, plan, self.out)
             return
@@ -253,7 +255,7 @@ def _by_column(measured: Iterable[Mapping[str, float]]) -> dict[str, list[float]
 
 def _read_result(folder: Path) -> dict[str, float]:
     try:
-        document = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        document = read_json(folder / "result.json")
     except (OSError, ValueError):
         return {}
     return {name: float(document[name]) for name in ("top1", "top5") if name in document}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..regular_files import read_json
 from .jobs import Job
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def refuse_other_settings(job: Job, plan: Plan, out: Path) -> None:
 def _fixed(folder: RunFolder) -> dict[str, Any]:
     """What a run was fixed to when it began; empty where that cannot be read."""
     try:
-        return dict(json.loads(folder.config.read_text(encoding="utf-8"))["fixed"])
+        return dict(read_json(folder.config)["fixed"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

@@ -338,8 +338,7 @@ def size_of(reference: str, image_size: int | None = None) -> tuple[int, int]:
 
     from ..recipes.cost import count
     from ..zoo import load_model
-    from ..zoo.entries import ENTRIES
-    from ..zoo.entries.costs import COSTS
+    from ..zoo.entries import COSTS, ENTRIES
 
     if reference in COSTS and image_size in (None, ENTRIES[reference].image_size):
         return COSTS[reference]

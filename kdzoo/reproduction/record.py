@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, RunError
+from ..regular_files import read_json
 
 if TYPE_CHECKING:
     from ..evaluation.papers import Paper, Row, Table
@@ -47,10 +47,8 @@ class Record:
 
     def write(self) -> None:
         """Write the file whole or not at all."""
-        from ..engine.files import clear_os_errors, write_json
+        from ..base.writing import write_json
 
-        with clear_os_errors(self.out):
-            self.out.mkdir(parents=True, exist_ok=True)
         write_json(self.out / FILE, self.document)
 
 
@@ -69,9 +67,9 @@ def begin(out: Path, paper: Paper, table: Table, choices: Choices, *, own: Seque
     """
     from importlib import metadata
 
-    from ..engine.files import clear_os_errors
+    from ..base.writing import clear_errors
 
-    with clear_os_errors(out):
+    with clear_errors(out):
         found = sorted(entry.name for entry in out.iterdir() if not entry.name.startswith(".")) if out.exists() else []
     strangers = [name for name in found if name not in own]
     if strangers:
@@ -124,7 +122,7 @@ def read(out: Path) -> Record | None:
     """
     path = out / FILE
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
         _check(document)
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -91,9 +91,11 @@ def reproduce(
         RunError, CheckpointError: ``out`` cannot be used, or its results are damaged.
         Interrupted: A signal came; everything finished so far is saved.
     """
+    from ..base.writing import remove_leftovers
     from .carry_out import Reproduction
 
     folder, selected = Path(out).expanduser(), select_rows(table, rows)
+    remove_leftovers(folder)
     found = records.read(folder)
     choices = choose(given or {}, None if found is None else found.document["choices"])
     if found is not None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from PIL import Image
 
 from kdzoo.data import open_source
@@ -24,7 +23,6 @@ CLASSES = 10
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """data/ with digits in train/ and val/, photos/ with others and copies of val/'s first two, a teacher."""
-    torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("place")
     for split, count in (("train", 48), ("val", 40)):
         digits = open_source("digits", split)

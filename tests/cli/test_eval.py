@@ -82,7 +82,7 @@ def test_documents_and_rows(kdzoo, model: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["--std", "0", "1", "1"], 2, "std has three numbers"),
+        (["--std", "0", "1", "1"], 2, "invalid value for '--std': 0.0 is not in the range"),
         (["--crops", "3"], 2, "crops"),
         (["--interpolation", "nearest"], 2, "interpolation"),
         (["--on", "imagenetv2"], 1, "imagenetv2-matched-frequency not found"),

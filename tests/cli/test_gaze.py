@@ -20,6 +20,7 @@ def eyes(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"mpiigaze@p00:{path}"
 
 
+@pytest.mark.numeric
 def test_a_gaze_is_trained_distilled_and_measured(kdzoo, eyes: str) -> None:
     trained = kdzoo("train", "--recipe", "gaze", "--model", "gaze_lenet", "--data", eyes, "--out", "teacher", *FAST)
     assert trained.code == 0, trained.err
@@ -35,7 +36,7 @@ def test_a_gaze_is_trained_distilled_and_measured(kdzoo, eyes: str) -> None:
     seen = kdzoo("eval", "student", "teacher", "--on", eyes, "--workers", "0", "--device", "cpu", "--json")
     assert seen.code == 0, seen.err
     rows = json.loads(seen.out)["models"]
-    assert rows[0]["angular_error"] == pytest.approx(document["angular_error"], rel=1e-6)
+    assert rows[0]["angular_error"] == pytest.approx(document["angular_error"], rel=1e-4)
     assert [row["num_images"] for row in rows] == [16, 16]
     table = kdzoo("eval", "student", "--on", eyes, "--workers", "0", "--device", "cpu")
     assert "degrees" in table.out

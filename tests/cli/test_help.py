@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import click
-import pytest
 
 from kdzoo.cli.reference import everything, page, verbs
 from kdzoo.cli.verbs import SECTIONS, VERBS
@@ -21,32 +21,37 @@ DESIGNED = {
 }
 
 
-def imported_by(arguments: list[str]) -> tuple[int, str, list[str]]:
-    """Exit code, stdout, and which heavy packages one call imported, in a fresh interpreter."""
-    code = (
-        "import sys; from kdzoo.cli.main import main; "
-        f"code = main({arguments!r}); print('@@', code, *[n for n in {HEAVY!r} if n in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    text, _, last = done.stdout.rpartition("@@ ")
-    code_text, *heavy = last.split()
-    return int(code_text), text, heavy
+_PROBE = f"""
+import contextlib, io, json, sys
+from kdzoo.cli.main import main
+seen = []
+for arguments in json.loads(sys.argv[1]):
+    before = set(sys.modules)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        code = main(arguments)
+    heavy = [name for name in {HEAVY!r} if name in sys.modules and name not in before]
+    seen.append([code, printed.getvalue(), heavy])
+print(json.dumps(seen))
+"""
 
 
-@pytest.mark.parametrize("verb", verbs())
-def test_help_imports_no_work(verb: str) -> None:
-    code, text, heavy = imported_by([*verb.split(), "--help"])
-    assert (code, heavy) == (0, [])
-    assert text.startswith(f"Usage: kdzoo {verb}".rstrip())
+def imported_by(*calls: list[str]) -> list[tuple[int, str, list[str]]]:
+    """Of each call its exit code, stdout, and which heavy packages it is the first to import; in one new process."""
+    done = subprocess.run([sys.executable, "-c", _PROBE, json.dumps(calls)], capture_output=True, text=True, check=True)
+    return [(code, text, heavy) for code, text, heavy in json.loads(done.stdout)]
 
 
-def test_the_probe_sees_an_import() -> None:
-    assert "torch" in imported_by(["models", "list", "cifar_resnet8"])[2]
+def test_no_help_imports_the_work() -> None:
+    for verb, (code, text, heavy) in zip(verbs(), imported_by(*([*verb.split(), "--help"] for verb in verbs()))):
+        assert (code, heavy) == (0, []), verb
+        assert text.startswith(f"Usage: kdzoo {verb}".rstrip())
 
 
-def test_version_and_errors_of_usage_import_no_work() -> None:
-    assert imported_by(["--version"])[::2] == (0, [])
-    assert imported_by(["train", "--epochs", "many"])[::2] == (2, [])
+def test_version_and_errors_of_usage_import_no_work_and_the_probe_sees_an_import() -> None:
+    version, wrong, work = imported_by(["--version"], ["train", "--epochs", "many"], ["recipes", "show", "meal_v2"])
+    assert version[::2] == (0, [])
+    assert wrong[::2] == (2, [])
+    assert "torch" in work[2]
 
 
 def test_root_help_lists_every_verb_under_its_heading(kdzoo) -> None:

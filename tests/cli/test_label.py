@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 import kdzoo as front_door
 from kdzoo.data import open_source
@@ -21,7 +20,6 @@ Call = Callable[..., Any]
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """data/ with digits in train/ and val/, and a teacher."""
-    torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("place")
     for split, count in (("train", 50), ("val", 40)):
         digits = open_source("digits", split)

@@ -39,10 +39,11 @@ def test_wrong_usage_is_one_line(kdzoo, make_run, tmp_path, arguments, code, sai
     assert "\nhint: " in called.err
 
 
-def test_a_token_in_the_environment_appears_nowhere(process, make_run, tmp_path):
+def test_a_token_in_the_environment_appears_nowhere(kdzoo, make_run, tmp_path, monkeypatch):
     token = "planted-0123456789-of-no-known-shape"
+    monkeypatch.setenv("HF_TOKEN", token)
     run = str(make_run(tmp_path / "run"))
-    called = process("publish", run, "--repo", "org/a", "--dry-run", "--out", str(tmp_path / "card"), HF_TOKEN=token)
+    called = kdzoo("publish", run, "--repo", "org/a", "--dry-run", "--out", str(tmp_path / "card"))
     assert called.code == 0, called.err
     assert token not in called.out + called.err
     assert all(token.encode() not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())

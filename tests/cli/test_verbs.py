@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -17,20 +18,23 @@ import pytest
 import yaml
 
 from kdzoo.cli.eval import _specs
+from kdzoo.cli.main import main
 from kdzoo.cli.start import resume_command
 
-SHORT = ("--data", "digits", "--epochs", "1", "--batch-size", "128", "--workers", "0", "--device", "cpu")
+SHORT = (
+    *("--data", "digits", "--epochs", "1", "--batch-size", "128", "--image-size", "16"),
+    *("--workers", "0", "--device", "cpu"),
+)
 TRAIN = ("train", "--model", "cifar_resnet8", *SHORT)
 
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of one epoch, made by the command itself."""
-    out = tmp_path_factory.mktemp("runs") / "teacher"
-    command = [sys.executable, "-m", "kdzoo", *TRAIN, "--out", str(out), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=out.parent)
-    assert done.returncode == 0, done.stderr
-    (out.parent / "printed.json").write_text(done.stdout)
+    out, printed = tmp_path_factory.mktemp("runs") / "teacher", io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        assert main([*TRAIN, "--out", str(out), "--json"]) == 0
+    (out.parent / "printed.json").write_text(printed.getvalue())
     return out
 
 
@@ -58,6 +62,7 @@ def test_a_taken_folder_is_refused_and_resumed_when_asked(kdzoo, teacher: Path) 
     assert "optimizer.lr was 0.4, is 0.3" in changed.err
 
 
+@pytest.mark.numeric
 def test_distill_and_eval(kdzoo, teacher: Path) -> None:
     call = ("distill", "--recipe", "meal_v2", "--student", "cifar_resnet8", *SHORT)
     made = kdzoo(*call, "--teacher", str(teacher), "--trust-teacher", "--out", "student", "--json")
@@ -72,15 +77,16 @@ def test_distill_and_eval(kdzoo, teacher: Path) -> None:
     assert seen["model"] == "student"
     (result,) = seen["results"]
     assert (result["dataset"], result["num_images"]) == ("digits", 360)
-    assert result["top1"] == pytest.approx(document["top1"])
-    assert result["top5"] == pytest.approx(document["top5"])
+    one_image = 100 / 360 + 1e-6  # other batches may round a tie between two classes otherwise
+    assert result["top1"] == pytest.approx(document["top1"], abs=one_image)
+    assert result["top5"] == pytest.approx(document["top5"], abs=one_image)
 
     both = kdzoo("eval", "student", str(teacher), "--on", "digits", "--workers", "0", "--format", "json")
     assert [row["model"] for row in json.loads(both.out)] == ["student", str(teacher)]
     both = kdzoo("eval", "student", str(teacher), "--on", "digits", "--workers", "0", "--json")
     assert [row["model"] for row in json.loads(both.out)["models"]] == ["student", str(teacher)]
-    smaller = kdzoo("eval", "student", "--on", "digits", "--workers", "0", "--image-size", "16", "--json")
-    assert json.loads(smaller.out)["results"][0]["image_size"] == 16
+    smaller = kdzoo("eval", "student", "--on", "digits", "--workers", "0", "--image-size", "12", "--json")
+    assert json.loads(smaller.out)["results"][0]["image_size"] == 12
 
 
 def test_eval_refuses_other_classes(kdzoo, teacher: Path, tmp_path: Path) -> None:
@@ -107,7 +113,7 @@ def test_the_right_verb_for_a_recipe(kdzoo) -> None:
     ("arguments", "code", "words"),
     [
         (["--set", "optimizer.lrr=1"], 2, ["unknown setting 'optimizer.lrr'", "did you mean 'optimizer.lr'?"]),
-        (["--set", "optimizer.lr=fast"], 2, ["optimizer.lr is a number, got 'fast'"]),
+        (["--set", "optimizer.lr=fast"], 2, ["optimizer.lr is a number above 0 and at most 1,000, got 'fast'"]),
         (["--set", "optimizer.lr"], 2, ["--set takes KEY=VALUE"]),
         (["--recipe", "supervise"], 2, ["unknown recipe 'supervise'", "did you mean 'supervised'?"]),
         (["--variant", "cutmx"], 2, ["cutmix"]),

@@ -301,3 +301,29 @@ def test_views_move_boxes_with_their_pixels(coco: Path) -> None:
 )
 def test_sizes_are_detectron2s(size: tuple[int, int], short: int, expected: tuple[int, int]) -> None:
     assert resized_size(*size, short, 1333) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda d: d["annotations"][0].update(iscrowd="0"), "has the iscrowd '0', which is neither 0 nor 1"),
+        (lambda d: d["annotations"][0].update(iscrowd=7), "has the iscrowd '7'"),
+        (lambda d: d["annotations"][0].update(area=-4), "has a negative area: -4"),
+    ],
+)
+def test_marks_that_mean_nothing_are_named(change: Callable[[dict[str, Any]], None], said: str, coco: Path) -> None:
+    edit(coco, change)
+    with pytest.raises(DataError) as caught:
+        open_detection(f"coco:{coco}", "train")
+    assert said in caught.value.message
+    assert any(said in line for line in check_detection(f"coco:{coco}", workers=0).problems)
+
+
+def test_names_that_are_there_twice_and_classes_without_a_box_are_said(coco: Path) -> None:
+    def change(document: dict[str, Any]) -> None:
+        document["categories"] += [{"id": 90, "name": SHAPES[0]}, {"id": 91, "name": "moon"}]
+
+    edit(coco, change)
+    notes = "; ".join(open_detection(f"coco:{coco}", "train").notes)
+    assert f"several categories are called '{SHAPES[0]}'" in notes
+    assert f"no box of {SHAPES[0]}, moon: not learnt" in notes

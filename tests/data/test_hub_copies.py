@@ -6,26 +6,23 @@ import errno
 import json
 import os
 import shutil
-import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import hub_copies as hub
 import pyarrow as pa
 import pytest
-from fork_server import ForkServer
 
 from kdzoo.data import check_source, open_source
 from kdzoo.data.check import EXPECTED_COUNTS
-from kdzoo.data.hub_copy import unpack
+from kdzoo.data.hub_copy import unpack, unpacking
 from kdzoo.data.hub_copy.names import folder_names
 from kdzoo.data.hub_files import MANIFEST
 from kdzoo.data.official_classes import OFFICIAL_CLASSES, unlike_official
 from kdzoo.errors import DataError, KdzooError, RunError, UsageError
-
-_KILLED = Path(__file__).parents[1] / "processes" / "unpack_killed.py"
 
 
 def tree(root: Path) -> dict[str, bytes]:
@@ -329,6 +326,7 @@ def test_nothing_is_written_over_something_else(tmp_path: Path) -> None:
     (tmp_path / "damaged.unpacking").mkdir()
     (tmp_path / "damaged.unpacking" / MANIFEST).write_text('{"splits": {}, "files": 3}')
     (tmp_path / "begun.unpacking").mkdir()
+    (tmp_path / "begun.unpacking" / "mine").write_text("mine")
     before = tree(tmp_path)
     for name in ("file", "full"):
         with pytest.raises(DataError, match="holds something else"):
@@ -346,11 +344,28 @@ def test_nothing_is_written_over_something_else(tmp_path: Path) -> None:
 
 
 def test_another_process_is_waited_for(tmp_path: Path) -> None:
-    from filelock import FileLock
-
     root = hub.write_copy(tmp_path / "hub")
-    with FileLock(tmp_path / ".out.unpacking.lock"), pytest.raises(RunError, match="another process is unpacking"):
-        unpack(root, tmp_path / "out")
+    (tmp_path / "out.unpacking").mkdir()
+    hold = "import fcntl, sys; f = open('out.unpacking/.lock', 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True)"
+    command = [sys.executable, "-c", f"{hold}; sys.stdin.read()"]
+    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(RunError, match="is in use by another process"):
+            unpack(root, tmp_path / "out")
+        other.communicate()
+    assert unpack(root, tmp_path / "out").num_written == 27
+    assert not (tmp_path / "out" / ".lock").exists()
+
+
+def test_a_link_to_an_empty_folder_is_filled(tmp_path: Path) -> None:
+    root = hub.write_copy(tmp_path / "hub")
+    (tmp_path / "disk" / "place").mkdir(parents=True)
+    (tmp_path / "out").symlink_to(tmp_path / "disk" / "place")
+    assert unpack(root, tmp_path / "out").num_written == 27
+    assert (tmp_path / "out").is_symlink()
+    assert tree(tmp_path / "disk" / "place") == tree(tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "hub", "out"]
 
 
 def test_an_interrupted_call_goes_on(tmp_path: Path) -> None:
@@ -409,18 +424,6 @@ def test_the_labels_are_those_that_torchvision_reads(tmp_path: Path) -> None:
     assert {int(Path(path).stem): label for path, label in read.samples} == dict(enumerate(labels))
 
 
-def test_a_killed_call_goes_on_wherever_it_was_killed(tmp_path: Path, fork_server: ForkServer) -> None:
-    root = hub.write_copy(tmp_path / "hub")
-    unpack(root, tmp_path / "whole")
-    # The 1st renaming makes OUT.unpacking, the 2nd is the first image's; each call gets further than the last.
-    for place in (("replace", 1), ("replace", 2), ("write", 1), ("write", 9), ("replace", 5)):
-        ends = fork_server.run(_KILLED, root, tmp_path / "out", *place, check=False)
-        assert ends.returncodes == (-signal.SIGKILL,)
-        assert not (tmp_path / "out").exists()
-    assert 0 < unpack(root, tmp_path / "out").num_written < 27
-    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
-
-
 def test_a_half_written_image_is_written_again(tmp_path: Path) -> None:
     """As after a power cut: the name is there, the bytes are not."""
     root = hub.write_copy(tmp_path / "hub")
@@ -432,21 +435,21 @@ def test_a_half_written_image_is_written_again(tmp_path: Path) -> None:
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
 
 
-@pytest.mark.parametrize(("code", "message"), [(errno.ENOSPC, "the disk is full"), (errno.EACCES, "permission denied")])
+@pytest.mark.parametrize(("code", "message"), [(errno.ENOSPC, "the disk is full"), (errno.EACCES, "Permission denied")])
 def test_a_disk_that_takes_no_more_is_said(
     code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The system's own answer, at the eighth image."""
     root = hub.write_copy(tmp_path / "hub")
-    write, calls = Path.write_bytes, []
+    real, calls = unpacking.open_scratch, []
 
-    def refuse(path: Path, content: bytes) -> int:
+    def refuse(path: Path) -> BinaryIO:
         calls.append(path)
         if len(calls) == 8:
             raise OSError(code, os.strerror(code), str(path))
-        return write(path, content)
+        return real(path)
 
-    monkeypatch.setattr(Path, "write_bytes", refuse)
+    monkeypatch.setattr(unpacking, "open_scratch", refuse)
     with pytest.raises(RunError, match=message):
         unpack(root, tmp_path / "out")
     monkeypatch.undo()

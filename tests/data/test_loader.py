@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fork_server import ForkServer, Running
 
 from kdzoo.data import (
     Augmentation,
@@ -236,36 +237,31 @@ except KeyboardInterrupt:
 """
 
 
-def _start(script: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", script],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+@pytest.fixture
+def run(tmp_path: Path, fork_server: ForkServer) -> Running:
+    """The script in a process of its own."""
+    (tmp_path / "script.py").write_text(_SCRIPT)
+    return fork_server.start(tmp_path / "script.py")
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc"), reason="looks processes up in /proc")
-def test_workers_are_quiet_on_interrupt_and_go_on_until_closed() -> None:
-    run = _start(_SCRIPT)
-    pids = [int(pid) for pid in run.stdout.readline().split()]
+def test_workers_are_quiet_on_interrupt_and_go_on_until_closed(run: Running) -> None:
+    pids = [int(pid) for pid in run.readline().split()]
     for pid in pids:
         os.kill(pid, signal.SIGTERM)
-    os.killpg(run.pid, signal.SIGINT)  # as Ctrl-C does, to the whole group
-    out, err = run.communicate(timeout=60)
-    assert out == "closed\n"
-    assert err == ""
+    os.killpg(run.pids[0], signal.SIGINT)  # as Ctrl-C does, to the whole group
+    outcome = run.wait(timeout=60)
+    assert outcome.stdout.splitlines()[1:] == ["closed"]
+    assert outcome.stderr == ""
     assert not any(_alive(pid) for pid in pids)
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc"), reason="looks processes up in /proc")
-def test_workers_die_with_the_process_that_started_them() -> None:
-    run = _start(_SCRIPT)
-    pids = [int(pid) for pid in run.stdout.readline().split()]
+def test_workers_die_with_the_process_that_started_them(run: Running) -> None:
+    pids = [int(pid) for pid in run.readline().split()]
     assert len(pids) == 2
-    run.kill()
-    run.communicate(timeout=60)
+    os.kill(run.pids[0], signal.SIGKILL)
+    run.wait(timeout=60, check=False)
     deadline = time.monotonic() + 20
     while any(_alive(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -274,11 +270,11 @@ def test_workers_die_with_the_process_that_started_them() -> None:
 
 @pytest.mark.skipif(not os.path.isdir("/proc"), reason="looks processes up in /proc")
 def test_a_process_that_forgot_to_close_ends() -> None:
-    run = _start(_SCRIPT.split("try:")[0] + "print(*[p.pid for p in batches._iterator._workers], flush=True)\n1 / 0")
-    out, err = run.communicate(timeout=120)
-    assert err.strip().endswith("ZeroDivisionError: division by zero")
-    assert len(out.split()) == 2
-    assert not any(_alive(int(pid)) for pid in out.split())
+    script = _SCRIPT.split("try:")[0] + "print(*[p.pid for p in batches._iterator._workers], flush=True)\n1 / 0"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert run.stderr.strip().endswith("ZeroDivisionError: division by zero")
+    assert len(run.stdout.split()) == 2
+    assert not any(_alive(int(pid)) for pid in run.stdout.split())
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc"), reason="kills a process by its id")

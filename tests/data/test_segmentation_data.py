@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,9 @@ from kdzoo.data.segmentation import (
     draw_mask_view,
     open_segmentation,
     parse_segmentation_spec,
+    require_classes,
 )
+from kdzoo.data.segmentation.source import read_indices
 from kdzoo.data.segmentation.views import fitted, resize_mask
 from kdzoo.errors import DataError, UsageError
 
@@ -276,3 +280,31 @@ def test_evaluation_keeps_the_stored_mask(tmp_path: Path) -> None:
     one = EvalTask(source, (96, 96), [2, 0])(1)
     assert (one.index, one.image.shape, one.mask.shape) == (0, (3, 72, 96), (48, 64))
     assert EvalTask(source, None, [0])(0).image.shape == (3, 48, 64)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_grey_masks_of_few_bits_keep_their_ids(bits: int, tmp_path: Path) -> None:
+    ids = np.arange(4, dtype=np.uint8).repeat(4).reshape(4, 4)
+    packed = np.packbits(np.unpackbits(ids[..., None], axis=-1)[..., 8 - bits :].reshape(4, -1), axis=-1)
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    head = struct.pack(">IIBBBBB", 4, 4, bits, 0, 0, 0, 0)
+    rows = b"".join(b"\0" + row.tobytes() for row in packed)
+    path = tmp_path / "m.png"
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    )
+    assert np.array_equal(read_indices(path, "m.png"), ids)
+
+
+def test_train_ids_in_the_place_of_label_ids_are_noticed(tmp_path: Path) -> None:
+    root = write_cityscapes(tmp_path, train=2, val=1)
+    source = open_segmentation(f"cityscapes:{root}", "train")
+    for mask in source.masks:
+        stored = np.asarray(Image.open(root / mask))
+        write_mask(root / mask, np.select([stored == 7, stored == 26, stored == 24], [8, 13, 11], 255).astype(np.uint8))
+    with pytest.raises(DataError, match="have the ids 8, 11, 13 alone, as trainIds have"):
+        require_classes(source)
+    assert any("as trainIds have" in line for line in check_segmentation(f"cityscapes:{root}", workers=0).problems)

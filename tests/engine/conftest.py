@@ -36,7 +36,6 @@ MakeJob = Callable[..., TrainJob]
 @pytest.fixture
 def make_job(tmp_path: Path) -> MakeJob:
     """Makes a job on the embedded digits; keyword arguments replace its fields."""
-    torch.set_num_threads(1)
 
     def make(*, train_source: ImageSource | None = None, epochs: int = 1, **changes: Any) -> TrainJob:
         fields: dict[str, Any] = {

@@ -29,7 +29,7 @@ import kdzoo.engine.metrics as metrics
 import kdzoo.engine.phases as phases
 from kdzoo.data import ArraySource, Augmentation, EvalTransform, Mixing, open_source, torch_seed
 from kdzoo.engine.distributed import Processes
-from kdzoo.engine.job import TrainJob
+from kdzoo.engine.job import Position, TrainJob
 from kdzoo.engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from kdzoo.engine.signals import StopRequest
 from kdzoo.engine.teachers import TeacherEnsemble
@@ -55,6 +55,7 @@ def subset(split: str, count: int) -> ArraySource:
 
 def make_job(out: Path, workers: int) -> TrainJob:
     """MEAL V2 with an alternating discriminator (two optimisers), CutMix, a moving average and stochastic depth."""
+    count_instead_of_measuring()
     teachers = [load_model("cifar_resnet8", pretrained=False, num_classes=10, seed=seed) for seed in (1, 2)]
     student = load_model("cifar_resnet8", pretrained=False, num_classes=10, seed=3)
     settings = replace(get_recipe("meal_v2").objective, discriminator="alternating")
@@ -93,6 +94,16 @@ def make_job(out: Path, workers: int) -> TrainJob:
         config={"settings": {}},
         fixed={"seed": 6},
     )
+
+
+def count_instead_of_measuring() -> None:
+    """Let all evaluations but the last be the best so far: which accuracy is one hangs on the processor."""
+    real = Position.count_evaluation
+
+    def counted(self: Position, result: evaluation.EvalResult) -> bool:
+        return real(self, replace(result, top1=(10.0, 20.0, 30.0, 25.0)[self.step // 8 - 1]))
+
+    Position.count_evaluation = counted  # type: ignore[method-assign]
 
 
 def job_of_plan(out: Path, stop: StopRequest) -> TrainJob:
@@ -163,8 +174,7 @@ def arm(place: str) -> None:
         real_write = metrics.JsonLines.write
 
         def cut(self: metrics.JsonLines, line: dict[str, Any]) -> None:
-            self._file.write(b'{"kind": "tr')
-            self._file.flush()
+            self._file.append(b'{"kind": "tr')
             die()
 
         state = {"left": number}
@@ -184,7 +194,6 @@ def live(out: Path, workers: int, place: str | None) -> int:
     """One process's life; returns how it ended, as from waitpid."""
     child = os.fork()
     if child == 0:
-        torch.set_num_threads(1)
         if place is not None:
             arm(place)
         code = 1

@@ -6,7 +6,6 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fork_server import ForkServer
 from PIL import Image
 from torch import Tensor, nn
 
+from kdzoo.base.digests import sha256_of
 from kdzoo.data import open_source
 from kdzoo.engine.checkpoint import checkpoint_path, digest_path
 from kdzoo.engine.distributed import Processes
-from kdzoo.engine.files import sha256_of
 from kdzoo.engine.job import TrainJob
 from kdzoo.engine.loop import train
 from kdzoo.engine.metrics import read_lines
@@ -84,27 +84,23 @@ def test_a_folder_with_something_else_is_refused(make_job: MakeJob) -> None:
 
 
 _HOLD_CLAIM = """
-import sys
+import signal, sys
 from pathlib import Path
 from kdzoo.engine.run_folder import RunFolder
 with RunFolder(Path(sys.argv[1])).claim({}, {}, resume=False):
     print("held", flush=True)
-    sys.stdin.read()
+    signal.pause()
 """
 
 
-def test_a_folder_in_use_is_refused(make_job: MakeJob) -> None:
-    holder = subprocess.Popen(
-        [sys.executable, "-c", _HOLD_CLAIM, str(make_job().out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    with holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(RunError, match="in use by another process"):
-            _train(make_job())
-        assert holder.stdin is not None
-        holder.stdin.close()
-    assert holder.returncode == 0
+def test_a_folder_in_use_is_refused(make_job: MakeJob, tmp_path: Path, fork_server: ForkServer) -> None:
+    (tmp_path / "hold.py").write_text(_HOLD_CLAIM)
+    holder = fork_server.start(tmp_path / "hold.py", make_job().out)
+    assert holder.readline() == "held\n"
+    with pytest.raises(RunError, match="in use by another process"):
+        _train(make_job())
+    os.kill(holder.pids[0], signal.SIGKILL)
+    assert holder.wait(check=False).returncodes == (-signal.SIGKILL,)
 
 
 _DIE_WITH_CLAIM = """
@@ -113,25 +109,20 @@ from pathlib import Path
 from kdzoo.engine.run_folder import RunFolder
 with RunFolder(Path(sys.argv[1])).claim({}, {}, resume=False):
     if os.fork() == 0:  # as a loader's worker: it has every file that was open
-        print("alive", flush=True)
-        sys.stdin.read()
-        os._exit(0)
+        print(os.getpid(), flush=True)
     signal.pause()
 """
 
 
-def test_a_killed_run_is_free_at_once_though_its_workers_live_on(tmp_path: Path) -> None:
+def test_a_killed_run_is_free_at_once_though_its_workers_live_on(tmp_path: Path, fork_server: ForkServer) -> None:
     run = RunFolder(tmp_path / "run")
-    killed = subprocess.Popen(
-        [sys.executable, "-c", _DIE_WITH_CLAIM, str(run.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    with killed:  # closing its input ends the worker
-        assert killed.stdout is not None
-        assert killed.stdout.readline() == b"alive\n"
-        killed.kill()
-        assert killed.wait() == -signal.SIGKILL
-        with run.claim({}, {}, resume=False):
-            pass
+    (tmp_path / "hold.py").write_text(_DIE_WITH_CLAIM)
+    killed = fork_server.start(tmp_path / "hold.py", run.path)
+    worker = int(killed.readline())
+    os.kill(killed.pids[0], signal.SIGKILL)
+    assert killed.wait(check=False).returncodes == (-signal.SIGKILL,)
+    with run.claim({}, {}, resume=False):
+        os.kill(worker, signal.SIGKILL)  # it was still alive
 
 
 def test_an_unwritable_folder_is_one_error(make_job: MakeJob, tmp_path: Path) -> None:
@@ -142,6 +133,7 @@ def test_an_unwritable_folder_is_one_error(make_job: MakeJob, tmp_path: Path) ->
         _train(make_job(out=Path("/proc/kdzoo/run")))
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("damage", ["truncated", "one bit"])
 def test_a_damaged_checkpoint_is_passed_over_and_the_run_ends_the_same(
     make_job: MakeJob, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kdzoo.engine.checkpoint import checkpoint_path, digest_path, newest_good, remove_leftovers, save_checkpoint
+from kdzoo.engine.checkpoint import checkpoint_path, digest_path, newest_good, save_checkpoint, tidy
 from kdzoo.errors import CheckpointError
 
 
@@ -69,7 +69,7 @@ def test_leftovers_of_a_kill_go(tmp_path: Path) -> None:
     _save(tmp_path, 1)
     (tmp_path / ".step-000000002.safetensors.tmp").write_bytes(b"half")
     (tmp_path / "step-000000002.sha256").write_text("orphan")
-    remove_leftovers(tmp_path)
+    tidy(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000000001.safetensors", "step-000000001.sha256"]
 
 

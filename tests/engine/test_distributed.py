@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import torch
+from fork_server import ForkServer
 
-from kdzoo.engine.distributed import choose_device, share_batch
+from kdzoo.engine.distributed import Processes, choose_device, convert_sync_batchnorm, share_batch
 from kdzoo.errors import UsageError
 
 _PROGRAM = """
 import json, sys, torch
 from kdzoo.engine.distributed import start_processes
-torch.set_num_threads(1)
 p = start_processes("cpu")
 parameter = torch.nn.Parameter(torch.zeros(3))
 parameter.grad = torch.full((3,), float(p.rank))
@@ -38,25 +36,10 @@ p.stop()
 """
 
 
-def test_two_processes_agree(tmp_path: Path) -> None:
-    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+def test_two_processes_agree(tmp_path: Path, fork_server: ForkServer) -> None:
     program = tmp_path / "program.py"
     program.write_text(_PROGRAM)
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            "--nproc-per-node=2",
-            str(program),
-            str(tmp_path),
-        ],
-        check=True,
-        env=environment,
-        capture_output=True,
-        timeout=120,
-    )
+    fork_server.run(program, tmp_path, processes=2)
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     assert str(first) == str(second)
     assert first["gradient"] == [0.5] * 3
@@ -78,3 +61,11 @@ def test_a_batch_must_divide() -> None:
 def test_an_unknown_device_is_refused(name: str) -> None:
     with pytest.raises(UsageError):
         choose_device(name)
+
+
+def test_synchronised_batchnorm_is_refused_where_torch_has_none() -> None:
+    network, cpu = torch.nn.BatchNorm2d(3), torch.device("cpu")
+    assert convert_sync_batchnorm(network, Processes(0, 1, cpu)) is network
+    with pytest.raises(UsageError, match="synchronised BatchNorm needs CUDA devices") as error:
+        convert_sync_batchnorm(network, Processes(0, 2, cpu))
+    assert error.value.hint == "--set training.sync_batchnorm=false"

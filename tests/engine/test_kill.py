@@ -6,7 +6,6 @@ new processes.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,8 @@ import pytest
 from fork_server import ForkServer
 
 from kdzoo.engine.metrics import read_lines
+
+pytestmark = [pytest.mark.slow, pytest.mark.numeric]
 
 _PROGRAM = Path(__file__).with_name("kill_program.py")
 
@@ -47,7 +48,6 @@ def _run(out: Path, workers: int) -> None:
     """Begin a run, or go on with it, in a new process; to its end."""
     answer = subprocess.run(
         [sys.executable, "-W", "error::UserWarning:kdzoo", str(_PROGRAM), str(out), str(workers)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=550,
@@ -85,7 +85,6 @@ def _assert_same(killed: Path, undisturbed: Path) -> None:
     assert not list((killed / "checkpoints").glob(".*.tmp"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "places"), [(0, _PLACES), (2, _PLACES[1::2])], ids=["0", "2"])
 def test_kills_change_nothing(
     undisturbed: Path, tmp_path: Path, fork_server: ForkServer, workers: int, places: tuple[str, ...]
@@ -96,7 +95,6 @@ def test_kills_change_nothing(
     _assert_same(tmp_path / "run", undisturbed)
 
 
-@pytest.mark.slow
 def test_sigterm_loses_no_finished_step(undisturbed: Path, tmp_path: Path, fork_server: ForkServer) -> None:
     out = tmp_path / "run"
     assert _kill(fork_server, out, 0, "--term", "step:5", "evaluation:2", "step:3") == [

@@ -13,7 +13,7 @@ def test_a_resumed_log_continues_where_the_checkpoint_stood(tmp_path: Path) -> N
     path = tmp_path / "metrics.jsonl"
     log = JsonLines(path)
     log.write({"kind": "train", "step": 1, "loss": 0.5})
-    length = log.length()
+    length = log.commit()["bytes"]
     log.write({"kind": "train", "step": 2, "loss": 0.4})
     log.close()
     with open(path, "a") as file:

@@ -40,6 +40,7 @@ def _frozen_norms() -> object:
     return student
 
 
+@pytest.mark.numeric
 def test_accumulated_parts_give_the_whole_batchs_step(make_job: MakeJob, tmp_path: Path) -> None:
     """Without batch statistics, four parts of a batch are the batch."""
     weights = []
@@ -59,6 +60,7 @@ def _few_images() -> ArraySource:
     return ArraySource("digits", "train", source.class_names, source.labels[:32].copy(), pixels, names)
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_lower_precisions_train(make_job: MakeJob, precision: str, tmp_path: Path) -> None:
     lines = []

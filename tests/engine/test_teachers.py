@@ -171,6 +171,11 @@ def test_preflight_catches_a_shifted_class_order(order: list[int], right: bool) 
     if right:
         reports, warnings = preflight(ensemble, _brightness_source(), TRANSFORM, trust=False, **arguments)
         assert [report.top1 for report in reports] == [100.0, 100.0]
+        assert (
+            reports[0]
+            .summary()
+            .endswith("names no classes, their order is taken to be the data's (its answers were looked at)")
+        )
         assert not warnings
         return
     with pytest.raises(TeacherError, match=r"scores 0\.0 % on 200 images where 100\.0 % is promised"):
@@ -179,10 +184,14 @@ def test_preflight_catches_a_shifted_class_order(order: list[int], right: bool) 
     assert "going on because it is trusted" in warnings[0]
 
 
-def test_an_untrained_teacher_is_no_better_than_chance() -> None:
+@pytest.mark.numeric
+def test_a_teacher_that_says_the_same_of_all_is_no_better_than_chance() -> None:
+    teacher = _teacher()
+    torch.nn.init.zeros_(teacher.model.fc.weight)
+    torch.nn.init.zeros_(teacher.model.fc.bias)
     with pytest.raises(TeacherError, match="no better than chance"):
         preflight(
-            TeacherEnsemble([_teacher()], CPU.device),
+            TeacherEnsemble([teacher], CPU.device),
             open_source("digits", "val"),
             TRANSFORM,
             batch_size=120,

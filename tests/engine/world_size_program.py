@@ -11,7 +11,6 @@ import os
 import sys
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from kdzoo.data import Augmentation, EvalTransform, Mixing, open_source
@@ -42,7 +41,6 @@ class Recorder(Objective):
 
 def main(folder: Path) -> None:
     """Train and write ``seen-RANK.json``."""
-    torch.set_num_threads(1)
     processes = start_processes("cpu")
     recorder = Recorder()
     job = TrainJob(

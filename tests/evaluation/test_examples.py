@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from kdzoo.data import open_source
@@ -5,11 +6,12 @@ from kdzoo.engine.teachers import TeacherEnsemble
 from kdzoo.evaluation.examples import find_examples, picture
 from kdzoo.zoo import load_model
 
+pytestmark = pytest.mark.numeric
+
 CPU = torch.device("cpu")
 
 
 def test_examples_are_an_even_spread_and_then_the_surest_mistakes() -> None:
-    torch.set_num_threads(1)
     source = open_source("digits", "val")
     student = load_model("cifar_resnet8", pretrained=False, num_classes=10, seed=1)
     student.model.train()
@@ -31,7 +33,6 @@ def test_examples_are_an_even_spread_and_then_the_surest_mistakes() -> None:
 
 
 def test_the_surest_mistake_of_all_images_is_found() -> None:
-    torch.set_num_threads(1)
     source = open_source("digits", "val")
     student = load_model("cifar_resnet8", pretrained=False, num_classes=10, seed=1)
     network, look = student.model.eval(), student.preprocessing
@@ -48,7 +49,6 @@ def test_the_surest_mistake_of_all_images_is_found() -> None:
 
 
 def test_teachers_are_averaged_as_probabilities() -> None:
-    torch.set_num_threads(1)
     source = open_source("digits", "val")
     student = load_model("cifar_resnet8", pretrained=False, num_classes=10, seed=1)
     same = [load_model("cifar_resnet8", pretrained=False, num_classes=10, seed=1) for _ in range(2)]

@@ -3,9 +3,10 @@
 Importing takes seconds, forking milliseconds. It has run no model and has one thread, so that what it forks is as good
 as new; SIGKILL hits the forked process. Tests use it as the fixture ``fork_server``.
 
-Run as a program it reads requests from its standard input, a JSON object a line: ``program``, ``arguments``,
-``environments`` (one process for each), ``output`` (a folder) and ``timeout``; it answers each with the list of exit
-codes, negative for signals.
+Run as a program it reads requests from its standard input, a JSON object a line. One that starts processes has
+``program``, ``arguments``, ``environment``, ``environments`` (a process for each), ``cwd`` and ``output``, and is
+answered with their ids; one that waits has ``wait`` (ids) and ``timeout``, and is answered with exit codes, negative
+for signals. What nobody waited for is killed at the end.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,45 +44,98 @@ class Outcome:
     stderr: str
 
 
-class ForkServer:
-    """Starts with the first program, ends with ``close``."""
+@dataclass
+class Running:
+    """The processes of one program; each leads a group of its own."""
 
-    def __init__(self) -> None:
+    server: ForkServer
+    program: Path
+    pids: list[int]
+    output: tempfile.TemporaryDirectory[str]
+    _lines_read: int = field(default=0, init=False)
+
+    def readline(self, timeout: float = 60) -> str:
+        """The next line that the first process prints."""
+        deadline = time.monotonic() + timeout
+        while True:
+            lines = Path(self.output.name, "0.out").read_text().splitlines(keepends=True)[self._lines_read :]
+            if lines and lines[0].endswith("\n"):
+                self._lines_read += 1
+                return lines[0]
+            assert time.monotonic() < deadline, f"{self.program} prints nothing"
+            time.sleep(_POLL_S)
+
+    def wait(self, timeout: float = 300, check: bool = True) -> Outcome:
+        """Wait for all to end.
+
+        Args:
+            timeout: Seconds; whatever still runs then is killed.
+            check: Whether every process has to end with 0.
+        """
+        codes = self.server.ask({"wait": self.pids, "timeout": timeout})
+        with self.output as folder:
+            texts = [
+                Path(folder, f"{rank}.{name}").read_text() for name in ("out", "err") for rank in range(len(codes))
+            ]
+        outcome = Outcome(tuple(codes), texts[0], "\n".join(texts[len(codes) :]))
+        assert not check or not any(codes), f"{self.program} ended with {codes}:\n{outcome.stderr[-3000:]}"
+        return outcome
+
+
+class ForkServer:
+    """Starts with the first program, ends with ``close``.
+
+    Args:
+        preload: ``kdzoo``, with everything that a run needs; or ``torch`` alone, for programs that import timm, kdzoo
+            and the Hub's client themselves because these read the environment.
+    """
+
+    def __init__(self, preload: str = "kdzoo") -> None:
+        self._preload = preload
         self._process: subprocess.Popen[str] | None = None
 
-    def run(
-        self, program: Path, *arguments: object, processes: int | None = None, timeout: float = 300, check: bool = True
-    ) -> Outcome:
-        """Run a program to its end.
+    def start(
+        self,
+        program: Path,
+        *arguments: object,
+        processes: int | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Running:
+        """Start a program.
 
         Args:
             program: A Python file.
             arguments: Of its command line.
             processes: How many, with the environment that torchrun would give them; None for one without it.
-            timeout: Seconds; whatever still runs then is killed.
-            check: Whether every process has to end with 0.
+            environment: The whole of it; by default this process's as it was when the server started.
         """
-        with tempfile.TemporaryDirectory() as folder:
-            request = {
-                "program": str(program),
-                "arguments": [str(argument) for argument in arguments],
-                "environments": [{}] if processes is None else _as_torchrun(processes),
-                "output": folder,
-                "timeout": timeout,
-            }
-            codes = self._ask(request)
-            texts = [
-                Path(folder, f"{rank}.{name}").read_text() for name in ("out", "err") for rank in range(len(codes))
-            ]
-        outcome = Outcome(tuple(codes), texts[0], "\n".join(texts[len(codes) :]))
-        assert not check or not any(codes), f"{program} ended with {codes}:\n{outcome.stderr[-3000:]}"
-        return outcome
+        output = tempfile.TemporaryDirectory()
+        request = {
+            "program": str(program),
+            "arguments": [str(argument) for argument in arguments],
+            "environments": [{}] if processes is None else _as_torchrun(processes),
+            "environment": environment,
+            "cwd": os.getcwd(),
+            "output": output.name,
+        }
+        for rank in range(processes or 1):
+            Path(output.name, f"{rank}.out").touch()
+        return Running(self, program, self.ask(request), output)
 
-    def _ask(self, request: dict[str, Any]) -> list[int]:
+    def run(self, program: Path, *arguments: object, timeout: float = 300, check: bool = True, **how: Any) -> Outcome:
+        """Run a program to its end; see `start` and `Running.wait`."""
+        return self.start(program, *arguments, **how).wait(timeout, check)
+
+    def ask(self, request: dict[str, Any]) -> list[int]:
+        """Send a request to the server."""
         if self._process is None:
-            environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+            environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo"}
             self._process = subprocess.Popen(
-                [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+                [sys.executable, __file__, self._preload],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=environment,
             )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -107,7 +161,14 @@ def _as_torchrun(processes: int) -> list[dict[str, str]]:
     return [{name: str(value) for name, value in {**shared, **own}.items()} for own in ranks]
 
 
-def _preload() -> None:
+def _import_torch() -> None:
+    """What takes long and reads nothing of the environment that a test would change."""
+    import torchvision  # noqa: F401
+
+    assert not {"timm", "kdzoo", "huggingface_hub"} & sys.modules.keys()
+
+
+def _import_kdzoo() -> None:
     """Everything that a run imports sooner or later."""
     from importlib import import_module
 
@@ -119,17 +180,25 @@ def _preload() -> None:
     for name in recipe_names():
         get_recipe(name)
     open_source("digits", "val")  # imports scikit-learn
+
+
+def _preload() -> None:
+    {"torch": _import_torch, "kdzoo": _import_kdzoo}[sys.argv[1]]()
     tasks = Path("/proc/self/task")
     assert not tasks.is_dir() or len(list(tasks.iterdir())) == 1, "a process with threads cannot be forked"
 
 
-def _fork(request: dict[str, Any], rank: int) -> int:
+def _fork(request: dict[str, Any], rank: int, answers: int) -> int:
     child = os.fork()
     if child:
         return child
     os.setsid()
+    os.close(answers)
     code = 1
     try:
+        if request["environment"] is not None:
+            os.environ.clear()
+            os.environ.update(request["environment"])
         os.environ.update(request["environments"][rank])
         for name, number in (("out", 1), ("err", 2)):
             opened = os.open(f"{request['output']}/{rank}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -137,6 +206,7 @@ def _fork(request: dict[str, Any], rank: int) -> int:
             os.close(opened)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         program = request["program"]
+        os.chdir(request["cwd"])
         sys.argv = [program, *request["arguments"]]
         sys.path.insert(0, os.path.dirname(program))
         try:
@@ -177,11 +247,19 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what is printed here by mistake is no answer
     _preload()
+    running: set[int] = set()
     for line in sys.stdin:
         request = json.loads(line)
-        children = [_fork(request, rank) for rank in range(len(request["environments"]))]
-        answers.write(json.dumps(_wait(children, request["timeout"])) + "\n")
+        if "wait" in request:
+            answer = _wait(request["wait"], request["timeout"])
+            running -= set(request["wait"])
+        else:
+            answer = [_fork(request, rank, answers.fileno()) for rank in range(len(request["environments"]))]
+            running |= set(answer)
+        answers.write(json.dumps(answer) + "\n")
         answers.flush()
+    for child in running:
+        os.killpg(child, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def run_two_processes(arguments: Sequence[str]) -> str:
         [*torchrun, "-m", "kdzoo", *arguments],
         capture_output=True,
         text=True,
-        env={**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "GLOO_SOCKET_IFNAME": "lo"},
         timeout=280,
     )
     assert done.returncode == 0, done.stderr

@@ -1,11 +1,9 @@
 """Runs small enough for a test: the embedded digits at 16 pixels, batches of 256, networks of 78,000 parameters."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from kdzoo.data import open_source
 from kdzoo.engine.job import TrainResult
@@ -28,14 +26,6 @@ SMALL = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def small_plan(recipe: str, *variants: str, **given: object) -> Plan:
     """A plan of a small run; settings as keywords, ``__`` for the dot."""
     settings = {**SMALL, **{key.replace("__", "."): value for key, value in given.items()}}
@@ -45,7 +35,6 @@ def small_plan(recipe: str, *variants: str, **given: object) -> Plan:
 @pytest.fixture(scope="session")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
     """A teacher that has seen the digits four times."""
-    torch.set_num_threads(1)
     out: Path = tmp_path_factory.mktemp("teacher") / "run"
     plan = small_plan("supervised", "small_images", training__epochs=4, training__batch_size=64, run__seed=7)
     return run(plan, out=out)

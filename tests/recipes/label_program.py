@@ -18,9 +18,9 @@ from pathlib import Path
 
 import torch
 
+import kdzoo.base.record_file as record_file
 import kdzoo.engine.label_folder as label_folder
 import kdzoo.engine.labelling as labelling
-import kdzoo.engine.record_file as record_file
 from kdzoo.errors import KdzooError
 from kdzoo.recipes.label_run import label
 from kdzoo.recipes.plan import Given, resolve
@@ -108,7 +108,6 @@ def arm(place: str, out: Path) -> None:
 
 def store(plan_file: Path, out: Path, place: str | None) -> None:
     """What one process does."""
-    torch.set_num_threads(1)
     labelling._COMMIT_EVERY_S = 0
     if place is not None:
         arm(place, out)

@@ -22,7 +22,6 @@ from kdzoo.recipes.plan import Given, resolve
 
 def main(plan_file: Path, out: Path) -> None:
     """Run the plan and store what this process holds."""
-    torch.set_num_threads(1)
     document = json.loads(plan_file.read_text())
     given = {path: Given(value, "test") for path, value in document["given"].items()}
     plan = resolve(document["recipe"], given=given, variants=tuple(document["variants"]))

@@ -11,8 +11,6 @@ import signal
 import sys
 from pathlib import Path
 
-import torch
-
 sys.path.insert(0, str(Path(__file__).parent))
 
 from staged import staged_plan
@@ -55,7 +53,6 @@ def main() -> None:
         if child == 0:
             code = 1
             try:
-                torch.set_num_threads(1)
                 if place is not None:
                     arm(place)
                 run(staged_plan(Path(data), teacher), out=out, resume=True, trust_teacher=True)

@@ -31,15 +31,16 @@ from kdzoo.recipes.xcl_gaze import RECIPE as XCL_GAZE
 from kdzoo.zoo import load_model, save_model
 
 from .conftest import small_plan
-from .gaze_runs import gaze_plan
+from .gaze_runs import gaze_plan, write_teacher
 
 GOLDEN = Path(__file__).with_name("golden")
+SLOWLY = {"optimizer__lr": 1e-5}  # Adam's first steps leap, and with them a rounding error, where a student is far off
 CASES = {
     "gaze": ("gaze", (), {}),
     "gaze-mse": ("gaze", ("mse",), {"student__model": "gaze_lenet_pose"}),
-    "xcl_gaze": ("xcl_gaze", (), {}),
-    "xcl_gaze-either": ("xcl_gaze", ("either", "variance"), {"student__model": "gaze_lenet_pose"}),
-    "xcl_gaze-mse": ("xcl_gaze", ("kd", "mse"), {}),
+    "xcl_gaze": ("xcl_gaze", (), SLOWLY),
+    "xcl_gaze-either": ("xcl_gaze", ("either", "variance"), {"student__model": "gaze_lenet_pose", **SLOWLY}),
+    "xcl_gaze-mse": ("xcl_gaze", ("kd", "mse"), SLOWLY),
 }
 
 
@@ -53,7 +54,6 @@ def eyes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def gaze_teacher(eyes: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
     """A teacher that has seen a few eyes."""
-    torch.set_num_threads(1)
     plan = gaze_plan(eyes, "gaze", training__epochs=4, training__batch_size=16, training__evaluate_every_epochs=2)
     return run(plan, out=tmp_path_factory.mktemp("gaze_teacher") / "run")
 
@@ -65,11 +65,12 @@ def terms(folder: Path) -> list[dict[str, float]]:
     ]
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("case", CASES)
-def test_a_recipe_takes_real_steps_and_lands_on_its_golden_losses(case, eyes, gaze_teacher, tmp_path: Path):
+def test_a_recipe_takes_real_steps_and_lands_on_its_golden_losses(case, eyes, tmp_path: Path):
     """KDZOO_UPDATE_GOLDEN=1 writes the files anew; a pure refactor leaves them as they are."""
     recipe, variants, given = CASES[case]
-    taught = {"teachers__models": (gaze_teacher.model,)} if recipe == "xcl_gaze" else {}
+    taught = {"teachers__models": (write_teacher(tmp_path / "teacher"),)} if recipe == "xcl_gaze" else {}
     plan = gaze_plan(eyes, recipe, *variants, **taught, **given)
     result = run(plan, out=tmp_path / "run", trust_teacher=True)
     found, path = terms(tmp_path / "run"), GOLDEN / f"{case}.json"
@@ -117,7 +118,7 @@ def test_the_teacher_is_what_it_was_after_the_run_and_a_pose_reaches_both(eyes, 
     after = load_model(gaze_teacher.model).model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     reports = json.loads((tmp_path / "run/config.json").read_text())["teacher_reports"]
-    assert [report["angular_error"] for report in reports] == pytest.approx([gaze_teacher.angular_error] * 3)
+    assert [report["angular_error"] for report in reports] == pytest.approx([gaze_teacher.angular_error] * 3, rel=1e-4)
     assert reports[0]["promised_error"] == gaze_teacher.angular_error
     assert "Measured angular error" in write_report(Path(result.run)).read_text()
 

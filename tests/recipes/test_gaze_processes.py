@@ -10,9 +10,9 @@ import torch
 from fork_server import ForkServer
 from mini_mpiigaze import PEOPLE, write_mpiigaze
 
-from kdzoo.zoo import load_model, save_model
+from .gaze_runs import SMALL, write_teacher
 
-from .gaze_runs import SMALL
+pytestmark = pytest.mark.numeric
 
 _KILL = Path(__file__).parents[1] / "engine" / "kill_program.py"
 _SPREAD = Path(__file__).with_name("spread_program.py")
@@ -29,8 +29,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A miniature of MPIIGaze and an untrained teacher."""
     root = tmp_path_factory.mktemp("gaze_runs")
     write_mpiigaze(root / "eyes", people=PEOPLE[:4], days=1, images_a_day=8)
-    record = {"task": "regression", "targets": ["pitch", "yaw"], "output": {"form": "gaussian", "scale": "variance"}}
-    save_model(load_model("gaze_preact_resnet8", num_classes=3, seed=4), root / "teacher", provenance=record)
+    write_teacher(root / "teacher", scale="variance")
     return root
 
 

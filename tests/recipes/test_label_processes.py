@@ -14,6 +14,8 @@ from kdzoo.zoo import load_model, save_model
 
 from .conftest import SMALL
 
+pytestmark = pytest.mark.numeric
+
 _PROGRAM = Path(__file__).with_name("label_program.py")
 _SPREAD = Path(__file__).with_name("spread_program.py")
 _PLACES = (

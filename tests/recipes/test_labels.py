@@ -98,6 +98,7 @@ def no_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(teaching, "TeacherEnsemble", refuse)
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("case", CASES)
 def test_a_run_from_exact_labels_is_the_run_with_its_teachers_to_the_byte(
     case: str, stored_teacher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -154,6 +155,7 @@ def test_students_may_differ_in_all_but_their_images(labels: Path, stored_teache
     assert record["stored_labels"] == {"form": "float32", "sha256": store.head.identity}
 
 
+@pytest.mark.numeric
 def test_another_batch_size_reads_each_images_own_label(labels: Path, stored_teacher: str, tmp_path: Path) -> None:
     """The teachers saw other batches, so that the last bits may differ, and no more."""
     given = {"training__batch_size": 25, "training__epochs": 2}
@@ -164,6 +166,7 @@ def test_another_batch_size_reads_each_images_own_label(labels: Path, stored_tea
     assert stored == pytest.approx(live, rel=1e-5)
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize(("form", "size", "tolerance"), [("float16", 24, 3e-4), ("top5", 26, 2e-2)])
 def test_a_compact_store_is_close_to_its_teachers(
     form: str, size: int, tolerance: float, labels: Path, stored_teacher: str, tmp_path: Path

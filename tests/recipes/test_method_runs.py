@@ -70,6 +70,7 @@ def check_golden(case: str, folder: Path) -> None:
         assert line == pytest.approx(golden, rel=1e-3, abs=1e-5), case
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("case", CASES)
 def test_a_recipe_takes_real_steps_and_lands_on_its_golden_losses(case, runs):
     assert len(terms(runs[case])) == 1437 // 256
@@ -121,6 +122,7 @@ def test_exrep_logs_both_phases_in_the_published_order(runs):
     ]
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("prob", [0.0, 0.5])
 def test_a_stored_distiller_helps_to_train_a_new_classifier(prob, runs, tmp_path: Path):
     given = {"objective__distiller_run": str(runs["exrep"]), "objective__distiller_size": 24}
@@ -147,6 +149,7 @@ def test_stage_2_says_what_is_wrong_with_the_run_it_is_given(runs, teacher: Trai
     assert moved(newest.state_dict(), named.state_dict()) == set()
 
 
+@pytest.mark.numeric
 def test_fixres_moves_the_classifier_and_the_last_batchnorms_statistics_alone(stored_teacher, tmp_path: Path):
     before, moves = weights(stored_teacher), {}
     for name in ("", "classifier_only"):

@@ -14,7 +14,7 @@ from kdzoo.engine.job import TrainResult
 from kdzoo.errors import CheckpointError, DataError, ModelError, RunError, TeacherError
 from kdzoo.recipes.registry import get_recipe
 from kdzoo.recipes.run import run
-from kdzoo.zoo import load_model
+from kdzoo.zoo import load_model, save_model
 
 from .conftest import small_plan
 
@@ -24,7 +24,6 @@ CASES = {
     "supervised-smooth-cutmix": ("supervised", ("small_images", "label_smoothing", "cutmix"), {}),
     "hinton_kd": ("hinton_kd", (), {}),
     "xcl_mix": ("xcl_mix", ("small_images",), {}),
-    "class_gan": ("class_gan", ("tiny",), {"student__model": "class_discriminator_tiny", "optimizer__lr": 4e-4}),
     "meal_v2": ("meal_v2", ("small_images",), {}),
     "meal_v2-reversed-cutmix": ("meal_v2", ("small_images", "reversed", "cutmix"), {}),
     "meal_v2-alternating": ("meal_v2", ("small_images", "alternating"), {}),
@@ -40,6 +39,7 @@ def terms(folder: Path) -> list[dict[str, float]]:
     ]
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("case", CASES)
 def test_a_recipe_takes_real_steps_and_lands_on_its_golden_losses(case, stored_teacher, tmp_path: Path):
     """KDZOO_UPDATE_GOLDEN=1 writes the files anew; a pure refactor leaves them as they are."""
@@ -64,7 +64,7 @@ def test_the_result_is_a_timm_model_that_carries_the_recipes_normalisation(teach
     assert loaded.preprocessing.image_size == 16
     assert len(loaded.class_names) == 10
     assert loaded.promised_top1 == pytest.approx(teacher.top1)
-    assert teacher.top1 > 40
+    assert teacher.top1 > 40  # chance is 10; stored_teacher, the same training once, has 81.7
     assert loaded.provenance["recipe"] == "supervised"
 
 
@@ -76,6 +76,7 @@ def test_config_says_where_each_setting_came_from(teacher: TrainResult):
     assert config["class_names"] == [str(digit) for digit in range(10)]
 
 
+@pytest.mark.numeric
 def test_the_teacher_is_what_it_was_after_the_run(teacher: TrainResult, tmp_path: Path):
     def state() -> dict[str, torch.Tensor]:
         return load_model(teacher.model).model.state_dict()
@@ -97,15 +98,10 @@ def test_resuming_refuses_other_settings_and_repeats_a_finished_result(tmp_path:
 
 
 def test_a_teacher_no_better_than_chance_stops_the_run_unless_trusted(tmp_path: Path):
-    bad = run(
-        small_plan("supervised", "small_images", optimizer__lr=1e-9, training__evaluate_every_epochs=0),
-        out=tmp_path / "bad",
-    )
-    config = Path(bad.model) / "config.json"
-    document = json.loads(config.read_text())
-    document["kdzoo"]["top1"] = 95.0
-    config.write_text(json.dumps(document))
-    plan = small_plan("meal_v2", "small_images", teachers__models=(bad.model,))
+    bad = load_model("cifar_resnet8", num_classes=10, seed=0)
+    bad.class_names = tuple("0123456789")
+    save_model(bad, tmp_path / "bad", provenance={"data": "digits", "top1": 95.0})
+    plan = small_plan("meal_v2", "small_images", teachers__models=(str(tmp_path / "bad"),))
     with pytest.raises(TeacherError, match=r"95\.0 % is promised"):
         run(plan, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

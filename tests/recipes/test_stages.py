@@ -41,7 +41,6 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("staged")
     data, teacher = write_data(folder / "data"), write_teacher(folder / "teacher")
     before = (folder / "teacher" / "model.safetensors").read_bytes()
@@ -151,6 +150,7 @@ def test_the_second_stage_goes_on_from_the_first_ones_student(world: World):
     assert 0 < max(far) < 0.02
 
 
+@pytest.mark.numeric
 def test_first_losses_are_the_golden_ones(world: World):
     """KDZOO_UPDATE_GOLDEN=1 writes the file anew."""
     found = {}
@@ -271,12 +271,12 @@ def test_a_folder_with_something_else_is_refused(world: World, tmp_path: Path):
         run(plan_of(world), out=world.out / "1-distil", resume=True)
 
 
+@pytest.mark.numeric
 @pytest.mark.slow
 def test_kills_in_and_between_stages_change_nothing(world: World, tmp_path: Path):
     places = ["step:2", "result:1", "between:1", "step:2", "last:1"]
     answer = subprocess.run(
         [sys.executable, str(PROGRAM), str(world.data), world.teacher, str(tmp_path / "run"), *places],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=550,

@@ -30,7 +30,6 @@ CLASSES, BATCH = 10, 6
 @pytest.fixture(scope="module")
 def gan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A generator that has seen the digits once."""
-    torch.set_num_threads(1)
     out = tmp_path_factory.mktemp("gan") / "run"
     run(small_plan("class_gan", "tiny", student__model="class_discriminator_tiny", optimizer__lr=4e-4), out=out)
     return out
@@ -177,6 +176,12 @@ def test_what_is_missing_or_does_not_fit_is_one_clear_line(stored: Path):
         override(RECIPE, {"objective.generated_share": 1.0}).objective.build(shapes)
 
 
+@pytest.mark.numeric
+def test_the_generators_first_losses_are_the_golden_ones(gan: Path):
+    assert len(terms(gan)) == 1437 // 256
+    check_golden("class_gan", gan)
+
+
 def test_the_trained_generator_lies_beside_the_model(gan: Path):
     generator = load_generator(gan, num_classes=10)
     assert (generator.image_size, generator.width) == (16, 16)
@@ -202,6 +207,7 @@ def terms(folder: Path) -> list[dict[str, float]]:
     return [line for line in lines if line["kind"] == "train"]
 
 
+@pytest.mark.numeric
 def test_both_modes_run_and_an_interrupted_run_repeats_itself(gan: Path, teacher: TrainResult, tmp_path: Path):
     online = small_plan(
         "xcl_gan", teachers__models=(teacher.model,), objective__generator=str(gan), training__checkpoint_every_steps=2
@@ -209,7 +215,6 @@ def test_both_modes_run_and_an_interrupted_run_repeats_itself(gan: Path, teacher
     run(online, out=tmp_path / "online")
     found = terms(tmp_path / "online")
     assert all(line["kl_real"] > 0 and line["kl_generated"] > 0 for line in found)
-    assert found[-1]["loss"] < found[0]["loss"]
     metrics, weights = (tmp_path / "online" / name for name in ("metrics.jsonl", "model/model.safetensors"))
     before = metrics.read_bytes(), weights.read_bytes()
     checkpoints = sorted((tmp_path / "online" / "checkpoints").glob("*.safetensors"))
@@ -226,6 +231,7 @@ def test_both_modes_run_and_an_interrupted_run_repeats_itself(gan: Path, teacher
     assert all(line["kl_real"] > 0 and line["kl_generated"] > 0 for line in terms(tmp_path / "offline"))
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("mode", ["online", "offline"])
 def test_first_losses_are_the_golden_ones(mode: str, stored_teacher: str, tmp_path: Path):
     torch.manual_seed(0)

@@ -7,8 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 
 from kdzoo.zoo import load_model, save_model, seeded
+from kdzoo.zoo.weights_digest import with_digest
+
+
+def replace_weights(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Give a saved model other weights, as their author would: config.json holds the digest of these from then on."""
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    written = with_digest(config, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(written, indent=2), encoding="utf-8")
 
 
 def make_run(folder: Path, *, provenance: dict[str, Any] | None = None, **documents: dict[str, Any]) -> Path:

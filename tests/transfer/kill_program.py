@@ -13,8 +13,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import kdzoo.engine.loop as loop
 from kdzoo.transfer.classification.measure import run_transfer
 from kdzoo.transfer.classification.plan import make_plan
@@ -39,7 +37,6 @@ def live(task: str, backbone: str, out: Path, step: int | None) -> int:
     if child == 0:
         code = 1
         try:
-            torch.set_num_threads(1)
             if step is not None:
                 die_before_step(step)
             given = {"epochs": 3, "batch_size": 8, "image_size": 32}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +16,6 @@ _PROGRAM = Path(__file__).with_name("kill_program.py")
 def _run(task: Path, backbone: str, out: Path, *steps: str) -> list[str]:
     answer = subprocess.run(
         [sys.executable, str(_PROGRAM), str(task), backbone, str(out), *steps],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=500,
@@ -31,6 +29,7 @@ def _bytes(out: Path) -> dict[str, bytes]:
     return {str(path.relative_to(out)): path.read_bytes() for pattern in patterns for path in sorted(out.glob(pattern))}
 
 
+@pytest.mark.numeric
 @pytest.mark.slow
 def test_kills_change_nothing(tmp_path: Path, make_backbone: Callable[..., str]) -> None:
     """Six steps a seed: in the first epoch of the first, after it, and in the second seed."""

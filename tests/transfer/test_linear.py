@@ -20,6 +20,8 @@ from kdzoo.transfer.classification.linear import (
 from kdzoo.transfer.classification.metrics import multilabel_precisions, top_k
 from kdzoo.transfer.classification.protocols import MEAL_V2
 
+pytestmark = pytest.mark.numeric
+
 CPU = torch.device("cpu")
 
 

@@ -22,6 +22,8 @@ from kdzoo.transfer.classification.measure import TransferReport
 from kdzoo.transfer.classification.plan import TransferPlan
 from kdzoo.zoo import load_model, read_weights
 
+pytestmark = pytest.mark.numeric
+
 Measure = Callable[..., TransferReport]
 Backbone = Callable[..., str]
 
@@ -49,8 +51,9 @@ def test_every_data_set_is_fine_tuned_and_probed(
         assert len(kept) == result.num_images
         if metric == "top1":
             assert 100 * kept.correct.mean() == pytest.approx(result.metrics["top1"])
-    if name != "voc2007":  # a class is a colour: any features tell them apart
-        assert probed.results[0].metrics["top1"] == 100
+    # A class is a colour, which any features tell apart; of nine images one may round otherwise, and three are chance.
+    if name != "voc2007":
+        assert probed.results[0].metrics["top1"] > 80
     assert len({file for report in (tuned, probed) for file in report.files}) == 2
     trained = next((tmp_path / "out" / "runs").iterdir())
     loaded = load_model(str(trained))
@@ -251,6 +254,7 @@ def test_a_search_never_looks_at_the_test_images(tmp_path: Path, measure: Measur
 def test_a_search_goes_on_after_a_combination_that_diverges(
     tmp_path: Path, measure: Measure, make_backbone: Backbone
 ) -> None:
+    # With this decay a step of rate r multiplies the weights by 1 - r: at 10,000 ten steps overflow float32.
     look = {"backbone": make_backbone("a"), "batch_size": 4, "epochs": 4, "weight_decay": 1.0}
     task, out = str(class_folders(tmp_path / "data")), tmp_path / "out"
     for resume in (False, True):  # what diverged does not keep the next call from going on
@@ -274,7 +278,8 @@ def test_a_search_goes_on_after_a_combination_that_diverges(
 
 def test_answers_that_are_no_numbers_are_not_chosen(tmp_path: Path, measure: Measure, make_backbone: Backbone) -> None:
     """One step, after which nothing looks at the loss: only the answers show that the weights are no numbers."""
-    look = {"backbone": make_backbone("a"), "batch_size": 15, "epochs": 1}
+    # A step of rate 10,000 with this decay multiplies all weights by -1e8: seven layers of them overflow float32.
+    look = {"backbone": make_backbone("a"), "batch_size": 15, "epochs": 1, "weight_decay": 1e4}
     task = str(class_folders(tmp_path / "data"))
     with pytest.raises(RunError, match="all 2 combinations"):
         measure(task, tmp_path / "searched", search="lr=10000,9999", **look)
@@ -344,21 +349,21 @@ def test_a_batch_that_nothing_is_trained_in_may_be_any(
         ("digits", {"partition": 2}, UsageError, "no official partitions"),
         ("digits", {"batch_size": 5000}, UsageError, "cannot be made of 1,437"),
         ("digits", {"batch_size": 5000, "mode": "linear"}, UsageError, "cannot be made of 1,437"),
-        ("digits", {"lr": -1.0}, UsageError, "lr is -1"),
+        ("digits", {"lr": -1.0}, UsageError, "lr is a number above 0 .*, got -1"),
         ("digits", {"learning_rate": 1.0}, UsageError, "unknown setting"),
-        ("digits", {"epochs": 1.5}, UsageError, "epochs is 1.5, not a whole number"),
-        ("digits", {"epochs": "2"}, UsageError, "epochs is '2', not a whole number"),
-        ("digits", {"batch_size": True}, UsageError, "batch_size is True, not a whole number"),
-        ("digits", {"image_size": None}, UsageError, "image_size is None, not a whole number"),
-        ("digits", {"lr": "0.1"}, UsageError, "lr is '0.1', not a number"),
-        ("digits", {"momentum": float("nan")}, UsageError, "momentum is nan, not a number"),
-        ("digits", {"momentum": 10**400}, UsageError, "momentum is 10+, not a number"),
-        ("digits", {"nesterov": 1}, UsageError, "nesterov is 1, not True or False"),
-        ("digits", {"schedule": "step"}, UsageError, "schedule is 'step', not one of cosine, constant"),
-        ("digits", {"crop": ["pad4"]}, UsageError, "crop is .*, not one of random_resized, pad4"),
-        ("digits", {"scale": 0.5}, UsageError, "scale is 0.5, not two numbers"),
-        ("digits", {"ratio": (1, "2")}, UsageError, "ratio is .*, not two numbers"),
-        ("digits", {"stage_lr": 1.0}, UsageError, "stage_lr is 1.0, not a text"),
+        ("digits", {"epochs": 1.5}, UsageError, "epochs is an integer from 1 to .*, got 1.5"),
+        ("digits", {"epochs": "2"}, UsageError, "epochs is an integer from 1 to .*, got '2'"),
+        ("digits", {"batch_size": True}, UsageError, "batch_size is an integer from 1 to .*, got True"),
+        ("digits", {"image_size": None}, UsageError, "image_size is an integer from 1 to .*, got None"),
+        ("digits", {"lr": "0.1"}, UsageError, "lr is a number above 0 .*, got '0.1'"),
+        ("digits", {"momentum": float("nan")}, UsageError, "momentum is a number .*, got nan"),
+        ("digits", {"momentum": 10**400}, UsageError, "momentum is a number .*, got 10+…"),
+        ("digits", {"nesterov": 1}, UsageError, "nesterov is true or false, got 1"),
+        ("digits", {"schedule": "step"}, UsageError, "schedule is one of cosine, constant, got 'step'"),
+        ("digits", {"crop": ["pad4"]}, UsageError, "crop is one of random_resized, pad4, got"),
+        ("digits", {"scale": 0.5}, UsageError, "scale is 2 values .*, got 0.5"),
+        ("digits", {"ratio": (1, "2")}, UsageError, "ratio is 2 values .*, got .1, '2'"),
+        ("digits", {"stage_lr": 1.0}, UsageError, "stage_lr is a text, got 1.0"),
         ("digits", {"search": "full", "mode": "knn"}, UsageError, "--search goes with"),
         ("digits", {"stage_lr": "1,2"}, UsageError, "not five multipliers"),
         ("dgits", {}, DataError, "neither a known data set"),

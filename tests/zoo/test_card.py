@@ -8,9 +8,10 @@ from html.parser import HTMLParser
 import pytest
 import torch
 import yaml
+from finished_run import replace_weights
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from kdzoo.errors import KdzooError, ModelError, RunError, UsageError
 from kdzoo.redact import redact
@@ -197,10 +198,10 @@ def test_what_would_mislead_is_refused(make_run, tmp_path):
     run = make_run(tmp_path / "e")
     weights = load_file(run / "model" / "model.safetensors")
     weights["fc.weight"][1, 2] = torch.inf
-    save_file(weights, run / "model" / "model.safetensors", metadata={"format": "pt"})
+    replace_weights(run / "model", weights)
     assert "are not finite: 1 of" in said(run, ModelError)
     del weights["fc.weight"]
-    save_file(weights, run / "model" / "model.safetensors", metadata={"format": "pt"})
+    replace_weights(run / "model", weights)
     assert "does not fit" in said(run, ModelError)
     run = make_run(tmp_path / "f", provenance={"teachers": [{"reference": "t", "license": "cc-by-nc-4.0"}]})
     assert "non-commercial use alone" in said(run, ModelError, licence="apache-2.0")

@@ -15,8 +15,8 @@ from kdzoo.errors import ModelError, UsageError
 from kdzoo.zoo import entry_record, list_models, load_model, parse_reference
 from kdzoo.zoo.building import create
 from kdzoo.zoo.conversion import CONVERSIONS, network_of
-from kdzoo.zoo.entries import ENTRIES, PAPERS, address_at, get_entry, meal_v2, ssld
-from kdzoo.zoo.entries.costs import COSTS
+from kdzoo.zoo.entries import COSTS, ENTRIES, PAPERS, RELEASES, address_at, get_entry
+from kdzoo.zoo.entries.read import DOCUMENTS
 from kdzoo.zoo.promises import PROMISED_TOP1
 
 NAMES = sorted(ENTRIES)
@@ -41,10 +41,21 @@ def params_of(name: str) -> int:
 
 
 def test_every_name_is_there_once():
-    families = (entry.name for module in (meal_v2, ssld) for entry in module.ENTRIES)
-    assert set(families) <= set(ENTRIES)
-    assert all(name == entry.name for name, entry in ENTRIES.items())
-    assert set(COSTS) == set(ENTRIES)
+    rows = [row for document in DOCUMENTS for family in document["family"] for row in family["entries"]]
+    assert [row["name"] for row in rows] == list(ENTRIES) == list(COSTS)
+
+
+def test_every_key_of_the_data_files_is_read():
+    """A misspelt key would be a value that nobody sees."""
+    known = {
+        *("group", "format", "base", "licence", "paper", "image_size", "crop_pct", "interpolation", "mean", "std"),
+        *("source", "teachers", "notes", "name", "timm_name", "file", "network", "architecture", "model_args"),
+        *("top1", "top5", "results", "more"),
+    }
+    for document in DOCUMENTS:
+        levels = [document, *document["family"], *(row for family in document["family"] for row in family["entries"])]
+        results = [one for level in levels for key in ("results", "more") for one in level.get(key, ())]
+        assert {key for level in [*levels, *results] for key in level} <= known | {"family", "entries"}
 
 
 @pytest.mark.parametrize("group", ["meal_v2", "ssld", "distilled", "teacher", "reference"])
@@ -135,20 +146,27 @@ def test_what_timm_hosts_is_as_timm_says(name):
     assert parse_reference(name).names_weights
 
 
+def published_as(form):
+    return [entry for entry in ENTRIES.values() if entry.format == form]
+
+
 def test_the_eight_files_of_meal_v2():
-    assert len(meal_v2.ENTRIES) == 8
-    assert {entry.licence for entry in meal_v2.ENTRIES} == {None}
-    assert {entry.mean for entry in meal_v2.ENTRIES} == {(0.485, 0.456, 0.406)}
-    assert all(entry.address == meal_v2.BASE + entry.file_name for entry in meal_v2.ENTRIES)
+    entries = published_as("pth")
+    assert len(entries) == 8
+    assert {entry.licence for entry in entries} == {None}
+    assert {entry.mean for entry in entries} == {(0.485, 0.456, 0.406)}
+    assert all(entry.address == RELEASES[0] + entry.file_name for entry in entries)
     assert get_entry("meal_v2_resnet50_380").image_size == 380
 
 
 def test_every_convertible_network_of_paddleclas_has_an_entry():
-    assert {entry.network for entry in ssld.ENTRIES} == set(CONVERSIONS)
-    for entry in ssld.ENTRIES:
+    entries = published_as("pdparams")
+    assert {entry.network for entry in entries} == set(CONVERSIONS)
+    for entry in entries:
         assert network_of(entry.file_name) == entry.network
         assert entry.architecture == CONVERSIONS[entry.network].architecture
-        assert entry.address.removeprefix(ssld.BASE).removeprefix("legendary_models/") == entry.file_name
+        assert entry.model_args == CONVERSIONS[entry.network].model_args
+        assert entry.address.removeprefix(RELEASES[1]).removeprefix("legendary_models/") == entry.file_name
 
 
 def test_weights_for_no_commerce_say_so():
@@ -170,7 +188,7 @@ def test_a_mirror_takes_the_place_of_either_base():
         "http://m/x/legendary_models/ResNet50_vd_ssld_pretrained.pdparams"
     )
     assert address_at(get_entry("meal_v2_resnet50"), "http://m") == "http://m/MEALV2_ResNet50_224.pth"
-    assert address_at(get_entry("meal_v2_resnet50"), None) == meal_v2.BASE + "MEALV2_ResNet50_224.pth"
+    assert address_at(get_entry("meal_v2_resnet50"), None) == RELEASES[0] + "MEALV2_ResNet50_224.pth"
 
 
 def test_a_row_without_weights_is_no_reference():
@@ -191,9 +209,9 @@ def test_the_list_is_filtered_and_sorted():
     assert (small.params_m <= 6).all()
     assert (small.macs_g <= 0.5).all()
     assert (small.top1 >= 75).all()
-    assert set(list_models(licence="none").name) == {entry.name for entry in meal_v2.ENTRIES}
+    assert set(list_models(licence="none").name) == {entry.name for entry in published_as("pth")}
     assert set(list_models(licence="cc-by-nc").licence) == {"cc-by-nc-4.0"}
-    assert set(list_models(source="paddleclas").name) == {entry.name for entry in ssld.ENTRIES}
+    assert set(list_models(source="paddleclas").name) == {entry.name for entry in published_as("pdparams")}
     assert set(list_models(paper="ssld").paper) == {"ssld"}
     assert set(list_models(paper="noisy student").paper) == {"noisy_student"}
     assert list_models("no such model").empty

@@ -31,14 +31,6 @@ def build(name: str, **arguments) -> nn.Module:
         return timm.create_model(name, **arguments)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("name", [*PLAIN, *PECULIAR])
 def test_logits_are_the_models_own(name):
     model = build(name).eval()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -124,7 +123,7 @@ def test_a_file_larger_than_any(tmp_path, serve, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file-size limits are POSIX")
-def test_no_room(tmp_path, serve):
+def test_no_room(tmp_path, serve, fork_server):
     """The limit on a file's size stands in for a full disk: the system refuses the write in the same way."""
     mirror = serve({"f": CONTENT})
     script = """
@@ -138,11 +137,12 @@ try:
 except RunError as error:
     print(error.message, "|", error.hint)
 """
-    command = [sys.executable, "-c", script, f"{mirror.address}/f", str(tmp_path / "f")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    (tmp_path / "script.py").write_text(script)
+    (tmp_path / "place").mkdir()
+    done = fork_server.run(tmp_path / "script.py", f"{mirror.address}/f", tmp_path / "place/f")
     assert done.stdout.startswith("there is no room for f in ")
     assert "KDZOO_HOME" in done.stdout
-    assert left(tmp_path) == []
+    assert left(tmp_path / "place") == []
 
 
 def test_less_room_than_the_file_needs(tmp_path, serve, monkeypatch):

@@ -2,11 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fork_server import ForkServer
 
 PUBLISH = """
 import sys
@@ -51,17 +51,22 @@ for name in sys.argv[1:]:
 TOKEN = "hf_writerTokenOfTheTests0001"
 
 
-def call(server, home, script, *arguments, token=TOKEN, **more):
-    env = server.environment(home, token, **more)
-    command = [sys.executable, "-W", "ignore", "-c", script, *map(str, arguments)]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    if token:
-        assert token not in done.stdout + done.stderr
-    return done.stdout.splitlines()
+@pytest.fixture
+def call(torch_server: ForkServer, tmp_path: Path) -> Callable[..., list[str]]:
+    """Runs a script in a process that imports the Hub's client in the server's environment, and gives its lines."""
+
+    def run(server, home, script, *arguments, token=TOKEN, **more):
+        (tmp_path / "script.py").write_text(script)
+        environment = server.environment(home, token, **more)
+        done = torch_server.run(tmp_path / "script.py", *arguments, environment=environment)
+        if token:
+            assert token not in done.stdout + done.stderr
+        return done.stdout.splitlines()
+
+    return run
 
 
-def test_what_is_published_is_what_timm_loads_and_the_second_time_nothing_happens(hub_server, make_run, tmp_path):
+def test_what_is_published_is_what_timm_loads_and_the_second_time_nothing_happens(call, hub_server, make_run, tmp_path):
     run = make_run(tmp_path / "run", environment={"sessions": [{"command": ["kdzoo", "--token", TOKEN]}]})
     said = call(
         hub_server, tmp_path / "home", PUBLISH, run, "org/new,private", "org/new", "org/new,revision=v1,message=m"
@@ -91,7 +96,7 @@ def test_what_is_published_is_what_timm_loads_and_the_second_time_nothing_happen
     ]
 
 
-def test_a_pull_request_is_made_once_and_leaves_the_default_branch(hub_server, make_run, tmp_path):
+def test_a_pull_request_is_made_once_and_leaves_the_default_branch(call, hub_server, make_run, tmp_path):
     hub_server.add("other/model", {"README.md": b"---\nlicense: mit\n---\nold"})
     before = hub_server.repositories["other/model"].at("main").sha
     said = call(
@@ -106,7 +111,7 @@ def test_a_pull_request_is_made_once_and_leaves_the_default_branch(hub_server, m
     assert hub_server.repositories["other/model"].pull_requests == ["refs/pr/1"]
 
 
-def test_every_failure_is_one_line_and_changes_nothing(hub_server, make_run, tmp_path):
+def test_every_failure_is_one_line_and_changes_nothing(call, hub_server, make_run, tmp_path):
     for name in ("public", "late", "lost", "refused"):
         hub_server.add(f"org/{name}", {"notes.txt": b"kept"})
     states = {name: one.at("main").sha for name, one in hub_server.repositories.items() if name != "org/lost"}
@@ -143,13 +148,22 @@ def test_every_failure_is_one_line_and_changes_nothing(hub_server, make_run, tmp
         ("hf_readerTokenOfTheTests0002", "your login may not write to org/new"),
     ],
 )
-def test_without_a_login_that_may_write(hub_server, make_run, tmp_path, token, part):
+def test_without_a_login_that_may_write(call, hub_server, make_run, tmp_path, token, part):
     (line,) = call(hub_server, tmp_path / "home", PUBLISH, make_run(tmp_path / "run"), "org/new", token=token)
     assert line.startswith(f"refused: {part}")
     assert hub_server.repositories == {}
 
 
-def test_damage_on_the_way_is_noticed_and_nothing_broken_stays(hub_server, make_run, tmp_path):
+def test_a_package_that_holds_the_token_is_not_sent(call, hub_server, make_run, tmp_path):
+    """A token that looks like none of those that are taken out of what is saved."""
+    token = "word-that-only-its-owner-knows"
+    run = make_run(tmp_path / "run", config={"settings": {"run.device": {"value": token, "source": "--device"}}})
+    (line,) = call(hub_server, tmp_path / "home", PUBLISH, run, "org/new", token=token)
+    assert line.startswith("refused: the run's records hold the Hub's token, and are not sent")
+    assert hub_server.repositories == {}
+
+
+def test_damage_on_the_way_is_noticed_and_nothing_broken_stays(call, hub_server, make_run, tmp_path):
     model = make_run(tmp_path / "run") / "model"
     files = {path.name: path.read_bytes() for path in model.iterdir()}
     for name in ("flipped", "promise", "config"):
@@ -177,7 +191,7 @@ def test_damage_on_the_way_is_noticed_and_nothing_broken_stays(hub_server, make_
     assert not [path for path in home.rglob("model.safetensors") if "models--org--promise" in str(path)]
 
 
-def test_a_connection_that_breaks_half_way_is_taken_up_again(hub_server, make_run, tmp_path):
+def test_a_connection_that_breaks_half_way_is_taken_up_again(call, hub_server, make_run, tmp_path):
     model = make_run(tmp_path / "run") / "model"
     hub_server.add("org/a", {path.name: path.read_bytes() for path in model.iterdir()})
     hub_server.fail(r"GET /lfs-objects/", break_after=1000)
@@ -187,7 +201,7 @@ def test_a_connection_that_breaks_half_way_is_taken_up_again(hub_server, make_ru
     assert call(hub_server, tmp_path / "home", CACHE, "hf-hub:org/a") == ["loaded 3"]
 
 
-def test_a_private_model_needs_its_login(hub_server, make_run, tmp_path):
+def test_a_private_model_needs_its_login(call, hub_server, make_run, tmp_path):
     model = make_run(tmp_path / "run") / "model"
     hub_server.add("org/a", {path.name: path.read_bytes() for path in model.iterdir()}, private=True)
     assert call(hub_server, tmp_path / "1", CACHE, "hf-hub:org/a") == ["loaded 3"]

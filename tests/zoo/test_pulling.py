@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -137,12 +135,14 @@ def test_a_second_pull_touches_no_network(home, serve, release):
     assert (first.path / "model.safetensors").stat().st_mtime_ns == stamp
 
 
-def test_two_pulls_at_once(home, serve, release):
+def test_two_pulls_at_once(home, serve, release, fork_server, tmp_path):
     mirror = serve({FILE: release})
-    script = "import sys; from kdzoo.zoo.pulling import pull; print(pull(sys.argv[1], mirror=sys.argv[2]).outcome)"
-    command = [sys.executable, "-c", script, NAME, mirror.address]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    outcomes = sorted(process.communicate(timeout=300)[0].strip() for process in processes)
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys; from kdzoo.zoo.pulling import pull; print(pull(sys.argv[1], mirror=sys.argv[2]).outcome)"
+    )
+    running = [fork_server.start(script, NAME, mirror.address, environment=dict(os.environ)) for _ in range(2)]
+    outcomes = sorted(one.wait().stdout.strip() for one in running)
     assert outcomes == ["pulled", "there"]
     assert mirror.requests == [f"GET {FILE}"]
     assert kept(home) == WHOLE
@@ -319,7 +319,7 @@ def test_a_home_that_cannot_be_written(monkeypatch):
         pull(NAME, mirror="http://127.0.0.1:9")
 
 
-def test_no_room_while_saving(home, serve, release):
+def test_no_room_while_saving(home, serve, release, fork_server, tmp_path):
     """The download fits the limit on a file's size, and the converted model does not."""
     arrays = paddle_arrays(SMALL, "legendary")
     mirror = serve({FILE: pdparams({name: array.astype("float16") for name, array in arrays.items()})})
@@ -333,6 +333,7 @@ try:
 except KdzooError as error:
     print(type(error).__name__, error.message)
 """
-    done = subprocess.run([sys.executable, "-c", script, NAME, mirror.address], capture_output=True, text=True)
+    (tmp_path / "script.py").write_text(script)
+    done = fork_server.run(tmp_path / "script.py", NAME, mirror.address, environment=dict(os.environ))
     assert done.stdout.startswith("RunError"), done.stdout + done.stderr
     assert kept(home) == []

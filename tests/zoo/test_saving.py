@@ -1,7 +1,5 @@
 import json
 import math
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -156,7 +154,7 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
         save_model(trained(), tmp_path / "file" / "model", provenance={})
 
 
-def test_a_write_that_fails_half_way_leaves_the_earlier_model(tmp_path):
+def test_a_write_that_fails_half_way_leaves_the_earlier_model(tmp_path, fork_server):
     """A limit on a file's size cuts the write off, as a full disk would."""
     script = (
         "import resource, signal, sys\n"
@@ -171,11 +169,12 @@ def test_a_write_that_fails_half_way_leaves_the_earlier_model(tmp_path):
         "except RunError as error:\n"
         "    print(load_model(place).provenance['seed'], '|', error.message)\n"
     )
-    command = [sys.executable, "-c", script, str(tmp_path / "model")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    (tmp_path / "script.py").write_text(script)
+    (tmp_path / "place").mkdir()
+    done = fork_server.run(tmp_path / "script.py", tmp_path / "place/model")
     assert done.stdout.startswith("1 | ")
     assert "could not be written" in done.stdout
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert [path.name for path in (tmp_path / "place").iterdir()] == ["model"]
 
 
 HOSTILE = [

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ...base.writing import write_json
 from ...data.subset import SubsetSource, held_out_indices
 from ...engine.distributed import Processes
-from ...engine.files import write_json
 from ...engine.progress import say
 from ...engine.signals import StopRequest
 from ...errors import DivergedError, RunError

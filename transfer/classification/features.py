@@ -14,19 +14,23 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
+from ...base.digests import sha256_of
+from ...base.writing import write_folder, write_json
 from ...data import EvalTransform, ImageSource, eval_batches
+from ...data.contents import file_stats, sizes_digest
 from ...engine.distributed import Processes
-from ...engine.files import clear_os_errors, save_arrays, sha256_of, write_json
 from ...engine.precision import autocast
 from ...engine.progress import Progress, say
 from ...engine.signals import StopRequest
 from ...engine.teachers import normalise, weights_sha256
+from ...regular_files import read_json
 from ...zoo import LoadedModel, forward_with_features
 
 FORM = 1
+_FEATURES = "features.safetensors"
 BATCH = 64
 """Images at once; fixed, because sums may round differently in another batch."""
 
@@ -138,7 +142,7 @@ def stored_features(
 
 def _identity(loaded: LoadedModel, source: ImageSource, how: Pass) -> dict[str, Any]:
     """What the features depend on: JSON values."""
-    look = loaded.preprocessing
+    look, sizes = loaded.preprocessing, sizes_digest(file_stats(source))
     return {
         "kdzoo_features": FORM,
         "model": {"architecture": loaded.architecture, "weights_sha256": weights_sha256(loaded.model)},
@@ -147,6 +151,7 @@ def _identity(loaded: LoadedModel, source: ImageSource, how: Pass) -> dict[str, 
             "split": source.split,
             "fingerprint": source.fingerprint(),
             "num_images": len(source),
+            **({} if sizes is None else {"sizes": sizes}),
         },
         "preprocessing": {**asdict(how.transform), "mean": list(look.mean), "std": list(look.std)},
         "precision": how.precision,
@@ -155,11 +160,11 @@ def _identity(loaded: LoadedModel, source: ImageSource, how: Pass) -> dict[str, 
 
 def _read(folder: Path, identity: Mapping[str, Any]) -> tuple[np.ndarray | None, str | None]:
     """Stored features, or why there are none (None where nothing was stored)."""
-    manifest, file = folder / "manifest.json", folder / "features.safetensors"
+    manifest, file = folder / "manifest.json", folder / _FEATURES
     if not manifest.exists():
         return None, None
     try:
-        document = json.loads(manifest.read_text(encoding="utf-8"))
+        document = read_json(manifest)
         if {key: document.get(key) for key in identity} != json.loads(json.dumps(identity)):
             return None, "its manifest is about another network, data or view"
         if sha256_of(file) != document["sha256"]:
@@ -173,10 +178,10 @@ def _read(folder: Path, identity: Mapping[str, Any]) -> tuple[np.ndarray | None,
 
 
 def _write(folder: Path, identity: Mapping[str, Any], values: np.ndarray) -> None:
-    with clear_os_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").unlink(missing_ok=True)  # never speaks of other bytes than its own
     array = np.ascontiguousarray(values, dtype=np.float32)
-    save_arrays(folder / "features.safetensors", {"features": array})
-    document = {**identity, "width": int(values.shape[1]), "sha256": sha256_of(folder / "features.safetensors")}
-    write_json(folder / "manifest.json", document)
+
+    def manifest(new: Path) -> None:
+        document = {**identity, "width": int(values.shape[1]), "sha256": sha256_of(new.with_name(_FEATURES))}
+        write_json(new, document)
+
+    write_folder(folder, {_FEATURES: lambda new: save_file({"features": array}, new), "manifest.json": manifest})

@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from ...data import Augmentation, EvalTransform, ImageSource, Mixing, torch_seed
+from ...data.contents import file_stats, sizes_digest
 from ...engine.checkpoint import digest_path
 from ...engine.distributed import Processes
 from ...engine.job import TrainJob
@@ -90,6 +91,7 @@ def load_backbone(plan: TransferPlan, reference: str, seed: int) -> LoadedModel:
         pretrained=not random,
         seed=torch_seed(seed, "transfer/random") if random else 0,
         image_size=look.image_size,
+        new_head=True,
     )
     view = replace(
         loaded.preprocessing, image_size=look.image_size, crop_pct=look.crop_pct, interpolation=look.interpolation
@@ -188,6 +190,9 @@ def fine_tune(
         "train_fingerprint": train_source.fingerprint(),
         "test_fingerprint": test_source.fingerprint(),
     }
+    for key, source in (("train_sizes", train_source), ("test_sizes", test_source)):
+        if (sizes := sizes_digest(file_stats(source))) is not None:
+            fixed[key] = sizes
     job = TrainJob(
         student=student,
         objective=objective,
@@ -219,13 +224,14 @@ def fine_tune(
         fixed=fixed,
         provenance=_provenance(plan, loaded, train_source, protocol),
     )
-    result = train(job, processes, stop)
+    train(job, processes, stop)
+    model = folder / "model"
     processes.barrier()
     if processes.is_main:
         _drop_checkpoints(folder)
-    trained = replace(load_model(f"local-dir:{result.model}", pretrained=True), preprocessing=student.preprocessing)
+    trained = replace(load_model(f"local-dir:{model}", pretrained=True), preprocessing=student.preprocessing)
     if test_source.targets is not None and processes.is_main:  # the run's top-1 was of first classes: no evidence
-        save_model(trained, result.model, provenance={**job.provenance, "weights": "last", "seed": seed})
+        save_model(trained, model, provenance={**job.provenance, "weights": "last", "seed": seed})
     processes.barrier()
     return trained
 
@@ -319,5 +325,5 @@ def _provenance(
 def _drop_checkpoints(folder: Path) -> None:
     """A finished run keeps its model; the states on the way there would be many times as large."""
     for checkpoint in (folder / "checkpoints").glob("*.safetensors"):
-        digest_path(checkpoint).unlink(missing_ok=True)
         checkpoint.unlink(missing_ok=True)
+        digest_path(checkpoint).unlink(missing_ok=True)

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ...base.writing import make_folder, write_json
 from ...data import ImageSource
 from ...engine.distributed import Processes, start_processes
-from ...engine.files import clear_os_errors, write_json
 from ...engine.progress import say
 from ...engine.signals import StopRequest
 from ...errors import Interrupted, KdzooError
@@ -95,8 +95,7 @@ def run_transfer(
     with StopRequest() as stop:
         processes = start_processes(plan.device)
         try:
-            with clear_os_errors(folder):
-                folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             return _Measurement(plan, folder, store, resume, processes, stop).run()
         except Interrupted as error:
             hint = error.hint or f"run the same command again with --resume --out {folder}"

@@ -6,13 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, cast
 
-from ...data import DataSpec, ImageSource, open_source, parse_data_spec
+from ...data import DataSpec, ImageSource, parse_data_spec
+from ...data.contents import file_stats
+from ...data.overlap import find_overlap, refuse_overlap
+from ...data.pairs import open_pair
 from ...data.transfer_sets import TRANSFER_SETS, partition_of
 from ...errors import DataError, KdzooError, ModelError, UsageError
+from ...setting_values import check_value, check_values, value_types
 from ...zoo import load_model
 from ..checks import check_seeds, one_of
 from ..sides import RANDOM, missing_weights
-from .protocols import LINEAR_LR, MODES, PROTOCOLS, QUICK_EPOCHS, SOLVERS, Mode, Protocol, citations, misfit
+from .protocols import LINEAR_LR, MODES, PROTOCOLS, QUICK_EPOCHS, SOLVERS, Mode, Protocol, citations
 from .search import SearchSpace, parse_search
 from .stages import stage_multipliers
 
@@ -234,14 +238,20 @@ def make_plan(
         device=device,
         train=train,
         test=test,
-        notes=(*notes, *more),
+        notes=(
+            *notes,
+            *more,
+            *dict.fromkeys(note for part in (train, test) if part is not None for note in part.notes),
+        ),
         problems=tuple(problems),
     )
 
 
 def _open(spec: DataSpec, problems: list[KdzooError]) -> tuple[ImageSource | None, ImageSource | None]:
     try:
-        train, test = open_source(spec, "train"), open_source(spec, "val")
+        train, test = open_pair(spec)
+        overlap = find_overlap(train, test, file_stats(train), file_stats(test))
+        test.notes += refuse_overlap(overlap)
     except DataError as error:
         problems.append(error)
         return None, None
@@ -258,14 +268,6 @@ def _open(spec: DataSpec, problems: list[KdzooError]) -> tuple[ImageSource | Non
     if any(part.targets is not None and not (part.targets == 1).any() for part in (train, test)):
         problems.append(
             DataError(f"no image of {spec} shows any of its classes", hint="'kdzoo data check' counts them")
-        )
-        return None, None
-    if spec.name == "folder" and spec.path is not None and train.fingerprint() == test.fingerprint():
-        problems.append(
-            DataError(
-                f"{spec} has no test images of its own: the same files would be trained and measured on",
-                hint=f"make {spec.path}/train/CLASS/… and {spec.path}/test/CLASS/…",
-            )
         )
         return None, None
     return train, test
@@ -304,10 +306,8 @@ def _settle(
     unknown = set(given) - set(values)
     if unknown:
         raise UsageError(f"unknown setting {min(unknown)!r}", hint=f"known: {', '.join(sorted(values))}")
-    for field_name, (value, _) in given.items():
-        wanted = misfit(field_name, value)
-        if wanted is not None:
-            raise UsageError(f"{field_name} is {value!r}, not {wanted}", hint=f"{name} has {values[field_name]!r}")
+    kinds = value_types(Protocol)
+    given = {key: (check_value(value, kinds[key], key), source) for key, (value, source) in given.items()}
 
     def put(field_name: str, value: Any, source: str) -> None:
         values[field_name], sources[field_name] = value, source
@@ -336,17 +336,7 @@ def _settle(
 
 def _check(look: Protocol, train: ImageSource | None, *, in_batches: bool) -> None:
     """Refuse values that make no sense; a batch that nothing is trained in may be any."""
-    for name in ("epochs", "batch_size", "image_size", "neighbours"):
-        if getattr(look, name) < 1:
-            raise UsageError(f"{name} is {getattr(look, name)}", hint="give at least 1")
-    for name, low, high in (
-        ("lr", 0, 1e4),
-        ("weight_decay", 0, 1e4),
-        ("label_smoothing", 0, 0.999),
-        ("mixup_alpha", 0, 1e4),
-    ):
-        if not low <= getattr(look, name) <= high:
-            raise UsageError(f"{name} is {getattr(look, name)}", hint=f"give {low} to {high:g}")
+    check_values(look)
     if train is not None and in_batches and look.batch_size > len(train):
         raise UsageError(
             f"a batch of {look.batch_size} images cannot be made of {len(train):,}",

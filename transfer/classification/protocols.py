@@ -17,13 +17,27 @@ Deviations:
 from __future__ import annotations
 
 import io
-import sys
 import tokenize
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal
+
+from ...setting_values import (
+    BetaParameter,
+    Count,
+    CropPct,
+    Decay,
+    Epochs,
+    Fraction,
+    LabelSmoothing,
+    LearningRate,
+    Pixels,
+    Range,
+    Temperature,
+    WeightDecay,
+)
 
 Mode = Literal["finetune", "linear", "knn"]
 MODES: tuple[Mode, ...] = ("finetune", "linear", "knn")
@@ -57,25 +71,25 @@ class Protocol:
         temperature: Of kNN's weights.
     """
 
-    epochs: int
-    batch_size: int
-    lr: float
-    momentum: float
+    epochs: Epochs
+    batch_size: Count
+    lr: LearningRate
+    momentum: Decay
     nesterov: bool
-    weight_decay: float
+    weight_decay: WeightDecay
     schedule: Literal["cosine", "constant"]
-    label_smoothing: float
-    mixup_alpha: float
+    label_smoothing: LabelSmoothing
+    mixup_alpha: BetaParameter
     stage_lr: str
-    image_size: int
-    crop_pct: float
+    image_size: Pixels
+    crop_pct: CropPct
     interpolation: Literal["bilinear", "bicubic"]
     crop: Literal["random_resized", "pad4"]
-    scale: tuple[float, float]
-    ratio: tuple[float, float]
-    hflip_prob: float
-    neighbours: int
-    temperature: float
+    scale: Annotated[tuple[float, float], Range(0, 1, above_low=True)]
+    ratio: Annotated[tuple[float, float], Range(0.01, 100)]
+    hflip_prob: Fraction
+    neighbours: Count
+    temperature: Temperature
 
 
 MEAL_V2 = Protocol(
@@ -153,28 +167,3 @@ def citations(name: str) -> Mapping[str, str]:
         found[line.partition("=")[0].strip()] = comments.get(number, "")
     assert found.keys() == {item.name for item in fields(Protocol)}
     return found
-
-
-def misfit(name: str, value: Any) -> str | None:
-    """What a field's value has to be and this one is not, such as ``a whole number``; None where it fits.
-
-    Args:
-        name: Of a field of `Protocol`.
-        value: Its value, of any type.
-    """
-    kind = get_type_hints(Protocol)[name]
-    if get_origin(kind) is Literal:
-        choices = get_args(kind)
-        return None if isinstance(value, str) and value in choices else f"one of {', '.join(choices)}"
-    if get_origin(kind) is tuple:
-        pair = isinstance(value, tuple | list) and len(value) == 2 and all(map(_is_number, value))
-        return None if pair else "two numbers"
-    if kind is float:
-        return None if _is_number(value) else "a number"
-    fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-    words = {int: "a whole number", bool: "True or False", str: "a text"}
-    return None if fits else words[kind]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

@@ -7,17 +7,16 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from ...base.writing import write_file
 from ...data import TaskIterator
 from ...data.workers import Task
 from ...engine.distributed import Processes, start_processes
-from ...engine.files import write_whole
 from ...engine.progress import Progress, say
 from ...engine.signals import StopRequest
 from ...engine.teachers import weights_sha256
@@ -241,7 +240,7 @@ def _run_side(
         measured.runs.append(train_dense(job, processes, stop))
         if processes.is_main:
             for name, text in network.documents.items():
-                write_whole(run.out / name, partial(_write_text, text=text))
+                write_file(run.out / name, text)
     assert measured is not None
     return measured
 
@@ -252,7 +251,3 @@ def unused_line(reference: str, network: str, unused: tuple[str, ...]) -> str:
         return f"every weight of {reference} is in the {network}"
     shown = ", ".join(unused[:4]) + (f" and {len(unused) - 4} more" if len(unused) > 4 else "")
     return f"weights of {reference} that the {network} does not use: {shown}"
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

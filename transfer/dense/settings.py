@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar, get_type_hints
+from typing import Annotated, Any, Generic, TypeVar
 
 from ...errors import UsageError
+from ...setting_values import Range, convert, value_types
 
 Settings = TypeVar("Settings", bound=Any)
 Given = Mapping[str, tuple[Any, str]]
 """Value and source of settings by name."""
+ImageSide = Annotated[int, Range(1, 16_384)]
+FrozenStages = Annotated[int, Range(0, 5)]
+"""How many of the backbone's stages do not learn: 0 none, 5 the whole backbone."""
+Multipliers = Annotated[tuple[float, ...], Range(0, 1000)]
+"""One learning rate over the base rate each."""
 
 
 def cited(default: Any, source: str) -> Any:
@@ -104,7 +109,7 @@ def parse_assignments(kind: type[Any], task: str, assignments: Sequence[str]) ->
     Raises:
         UsageError: No ``=``, an unknown key, or a value of the wrong type.
     """
-    hints = get_type_hints(kind)
+    hints = value_types(kind)
     given: dict[str, tuple[Any, str]] = {}
     for text in assignments:
         name, equals, value = text.partition("=")
@@ -113,31 +118,15 @@ def parse_assignments(kind: type[Any], task: str, assignments: Sequence[str]) ->
             raise UsageError(f"--set {text!r} has no value", hint="write KEY=VALUE, such as lr=0.005")
         if name not in hints:
             raise _unknown(name, hints, task)
-        given[name] = (_typed(name, value.strip(), hints[name]), "--set")
+        given[name] = (convert(value, hints[name], name), "--set")
     return given
 
 
-def common_faults(settings: Any, *, positive: Sequence[str], not_negative: Sequence[str]) -> list[str]:
-    """What makes no sense in any dense run's settings, a text each.
-
-    Args:
-        settings: With ``batchnorm``, ``frozen_stages`` and ``lr_multipliers`` among its fields.
-        positive: Names of values that must be above 0.
-        not_negative: Names of values that must be 0 or more.
-    """
-    values = dataclasses.asdict(settings)
-    wrong = [
-        f"{name} must be finite" for name, one in values.items() if isinstance(one, float) and not math.isfinite(one)
-    ]
-    wrong += [f"{name} must be positive" for name in positive if not getattr(settings, name) > 0]
-    wrong += [f"{name} must not be negative" for name in not_negative if not getattr(settings, name) >= 0]
-    if settings.batchnorm not in ("frozen", "train"):
-        wrong.append("batchnorm is frozen or train")
-    if not 0 <= settings.frozen_stages <= 5:
-        wrong.append("frozen_stages is 0 (none) to 5 (the whole backbone)")
-    if len(settings.lr_multipliers) not in (0, 5):
-        wrong.append("lr_multipliers are five numbers: the stem's and the four stages'")
-    return wrong
+def common_faults(settings: Any) -> list[str]:
+    """What does not go together in any dense run's settings, a text each."""
+    if len(settings.lr_multipliers) in (0, 5):
+        return []
+    return ["lr_multipliers are five numbers: the stem's and the four stages'"]
 
 
 def refuse(wrong: Sequence[str]) -> None:
@@ -160,14 +149,3 @@ def _unknown(name: str, known: Iterable[str], task: str) -> UsageError:
     nearest = difflib.get_close_matches(name, names, n=1)
     meant = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(names)}"
     return UsageError(f"there is no setting {name!r} of a {task} run", hint=meant)
-
-
-def _typed(name: str, text: str, kind: Any) -> Any:
-    try:
-        if kind in (int, float, str):
-            return kind(text)
-        item = float if float in kind.__args__ else int
-        return tuple(item(part) for part in text.split(",") if part.strip() and text not in ("none", "[]"))
-    except ValueError:
-        wanted = {int: "a whole number", float: "a number"}.get(kind, "numbers with commas between them")
-        raise UsageError(f"{name} takes {wanted}, not {text!r}", hint=f"write --set {name}=VALUE") from None

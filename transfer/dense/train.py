@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...base.writing import write_json
 from ...data import TaskIterator
 from ...data.randomness import seed_torch
 from ...data.workers import Task
 from ...engine.checkpoint import newest_good, save_checkpoint
 from ...engine.distributed import Processes
-from ...engine.files import write_json
 from ...engine.optim import set_lr
 from ...engine.precision import deterministic
 from ...engine.progress import Progress, say
@@ -150,12 +150,12 @@ class _Run:
         """Take up the newest good checkpoint, or begin."""
         say_main = say if self.processes.is_main else (lambda text: None)
         state = newest_good(self.folder.checkpoints, say_main) if self.job.resume else None
-        metrics_bytes = 0 if state is None else self._load(state)
-        self.log.open(self.step, metrics_bytes, (), self.job.config)
+        logged = {} if state is None else self._load(state)
+        self.log.open(self.step, logged, (), self.job.config)
         if state is not None:
             say_main(f"resuming after iteration {self.step} of {self.job.schedule.iterations}")
 
-    def _load(self, state: State) -> int:
+    def _load(self, state: State) -> dict[str, Any]:
         try:
             self.job.model.load_state_dict(state["model"])
             self.job.optimizer.load_state_dict(state["optimizer"])
@@ -164,7 +164,7 @@ class _Run:
             if self.job.extra_state is not None:
                 extras = state["extra"]
                 self.job.extra_state[1](extras[self.processes.rank] if self.processes.rank < len(extras) else extras[0])
-            return int(state["metrics_bytes"])
+            return {name: value for name, value in state.items() if name.startswith("metrics_")}
         except (KeyError, ValueError, RuntimeError, TypeError) as error:
             first = " ".join(str(error).strip().splitlines()[:2])
             raise CheckpointError(
@@ -183,7 +183,7 @@ class _Run:
                 "step": self.step,
                 "sums": {"total": self.sums.total, "count": self.sums.count},
                 "extra": extras,
-                "metrics_bytes": self.log.metrics_bytes(),
+                **self.log.position(),
             }
             save_checkpoint(self.folder.checkpoints, self.step, state)
         self.processes.barrier()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ...base.writing import write_json
 from ...data.detection import BoxSource
-from ...engine.files import write_json
+from ...regular_files import read_json
 from .detector import Detections
 from .metrics import result_entries
 
@@ -28,7 +28,7 @@ def save_predictions(run: Path, val: BoxSource, found: Sequence[Detections]) -> 
 def read_predictions(run: Path) -> dict[Any, list[dict[str, Any]]]:
     """What was found, by image id; nothing where the file cannot be read."""
     try:
-        entries = json.loads((run / PREDICTIONS).read_text(encoding="utf-8"))
+        entries = read_json(run / PREDICTIONS)
     except (OSError, ValueError):
         return {}
     found: dict[Any, list[dict[str, Any]]] = {}

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from ...base.writing import clear_errors, make_folder
 from ...data.detection import BoxOrder, BoxTask, BoxViews
 from ...engine.distributed import Processes
-from ...engine.files import clear_os_errors
 from ...evaluation.results import PerClass
 from ..dense import Comparison, DenseJob, DenseTask, IterationSchedule, Measured, Run, dense_job, parameter_groups
 from ..dense import run_plan as run_dense_plan
@@ -50,8 +50,7 @@ class DetectionTask(DenseTask[DetectionPlan, Detector]):
             return
         from .detectron2_import import LOGGERS
 
-        with clear_os_errors(out):
-            out.mkdir(parents=True, exist_ok=True)
+        with clear_errors(make_folder(out)):
             handler = logging.FileHandler(out / "detectron2.log", encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
         for name in LOGGERS:

@@ -6,9 +6,23 @@ detectron2: Y. Wu et al., https://github.com/facebookresearch/detectron2; files 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
+from ...setting_values import (
+    Count,
+    CountFromZero,
+    Decay,
+    Fraction,
+    GradientNorm,
+    LearningRate,
+    PositiveFraction,
+    Range,
+    WeightDecay,
+    Width,
+    check_values,
+)
 from ..checks import one_of
-from ..dense.settings import Draft, Given, Resolved, cited, common_faults, refuse
+from ..dense.settings import Draft, FrozenStages, Given, ImageSide, Multipliers, Resolved, cited, common_faults, refuse
 
 DETECTORS = ("retinanet", "faster_rcnn")
 SCHEDULES = ("1x", "3x")
@@ -16,11 +30,6 @@ SCHEDULES = ("1x", "3x")
 _DEFAULTS = "detectron2 config/defaults.py"
 _RETINANET = "detectron2 configs/Base-RetinaNet.yaml"
 _RCNN = "detectron2 configs/Base-RCNN-FPN.yaml"
-
-_POSITIVE = (
-    *("iterations", "batch_size", "lr", "max_side", "test_short_side", "test_max_side", "fpn_channels", "head_convs"),
-    *("box_head_width", "proposals", "rois_per_image", "detections_per_image", "checkpoint_every"),
-)
 
 SSLD_MULTIPLIERS = (0.05, 0.05, 0.1, 0.1, 0.15)
 """PaddleClas docs on SSLD's transfer to detection: the table's row, stem first (its text has another third value)."""
@@ -49,35 +58,39 @@ class DetectionSettings:
         rois_per_image: Of which so many are trained on.
     """
 
-    detector: str = cited("retinanet", "MEAL V2 §4.3; SSLD Table 8")
-    iterations: int = cited(90_000, f"{_RETINANET} SOLVER.MAX_ITER")
-    milestones: tuple[int, ...] = cited((60_000, 80_000), f"{_RETINANET} SOLVER.STEPS")
-    gamma: float = cited(0.1, f"{_DEFAULTS} SOLVER.GAMMA")
-    batch_size: int = cited(16, f"{_RETINANET} SOLVER.IMS_PER_BATCH")
-    lr: float = cited(0.01, f"{_RETINANET} SOLVER.BASE_LR")
-    momentum: float = cited(0.9, f"{_DEFAULTS} SOLVER.MOMENTUM")
-    weight_decay: float = cited(1e-4, f"{_DEFAULTS} SOLVER.WEIGHT_DECAY")
-    weight_decay_norm: float = cited(0.0, f"{_DEFAULTS} SOLVER.WEIGHT_DECAY_NORM")
-    warmup_iterations: int = cited(1_000, f"{_DEFAULTS} SOLVER.WARMUP_ITERS")
-    warmup_factor: float = cited(0.001, f"{_DEFAULTS} SOLVER.WARMUP_FACTOR")
-    max_grad_norm: float = cited(0.0, f"{_DEFAULTS} SOLVER.CLIP_GRADIENTS.ENABLED False")
-    short_sides: tuple[int, ...] = cited((640, 672, 704, 736, 768, 800), f"{_RETINANET} INPUT.MIN_SIZE_TRAIN")
-    max_side: int = cited(1333, f"{_DEFAULTS} INPUT.MAX_SIZE_TRAIN")
-    flip: float = cited(0.5, f"{_DEFAULTS} INPUT.RANDOM_FLIP horizontal")
-    test_short_side: int = cited(800, f"{_DEFAULTS} INPUT.MIN_SIZE_TEST")
-    test_max_side: int = cited(1333, f"{_DEFAULTS} INPUT.MAX_SIZE_TEST")
-    batchnorm: str = cited("frozen", f"{_DEFAULTS} MODEL.RESNETS.NORM FrozenBN")
-    frozen_stages: int = cited(2, f"{_DEFAULTS} MODEL.BACKBONE.FREEZE_AT")
-    lr_multipliers: tuple[float, ...] = cited((), "detectron2 has one rate; --lr-multipliers ssld for SSLD's docs")
-    fpn_channels: int = cited(256, f"{_DEFAULTS} MODEL.FPN.OUT_CHANNELS")
-    head_convs: int = cited(4, f"{_DEFAULTS} MODEL.RETINANET.NUM_CONVS")
-    box_head_width: int = cited(1024, f"{_DEFAULTS} MODEL.ROI_BOX_HEAD.FC_DIM")
-    proposals: int = cited(1000, f"{_RCNN} MODEL.RPN.POST_NMS_TOPK_TRAIN")
-    rois_per_image: int = cited(512, f"{_DEFAULTS} MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE")
-    score_threshold: float = cited(0.05, f"{_DEFAULTS} SCORE_THRESH_TEST")
-    nms_threshold: float = cited(0.5, f"{_DEFAULTS} NMS_THRESH_TEST")
-    detections_per_image: int = cited(100, f"{_DEFAULTS} TEST.DETECTIONS_PER_IMAGE; COCO's maxDets")
-    checkpoint_every: int = cited(5_000, f"{_DEFAULTS} SOLVER.CHECKPOINT_PERIOD")
+    detector: Literal["retinanet", "faster_rcnn"] = cited("retinanet", "MEAL V2 §4.3; SSLD Table 8")
+    iterations: Count = cited(90_000, f"{_RETINANET} SOLVER.MAX_ITER")
+    milestones: Annotated[tuple[int, ...], Range(0, 10**9)] = cited((60_000, 80_000), f"{_RETINANET} SOLVER.STEPS")
+    gamma: PositiveFraction = cited(0.1, f"{_DEFAULTS} SOLVER.GAMMA")
+    batch_size: Count = cited(16, f"{_RETINANET} SOLVER.IMS_PER_BATCH")
+    lr: LearningRate = cited(0.01, f"{_RETINANET} SOLVER.BASE_LR")
+    momentum: Decay = cited(0.9, f"{_DEFAULTS} SOLVER.MOMENTUM")
+    weight_decay: WeightDecay = cited(1e-4, f"{_DEFAULTS} SOLVER.WEIGHT_DECAY")
+    weight_decay_norm: WeightDecay = cited(0.0, f"{_DEFAULTS} SOLVER.WEIGHT_DECAY_NORM")
+    warmup_iterations: CountFromZero = cited(1_000, f"{_DEFAULTS} SOLVER.WARMUP_ITERS")
+    warmup_factor: Fraction = cited(0.001, f"{_DEFAULTS} SOLVER.WARMUP_FACTOR")
+    max_grad_norm: GradientNorm = cited(0.0, f"{_DEFAULTS} SOLVER.CLIP_GRADIENTS.ENABLED False")
+    short_sides: Annotated[tuple[int, ...], Range(32, 8192)] = cited(
+        (640, 672, 704, 736, 768, 800), f"{_RETINANET} INPUT.MIN_SIZE_TRAIN"
+    )
+    max_side: ImageSide = cited(1333, f"{_DEFAULTS} INPUT.MAX_SIZE_TRAIN")
+    flip: Fraction = cited(0.5, f"{_DEFAULTS} INPUT.RANDOM_FLIP horizontal")
+    test_short_side: ImageSide = cited(800, f"{_DEFAULTS} INPUT.MIN_SIZE_TEST")
+    test_max_side: ImageSide = cited(1333, f"{_DEFAULTS} INPUT.MAX_SIZE_TEST")
+    batchnorm: Literal["frozen", "train"] = cited("frozen", f"{_DEFAULTS} MODEL.RESNETS.NORM FrozenBN")
+    frozen_stages: FrozenStages = cited(2, f"{_DEFAULTS} MODEL.BACKBONE.FREEZE_AT")
+    lr_multipliers: Multipliers = cited((), "detectron2 has one rate; --lr-multipliers ssld for SSLD's docs")
+    fpn_channels: Width = cited(256, f"{_DEFAULTS} MODEL.FPN.OUT_CHANNELS")
+    head_convs: Annotated[int, Range(1, 64)] = cited(4, f"{_DEFAULTS} MODEL.RETINANET.NUM_CONVS")
+    box_head_width: Width = cited(1024, f"{_DEFAULTS} MODEL.ROI_BOX_HEAD.FC_DIM")
+    proposals: Annotated[int, Range(1, 100_000)] = cited(1000, f"{_RCNN} MODEL.RPN.POST_NMS_TOPK_TRAIN")
+    rois_per_image: Annotated[int, Range(1, 100_000)] = cited(512, f"{_DEFAULTS} MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE")
+    score_threshold: Fraction = cited(0.05, f"{_DEFAULTS} SCORE_THRESH_TEST")
+    nms_threshold: Fraction = cited(0.5, f"{_DEFAULTS} NMS_THRESH_TEST")
+    detections_per_image: Annotated[int, Range(1, 100_000)] = cited(
+        100, f"{_DEFAULTS} TEST.DETECTIONS_PER_IMAGE; COCO's maxDets"
+    )
+    checkpoint_every: Count = cited(5_000, f"{_DEFAULTS} SOLVER.CHECKPOINT_PERIOD")
 
     def __post_init__(self) -> None:
         _check(self)
@@ -127,9 +140,8 @@ def resolve_settings(
 
 
 def _check(settings: DetectionSettings) -> None:
-    wrong = common_faults(settings, positive=_POSITIVE, not_negative=("warmup_iterations", "weight_decay"))
-    if not settings.short_sides or min(settings.short_sides) < 32:
-        wrong.append("short_sides must be 32 pixels or more")
-    if settings.detector not in DETECTORS:
-        wrong.append(f"detector is one of {', '.join(DETECTORS)}")
+    check_values(settings)
+    wrong = common_faults(settings)
+    if not settings.short_sides:
+        wrong.append("short_sides are one or more numbers of pixels")
     refuse(wrong)

@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from ...data.segmentation import EXPECTED, MaskSource, SegmentationSpec, open_segmentation, parse_segmentation_spec
-from ...errors import KdzooError, UsageError
+from ...data.segmentation import (
+    EXPECTED,
+    MaskSource,
+    SegmentationSpec,
+    open_segmentation,
+    parse_segmentation_spec,
+    require_classes,
+)
+from ...errors import DataError, KdzooError, UsageError
 from ..dense.plan import DensePlan, check_length, iterations_of, open_splits, take_part
 from ..dense.settings import Given, frozen_line
 from ..sides import settle_sides
@@ -86,6 +93,11 @@ def make_plan(
     problems: list[KdzooError] = []
     notes: list[str] = []
     sources = open_splits(partial(open_segmentation, spec), problems, notes)
+    for source in sources or ():
+        try:
+            require_classes(source)
+        except DataError as error:
+            problems.append(error)
     train, val = (None, None) if sources is None else (take_part(source, subset) for source in sources)
     settled = resolve_settings(spec.name, head=head, schedule=schedule, iterations=iterations, given=given)
     num_images = _count(train, spec, subset)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ...base.writing import write_file
 from ...data.segmentation import MaskSource
-from ...engine.files import clear_os_errors, write_whole
 from ...engine.preflight import even_slice
 
 PREDICTIONS = "predictions"
@@ -30,13 +30,11 @@ def save_predictions(run: Path, val: MaskSource, found: list[tuple[int, np.ndarr
         RunError: They cannot be written.
     """
     folder = run / PREDICTIONS
-    with clear_os_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     colours = [value for colour in val.colours for value in colour]
     for index, labels in found:
         picture = Image.fromarray(labels)
         picture.putpalette(colours)
-        write_whole(folder / f"{index:06d}.png", partial(picture.save, format="PNG"))
+        write_file(folder / f"{index:06d}.png", partial(picture.save, format="PNG"))
 
 
 def read_prediction(run: Path, index: int) -> np.ndarray | None:

@@ -8,26 +8,33 @@ of 0.01 and power 0.9.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from ...setting_values import (
+    Count,
+    Decay,
+    Fraction,
+    GradientNorm,
+    LearningRate,
+    PositiveFraction,
+    Range,
+    Scale,
+    Weight,
+    WeightDecay,
+    Width,
+    check_values,
+)
 from ..checks import one_of
-from ..dense.settings import Draft, Given, Resolved, cited, common_faults, refuse
+from ..dense.settings import Draft, FrozenStages, Given, Multipliers, Resolved, cited, common_faults, refuse
 
 HEADS = ("fcn", "deeplabv3plus", "ocrnet")
 SCHEDULES = {"20k": 20_000, "40k": 40_000, "80k": 80_000, "160k": 160_000, "320k": 320_000}
-TEST_MODES = ("whole", "slide")
 
 CITYSCAPES_WEIGHTS = (
     *(0.8373, 0.918, 0.866, 1.0345, 1.0166, 0.9969, 0.9754, 1.0489, 0.8786, 1.0023),
     *(0.9539, 0.9843, 1.1116, 0.9037, 1.0865, 1.0955, 1.0865, 1.1529, 1.0507),
 )
 """Weights of Cityscapes' classes that several of its published configurations use, such as mmsegmentation's ddrnet/."""
-
-_POSITIVE = (
-    *("iterations", "batch_size", "lr", "channels", "aux_channels", "low_channels", "ocr_channels"),
-    "checkpoint_every",
-)
-_NOT_NEGATIVE = ("weight_decay", "aux_weight", "lr_end", "head_lr_multiplier", "max_grad_norm")
 
 _SCHEDULE = "schedules/schedule_40k.py"
 _MODEL = "models/fcn_r50-d8.py"
@@ -104,36 +111,38 @@ class SegmentationSettings:
         ocr_channels: OCRNet's object regions.
     """
 
-    head: str = cited("fcn", "SSLD Table 9")
-    iterations: int = cited(40_000, f"{_SCHEDULE} max_iters")
-    batch_size: int = cited(16, "4 x 4")
-    lr: float = cited(0.01, f"{_SCHEDULE} lr")
-    lr_end: float = cited(1e-4, f"{_SCHEDULE} PolyLR eta_min")
-    power: float = cited(0.9, f"{_SCHEDULE} PolyLR power")
-    momentum: float = cited(0.9, f"{_SCHEDULE} momentum")
-    weight_decay: float = cited(5e-4, f"{_SCHEDULE} weight_decay")
-    max_grad_norm: float = cited(0.0, f"{_SCHEDULE} clip_grad None")
-    crop: tuple[int, int] = cited((512, 512), "datasets/ade20k.py crop_size")
-    scale: tuple[int, int] = cited((2048, 512), "datasets/ade20k.py RandomResize")
-    factors: tuple[float, float] = cited((0.5, 2.0), f"{_CITY} RandomResize ratio_range")
-    most: float = cited(0.75, f"{_CITY} RandomCrop cat_max_ratio")
-    flip: float = cited(0.5, f"{_CITY} RandomFlip")
-    colour: int = cited(1, f"{_CITY} PhotoMetricDistortion")
-    test_scale: tuple[int, ...] = cited((2048, 512), "datasets/ade20k.py Resize")
-    test_mode: str = cited("whole", f"{_MODEL} test_cfg")
-    test_stride: tuple[int, ...] = cited((), "ours: two thirds of the crop, as 769x769 configurations' 513")
-    class_weights: tuple[float, ...] = cited((), f"{_MODEL} loss_decode has none")
-    batchnorm: str = cited("train", f"{_MODEL} norm_eval False")
-    frozen_stages: int = cited(0, f"{_MODEL} frozen_stages -1")
-    lr_multipliers: tuple[float, ...] = cited((), f"{_SCHEDULE} has one rate")
-    head_lr_multiplier: float = cited(1.0, f"{_SCHEDULE} has one rate")
-    output_stride: int = cited(8, f"{_MODEL} dilations (1, 1, 2, 4)")
-    channels: int = cited(512, f"{_MODEL} decode_head channels")
-    aux_channels: int = cited(256, f"{_MODEL} auxiliary_head channels")
-    aux_weight: float = cited(0.4, f"{_MODEL} auxiliary_head loss_weight")
-    low_channels: int = cited(48, "models/deeplabv3plus_r50-d8.py c1_channels")
-    ocr_channels: int = cited(256, "models/ocrnet_r50-d8.py ocr_channels")
-    checkpoint_every: int = cited(4_000, f"{_SCHEDULE} CheckpointHook interval")
+    head: Literal["fcn", "deeplabv3plus", "ocrnet"] = cited("fcn", "SSLD Table 9")
+    iterations: Count = cited(40_000, f"{_SCHEDULE} max_iters")
+    batch_size: Count = cited(16, "4 x 4")
+    lr: LearningRate = cited(0.01, f"{_SCHEDULE} lr")
+    lr_end: Annotated[float, Range(0, 1000)] = cited(1e-4, f"{_SCHEDULE} PolyLR eta_min")
+    power: Annotated[float, Range(0, 100)] = cited(0.9, f"{_SCHEDULE} PolyLR power")
+    momentum: Decay = cited(0.9, f"{_SCHEDULE} momentum")
+    weight_decay: WeightDecay = cited(5e-4, f"{_SCHEDULE} weight_decay")
+    max_grad_norm: GradientNorm = cited(0.0, f"{_SCHEDULE} clip_grad None")
+    crop: Annotated[tuple[int, int], Range(8, 8192)] = cited((512, 512), "datasets/ade20k.py crop_size")
+    scale: Annotated[tuple[int, int], Range(8, 16_384)] = cited((2048, 512), "datasets/ade20k.py RandomResize")
+    factors: Annotated[tuple[float, float], Range(0.01, 100)] = cited((0.5, 2.0), f"{_CITY} RandomResize ratio_range")
+    most: PositiveFraction = cited(0.75, f"{_CITY} RandomCrop cat_max_ratio")
+    flip: Fraction = cited(0.5, f"{_CITY} RandomFlip")
+    colour: Annotated[int, Range(0, 1)] = cited(1, f"{_CITY} PhotoMetricDistortion")
+    test_scale: Annotated[tuple[int, ...], Range(1, 16_384)] = cited((2048, 512), "datasets/ade20k.py Resize")
+    test_mode: Literal["whole", "slide"] = cited("whole", f"{_MODEL} test_cfg")
+    test_stride: Annotated[tuple[int, ...], Range(1, 16_384)] = cited(
+        (), "ours: two thirds of the crop, as 769x769 configurations' 513"
+    )
+    class_weights: Annotated[tuple[float, ...], Range(0, 1e6)] = cited((), f"{_MODEL} loss_decode has none")
+    batchnorm: Literal["frozen", "train"] = cited("train", f"{_MODEL} norm_eval False")
+    frozen_stages: FrozenStages = cited(0, f"{_MODEL} frozen_stages -1")
+    lr_multipliers: Multipliers = cited((), f"{_SCHEDULE} has one rate")
+    head_lr_multiplier: Scale = cited(1.0, f"{_SCHEDULE} has one rate")
+    output_stride: Literal[8, 16, 32] = cited(8, f"{_MODEL} dilations (1, 1, 2, 4)")
+    channels: Width = cited(512, f"{_MODEL} decode_head channels")
+    aux_channels: Width = cited(256, f"{_MODEL} auxiliary_head channels")
+    aux_weight: Weight = cited(0.4, f"{_MODEL} auxiliary_head loss_weight")
+    low_channels: Width = cited(48, "models/deeplabv3plus_r50-d8.py c1_channels")
+    ocr_channels: Width = cited(256, "models/ocrnet_r50-d8.py ocr_channels")
+    checkpoint_every: Count = cited(4_000, f"{_SCHEDULE} CheckpointHook interval")
 
     def __post_init__(self) -> None:
         _check(self)
@@ -181,21 +190,13 @@ def resolve_settings(
 
 
 def _check(own: SegmentationSettings) -> None:
-    wrong = common_faults(own, positive=_POSITIVE, not_negative=_NOT_NEGATIVE)
-    for name in ("crop", "scale"):
-        if len(getattr(own, name)) != 2 or min(getattr(own, name)) < 8:
-            wrong.append(f"{name} is two numbers of 8 pixels or more")
+    check_values(own)
+    wrong = common_faults(own)
     for name in ("test_scale", "test_stride"):
-        if len(getattr(own, name)) not in (0, 2) or any(value < 1 for value in getattr(own, name)):
+        if len(getattr(own, name)) not in (0, 2):
             wrong.append(f"{name} is two numbers of pixels, or none")
-    if len(own.factors) != 2 or not 0 < own.factors[0] <= own.factors[1]:
+    if own.factors[0] > own.factors[1]:
         wrong.append("factors are two numbers, the smaller first")
     if own.lr_end > own.lr:
         wrong.append(f"lr_end is {own.lr_end:g}, above lr: the rate would rise (--set lr_end={own.lr / 100:g}, say)")
-    if own.test_mode not in TEST_MODES:
-        wrong.append("test_mode is whole or slide")
-    if own.output_stride not in (8, 16, 32):
-        wrong.append("output_stride is 8, 16 or 32")
-    if own.head not in HEADS:
-        wrong.append(f"head is one of {', '.join(HEADS)}")
     refuse(wrong)

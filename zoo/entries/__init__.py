@@ -1,20 +1,26 @@
-"""What the zoo holds: one record a model, one file a family."""
+"""What the zoo holds: one record a set of weights, one data file a group of families."""
 
 from __future__ import annotations
 
 import difflib
 
 from ...errors import ModelError
-from . import distilled, meal_v2, references, ssld, teachers, timm_hosted
 from .entry import Entry, Published
 from .papers import PAPERS, Paper
+from .read import COSTS, ENTRIES, RELEASES
 
-__all__ = ["ENTRIES", "PAPERS", "Entry", "Paper", "Published", "address_at", "find_entry", "get_entry"]
-
-_FAMILIES = (meal_v2, ssld, timm_hosted, distilled, teachers, references)
-
-ENTRIES: dict[str, Entry] = {entry.name: entry for family in _FAMILIES for entry in family.ENTRIES}
-"""By name, in the order of the tables."""
+__all__ = [
+    "COSTS",
+    "ENTRIES",
+    "PAPERS",
+    "RELEASES",
+    "Entry",
+    "Paper",
+    "Published",
+    "address_at",
+    "find_entry",
+    "get_entry",
+]
 
 
 def find_entry(name: str) -> Entry | None:
@@ -40,7 +46,7 @@ def address_at(entry: Entry, mirror: str | None) -> str:
     """Where an entry's file is: its own address, or the same path below a mirror of the release."""
     if mirror is None:
         return entry.address
-    for base in (meal_v2.BASE, ssld.BASE):
+    for base in RELEASES:
         if entry.address.startswith(base):
             return f"{mirror.rstrip('/')}/{entry.address.removeprefix(base)}"
     return entry.address

@@ -14,8 +14,6 @@ Group = Literal["meal_v2", "ssld", "distilled", "teacher", "reference"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-HALF = (0.5, 0.5, 0.5)
-TIMM_RESULTS = "timm results/results-imagenet.csv, aa4b5850"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import kdzoo
 from kdzoo.data import open_source
 from kdzoo.errors import Interrupted
@@ -59,7 +57,6 @@ def live(model: str, data: str, folder: Path, processes: int, place: str) -> str
         counts[-1].write_text("0")
         child = os.fork()
         if child == 0:
-            torch.set_num_threads(1)
             if processes > 1:
                 os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)}
                 os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fork_server import ForkServer
 
 from kdzoo.zoo import load_model, save_model
+
+pytestmark = pytest.mark.numeric
 
 _PROGRAM = Path(__file__).with_name("evaluation_program.py")
 
@@ -28,21 +28,14 @@ _LIVES = (
 
 
 @pytest.fixture(scope="module")
-def lives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+def lives(tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer) -> tuple[Path, list[str]]:
     """All lives, and what the program said of them."""
     folder = tmp_path_factory.mktemp("lives")
     loaded = load_model("cifar_resnet8", pretrained=False, num_classes=10, seed=4)
     loaded.class_names = tuple("0123456789")
     loaded.preprocessing = replace(loaded.preprocessing, image_size=16)  # small, so that twelve lives are short
     save_model(loaded, folder / "model", provenance={})
-    done = subprocess.run(
-        [sys.executable, str(_PROGRAM), str(folder / "model"), "digits", str(folder), *_LIVES],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=550,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = fork_server.run(_PROGRAM, folder / "model", "digits", folder, *_LIVES, timeout=550)
     (folder / "stderr.txt").write_text(done.stderr)
     return folder, done.stdout.splitlines()
 

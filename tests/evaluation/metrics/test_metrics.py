@@ -9,8 +9,8 @@ import pytest
 import torch
 from sklearn.metrics import log_loss, recall_score, top_k_accuracy_score
 
+from kdzoo.engine.class_match import ClassMatch
 from kdzoo.evaluation.classification.answers import judge
-from kdzoo.evaluation.classification.classes import ClassMatch
 from kdzoo.evaluation.classification.summary import metrics_of
 from kdzoo.evaluation.metrics import (
     class_accuracies,

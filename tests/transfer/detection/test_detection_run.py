@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import torch
 from drawn_shapes import write_voc
+from finished_run import replace_weights
 from killed_measurement import assert_signals_change_nothing, run_two_processes
 from quick_detection import QUICK
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from kdzoo.cli.main import main
 from kdzoo.engine.state_file import read_state
@@ -66,7 +67,7 @@ def test_a_changed_weight_changes_the_detector(
     tensors = load_file(file)
     tensors["layer2.0.conv1.weight"] = tensors["layer2.0.conv1.weight"].clone()
     tensors["layer2.0.conv1.weight"][0] += 1
-    save_file(tensors, file, metadata={"format": "pt"})
+    replace_weights(file.parent, tensors)
     arguments = ["transfer", shapes, "--backbone", one, "--baseline", other, *QUICK, "--freeze", "all"]
     assert main([*arguments, "--out", "out"]) == 0
     assert "difference" in capsys.readouterr().out

@@ -1,0 +1,1 @@
+"""The ground that every room stands on: the one place that writes files and folders."""

@@ -1,0 +1,109 @@
+"""Images held out of class folders that have no validation folder: a share of each class, the same ones every time."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import UsageError
+from .sources import ImageSource
+from .subset import SubsetSource
+
+
+@dataclass(frozen=True)
+class ValShare:
+    """What is held out.
+
+    Attributes:
+        fraction: Of each class, in (0, 1).
+        seed: Which images. It is no run's seed: runs of several seeds, teachers and students hold out the same images.
+    """
+
+    fraction: float
+    seed: int = 0
+
+    def __str__(self) -> str:
+        return f"val-share={self.fraction!r}" + (f"@val-seed={self.seed}" if self.seed else "")
+
+
+def parse_share(fraction: str, seed: str = "0") -> ValShare:
+    """Raises UsageError where the texts are no share."""
+    try:
+        share = ValShare(float(fraction), int(seed))
+    except ValueError:
+        share = ValShare(math.nan)
+    if not 0 < share.fraction < 1 or not 0 <= share.seed < 2**63:
+        raise UsageError(
+            f"a validation share is a number between 0 and 1 and its seed is 0 or more, got {fraction} and {seed}",
+            hint="for example --val-share 0.1, or the data spec photos@val-share=0.1@val-seed=1",
+        )
+    return share
+
+
+def share_indices(source: ImageSource, share: ValShare) -> np.ndarray:
+    """The images that are held out: sorted positions, int64.
+
+    An image's rank in its class follows from the seed and its identity alone. So the order of a listing plays no part,
+    and where images are added or go, nearly all others stay on their side. Of two images or more each side gets one.
+    """
+    salt = f"{share.seed}\0".encode()
+    ranks = np.array(
+        [
+            int.from_bytes(hashlib.blake2b(salt + os.fsencode(source.identity(index)), digest_size=8).digest(), "big")
+            for index in range(len(source))
+        ],
+        dtype=np.uint64,
+    )
+    held = []
+    for label in range(len(source.class_names)):
+        members = np.flatnonzero(source.labels == label)
+        count = min(max(1, round(share.fraction * len(members))), len(members) - 1)
+        held.append(members[np.argsort(ranks[members], kind="stable")[:count]])
+    return np.sort(np.concatenate(held))
+
+
+class SharedSource(SubsetSource):
+    """One side of class folders of which a share is held out.
+
+    Args:
+        source: All images, labelled.
+        share: What is held out.
+        split: ``"val"`` for the images held out, ``"train"`` for the others, ``"unlabeled"`` for these without labels.
+    """
+
+    def __init__(self, source: ImageSource, share: ValShare, split: str) -> None:
+        held = share_indices(source, share)
+        indices = held if split == "val" else np.setdiff1d(np.arange(len(source)), held)
+        bare = split == "unlabeled"
+        super().__init__(
+            source,
+            indices,
+            split=split,
+            class_names=() if bare else None,
+            labels=np.full(len(indices), -1, dtype=np.int64) if bare else None,
+        )
+        self.share = share
+        self.notes = (*source.notes, *_share_notes(source, held, share))
+
+    def description(self) -> dict[str, Any]:
+        return {**super().description(), "val_share": self.share.fraction, "val_seed": self.share.seed}
+
+
+def _share_notes(source: ImageSource, held: np.ndarray, share: ValShare) -> tuple[str, ...]:
+    counts = np.bincount(source.labels[held], minlength=len(source.class_names))
+    fewest, most = (int(bound(counts[counts > 0], initial=counts.max(initial=0))) for bound in (np.min, np.max))
+    each = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
+    notes = [f"{source.path}: {len(held):,} of {len(source):,} images are held out, {each} a class ({share})"]
+    alone = [name for name, count in zip(source.class_names, counts, strict=True) if count == 0]
+    if alone:
+        more = f" and {len(alone) - 5} more" if len(alone) > 5 else ""
+        notes.append(
+            f"{source.path}: {len(alone)} classes have one image, which is trained on, and none held out: "
+            f"{', '.join(alone[:5])}{more}"
+        )
+    return tuple(notes)

@@ -1,0 +1,101 @@
+"""What `kdzoo data check` sees in decoded images: nearly constant ones, equal ones, those that are stored turned."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from PIL import Image
+
+from .sources import ImageSource
+
+FACTS = np.dtype([("pixels", "<u8"), ("constant", "?"), ("turned", "?")])
+"""Of an image: a hash of its pixels (0 where it cannot be read), whether they are nearly constant, whether its file
+asks to be turned."""
+
+_LEAST_DEVIATION = 2.0  # of 255: a lens cap's noise; a page with one printed line has more
+_SHOWN = 3
+
+
+def facts_of(source: ImageSource, index: int) -> tuple[int, bool, bool]:
+    """One image's `FACTS`.
+
+    Raises:
+        UnreadableImage: It cannot be decoded.
+    """
+    return (*pixel_facts(source.load(index)), source.orientation(index) != 1)
+
+
+def pixel_facts(image: Image.Image) -> tuple[int, bool]:
+    """The hash of an image's pixels, at least 1, and whether they are nearly constant."""
+    digest = hashlib.blake2b(str(image.size).encode(), digest_size=8)
+    digest.update(image.tobytes())
+    deviation = np.asarray(image).reshape(-1, len(image.getbands())).std(axis=0).max()
+    return max(1, int.from_bytes(digest.digest(), "little")), bool(deviation < _LEAST_DEVIATION)
+
+
+def describe_pixels(split: str, source: ImageSource, facts: np.ndarray) -> list[str]:
+    """What should be known of a split's pixels, a line each.
+
+    Args:
+        split: Its name.
+        source: Its images.
+        facts: `FACTS`, (N,).
+    """
+    return describe_facts(split, facts, source.identity, upright=source.reading.upright, labels=source.labels)
+
+
+def describe_facts(
+    split: str,
+    facts: np.ndarray,
+    identity: Callable[[int], str],
+    *,
+    upright: bool,
+    labels: np.ndarray | None = None,
+) -> list[str]:
+    """As `describe_pixels`, of any numbered images.
+
+    Args:
+        split: Its name.
+        facts: `FACTS`, (N,).
+        identity: The name of an image.
+        upright: Whether images are turned as their files ask.
+        labels: int64, (N,), where each image has one.
+    """
+    lines = []
+    constant = np.flatnonzero(facts["constant"])
+    if len(constant):
+        lines.append(f"{split}: {_images(len(constant))} nearly constant, such as {_names(constant, identity)}")
+    turned = np.flatnonzero(facts["turned"])
+    if len(turned):
+        done = "turned upright" if upright else "read as stored (SPEC@exif=apply turns them)"
+        shown = _names(turned, identity)
+        lines.append(f"{split}: {_images(len(turned))} stored turned (EXIF orientation), such as {shown}: {done}")
+    return [*lines, *_equal(split, facts, identity, labels)]
+
+
+def _equal(split: str, facts: np.ndarray, identity: Callable[[int], str], labels: np.ndarray | None) -> list[str]:
+    pixels = facts["pixels"]
+    _, group, size = np.unique(pixels, return_inverse=True, return_counts=True)
+    twins = np.flatnonzero((size[group] > 1) & (pixels != 0))
+    if not len(twins):
+        return []
+    groups = [twins[group[twins] == number] for number in dict.fromkeys(group[twins].tolist())][:_SHOWN]
+    shown = "; ".join(" = ".join(identity(int(one)) for one in same[:2]) for same in groups)
+    apart = ""
+    if labels is not None:
+        order = twins[np.argsort(group[twins], kind="stable")]
+        starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+        spread = np.maximum.reduceat(labels[order], starts) != np.minimum.reduceat(labels[order], starts)
+        if spread.any():
+            apart = f"; {int(spread.sum()):,} such {'groups have' if spread.sum() > 1 else 'group has'} several classes"
+    return [f"{split}: {_images(len(twins))} equal to another one, pixel for pixel, such as {shown}{apart}"]
+
+
+def _images(count: int) -> str:
+    return f"{count:,} images are" if count > 1 else "1 image is"
+
+
+def _names(indices: Sequence[int] | np.ndarray, identity: Callable[[int], str]) -> str:
+    return ", ".join(identity(int(index)) for index in indices[:_SHOWN])
