@@ -183,7 +183,7 @@ def unpack(
     there = sum(done.num_images.values()) - done.num_written
     document = {**asdict(done), "out": str(out)}
     if unverified := document.pop("num_unverified"):
-        click.echo(
+        echo(
             f"note: the copy records no digest of {unverified} of its files: a changed bit inside an image can stay "
             "unnoticed ('hf download --local-dir' records them)",
             err=True,
@@ -263,9 +263,9 @@ def _show(report: CheckReport) -> None:
         print_rows(rows, {name: headings.get(name, name) for name in columns}, "table")
     for split in report.splits:
         if split.class_counts:
-            click.echo(f"images a class: {split.split}: {_counts(split.class_counts)}")
+            echo(f"images a class: {split.split}: {_counts(split.class_counts)}")
     for note in report.notes:
-        click.echo(f"note: {note}")
+        echo(f"note: {note}")
     for split in report.splits:
         for identity, reason in split.unreadable[:_SHOWN]:
             echo(f"unreadable: {split.split}: {identity}: {reason}")

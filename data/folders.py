@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -57,7 +58,7 @@ def open_folder(
             or validation images of a class that is not trained on.
         UsageError: A share where there are validation images.
     """
-    name = name or path.resolve().name
+    name = name or Path(os.path.realpath(path)).name
     require_folder(path)
     with hub_copy_explained(path):
         if share is not None:
@@ -155,7 +156,7 @@ def hub_copy_explained(path: Path, prefix: str = "") -> Iterator[None]:
 
 def hub_copy_given(path: Path, kind: str, prefix: str = "") -> DataError:
     """The error for the Hub's table files where class folders should be."""
-    place = path if path.name not in ("", "..") else path.resolve()
+    place = path if path.name not in ("", "..") else Path(os.path.realpath(path))
     out = Path(f"{place}-unpacked")
     first = "" if kind == "parquet" else "write it as parquet (the datasets library's to_parquet), then "
     return DataError(

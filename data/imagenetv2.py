@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ..errors import DataError
@@ -27,7 +28,7 @@ def find_imagenetv2(name: str, path: Path | None, root: Path | None) -> Path:
     """
     unpacked = (f"{name}-format-val", name)
     if path is not None:
-        others = [one for one in VARIANTS if one != name and one in path.resolve().name]
+        others = [one for one in VARIANTS if one != name and one in Path(os.path.realpath(path)).name]
         tried = [*(path / folder for folder in unpacked), *([] if others else [path])]
     elif root is not None:
         tried = [base / folder for base in (root, root / _TOGETHER) for folder in unpacked]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -202,8 +203,8 @@ def no_split(path: Path) -> DataError | None:
         f"--val-share 0.1 (or the data spec {path}@val-share=0.1) holds out a tenth of each class; or make "
         f"{path}/train/CLASS/… and {path}/val/CLASS/…"
     )
-    above = path.resolve().parent
-    if path.resolve().name.lower() in ALL_NAMES and find_split(above, "val") is not None:
+    above = Path(os.path.realpath(path)).parent
+    if Path(os.path.realpath(path)).name.lower() in ALL_NAMES and find_split(above, "val") is not None:
         hint = f"it is one split of {above}: give {above}"
     return DataError(
         f"{path} has class folders ({shown(names)}), no validation and no test images of its own: the same files would "

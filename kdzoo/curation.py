@@ -85,7 +85,7 @@ def curate(
 
     folder = Path(unlabeled).expanduser()
     require_folder(folder)
-    root, target = unlabeled_root(folder).resolve(), Path(out).expanduser()
+    root, target = Path(os.path.realpath(unlabeled_root(folder))), Path(out).expanduser()
     evaluation = open_source(against, "val")
     if _lies_in(evaluation.path, root):
         raise DataError(
@@ -153,4 +153,4 @@ def _require_libraries() -> None:
 
 
 def _lies_in(path: Path | None, root: Path) -> bool:
-    return path is not None and path.resolve().is_relative_to(root)
+    return path is not None and Path(os.path.realpath(path)).is_relative_to(root)

@@ -56,7 +56,7 @@ LabelSmoothing = Annotated[float, Range(0, 0.999)]
 PositiveFraction = Annotated[float, Range(0, 1, above_low=True)]
 Decay = Annotated[float, Range(0, 1, below_high=True)]
 """Of a moving average or a momentum: at 1 nothing would ever move."""
-LearningRate = Annotated[float, Range(0, 1000, above_low=True)]
+LearningRate = Annotated[float, Range(0, 10_000, above_low=True)]
 Weight = Annotated[float, Range(0, 1e6)]
 """Of a term of the loss, or another factor that may be 0."""
 Scale = Annotated[float, Range(0, 1000)]
@@ -65,7 +65,7 @@ Temperature = Annotated[float, Range(1e-3, 1000)]
 """Of a softmax: below this, float32's logits overflow."""
 BetaParameter = Annotated[float, Range(0, 1000)]
 """Of a symmetric Beta distribution; 0 only where nothing is drawn from it."""
-WeightDecay = Annotated[float, Range(0, 100)]
+WeightDecay = Annotated[float, Range(0, 10_000)]
 GradientNorm = Annotated[float, Range(0, 1e9)]
 Count = Annotated[int, Range(1, 10**9)]
 CountFromZero = Annotated[int, Range(0, 10**9)]

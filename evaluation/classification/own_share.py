@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,7 @@ def held_out_spec(text: str, references: Sequence[str]) -> tuple[str, str | None
         trained_on = _trained_on(reference)
         if trained_on is None or trained_on.path is None or trained_on.val_share is None:
             continue
-        if trained_on.path.resolve() == spec.path.resolve():
+        if Path(os.path.realpath(trained_on.path)) == Path(os.path.realpath(spec.path)):
             shares[trained_on.val_share] = reference
     if not shares:
         return text, None

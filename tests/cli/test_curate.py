@@ -44,6 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     picture(4).resize((48, 48)).save(root / "photos/copy-resized.jpg", quality=80)
     (root / "photos/broken.jpg").write_bytes(b"\xff\xd8 no image")
     teacher = load_model("cifar_resnet8", pretrained=False, num_classes=2, seed=1)
+    teacher.class_names = ("cat", "dog")
     save_model(teacher, root / "teacher", provenance={})
     return root
 

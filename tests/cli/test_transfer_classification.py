@@ -132,7 +132,7 @@ def test_fine_tuning_a_folder_and_voc(kdzoo: Call, runs: tuple[str, str], tmp_pa
         (("digits", "--backbone", "resnet18", "--seeds", "0"), 2, "neither a count nor a list"),
         (("digits", "--backbone", "resnet18", "--partition", "2"), 2, "no official partitions"),
         (("dtd", "--backbone", "resnet18", "--partition", "11"), 2, "1<=x<=10"),
-        (("digits", "--backbone", "resnet18", "--lr", "-1"), 2, "lr is -1"),
+        (("digits", "--backbone", "resnet18", "--lr", "-1"), 2, "-1.0 is not in the range 0<x<=10000"),
     ],
 )
 def test_wrong_calls_are_explained(arguments: tuple[str, ...], code: int, said: str, kdzoo: Call) -> None:

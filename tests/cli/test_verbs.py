@@ -113,7 +113,7 @@ def test_the_right_verb_for_a_recipe(kdzoo) -> None:
     ("arguments", "code", "words"),
     [
         (["--set", "optimizer.lrr=1"], 2, ["unknown setting 'optimizer.lrr'", "did you mean 'optimizer.lr'?"]),
-        (["--set", "optimizer.lr=fast"], 2, ["optimizer.lr is a number above 0 and at most 1,000, got 'fast'"]),
+        (["--set", "optimizer.lr=fast"], 2, ["optimizer.lr is a number above 0 and at most 10,000, got 'fast'"]),
         (["--set", "optimizer.lr"], 2, ["--set takes KEY=VALUE"]),
         (["--recipe", "supervise"], 2, ["unknown recipe 'supervise'", "did you mean 'supervised'?"]),
         (["--variant", "cutmx"], 2, ["cutmix"]),

@@ -185,7 +185,8 @@ def test_the_generators_first_losses_are_the_golden_ones(gan: Path):
 def test_the_trained_generator_lies_beside_the_model(gan: Path):
     generator = load_generator(gan, num_classes=10)
     assert (generator.image_size, generator.width) == (16, 16)
-    assert json.loads((gan / "generator" / "config.json").read_text())["kdzoo"] == {"recipe": "class_gan"}
+    block = json.loads((gan / "generator" / "config.json").read_text())["kdzoo"]
+    assert (block["recipe"], *block) == ("class_gan", "recipe", "weights_sha256")
     assert (gan / "model" / "config.json").is_file()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, cast
@@ -77,7 +78,7 @@ class TransferPlan:
     def dataset(self) -> str:
         """As results name it: no folder of this machine but its last part."""
         if self.spec.name == "folder" and self.spec.path is not None:
-            return self.spec.path.resolve().name
+            return os.path.basename(os.path.realpath(self.spec.path))
         return self.task
 
     @property

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ...errors import UsageError
+from ...setting_values import convert, value_types
 from .protocols import SEARCH_LABEL_SMOOTHING, SEARCH_LR, SEARCH_MIXUP, SEARCH_WEIGHT_DECAY, Protocol
 
 _NAMES = {"lr": "lr", "weight-decay": "weight_decay", "label-smoothing": "label_smoothing", "mixup": "mixup_alpha"}
@@ -49,7 +50,7 @@ def parse_search(text: str, *, multilabel: bool = False) -> SearchSpace:
         multilabel: Whether the images have several classes, which leaves label smoothing out.
 
     Raises:
-        UsageError: It has another form.
+        UsageError: It has another form, or a value lies outside its range.
     """
     if text == "full":
         single = () if multilabel else SEARCH_LABEL_SMOOTHING
@@ -59,16 +60,13 @@ def parse_search(text: str, *, multilabel: bool = False) -> SearchSpace:
     found: dict[str, tuple[float, ...]] = {}
     for part in text.split():
         name, equals, values = part.partition("=")
-        try:
-            numbers = tuple(float(value) for value in values.split(","))
-        except ValueError:
-            numbers = ()
-        if not equals or name not in _NAMES or not numbers or min(numbers) < 0:
+        if not equals or name not in _NAMES:
             raise UsageError(
                 f"--search has {part!r}",
                 hint=f"write full, or NAME=VALUE,VALUE with NAME one of {', '.join(_NAMES)}: 'lr=0.1,0.01 mixup=0,0.2'",
             )
-        found[_NAMES[name]] = numbers
+        kind = value_types(Protocol)[_NAMES[name]]
+        found[_NAMES[name]] = tuple(convert(value, kind, f"--search {name}") for value in values.split(","))
     if multilabel and max(found.get("label_smoothing", (0.0,))) > 0:
         raise UsageError("label smoothing needs one class an image", hint="search lr, weight-decay and mixup")
     if not found:

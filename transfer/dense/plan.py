@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -111,7 +112,7 @@ class DensePlan(ABC, Generic[Spec, Settings, Source]):
         """As results name it: no folder of this machine but, for own data, its last part."""
         if self.spec.path is None or self.spec.name != self.OWN_DATA:
             return self.spec.name
-        return f"{self.spec.name}:{self.spec.path.resolve().name}"
+        return f"{self.spec.name}:{os.path.basename(os.path.realpath(self.spec.path))}"
 
     @property
     def data(self) -> tuple[Source, Source]:
