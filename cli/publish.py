@@ -109,6 +109,6 @@ def _show(run: str, repo: str, revision: str | None, out: str | None, as_json: b
         return
     print_rows(made.files(), _COLUMNS, "table", title=f"would be sent to {repo}, under {made.licence.shown}:")
     if made.left_out:
-        click.echo(f"left out: {made.left_out} results that --results {licence['results']} does not list", err=True)
+        echo(f"left out: {made.left_out} results that --results {licence['results']} does not list", err=True)
     if out is not None:
         echo(f"written to {out}")

@@ -12,7 +12,7 @@ import kdzoo.zoo.networks.paddle_twins as paddle_twins
 # name -> (trainable parameters of PaddleClas' network, width of the pooled features before the classifier)
 TWINS = {
     "resnet34d_paddle": (21_821_128, 512),
-    "resnet200d_paddle": (74_738_120, 2048),
+    "resnet200d_paddle": (74_738_504, 2048),
     "res2net50d_paddle": (25_718_352, 2048),
     "res2net101d_paddle": (45_225_920, 2048),
     "mobilenetv2_100_paddle": (3_505_960, 1280),
