@@ -91,8 +91,8 @@ def is_red(safeguard: Safeguard) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         site = Path(folder, "site")
         install_without(safeguard, site)
-        answer = subprocess.run(
-            [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", *safeguard.tests],
+        answer = subprocess.run(  # -P: the checkout's own folder is not where kdzoo is imported from
+            [sys.executable, "-P", "-m", "pytest", "-x", "-p", "no:cacheprovider", *safeguard.tests],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,

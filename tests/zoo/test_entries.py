@@ -58,6 +58,18 @@ def test_every_key_of_the_data_files_is_read():
         assert {key for level in [*levels, *results] for key in level} <= known | {"family", "entries"}
 
 
+def smallest_of_each_family() -> list[str]:
+    """The entry with the fewest parameters of every paper and format."""
+    by_size = sorted(ENTRIES, key=lambda name: -COSTS[name][0])
+    return sorted({(ENTRIES[name].paper, ENTRIES[name].format): name for name in by_size}.values())
+
+
+@pytest.mark.parametrize("name", smallest_of_each_family())
+def test_each_family_builds_with_the_recorded_parameters(name):
+    assert params_of(name) == COSTS[name][0]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("group", ["meal_v2", "ssld", "distilled", "teacher", "reference"])
 def test_every_entry_builds_with_the_recorded_parameters(group):
     """Without memory; one network once, however many entries it has."""
