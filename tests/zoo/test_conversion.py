@@ -70,7 +70,11 @@ def test_every_network_and_dialect_has_a_reference() -> None:
     }
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file",
+    [pytest.param(file, marks=pytest.mark.slow if "101" in file.stem else ()) for file in FILES],
+    ids=lambda file: file.stem,
+)
 def test_the_twin_gives_the_official_logits(file: Path) -> None:
     network, dialect = file.stem.split("-")
     converted = convert(network, source_of(file))
