@@ -67,7 +67,8 @@ def find_overlap(
     if len(twins) <= TOLERATED * len(present):
         step = max(1, -(-len(present) // _LOOKED_FOR))
         present = present[::step]
-        twins = {index: twin for index, twin in twins.items() if index in set(present.tolist())}
+        looked_for = set(present.tolist())
+        twins = {index: twin for index, twin in twins.items() if index in looked_for}
         twins |= _same_bytes(train, val, train_stats, val_stats, [i for i in present.tolist() if i not in twins])
     if not twins:
         return None
