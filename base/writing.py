@@ -181,15 +181,21 @@ def is_leftover(name: str) -> bool:
     return name.startswith(".") and name.endswith(".tmp")
 
 
-def remove_leftovers(folder: Path, *, alone: bool = False) -> None:
+def remove_leftovers(folder: Path, *, alone: bool = False, below: bool = False) -> None:
     """Delete what killed processes left in a folder, and put back what they had moved away.
 
     Args:
-        folder: Not the folders in it.
+        folder: Where to look.
         alone: Nobody else writes here (the folder is held), so that every temporary name is a leftover.
+        below: Look into the folders in it, too: for what is finished and will not be written again.
     """
     if not folder.is_dir():
         return
+    if below:
+        inner = [Path(one.path) for one in os.scandir(folder) if one.is_dir(follow_symlinks=False)]
+        for one in inner:
+            if not is_leftover(one.name):
+                remove_leftovers(one, alone=alone, below=True)
     for entry in [Path(one.path) for one in os.scandir(folder) if is_leftover(one.name)]:
         if _STAGE.fullmatch(entry.name):
             _remove_stage(entry, alone=alone)

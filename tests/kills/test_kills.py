@@ -142,7 +142,7 @@ def test_train_a_generator(walk: Walk) -> None:
         "--recipe",
         "class_gan",
         "--model",
-        "cifar_resnet8",
+        "class_discriminator_tiny",
         "--data",
         "@DATA",
         *_SHORT,

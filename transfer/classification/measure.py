@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...base.writing import make_folder, write_json
+from ...base.writing import make_folder, remove_leftovers, write_json
 from ...data import ImageSource
 from ...engine.distributed import Processes, start_processes
 from ...engine.progress import say
@@ -96,6 +96,8 @@ def run_transfer(
         processes = start_processes(plan.device)
         try:
             make_folder(folder)
+            for place in (folder, store):  # kept features and finished runs are not written again
+                remove_leftovers(place, below=True)
             return _Measurement(plan, folder, store, resume, processes, stop).run()
         except Interrupted as error:
             hint = error.hint or f"run the same command again with --resume --out {folder}"
