@@ -138,6 +138,17 @@ def test_leftovers_of_other_forms_go_where_nobody_else_writes(tmp_path: Path) ->
     assert names(tmp_path) == [".kept"]
 
 
+def test_leftovers_below_a_folder_go_where_asked(tmp_path: Path) -> None:
+    stage = tmp_path / "features" / "deep" / ".kdzoo-0123456789ab.tmp"
+    stage.mkdir(parents=True)
+    (stage / "half").write_text("half")
+    remove_leftovers(tmp_path)
+    assert stage.exists()
+    remove_leftovers(tmp_path, below=True)
+    assert not stage.exists()
+    assert stage.parent.is_dir()
+
+
 def test_what_has_a_name_was_synced_before_it_got_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A power cut after a renaming must find the bytes, and the renaming itself."""
     synced: list[int] = []
