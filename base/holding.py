@@ -7,7 +7,7 @@ import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import RunError
+from .errors import RunError
 from .writing import clear_errors, make_folder
 
 LOCK = ".lock"

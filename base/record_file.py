@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError
+from .errors import CheckpointError
 from .writing import clear_errors, make_folder, sync
 
 _BLOCK = 1 << 20

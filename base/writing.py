@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from safetensors import SafetensorError
 
-from ..errors import RunError
+from .errors import RunError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -21,9 +21,10 @@ import torch
 
 from kdzoo.data import LabelHead, LabelStore, TeacherRecord
 from kdzoo.data.label_store import epoch_file, write_document
-from kdzoo.recipes.label_run import label
-from kdzoo.recipes.plan import Given, Plan, resolve
-from kdzoo.recipes.run import run
+from kdzoo.planning.label_run import label
+from kdzoo.planning.plan import Given, Plan
+from kdzoo.planning.resolution import resolve
+from kdzoo.planning.run import run
 from kdzoo.zoo import load_model, save_model
 
 

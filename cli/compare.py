@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..setting_values import Seed
+from ..base.setting_values import Seed
 from .commands import VerbCommand
 from .listing import format_options
 from .output import echo, print_json, print_rows, work

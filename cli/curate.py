@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ..setting_values import Count, Fraction, Keypoints, Workers
+from ..base.setting_values import Count, Fraction, Keypoints, Workers
 from .commands import VerbCommand
 from .completion import DATA
 from .listing import json_option

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..setting_values import Count, Seed, Workers
+from ..base.setting_values import Count, Seed, Workers
 from .commands import VerbCommand, VerbGroup
 from .completion import DATA
 from .listing import json_option
@@ -98,7 +98,7 @@ def generate(generator: str, folder: Path, num_images: int, seed: int, single_cl
     GENERATOR is the run folder of the recipe class_gan, or a generator's own folder. An interrupted call goes on where
     it stopped.
     """
-    from ..recipes.transfer_set import write_transfer_set
+    from ..planning.transfer_set import write_transfer_set
     from ..zoo.generators import load_generator
 
     with work():
@@ -156,9 +156,9 @@ def unpack(
     they are, and each is decoded once. An interrupted call goes on when it is given again. Needs pyarrow:
     pip install 'kdzoo[hub-data]'.
     """
+    from ..base.errors import Interrupted
     from ..data.hub_copy import unpack as unpack_copy
     from ..engine.progress import Progress
-    from ..errors import Interrupted
 
     with work(), contextlib.ExitStack() as stack:
         shown: list[Progress] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ..setting_values import Seed
+from ..base.setting_values import Seed
 from .commands import VerbCommand
 from .listing import json_option
 from .output import echo, print_json, work

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from .output import echo, literal, print_fields, print_json, print_rows, work
 
 if TYPE_CHECKING:
-    from ..recipes.cost import Cost, ModelCost
-    from ..recipes.plan import Plan
+    from ..planning.cost import Cost, ModelCost
+    from ..planning.plan import Plan
 
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -23,7 +23,7 @@ def show(plan: Plan, *, as_json: bool, out: str) -> None:
         as_json: As one JSON document.
         out: The run folder that it would have.
     """
-    from ..recipes import estimate
+    from ..planning import estimate
 
     with work():
         plans = plan.stages or (plan,)

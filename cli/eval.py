@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..setting_values import Colour, Count, CropPct, Deviation, Pixels, Workers
+from ..base.setting_values import Colour, Count, CropPct, Deviation, Pixels, Workers
 from .commands import SectionOption, VerbCommand
 from .completion import DATA
 from .listing import format_options
@@ -15,7 +15,7 @@ from .output import echo, print_json, print_rows, work
 from .settings import config_option, setting, within
 
 if TYPE_CHECKING:
-    from ..measuring import Measured
+    from ..evaluation.measuring import Measured
 
 LOOK, KEEP = "Preprocessing, in place of each model's own", "Results"
 _GAZE_HEADINGS = {"angular_error": "degrees", "angular_spread": "spread", "loss": "squared error"}
@@ -136,7 +136,7 @@ def command(
     see an image in one pass, each in its own preprocessing. A published number of the same protocol stands beside the
     measured one. images/s are this machine's, of the network alone.
     """
-    from ..measuring import evaluate
+    from ..evaluation.measuring import evaluate
 
     specs = _shared(_specs(on), val_share)
     if _is_gaze(specs):
@@ -159,7 +159,7 @@ def command(
 
 def _is_gaze(specs: list[str]) -> bool:
     """Whether the data has gazes to predict; such data is measured apart."""
-    from ..errors import UsageError
+    from ..base.errors import UsageError
 
     gaze = [spec.partition(":")[0].partition("@")[0] == "mpiigaze" for spec in specs]
     if any(gaze) and not all(gaze):
@@ -171,8 +171,8 @@ def _show_gaze(
     references: tuple[str, ...], specs: list[str], crops: str, form: str, as_json: bool, options: dict[str, Any]
 ) -> None:
     """Measure angular errors, and print them; what belongs to classes alone is refused."""
-    from ..errors import UsageError
-    from ..measuring_gaze import evaluate_gaze
+    from ..base.errors import UsageError
+    from ..evaluation.measuring_gaze import evaluate_gaze
 
     for name in ("teacher", "image_size", "crop_pct", "interpolation", "mean", "std"):
         if options.get(name) not in (None, ()):

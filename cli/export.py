@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ..setting_values import Pixels
+from ..base.setting_values import Pixels
 from .commands import VerbCommand
 from .output import print_fields, print_json, work
 from .settings import within

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import Interrupted
+from ..base.errors import Interrupted
 from .commands import VerbCommand
 from .completion import RECIPE
 from .output import echo, print_fields, print_json, work
@@ -17,8 +17,8 @@ from .settings import setting
 
 if TYPE_CHECKING:
     from ..engine.labelling import LabelResult
-    from ..recipes.label_cost import LabelCost
-    from ..recipes.plan import Plan
+    from ..planning.label_cost import LabelCost
+    from ..planning.plan import Plan
 
 
 @click.command(
@@ -76,8 +76,8 @@ def command(ctx: click.Context, recipe: str, **options: Any) -> None:
     stored beforehand, mixed images included; 'kdzoo distill … --labels FOLDER' reads them in the teachers' place.
     Students, optimisers, losses and recipes may differ, and epochs may be fewer; what changes the images is refused.
     """
-    from ..recipes import resolve
-    from ..recipes.label_run import check_form, folder_of_plan, label, label_plans
+    from ..planning.label_run import check_form, folder_of_plan, label, label_plans
+    from ..planning.resolution import resolve
 
     out = Path(options["out"] or "labels").expanduser()
     with work():
@@ -141,7 +141,7 @@ def _fields(result: LabelResult) -> dict[str, Any]:
 
 
 def _show(plans: list[Plan], folders: list[Path], form: str, *, as_json: bool) -> None:
-    from ..recipes.label_cost import estimate_labels
+    from ..planning.label_cost import estimate_labels
 
     if not _is_main():
         return
@@ -188,6 +188,6 @@ def _planned(plan: Plan, folder: Path, form: str, cost: LabelCost) -> dict[str, 
 
 
 def _size(num_bytes: int) -> str:
-    from ..recipes.memory import readable
+    from ..planning.memory import readable
 
     return readable(num_bytes)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import click
 
-from ..errors import KdzooError, UsageError
+from ..base.errors import KdzooError, UsageError
 from .output import echo, flush_output
 from .root import root
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ..setting_values import Amount, Percent
+from ..base.setting_values import Amount, Percent
 from .commands import VerbCommand, VerbGroup
 from .listing import format_options, json_option
 from .output import echo, print_fields, print_json, print_rows, work

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..errors import RunError
-from ..visible import visible
+from ..base.errors import RunError
+from ..base.visible import visible
 
 FORMATS = ("table", "json", "csv")
 

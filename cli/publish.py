@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ..errors import UsageError
+from ..base.errors import UsageError
 from .commands import VerbCommand
 from .output import echo, print_json, print_rows, work
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import UsageError
+from ..base.errors import UsageError
 from .commands import VerbCommand
 from .listing import format_options
 from .output import echo, print_json, print_rows, work

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from ..errors import RunError
-from ..regular_files import refuse_special
+from ..base.errors import RunError
+from ..base.regular_files import refuse_special
 from .commands import VerbCommand, VerbGroup
 from .completion import RECIPE
 from .listing import format_options, json_option

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import UsageError
-from ..setting_values import Epochs, Runs, Seed
+from ..base.errors import UsageError
+from ..base.setting_values import Epochs, Runs, Seed
 from .commands import VerbCommand
 from .completion import DATA
 from .listing import format_options
@@ -16,8 +16,8 @@ from .output import echo, print_json, print_rows, work
 from .settings import config_option, setting, within
 
 if TYPE_CHECKING:
-    from ..evaluation.papers import Paper, Table
-    from ..reproduction.record import Record
+    from ..papers.record import Record
+    from ..papers.tables import Paper, Table
 
 WHAT, HOW, WHERE = "What", "How", "The run"
 _CHOICES = ("scale", "data", "student", "epochs", "unlabeled", "seeds", "seed", "released")
@@ -89,7 +89,7 @@ def command(paper: str | None, table: str | None, form: str, as_json: bool, **op
     PAPER is meal_v2, ssld, xcl or exrep, TABLE a number as the paper counts (3, S2). Without TABLE, the paper's tables
     are listed. A second call on a finished --out prints its results again and runs nothing.
     """
-    from ..evaluation.papers import get_paper, get_table
+    from ..papers.tables import get_paper, get_table
 
     form = "json" if as_json else form
     if paper is None or table is None:
@@ -102,7 +102,7 @@ def command(paper: str | None, table: str | None, form: str, as_json: bool, **op
         return
     if options["measure"]:
         raise UsageError("--measure goes with --dry-run", hint="add --dry-run, or leave --measure out")
-    from ..reproduction.reproduce import reproduce
+    from ..papers.reproduce import reproduce
 
     out = options["out"] or default_folder(found, chosen, options["scale"])
     with work():
@@ -123,9 +123,9 @@ def command(paper: str | None, table: str | None, form: str, as_json: bool, **op
 
 def _print_grounds(table: Table, record: Record) -> None:
     """What each row rests on, below its numbers."""
-    from ..reproduction.record import LEFT_OUT
-    from ..reproduction.reproduce import plan_table
-    from ..reproduction.shown import grounds_lines
+    from ..papers.record import LEFT_OUT
+    from ..papers.reproduce import plan_table
+    from ..papers.shown import grounds_lines
 
     known = {row["label"]: row["status"] for row in record.document["rows"]}
     rows = [row for row in table.rows if known.get(row.label) != LEFT_OUT]
@@ -140,7 +140,7 @@ def default_folder(paper: Paper, table: Table, scale: str | None) -> str:
 
 def _list(paper: str | None, form: str) -> None:
     """The tables of one paper, or of all."""
-    from ..evaluation.papers import PAPERS, get_paper
+    from ..papers.tables import PAPERS, get_paper
 
     papers = list(PAPERS.values()) if paper is None else [get_paper(paper)]
     rows = []
@@ -167,8 +167,8 @@ def _list(paper: str | None, form: str) -> None:
 
 
 def _show_needs(paper: Paper, table: Table, options: dict[str, Any], form: str) -> None:
-    from ..reproduction.reproduce import plan_table, select_rows
-    from ..reproduction.shown import grounds_lines, needs_lines, needs_rows
+    from ..papers.reproduce import plan_table, select_rows
+    from ..papers.shown import grounds_lines, needs_lines, needs_rows
 
     rows = select_rows(table, options["rows"])
     numbers = [table.rows.index(row) + 1 for row in rows]
@@ -197,7 +197,7 @@ def _echo(lines: list[str], notes: tuple[str, ...]) -> None:
 
 
 def _print(record: Record, form: str) -> None:
-    from ..reproduction.shown import result_lines, result_rows
+    from ..papers.shown import result_lines, result_rows
 
     document = record.document
     if form == "json":

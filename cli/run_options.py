@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..errors import UsageError
-from ..setting_values import Count, Epochs, Pixels, Seed, Workers
+from ..base.errors import UsageError
+from ..base.setting_values import Count, Epochs, Pixels, Seed, Workers
 from .commands import SectionOption
 from .completion import DATA
 from .settings import config_option, setting, source_of, strength, within
 
 if TYPE_CHECKING:
-    from ..recipes.plan import Given
+    from ..planning.plan import Given
 
 WHAT, HOW, WHERE = "What", "How", "The run"
 
@@ -173,7 +173,7 @@ def given_settings(ctx: click.Context) -> dict[str, Given]:
     Raises:
         UsageError: One layer says two things of one setting (``--epochs 3 --set training.epochs=4``).
     """
-    from ..recipes.plan import Given, parse_set
+    from ..planning.plan import Given, parse_set
 
     given: dict[str, Given] = {}
     layer: dict[str, int] = {}
@@ -199,7 +199,7 @@ def given_settings(ctx: click.Context) -> dict[str, Given]:
 def _with_share(given: dict[str, Given], share: float, source: str) -> Given:
     """The training data of which a share is held out."""
     from ..data.specs import with_val_share
-    from ..recipes.plan import Given
+    from ..planning.plan import Given
 
     data = given.get("data.dataset")
     if data is None or "data.val_dataset" in given:

@@ -12,8 +12,8 @@ from typing import Any, TypeVar, get_args
 import click
 from click.core import ParameterSource
 
-from ..errors import UsageError
-from ..regular_files import refuse_special
+from ..base.errors import UsageError
+from ..base.regular_files import refuse_special
 from .commands import SectionOption
 from .verbs import VERBS
 

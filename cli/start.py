@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import Interrupted, KdzooError, UsageError
+from ..base.errors import Interrupted, KdzooError, UsageError
 from .dry_run import show
 from .output import print_fields, print_json, work
 from .run_options import given_settings
 
 if TYPE_CHECKING:
     from ..engine.job import TrainResult
-    from ..recipes.plan import Plan
+    from ..planning.plan import Plan
 
 
 def start(ctx: click.Context, recipe: str) -> None:
     """Run the verb of ``ctx`` with a recipe."""
-    from ..recipes import resolve
+    from ..planning.resolution import resolve
 
     options = ctx.params
     with work():
@@ -65,7 +65,7 @@ def _check_verb(verb: str, plan: Plan) -> None:
 
 def _run(ctx: click.Context, plan: Plan, out: Path) -> TrainResult:
     from ..engine.progress import say
-    from ..recipes.run import run
+    from ..planning.run import run
 
     options = ctx.params
     try:
@@ -97,7 +97,7 @@ def _report_folders(plan: Plan, out: Path) -> list[Path]:
 
 def resume_command(command: list[str], given_out: str | None, out: Path) -> str:
     """The command that goes on with a run: the same one, with ``--resume`` and the folder that it chose."""
-    from ..redact import redact_arguments
+    from ..base.redact import redact_arguments
 
     arguments = ["kdzoo", *redact_arguments(command[1:])]
     if given_out is None:

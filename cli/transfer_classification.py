@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..setting_values import BetaParameter, Epochs, LabelSmoothing, LearningRate, Pixels, WeightDecay
+from ..base.setting_values import BetaParameter, Epochs, LabelSmoothing, LearningRate, Pixels, WeightDecay
 from .commands import VerbCommand
 from .output import echo, literal, print_fields, print_json, print_rows, work
 from .settings import setting, source_of, within

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from ..errors import Interrupted, UsageError
-from ..setting_values import LearningRate, Passes
+from ..base.errors import Interrupted, UsageError
+from ..base.setting_values import LearningRate, Passes
 from .output import echo, literal, print_fields, print_json, print_rows, work
 from .settings import setting, source_of, within
 from .transfer_options import (

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from ..errors import UsageError
-from ..setting_values import Count, Workers
+from ..base.errors import UsageError
+from ..base.setting_values import Count, Workers
 from .listing import format_options
 from .settings import config_option, setting, within
 

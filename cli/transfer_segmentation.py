@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import UsageError
+from ..base.errors import UsageError
 from .commands import VerbCommand
 from .settings import setting
 from .transfer_dense import DenseVerb, dense_options, frozen_stages, plan_arguments, put_given, run_or_show

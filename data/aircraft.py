@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import DataError
+from ..base.errors import DataError
 from .official_lists import find_root, listed_images, read_list, wrong_line
 from .sources import FileSource
 

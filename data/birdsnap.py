@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
+from ..base.errors import DataError
 from .official_lists import find_root, missing_images, read_list
 from .sources import FileSource
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
+from ..base.errors import DataError
 from .birdsnap import IncompleteSource
 from .folders import compare_splits
 from .hub_copy.digests import other_contents

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
+from ..base.errors import DataError
 from .folders import hub_copy_explained, open_folder
 from .sources import ArraySource, ImageSource
 from .splits import has_split_folders

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..errors import DataError
+from ..base.errors import DataError
 from .sources import ImageSource
 
 GONE = -1

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..errors import UsageError
-from ..setting_values import CropPct, Pixels
+from ..base.errors import UsageError
+from ..base.setting_values import CropPct, Pixels
 from .opencv_resize import resize_and_cut
 from .sources import ImageSource
 from .views import EvalTransform

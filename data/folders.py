@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError, UsageError
+from ..base.errors import DataError, UsageError
 from .held_out import SharedSource, ValShare
 from .hub_files import hub_files
 from .layouts import ClassFolder, absent_classes, flat_folder, misplaced, shown

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from ..errors import DataError
+from ..base.errors import DataError
 from .folders import compare_splits, open_class_folders, open_folder
 from .imagenet_val import open_flat_val
 from .layouts import flat_folder

@@ -7,7 +7,7 @@ import json
 import re
 from pathlib import Path
 
-from ..errors import DataError
+from ..base.errors import DataError
 from .imagenet import NUM_CLASSES, wordnet_ids
 from .listing import list_images
 from .several_labels import SeveralLabelsSource

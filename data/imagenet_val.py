@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
+from ..base.errors import DataError
 from .listing import list_images
 from .matlab import read_mat
 from .sources import FileSource

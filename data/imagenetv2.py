@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..errors import DataError
+from ..base.errors import DataError
 from .folders import open_class_folders
 from .imagenet import NUM_CLASSES, wordnet_ids
 from .listing import list_folders

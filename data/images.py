@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from PIL import Image, ImageFile, UnidentifiedImageError, features
 
-from ..errors import DataError
+from ..base.errors import DataError
 from .deep_pixels import bits_per_channel, to_eight_bits
 from .reading import AS_STORED, Reading
 

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from ..errors import DataError, UsageError
+from ..base.errors import DataError, UsageError
 
 _MAX_CLASSES = 1 << 16
 _LARGEST_HALF = float(np.finfo(np.float16).max)

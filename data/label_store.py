@@ -22,8 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import DataError, UsageError
-from ..regular_files import read_json
+from ..base.errors import DataError, UsageError
+from ..base.regular_files import read_json
 from .label_rows import RowLayout
 
 MANIFEST = "labels.json"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DataError
+from ..base.errors import DataError
 from .listing import list_folders, read_folder
 from .splits import ALL_NAMES, find_split
 

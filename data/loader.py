@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..errors import DataError
+from ..base.errors import DataError
 from .batch import Batch
 from .images import UnreadableImage
 from .label_store import LabelStore

@@ -13,8 +13,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from ..errors import DataError
-from ..regular_files import refuse_special
+from ..base.errors import DataError
+from ..base.regular_files import refuse_special
 from .sources import FileSource
 
 VERSION = 1

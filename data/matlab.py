@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError
+from ..base.errors import DataError
 
 
 def read_mat(path: Path, variables: Sequence[str], *, largest: int, hint: str, squeeze: bool = False) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
-from ..errors import UsageError
-from ..setting_values import BetaParameter, Fraction, check_values
+from ..base.errors import UsageError
+from ..base.setting_values import BetaParameter, Fraction, check_values
 from .randomness import generator
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError, UsageError
+from ..base.errors import DataError, UsageError
 from .mat_files import EYES, EyeTable, read_day
 from .randomness import epoch_order
 from .sources import ArraySource

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..errors import UsageError
+from ..base.errors import UsageError
 from .randomness import epoch_order
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import DataError
+from ..base.errors import DataError
 from .contents import GONE, content_hash
 from .sources import ImageSource
 

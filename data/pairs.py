@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import DataError
+from ..base.errors import DataError
 from .layouts import absent_classes, no_split, shown, single_class
 from .several_labels import SeveralLabelsSource
 from .sources import ImageSource

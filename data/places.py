@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DataError
+from ..base.errors import DataError
 from .reading import AS_STORED, Reading
 
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..errors import UsageError
+from ..base.errors import UsageError
 from .pixel_ops import Geometry
 
 Operations = tuple[tuple[str, float], ...]

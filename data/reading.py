@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import UsageError
+from ..base.errors import UsageError
 
 _PART = re.compile(r"@(exif|white)=([^@:/]*)")
 _HOW = "write SPEC@exif=apply, or SPEC@white=4095 with the value that is white"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..errors import UsageError
+from ..base.errors import UsageError
 from .images import read_orientation, read_rgb
 from .listing import PathTable, describe_left_out
 from .reading import AS_STORED, Reading

@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import DataError, UsageError
+from ..base.errors import DataError, UsageError
 from .held_out import ValShare, parse_share
 from .imagenetv2 import VARIANTS
 from .places import data_root, not_placed

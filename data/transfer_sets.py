@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError, UsageError
+from ..base.errors import DataError, UsageError
 from .folders import hub_copy_explained, open_all_for_training
 from .hub_files import hub_files
 from .sources import ImageSource

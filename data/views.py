@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from ..errors import UsageError
-from ..setting_values import CountFromZero, CropPct, Fraction, Pixels, PositiveFraction, Range, check_values
+from ..base.errors import UsageError
+from ..base.setting_values import CountFromZero, CropPct, Fraction, Pixels, PositiveFraction, Range, check_values
 from .masks import Erase, Grid, apply_erase, apply_grid, draw_cutout, draw_erasing, draw_grid
 from .pixel_ops import RESAMPLING, apply_op
 from .policies import IMAGENET_MEAN_COLOUR, draw_policy, parse_policy, policy_geometry

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
+from ..base.errors import DataError
 from .official_lists import find_root, read_list, require_images, wrong_line
 from .sources import FileSource
 

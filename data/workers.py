@@ -23,7 +23,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from ..errors import DataError, KdzooError
+from ..base.errors import DataError, KdzooError
 
 T = TypeVar("T", covariant=True)
 

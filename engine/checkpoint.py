@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..base.digests import sha256_of
+from ..base.errors import CheckpointError
 from ..base.writing import link_file, remove_leftovers, write_file
-from ..errors import CheckpointError
 from .state_file import State, read_state, write_state
 
 KEPT = 2

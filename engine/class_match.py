@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..base.errors import DataError
 from ..data import ImageSource
 from ..data.imagenet import wordnet_ids
-from ..errors import DataError
 from ..zoo import LoadedModel
 from .class_order import DATA, names_in_order
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
+from ..base.errors import DataError
 
 DATA, NATURAL, STRING = "data", "natural", "string"
 ORDERS = {

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from ..base.record_file import RecordFile
+from ..base.setting_values import Count, Fraction, check_values
 from ..base.writing import open_scratch, write_file, write_json
 from ..data import EvalTransform, ImageSource, TaskIterator
 from ..data.curation import (
@@ -35,7 +36,6 @@ from ..data.curation import (
     read_pairs,
 )
 from ..data.manifest import write_manifest
-from ..setting_values import Count, Fraction, check_values
 from .curation_state import CurationState
 from .progress import Progress
 from .signals import StopRequest

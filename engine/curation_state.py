@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..base.errors import CheckpointError, RunError, UsageError
 from ..base.record_file import RecordFile
 from ..base.writing import is_leftover, make_folder, write_json
-from ..errors import CheckpointError, RunError, UsageError
 
 STAGES = ("score", "confirm", "choose")
 

@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ..errors import RunError, UsageError
+from ..base.errors import RunError, UsageError
 
 
 @contextlib.contextmanager

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..base.errors import DataError
 from ..data import Batch, EvalTransform, ImageSource, eval_batches
-from ..errors import DataError
 from ..zoo import LoadedModel, Preprocessing, network_output
 from .distributed import Processes
 from .precision import autocast

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..base.errors import CheckpointError, DataError, RunError
 from ..base.holding import LOCK, hold_folder
 from ..base.record_file import RecordFile
 from ..base.writing import clear_errors, is_leftover, remove_leftovers, write_file
 from ..data.contents import is_image_digest, other_images
 from ..data.label_store import MANIFEST, LabelHead, LabelStore, epoch_file, read_document, write_document
-from ..errors import CheckpointError, DataError, RunError
 from .run_folder import append_session
 
 _NUMERICS = ("batch_size", "accumulate", "precision", "channels_last", "device")

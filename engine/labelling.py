@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..base.errors import Interrupted, RunError
 from ..data import Augmentation, Batch, BatchOrder, ImageSource, LabelHead, Mixing, WholeEpochs, train_batches
-from ..errors import Interrupted, RunError
 from .distributed import Processes
 from .label_folder import LabelFolder
 from .precision import deterministic

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..base.errors import CheckpointError, Interrupted, RunError
 from ..base.writing import write_json
 from ..data import Batch, BatchOrder, train_batches
 from ..data.randomness import seed_torch
-from ..errors import CheckpointError, Interrupted, RunError
 from ..zoo import save_model
 from .checkpoint import checkpoint_path, is_good, keep_as_best, newest_good, save_checkpoint
 from .distributed import Processes, share_batch

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import DivergedError
+from ..base.errors import DivergedError
 from .distributed import Processes
 from .objective import Objective, Phase
 from .optim import build_optimizer, phase_parameters, set_lr

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..base.errors import DataError, TeacherError
 from ..data import EvalTransform, ImageSource
-from ..errors import DataError, TeacherError
 from ..zoo import LoadedModel
 from .class_match import ClassMatch, has_published_order, match_classes
 from .class_order import OrderDoubt, doubt_order

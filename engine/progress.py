@@ -10,7 +10,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
-from ..visible import visible
+from ..base.visible import visible
 
 _LINE_EVERY_S = 10.0
 

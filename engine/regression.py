@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..base.errors import DataError
 from ..data import Batch, ImageSource
-from ..errors import DataError
 
 GAZE = ("pitch", "yaw")
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import torch
 
+from ..base.errors import CheckpointError, RunError
 from ..base.holding import LOCK, hold_folder
+from ..base.redact import redact_arguments
 from ..base.writing import clear_errors, is_leftover, make_folder, remove_leftovers, write_json
 from ..data.contents import is_image_digest, other_images
-from ..errors import CheckpointError, RunError
-from ..redact import redact_arguments
 from .checkpoint import finished, require_good, tidy
 from .machine import processor_name
 from .progress import say

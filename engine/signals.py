@@ -7,7 +7,7 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-from ..errors import Interrupted
+from ..base.errors import Interrupted
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..base.errors import RunError
 from ..data import Batch, LabelStore, Mix, Mixing, apply_mix, draw_mix, generator
-from ..errors import RunError
 from .distributed import Processes
 from .teachers import Answers, TeacherEnsemble
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import UsageError
+from ..base.errors import UsageError
 from ..zoo import LoadedModel, forward_with_features, forward_with_maps, network_output
 from .distributed import Processes, convert_sync_batchnorm
 from .ema import WeightAverage

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..errors import TeacherError
+from ..base.errors import TeacherError
 from ..zoo import LoadedModel, forward_with_features, forward_with_maps
 from .class_match import ClassMatch
 from .precision import autocast

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..errors import UsageError
+from ..base.errors import UsageError
 
 NAMES = ("tensorboard", "wandb")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from ..errors import DataError
+from ..base.errors import DataError
 from .page import data_uri, write_page
 
 SHOWN = 300  # pairs on the page, the least alike; all are in the file beside it

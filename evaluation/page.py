@@ -14,8 +14,8 @@ from markupsafe import Markup
 from PIL import Image
 
 from .. import __version__
+from ..base.regular_files import refuse_special
 from ..base.writing import write_file
-from ..regular_files import refuse_special
 
 _THUMBNAIL = 160  # pixels; twice what is shown, for sharp screens
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import RunError
-from ..regular_files import read_json, refuse_special
+from ..base.errors import RunError
+from ..base.regular_files import read_json, refuse_special
 
 _LARGEST = 1e30  # what a file gives beyond it is damage, not a measurement
 

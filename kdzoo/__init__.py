@@ -16,11 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .api import distill, label, train
-    from .data import check_source, open_source
-    from .demo import run_demo
-    from .engine.job import TrainResult
-    from .engine.labelling import LabelResult
-    from .errors import (
+    from .base.errors import (
         CheckpointError,
         DataError,
         Interrupted,
@@ -30,11 +26,16 @@ if TYPE_CHECKING:
         TeacherError,
         UsageError,
     )
+    from .data import check_source, open_source
+    from .demo import run_demo
+    from .engine.job import TrainResult
+    from .engine.labelling import LabelResult
     from .evaluation.analysis import write_analysis
     from .evaluation.comparison import compare_results
+    from .evaluation.measuring import Measured, evaluate
     from .evaluation.report import write_report
-    from .measuring import Measured, evaluate
-    from .recipes.plan import Plan, resolve
+    from .planning.plan import Plan
+    from .planning.resolution import resolve
     from .recipes.recipe import Recipe
     from .recipes.registry import get_recipe, list_recipes
     from .sharing import package, publish
@@ -46,26 +47,26 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "CheckpointError": "kdzoo.errors",
-    "DataError": "kdzoo.errors",
-    "Interrupted": "kdzoo.errors",
-    "KdzooError": "kdzoo.errors",
+    "CheckpointError": "kdzoo.base.errors",
+    "DataError": "kdzoo.base.errors",
+    "Interrupted": "kdzoo.base.errors",
+    "KdzooError": "kdzoo.base.errors",
     "LabelResult": "kdzoo.engine.labelling",
     "LoadedModel": "kdzoo.zoo",
-    "Measured": "kdzoo.measuring",
-    "ModelError": "kdzoo.errors",
-    "Plan": "kdzoo.recipes.plan",
+    "Measured": "kdzoo.evaluation.measuring",
+    "ModelError": "kdzoo.base.errors",
+    "Plan": "kdzoo.planning.plan",
     "Recipe": "kdzoo.recipes.recipe",
-    "RunError": "kdzoo.errors",
-    "TeacherError": "kdzoo.errors",
+    "RunError": "kdzoo.base.errors",
+    "TeacherError": "kdzoo.base.errors",
     "TrainResult": "kdzoo.engine.job",
     "TransferReport": "kdzoo.transfer.classification.measure",
-    "UsageError": "kdzoo.errors",
+    "UsageError": "kdzoo.base.errors",
     "check_source": "kdzoo.data",
     "compare_results": "kdzoo.evaluation.comparison",
     "create_model": "kdzoo.zoo",
     "distill": "kdzoo.api",
-    "evaluate": "kdzoo.measuring",
+    "evaluate": "kdzoo.evaluation.measuring",
     "export_model": "kdzoo.zoo.exporting",
     "get_recipe": "kdzoo.recipes.registry",
     "label": "kdzoo.api",
@@ -77,7 +78,7 @@ _HOMES = {
     "package": "kdzoo.sharing",
     "publish": "kdzoo.sharing",
     "pull": "kdzoo.zoo",
-    "resolve": "kdzoo.recipes.plan",
+    "resolve": "kdzoo.planning.resolution",
     "run_demo": "kdzoo.demo",
     "save_model": "kdzoo.zoo",
     "train": "kdzoo.api",

@@ -1,4 +1,4 @@
-"""What the verbs do, as functions: ``kdzoo.distill``, ``kdzoo.label``, ``kdzoo.train``, ``kdzoo.evaluate``."""
+"""What the verbs do, as functions: ``kdzoo.distill``, ``kdzoo.label``, ``kdzoo.train``."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import UsageError
-from .measuring import Measured, evaluate
+from .base.errors import UsageError
 
 if TYPE_CHECKING:
     from .engine.job import TrainResult
     from .engine.labelling import LabelResult
-    from .recipes.plan import Plan
-
-__all__ = ["Measured", "distill", "evaluate", "label", "train"]
+    from .planning.plan import Plan
 
 
 def distill(
@@ -75,7 +72,7 @@ def distill(
         RunError, CheckpointError: The run cannot start or go on.
         Interrupted: SIGTERM or SIGINT came; everything finished so far is saved.
     """
-    from .recipes.run import run
+    from .planning.run import run
 
     named = {
         "student.model": student,
@@ -98,7 +95,8 @@ def distill(
 
 
 def _plan(recipe: str, named: Mapping[str, Any], settings: Mapping[str, Any] | None, variants: Sequence[str]) -> Plan:
-    from .recipes.plan import Given, resolve
+    from .planning.plan import Given
+    from .planning.resolution import resolve
 
     given = {path: Given(value, "argument") for path, value in named.items() if value is not None}
     for path, value in (settings or {}).items():
@@ -149,7 +147,7 @@ def label(
     Raises:
         KdzooError: As `distill`; UsageError for a recipe whose teachers cannot answer beforehand.
     """
-    from .recipes.label_run import label as run_label
+    from .planning.label_run import label as run_label
 
     named = {
         "teachers.models": tuple(teachers) or None,

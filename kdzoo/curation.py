@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import DataError, RunError, UsageError
+from .base.errors import DataError, RunError, UsageError
 
 if TYPE_CHECKING:
     from .engine.curation import CurationResult

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import Interrupted, RunError
-from .regular_files import read_json
+from .base.errors import Interrupted, RunError
+from .base.regular_files import read_json
 
 if TYPE_CHECKING:
     from .engine.job import TrainResult
@@ -173,8 +173,9 @@ def _write_marker(folder: Path, document: dict[str, Any]) -> None:
 
 
 def _train(recipe: str, model: str, epochs: int, seed: int, out: Path, teachers: Sequence[Path] = ()) -> TrainResult:
-    from .recipes.plan import Given, resolve
-    from .recipes.run import run
+    from .planning.plan import Given
+    from .planning.resolution import resolve
+    from .planning.run import run
 
     settings = {**SHARED, "student.model": model, "student.init": "random", "training.epochs": epochs, "run.seed": seed}
     if teachers:

@@ -6,8 +6,8 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from .errors import UsageError
-from .regular_files import read_json
+from .base.errors import UsageError
+from .base.regular_files import read_json
 
 if TYPE_CHECKING:
     from .zoo.card_subject import RecipeFacts

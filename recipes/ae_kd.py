@@ -36,11 +36,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ..base.errors import UsageError
+from ..base.setting_values import PositiveFraction, Temperature, Weight
 from ..data import Augmentation, Mixing
 from ..engine.objective import Objective, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
-from ..errors import UsageError
-from ..setting_values import PositiveFraction, Temperature, Weight
 from .objectives.adaptive_ensemble import ensemble_weights, logit_gradients
 from .objectives.divergences import forward_kl
 from .objectives.hard_labels import mixed_cross_entropy

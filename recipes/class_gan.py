@@ -34,11 +34,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from ..base.errors import UsageError
+from ..base.setting_values import Scale, Width
 from ..data import Augmentation, Mixing
 from ..engine.objective import ModelOutput, Objective, ParameterGroup, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
-from ..errors import UsageError
-from ..setting_values import Scale, Width
 from ..zoo.generators import FOLDER, save_generator
 from ..zoo.networks.conditional_generator import ConditionalGenerator
 from .generated_images import Wanted, draw_wanted

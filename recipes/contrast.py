@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..base.errors import UsageError
+from ..base.setting_values import Decay, Range, Temperature, Width
 from ..engine.objective import StepView
-from ..errors import UsageError
-from ..setting_values import Decay, Range, Temperature, Width
 from .objectives.contrastive import ContrastiveDistillation, OtherClasses, memory_bytes
 from .recipe import ObjectiveMemory, Shapes
 

@@ -40,11 +40,11 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ..base.errors import UsageError
+from ..base.setting_values import Temperature, Weight
 from ..data import Augmentation, Mixing
 from ..engine.objective import Objective, ParameterGroup, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
-from ..errors import UsageError
-from ..setting_values import Temperature, Weight
 from .contrast import Contrast, ContrastSettings
 from .objectives.hard_labels import mixed_cross_entropy
 from .objectives.soft_labels import mean_probabilities, tempered_kl

@@ -63,11 +63,11 @@ from typing import Annotated, Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..base.errors import UsageError
+from ..base.setting_values import LabelSmoothing, Range, Temperature, Weight, Width
 from ..data import Augmentation, Mixing
 from ..engine.objective import ModelOutput, Objective, ParameterGroup, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
-from ..errors import UsageError
-from ..setting_values import LabelSmoothing, Range, Temperature, Weight, Width
 from .contrast import Contrast, ContrastSettings
 from .objectives.critic import Critic, critic_terms, generator_term
 from .objectives.hard_labels import mixed_cross_entropy

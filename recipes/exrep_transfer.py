@@ -33,6 +33,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..base.errors import CheckpointError, UsageError
+from ..base.regular_files import read_json
+from ..base.setting_values import Fraction, Pixels
 from ..data import Augmentation, Mixing
 from ..engine.checkpoint import newest_good
 from ..engine.objective import Objective, Phase, StepView, student_group
@@ -41,9 +44,6 @@ from ..engine.run_folder import RunFolder
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from ..engine.state_file import State, read_state
 from ..engine.teachers import resize
-from ..errors import CheckpointError, UsageError
-from ..regular_files import read_json
-from ..setting_values import Fraction, Pixels
 from .exrep import DistillerSettings, distil
 from .objectives.hard_labels import mixed_cross_entropy
 from .objectives.input_distiller import InputDistiller

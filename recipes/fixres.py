@@ -33,10 +33,10 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..base.errors import UsageError
 from ..data import Augmentation, Mixing
 from ..engine.objective import Objective, ParameterGroup, Phase, StepView
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
-from ..errors import UsageError
 from .objectives.hard_labels import mixed_cross_entropy
 from .recipe import (
     DataSettings,

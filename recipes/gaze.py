@@ -38,10 +38,10 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..base.errors import RunError
 from ..data import Augmentation, Mixing
 from ..engine.objective import Objective, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
-from ..errors import RunError
 from .objectives.gaussian import gaussian_nll, read_gaussian
 from .recipe import (
     DataSettings,

@@ -27,10 +27,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ..base.setting_values import Temperature, Weight
 from ..data import Augmentation, Mixing
 from ..engine.objective import Objective, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
-from ..setting_values import Temperature, Weight
 from .objectives.hard_labels import mixed_cross_entropy
 from .objectives.soft_labels import mean_probabilities, tempered_kl
 from .recipe import (

@@ -35,11 +35,11 @@ from typing import Annotated, Literal
 
 from torch import Tensor, nn
 
+from ..base.errors import UsageError
+from ..base.setting_values import Range, Scale
 from ..data import Augmentation, Mixing
 from ..engine.objective import ModelOutput, Objective, ParameterGroup, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
-from ..errors import UsageError
-from ..setting_values import Range, Scale
 from ..zoo import stage_names
 from .objectives.discriminator import reverse_gradient
 from .objectives.similarity import BlockDiscriminators, Similarity, pool_block, similarity_terms

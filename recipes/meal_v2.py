@@ -50,11 +50,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ..base.errors import UsageError
+from ..base.setting_values import Scale, Weight, Width
 from ..data import Augmentation, Mixing
 from ..engine.objective import Objective, ParameterGroup, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
-from ..errors import UsageError
-from ..setting_values import Scale, Weight, Width
 from .objectives.discriminator import (
     Discriminator,
     deception_loss,

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
-from ..errors import UsageError
-from ..setting_values import convert, value_types
+from ..base.errors import UsageError
+from ..base.setting_values import convert, value_types
 from .recipe import SECTIONS, Recipe
 
 T = TypeVar("T")

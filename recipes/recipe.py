@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..base.setting_values import Colours, CropPct, Deviations, Pixels
 from ..data.mixing import Mixing
 from ..data.views import Augmentation
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
-from ..setting_values import Colours, CropPct, Deviations, Pixels
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
-from ..errors import UsageError
-from ..regular_files import refuse_special
-from ..setting_values import convert, shown, value_types
+from ..base.errors import UsageError
+from ..base.regular_files import refuse_special
+from ..base.setting_values import convert, shown, value_types
 from .citations import citations
 from .overrides import flatten, replace_settings, setting_types, typed, unknown
 from .recipe import Recipe, Stage, StudentRow, Variant

@@ -6,7 +6,7 @@ from abc import ABC
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from ..setting_values import Range
+from ..base.setting_values import Range
 from .recipe import ObjectiveSettings, Task
 
 

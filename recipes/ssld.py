@@ -61,10 +61,10 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from ..base.setting_values import Fraction
 from ..data import Augmentation, Mixing
 from ..engine.objective import Objective, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
-from ..setting_values import Fraction
 from .fixres import classifier_group
 from .objectives.divergences import half_symmetric_kl, jensen_shannon
 from .objectives.hard_labels import mixed_cross_entropy

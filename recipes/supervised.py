@@ -27,10 +27,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ..base.setting_values import LabelSmoothing
 from ..data import Augmentation, Mixing
 from ..engine.objective import Objective, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
-from ..setting_values import LabelSmoothing
 from .objectives.hard_labels import Smoothing, mixed_cross_entropy
 from .recipe import (
     DataSettings,

@@ -41,12 +41,12 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor, nn
 
+from ..base.errors import UsageError
+from ..base.setting_values import Fraction, Range, Temperature
 from ..data import Augmentation, Mixing
 from ..engine.objective import Objective, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from ..engine.teachers import resize
-from ..errors import UsageError
-from ..setting_values import Fraction, Range, Temperature
 from ..zoo.generators import load_generator
 from ..zoo.networks.conditional_generator import ConditionalGenerator
 from .generated_images import draw_wanted

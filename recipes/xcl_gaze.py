@@ -39,10 +39,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..base.errors import TeacherError, UsageError
 from ..data import Augmentation, Mixing
 from ..engine.objective import Objective, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
-from ..errors import TeacherError, UsageError
 from .objectives.gaussian import gaussian_kl, mean_gaussian, read_gaussian
 from .recipe import (
     DataSettings,

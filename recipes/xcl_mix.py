@@ -41,10 +41,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ..base.setting_values import Temperature
 from ..data import Augmentation, Mixing
 from ..engine.objective import Objective, Phase, StepView, student_group
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
-from ..setting_values import Temperature
 from .objectives.soft_labels import mean_probabilities, tempered_kl
 from .recipe import (
     DataSettings,

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from ..errors import UsageError
-from ..regular_files import refuse_special
+from ..base.errors import UsageError
+from ..base.regular_files import refuse_special
 
 _MAX_BYTES = 4 * 2**20
 _MAX_DEPTH = 100

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from kdzoo.base.errors import RunError
 from kdzoo.demo import DISTILLED, ON_LABELS, SHARED, run_demo
-from kdzoo.errors import RunError
 
 ONE_EPOCH = (
-    "import sys, torch; from kdzoo.demo import run_demo; from kdzoo.errors import KdzooError\n"
+    "import sys, torch; from kdzoo.demo import run_demo; from kdzoo.base.errors import KdzooError\n"
     "try:\n"
     "    result = run_demo(sys.argv[1], teacher_epochs=1, student_epochs=1)\n"
     "except KdzooError as error:\n"
@@ -83,7 +83,8 @@ def test_a_folder_with_something_else_is_refused_and_left_alone(tmp_path: Path) 
 
 
 def test_both_students_share_every_setting_that_the_demo_sets() -> None:
-    from kdzoo.recipes.plan import Given, resolve
+    from kdzoo.planning.plan import Given
+    from kdzoo.planning.resolution import resolve
 
     given = {name: Given(value, "kdzoo demo") for name, value in {**SHARED, "student.model": "cifar_resnet8"}.items()}
     on_labels, distilled = (resolve(recipe, given=given).settings() for recipe in ("supervised", "meal_v2"))

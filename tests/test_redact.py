@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kdzoo.redact import redact, redact_arguments
+from kdzoo.base.redact import redact, redact_arguments
 
 HEX40 = "0123456789abcdef0123456789abcdef01234567"
 

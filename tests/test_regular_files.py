@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kdzoo.errors import UsageError
-from kdzoo.regular_files import is_regular, refuse_special
+from kdzoo.base.errors import UsageError
+from kdzoo.base.regular_files import is_regular, refuse_special
 
 
 def test_files_folders_and_nothing_pass(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from timm.layers import freeze_batch_norm_2d
 from torch import Tensor, nn
 
-from ..errors import ModelError
+from ..base.errors import ModelError
 from ..zoo import LoadedModel, Preprocessing
 from .dilation import dilated
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..errors import UsageError
-from ..setting_values import Seed, check_value
+from ..base.errors import UsageError
+from ..base.setting_values import Seed, check_value
 
 
 def one_of(what: str, name: str, known: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from ..errors import ModelError
+from ..base.errors import ModelError
 from ..zoo import LoadedModel
 from ..zoo.building import create
 

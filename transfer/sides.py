@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import KdzooError, ModelError
+from ..base.errors import KdzooError, ModelError
 from ..zoo import LoadedModel, load_model, parse_reference
 from ..zoo.cached import cached_weights
 

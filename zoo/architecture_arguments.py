@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModelError
+from ..base.errors import ModelError
 from .preprocessing import MAX_IMAGE_SIZE
 
 MAX_CLASSES = 200_000

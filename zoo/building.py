@@ -16,7 +16,7 @@ from timm.data import ImageNetInfo
 from timm.models import get_pretrained_cfg, is_model
 from torch import nn
 
-from ..errors import ModelError
+from ..base.errors import ModelError
 from .architecture_arguments import checked_arguments
 from .downloads import hub_file, timm_weights_file
 from .entries import get_entry

@@ -15,8 +15,8 @@ import torch
 from huggingface_hub import constants, get_session, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
+from ..base.errors import ModelError
 from ..base.writing import make_folder
-from ..errors import ModelError
 from .hub_cache import checked
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UsageError
+from ..base.errors import UsageError
 from .cached import cached_weights
 from .entries import COSTS, ENTRIES, PAPERS, Entry, get_entry
 from .pulled import model_folder, record_of, trusted_digest

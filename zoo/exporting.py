@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ..base.errors import ModelError, UsageError
 from ..base.writing import write_file
-from ..errors import ModelError, UsageError
 from .building import load_model, seeded
 from .features import blank_conditions, network_output, takes_conditions
 from .loaded import LoadedModel

@@ -20,8 +20,8 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from ..base.digests import sha256_of
+from ..base.errors import ModelError, RunError, UsageError
 from ..base.writing import make_folder, move_into_place, open_scratch, write_file
-from ..errors import ModelError, RunError, UsageError
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that are there and the bytes of the whole file, None where the server does not say."""

@@ -16,7 +16,7 @@ import torch
 from timm.models import get_pretrained_cfg, is_model
 from torch import Tensor, nn
 
-from ..errors import ModelError
+from ..base.errors import ModelError
 from .timm_conversion import in_timms_names
 from .weight_files import State
 from .weights import load_weights, strip_wrappers

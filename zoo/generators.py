@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from ..errors import ModelError
+from ..base.errors import ModelError
 from .json_file import read_json
 from .networks.conditional_generator import ConditionalGenerator
 from .saving import portable_weights, write_model_folder

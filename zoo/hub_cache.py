@@ -6,7 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from ..errors import ModelError
+from ..base.errors import ModelError
 
 
 def checked(path: Path, named: str) -> Path:

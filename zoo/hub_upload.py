@@ -18,8 +18,8 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from ..errors import KdzooError, ModelError, UsageError
-from ..redact import HIDDEN, redact
+from ..base.errors import KdzooError, ModelError, UsageError
+from ..base.redact import HIDDEN, redact
 from .publishing import Package
 
 _LOGIN = "log in with a token that may write: hf auth login"

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModelError
-from ..regular_files import refuse_special
+from ..base.errors import ModelError
+from ..base.regular_files import refuse_special
 
 _MAX_BYTES = 20 * 2**20
 

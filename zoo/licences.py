@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..errors import ModelError, UsageError
+from ..base.errors import ModelError, UsageError
 
 
 def _names(text: str) -> frozenset[str]:

@@ -13,7 +13,7 @@ import timm
 import torch
 from timm.models import get_pretrained_cfg, is_model
 
-from ..errors import ModelError
+from ..base.errors import ModelError
 from . import networks  # noqa: F401 (registers kdzoo's own names)
 from .architecture_arguments import MAX_CLASSES, checked_arguments
 from .json_file import read_json

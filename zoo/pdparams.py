@@ -18,7 +18,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from ..errors import ModelError
+from ..base.errors import ModelError
 from . import pickled_arrays
 
 DEFAULT_MAX_BYTES = 4 * 2**30

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..errors import ModelError
+from ..base.errors import ModelError
 
 MAX_IMAGE_SIZE = 4096
 """Pixels of a side; timm's largest is 1,024."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..base.digests import sha256_of
+from ..base.errors import ModelError, UsageError
 from ..base.writing import copy_file
-from ..errors import ModelError, UsageError
 from .building import load_model
 from .card import render_card
 from .card_subject import CardSubject, RecipeFacts

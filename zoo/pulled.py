@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ..base.digests import sha256_of
+from ..base.errors import ModelError
 from ..base.writing import write_file, write_json
-from ..errors import ModelError
 from .home import kdzoo_home, safe_part
 
 

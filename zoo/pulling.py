@@ -19,8 +19,8 @@ from timm.data import ImageNetInfo
 from torch import Tensor
 
 from ..base.digests import sha256_of
+from ..base.errors import ModelError, RunError, UsageError
 from ..base.writing import make_folder
-from ..errors import ModelError, RunError, UsageError
 from .building import create, load_model
 from .conversion import convert
 from .downloads import hub_file, timm_weights_file

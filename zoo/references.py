@@ -31,8 +31,8 @@ from timm.models import (
     split_model_name_tag,
 )
 
-from ..errors import ModelError
-from ..regular_files import refuse_special
+from ..base.errors import ModelError
+from ..base.regular_files import refuse_special
 from . import networks  # noqa: F401 (registers kdzoo's own names)
 from .entries import ENTRIES, Entry
 from .pulled import model_folder

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from timm.models import get_pretrained_cfg, is_model, split_model_name_tag
 
-from ..errors import ModelError, RunError
-from ..redact import redact
+from ..base.errors import ModelError, RunError
+from ..base.redact import redact
 from .json_file import read_json
 from .licences import Source
 from .preprocessing import CENTRE_CROP, describe_view

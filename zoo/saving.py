@@ -10,8 +10,8 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..base.errors import ModelError
 from ..base.writing import Content, is_leftover, write_folder
-from ..errors import ModelError
 from .loaded import LoadedModel
 from .readme import render_readme
 from .weights import strip_wrappers

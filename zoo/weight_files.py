@@ -17,8 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..errors import ModelError
-from ..regular_files import refuse_special
+from ..base.errors import ModelError
+from ..base.regular_files import refuse_special
 from .inert_numpy import INERT_NUMPY
 from .json_file import read_json
 from .weight_index import INDEX_SUFFIX, shard_names

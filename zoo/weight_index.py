@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..errors import ModelError
+from ..base.errors import ModelError
 from .downloads import WEIGHT_FILES, hub_file
 from .json_file import read_json
 

@@ -11,8 +11,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, ModelError
-from ..regular_files import refuse_special
+from ..base.errors import CheckpointError, ModelError
+from ..base.regular_files import refuse_special
 from .weight_files import RESAVE, read_states, shown_name
 
 _WRAPPERS = ("module.", "_orig_mod.")

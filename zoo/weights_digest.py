@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.digests import sha256_of
-from ..errors import ModelError
+from ..base.errors import ModelError
 from .json_file import read_json
 
 KEY = "weights_sha256"

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import numpy as np
 from PIL import Image
 
-from ...setting_values import Fraction, Keypoints, PositiveFraction, Range
+from ...base.setting_values import Fraction, Keypoints, PositiveFraction, Range
 
 _SIFT_SIDE = 256  # pixels, the short side for SIFT
 _ENLARGE = 4  # at most, for SIFT

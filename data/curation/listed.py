@@ -15,8 +15,8 @@ from typing import IO
 
 from PIL import Image
 
+from ...base.errors import DataError
 from ...base.writing import open_scratch
-from ...errors import DataError
 from ..images import read_rgb
 from ..listing import refuse_special, walk
 

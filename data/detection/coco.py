@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard
 
-from ...errors import DataError
+from ...base.errors import DataError
 from .build import MAX_SIDE, BoxRow, build_source
 from .source import BoxSource
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ...errors import UsageError
+from ...base.errors import UsageError
 from ..places import PlacedSpec
 from ..reading import split_reading
 from . import coco, voc

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
-from ...errors import DataError
+from ...base.errors import DataError
 from ..official_lists import read_list
 from ..voc import CLASSES, find_voc
 from .build import MAX_SIDE, BoxRow, build_source

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import DataError, UsageError
+from ...base.errors import DataError, UsageError
 
 _IMAGE_NAMES = ("image", "img")
 _LABEL_NAMES = ("label", "labels")

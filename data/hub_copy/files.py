@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ...errors import DataError, UsageError
+from ...base.errors import DataError, UsageError
 from ..hub_files import hub_files
 from .readme import declared_files
 

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from ...errors import DataError
+from ...base.errors import DataError
 from ..listing import class_order
 
 _LONGEST_NAME = 500  # characters; ImageNet's longest has about 130

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ...errors import DataError
+from ...base.errors import DataError
 from .columns import Columns, choose_columns, own_features
 from .digests import verify_files
 from .files import assign_splits, choose_files, require_whole

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ...errors import DataError, RunError
+from ...base.errors import DataError, RunError
 from .columns import Columns
 
 _IMAGES_AT_ONCE = 16

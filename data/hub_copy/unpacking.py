@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...base.errors import DataError, RunError
 from ...base.holding import LOCK, hold_folder
 from ...base.writing import clear_errors, make_folder, move_into_place, open_scratch, remove_leftovers, write_file
-from ...errors import DataError, RunError
 from ..hub_files import MANIFEST, read_manifest
 from ..images import UnreadableImage, decode_stored, image_extension
 from ..listing import list_images

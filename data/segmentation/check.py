@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from ...errors import DataError
+from ...base.errors import DataError
 from ..check import CheckReport, ProgressCallback, SplitReport
 from ..images import UnreadableImage
 from ..pixel_check import FACTS, describe_facts, pixel_facts

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...errors import DataError
+from ...base.errors import DataError
 from .source import MaskSource, label_table, pair_up
 
 EXPECTED = {"train": (2975, 19), "val": (500, 19)}

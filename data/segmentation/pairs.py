@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...errors import DataError
+from ...base.errors import DataError
 from ..images import IMAGE_EXTENSIONS
 from .source import IGNORED, MAX_CLASSES, MaskSource, colour_map, label_table, pair_up, read_indices
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ...errors import DataError
+from ...base.errors import DataError
 from .source import IGNORED, MaskSource, read_indices
 
 _LAST_TRAIN_ID = 18  # of labelIds, sky, vegetation, cars and people are above it

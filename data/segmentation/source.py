@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ...errors import DataError
+from ...base.errors import DataError
 from ..images import UnreadableImage, decode_stored, read_orientation, read_rgb
 from ..reading import AS_STORED, Reading
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...errors import DataError
+from ...base.errors import DataError
 from .source import MaskSource, colour_map, label_table, pair_up
 
 EXPECTED = {"train": (1464, 21), "val": (1449, 21)}

@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 
-from ...errors import UsageError
+from ...base.errors import UsageError
 from ..comparison.sides import differing_settings
 from ..results import PerClass
 from .charts import Points, Scatter

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ...base.errors import UsageError
 from ...data import ImageSource, eval_batches
 from ...engine.evaluate import eval_transform
 from ...engine.teachers import normalise
-from ...errors import UsageError
 from ...zoo import LoadedModel, forward_with_features
 from .charts import MOST, Points, Scatter
 from .confusion import confusion_matrix, contrasting_classes

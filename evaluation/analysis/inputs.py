@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...errors import DataError
+from ...base.errors import DataError
 from ..comparison.sides import reading_order
 from ..results import Predictions, Result, read_predictions, read_results
 from ..run_record import RunRecord, read_run

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from ...base.errors import UsageError
 from ...engine.checkpoint import is_good
-from ...errors import UsageError
 from ...zoo.weights_digest import check_folder
 from ..curves import Series
 from ..run_record import RunRecord

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import DataError, KdzooError
+from ...base.errors import DataError, KdzooError
 from ..page import write_page
 from .calibration import calibration_section
 from .classes import class_sections

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ...base.errors import UsageError
 from ...data import ImageSource
 from ...data.contents import file_stats, sizes_digest
 from ...engine.class_match import ClassMatch, match_classes, needs_order
@@ -17,7 +18,6 @@ from ...engine.machine import processor_name
 from ...engine.precision import deterministic
 from ...engine.progress import say
 from ...engine.signals import StopRequest
-from ...errors import UsageError
 from ...zoo import LoadedModel, Preprocessing
 from ..results import MeasuredModel, Predictions, Result, describe_model
 from .one_pass import Contender, OnePass, PassResult, require_images

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...base.errors import DataError, Interrupted, ModelError
 from ...data import ImageSource
 from ...data.eval_views import EvalView, ViewBatch, view_batches
 from ...data.several_labels import accepted_labels
@@ -24,7 +25,6 @@ from ...engine.distributed import Processes
 from ...engine.progress import Progress, say
 from ...engine.signals import StopRequest
 from ...engine.teachers import normalise
-from ...errors import DataError, Interrupted, ModelError
 from ...zoo import LoadedModel
 from .answers import NAMES, Answers, judge
 from .partial import PartialFile

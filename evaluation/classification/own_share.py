@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ...base.errors import KdzooError, UsageError
 from ...data.specs import DataSpec, parse_data_spec
-from ...errors import KdzooError, UsageError
 from ..run_record import read_run
 
 

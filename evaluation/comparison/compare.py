@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ...errors import DataError
+from ...base.errors import DataError
 from ..overview import differences
 from ..results import Result
 from .numbers import ComparedNumber, model_numbers, shared_numbers

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import DataError
+from ...base.errors import DataError
 from ..results import MeasuredModel, Predictions, Result, default_folder, read_predictions, read_results
 from ..run_record import RunRecord, as_count, as_number, read_run
 from ..run_sections import plain

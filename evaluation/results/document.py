@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from ...errors import DataError
+from ...base.errors import DataError
 
 SCHEMA = 1
 TASKS = ("classification", "multilabel", "detection", "segmentation", "regression")

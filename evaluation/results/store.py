@@ -12,10 +12,10 @@ import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from ...base.errors import DataError
+from ...base.redact import redact
+from ...base.regular_files import read_json
 from ...base.writing import write_arrays, write_json
-from ...errors import DataError
-from ...redact import redact
-from ...regular_files import read_json
 from .document import Result, from_json
 from .predictions import Predictions
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from kdzoo.base import writing
+from kdzoo.base.errors import RunError
 from kdzoo.base.writing import link_file, move_into_place, remove_leftovers, write_file, write_folder
-from kdzoo.errors import RunError
 
 
 def forked(act: Callable[[], object]) -> int:

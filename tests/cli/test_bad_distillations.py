@@ -139,7 +139,7 @@ def test_a_transfer_set_that_is_missing_or_too_small(kdzoo: Call, place: Path) -
 
 def test_a_bank_larger_than_memory(kdzoo: Call, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("meminfo").write_text("MemAvailable: 24000 kB\n")
-    monkeypatch.setattr("kdzoo.recipes.memory._HOST", Path("meminfo").absolute())
+    monkeypatch.setattr("kdzoo.planning.memory._HOST", Path("meminfo").absolute())
     size = ("--set", "objective.contrast.embedding_dim=65536", "--set", "objective.contrast.num_negatives=16")
     error, hint = refused(kdzoo, *arguments(place, "crd", *size))
     assert "CRD, 2 banks of 48 × 65536" in error

@@ -12,9 +12,9 @@ import time
 import click
 import pytest
 
+from kdzoo.base.errors import DataError, Interrupted, UsageError
 from kdzoo.cli.commands import VerbCommand
 from kdzoo.cli.root import Root
-from kdzoo.errors import DataError, Interrupted, UsageError
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 import pytest
 
+from kdzoo.base.errors import UsageError
 from kdzoo.cli.commands import VerbCommand
 from kdzoo.cli.distill import command as distill
 from kdzoo.cli.run_options import given_settings
-from kdzoo.errors import UsageError
 
 
 def given(arguments: list[str], recipe: str = "meal_v2") -> dict[str, tuple[object, str]]:

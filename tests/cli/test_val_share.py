@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from photo_folders import make
 
-from kdzoo.errors import UsageError
+from kdzoo.base.errors import UsageError
 from kdzoo.evaluation.classification.own_share import held_out_spec
 
 
@@ -64,7 +64,7 @@ def test_what_has_validation_images_takes_no_share(
 
 
 def test_the_share_becomes_a_part_of_the_data(kdzoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kdzoo.recipes import plan
+    from kdzoo.planning import plan
 
     make(tmp_path / "photos", "fig", "plum", images=5)
     given = {}
@@ -75,7 +75,7 @@ def test_the_share_becomes_a_part_of_the_data(kdzoo, tmp_path: Path, monkeypatch
 
     settled = given
     monkeypatch.setattr(plan, "resolve", resolve)
-    monkeypatch.setattr("kdzoo.recipes.resolve", resolve)
+    monkeypatch.setattr("kdzoo.planning.resolution.resolve", resolve)
     monkeypatch.setenv("KDZOO_VAL_SHARE", "0.25")
     assert kdzoo("train", "--model", "cifar_resnet8", "--data", "photos").code == 2
     assert settled["data.dataset"] == plan.Given("photos@val-share=0.25", "--data, KDZOO_VAL_SHARE")

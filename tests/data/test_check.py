@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kdzoo.base.errors import DataError
 from kdzoo.data import check_source
-from kdzoo.errors import DataError
 
 
 def test_good_data() -> None:

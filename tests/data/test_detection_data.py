@@ -12,6 +12,7 @@ import pytest
 from drawn_shapes import CATEGORY_IDS, SHAPES, write_coco, write_voc
 from PIL import Image
 
+from kdzoo.base.errors import DataError, UsageError
 from kdzoo.cli.main import main
 from kdzoo.data.detection import (
     BoxOrder,
@@ -23,7 +24,6 @@ from kdzoo.data.detection import (
     resized_size,
 )
 from kdzoo.data.images import UnreadableImage
-from kdzoo.errors import DataError, UsageError
 
 
 @pytest.fixture

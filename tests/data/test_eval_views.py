@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from torchvision.transforms import FiveCrop, Resize, TenCrop
 
+from kdzoo.base.errors import UsageError
 from kdzoo.data import ArraySource, EvalTransform
 from kdzoo.data.eval_views import EvalView, view_batches
 from kdzoo.data.opencv_resize import resize_and_cut
-from kdzoo.errors import UsageError
 
 MakePicture = Callable[..., Image.Image]
 

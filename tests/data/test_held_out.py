@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from photo_folders import make
 
+from kdzoo.base.errors import DataError, UsageError
 from kdzoo.data import check_source, open_source
 from kdzoo.data.contents import contents_digest, file_stats, sizes_digest
 from kdzoo.data.held_out import ValShare, share_indices
@@ -17,7 +18,6 @@ from kdzoo.data.overlap import Overlap, find_overlap, refuse_overlap
 from kdzoo.data.pairs import open_pair
 from kdzoo.data.specs import with_val_share
 from kdzoo.data.subset import SubsetSource
-from kdzoo.errors import DataError, UsageError
 
 
 def _names(source) -> list[str]:

@@ -16,13 +16,13 @@ import hub_copies as hub
 import pyarrow as pa
 import pytest
 
+from kdzoo.base.errors import DataError, KdzooError, RunError, UsageError
 from kdzoo.data import check_source, open_source
 from kdzoo.data.check import EXPECTED_COUNTS
 from kdzoo.data.hub_copy import unpack, unpacking
 from kdzoo.data.hub_copy.names import folder_names
 from kdzoo.data.hub_files import MANIFEST
 from kdzoo.data.official_classes import OFFICIAL_CLASSES, unlike_official
-from kdzoo.errors import DataError, KdzooError, RunError, UsageError
 
 
 def tree(root: Path) -> dict[str, bytes]:

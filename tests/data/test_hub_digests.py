@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from kdzoo.base.errors import DataError
 from kdzoo.data import check_source
 from kdzoo.data.hub_copy import unpack
 from kdzoo.data.hub_files import MANIFEST, read_manifest
-from kdzoo.errors import DataError
 
 SHARD = "data/train-00000-of-00002.parquet"
 

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from kdzoo.base.errors import DataError, UsageError
 from kdzoo.data import check_source, open_source, parse_data_spec
 from kdzoo.data.imagenet import wordnet_ids
 from kdzoo.data.several_labels import accepted_labels
 from kdzoo.data.specs import expand_spec
-from kdzoo.errors import DataError, UsageError
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from kdzoo.base.errors import DataError, UsageError
 from kdzoo.data import (
     Augmentation,
     BatchOrder,
@@ -23,7 +24,6 @@ from kdzoo.data import (
 )
 from kdzoo.data.label_forms import parse_form
 from kdzoo.data.label_store import epoch_file, write_document
-from kdzoo.errors import DataError, UsageError
 
 ROWS, EPOCHS = 7, 2
 

@@ -13,11 +13,11 @@ import pytest
 from photo_folders import make, write_image
 from PIL import Image
 
+from kdzoo.base.errors import DataError, KdzooError, UsageError
 from kdzoo.data import check_source, open_source
 from kdzoo.data.images import IMAGE_EXTENSIONS
 from kdzoo.data.listing import describe_left_out
 from kdzoo.data.pairs import open_pair
-from kdzoo.errors import DataError, KdzooError, UsageError
 
 
 def wrapped_splits(root: Path) -> None:

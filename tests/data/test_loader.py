@@ -14,6 +14,7 @@ import pytest
 import torch
 from fork_server import ForkServer, Running
 
+from kdzoo.base.errors import DataError, UsageError
 from kdzoo.data import (
     Augmentation,
     Batch,
@@ -27,7 +28,6 @@ from kdzoo.data import (
     open_source,
     train_batches,
 )
-from kdzoo.errors import DataError, UsageError
 
 AUGMENTATION = Augmentation(image_size=24, color_jitter=(0.4, 0.4, 0.4), lighting_std=0.1, cutout_size=6)
 TRANSFORM = EvalTransform(image_size=24, crop_pct=0.875, interpolation="bilinear")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from kdzoo.base.errors import DataError
 from kdzoo.data import open_source
 from kdzoo.data.manifest import write_manifest
-from kdzoo.errors import DataError
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from kdzoo.base.errors import UsageError
 from kdzoo.data import Mix, Mixing, apply_mix, draw_mix, generator
-from kdzoo.errors import UsageError
 
 EITHER = Mixing(mixup_alpha=0.2, mixup_prob=0.5, cutmix_alpha=1.0, cutmix_prob=0.5)
 

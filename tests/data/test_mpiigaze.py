@@ -10,6 +10,7 @@ from mini_mpiigaze import PEOPLE, write_mpiigaze
 from scipy.io import loadmat, savemat
 from scipy.spatial.transform import Rotation
 
+from kdzoo.base.errors import DataError, UsageError
 from kdzoo.data import (
     ArraySource,
     Augmentation,
@@ -23,7 +24,6 @@ from kdzoo.data import (
     train_batches,
 )
 from kdzoo.data.mpiigaze import gaze_angles, head_angles, held_out_people
-from kdzoo.errors import DataError, UsageError
 
 EVERYONE = tuple(f"p{number:02d}" for number in range(15))
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from kdzoo.base.errors import UsageError
 from kdzoo.data import BatchOrder
-from kdzoo.errors import UsageError
 
 LABELLED, UNLABELED = 50, 13
 

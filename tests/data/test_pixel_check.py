@@ -10,10 +10,10 @@ import pytest
 from drawn_masks import write_cityscapes, write_pairs
 from PIL import Image
 
+from kdzoo.base.errors import DataError
 from kdzoo.data import check_source
 from kdzoo.data.pixel_check import pixel_facts
 from kdzoo.data.segmentation import check_segmentation, open_segmentation, require_classes
-from kdzoo.errors import DataError
 from kdzoo.transfer.segmentation import make_plan
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import autoaugment as torchvision_policies
 
+from kdzoo.base.errors import UsageError
 from kdzoo.data import generator
 from kdzoo.data.pixel_ops import Geometry, apply_op
 from kdzoo.data.policies import (
@@ -20,7 +21,6 @@ from kdzoo.data.policies import (
     parse_policy,
     policy_geometry,
 )
-from kdzoo.errors import UsageError
 
 WITHOUT_MAGNITUDE = {"AutoContrast", "Equalize", "Invert"}
 

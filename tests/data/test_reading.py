@@ -10,12 +10,12 @@ from drawn_masks import write_pairs
 from drawn_shapes import write_coco
 from PIL import Image
 
+from kdzoo.base.errors import UsageError
 from kdzoo.data import ConcatSource, open_source, parse_data_spec
 from kdzoo.data.detection import check_detection, open_detection, parse_detection_spec
 from kdzoo.data.reading import AS_STORED, Reading, split_reading
 from kdzoo.data.segmentation import open_segmentation
 from kdzoo.data.subset import SubsetSource
-from kdzoo.errors import UsageError
 
 
 def turn(path: Path, orientation: int) -> None:

@@ -13,6 +13,7 @@ import torch
 from drawn_masks import draw, write_ade20k, write_cityscapes, write_pairs, write_voc
 from PIL import Image
 
+from kdzoo.base.errors import DataError, UsageError
 from kdzoo.cli.main import main
 from kdzoo.data.segmentation import (
     IGNORED,
@@ -30,7 +31,6 @@ from kdzoo.data.segmentation import (
 )
 from kdzoo.data.segmentation.source import read_indices
 from kdzoo.data.segmentation.views import fitted, resize_mask
-from kdzoo.errors import DataError, UsageError
 
 # cityscapesScripts, helpers/labels.py: name, id, trainId.
 OFFICIAL = [

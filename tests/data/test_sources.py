@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kdzoo.base.errors import DataError, UsageError
 from kdzoo.data import ConcatSource, DataSpec, open_source, parse_data_spec
-from kdzoo.errors import DataError, UsageError
 
 
 def _touch(path: Path) -> None:

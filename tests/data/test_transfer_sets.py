@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from transfer_trees import COUNTS, TREES, class_folders, picture, write
 
+from kdzoo.base.errors import DataError, KdzooError, UsageError
 from kdzoo.data import check_source, open_source
 from kdzoo.data.check import EXPECTED_COUNTS
 from kdzoo.data.official_classes import OFFICIAL_CLASSES
 from kdzoo.data.transfer_sets import TRANSFER_SETS
-from kdzoo.errors import DataError, KdzooError, UsageError
 
 
 @pytest.fixture(autouse=True)

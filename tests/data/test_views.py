@@ -11,9 +11,9 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 from torchvision.transforms.v2 import functional as F
 
+from kdzoo.base.errors import UsageError
 from kdzoo.data import Augmentation, EvalTransform, View, apply_view, draw_view, generator
 from kdzoo.data.masks import Erase, Grid
-from kdzoo.errors import UsageError
 
 EVERYTHING = Augmentation(
     image_size=32,

@@ -27,17 +27,18 @@ import kdzoo.engine.evaluate as evaluation
 import kdzoo.engine.loop as loop
 import kdzoo.engine.metrics as metrics
 import kdzoo.engine.phases as phases
+from kdzoo.base.errors import Interrupted
 from kdzoo.data import ArraySource, Augmentation, EvalTransform, Mixing, open_source, torch_seed
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.job import Position, TrainJob
 from kdzoo.engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from kdzoo.engine.signals import StopRequest
 from kdzoo.engine.teachers import TeacherEnsemble
-from kdzoo.errors import Interrupted
-from kdzoo.recipes.plan import Given, resolve
+from kdzoo.planning.plan import Given
+from kdzoo.planning.resolution import resolve
+from kdzoo.planning.run import build_job
 from kdzoo.recipes.recipe import Shapes
 from kdzoo.recipes.registry import get_recipe
-from kdzoo.recipes.run import build_job
 from kdzoo.zoo import load_model
 
 CPU = Processes(0, 1, torch.device("cpu"))

@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from kdzoo.base.digests import sha256_of
+from kdzoo.base.errors import CheckpointError, KdzooError, RunError
 from kdzoo.data import open_source
 from kdzoo.engine.checkpoint import checkpoint_path, digest_path
 from kdzoo.engine.distributed import Processes
@@ -27,7 +28,6 @@ from kdzoo.engine.metrics import read_lines
 from kdzoo.engine.objective import Objective, Phase, StepView, student_group
 from kdzoo.engine.run_folder import RunFolder
 from kdzoo.engine.signals import StopRequest
-from kdzoo.errors import CheckpointError, KdzooError, RunError
 from kdzoo.zoo import load_model
 
 CPU = Processes(0, 1, torch.device("cpu"))

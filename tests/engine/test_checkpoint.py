@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from kdzoo.base.errors import CheckpointError
 from kdzoo.engine.checkpoint import checkpoint_path, digest_path, newest_good, save_checkpoint, tidy
-from kdzoo.errors import CheckpointError
 
 
 def _save(folder: Path, *steps: int, best: int = -1) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kdzoo.base.errors import DataError
 from kdzoo.engine.class_order import doubt_order, names_in_order, natural_order
-from kdzoo.errors import DataError
 
 NUMBERED = tuple(sorted(f"class{number}" for number in range(1, 13)))
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from fork_server import ForkServer
 
+from kdzoo.base.errors import UsageError
 from kdzoo.engine.distributed import Processes, choose_device, convert_sync_batchnorm, share_batch
-from kdzoo.errors import UsageError
 
 _PROGRAM = """
 import json, sys, torch

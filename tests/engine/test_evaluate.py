@@ -10,10 +10,10 @@ import torch
 from sklearn.metrics import log_loss, top_k_accuracy_score
 from torch import Tensor
 
+from kdzoo.base.errors import DataError
 from kdzoo.data import ArraySource, EvalTransform
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.evaluate import evaluate, num_ahead
-from kdzoo.errors import DataError
 
 CPU = Processes(0, 1, torch.device("cpu"))
 TRANSFORM = EvalTransform(image_size=8, crop_pct=1.0, interpolation="bilinear")

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from kdzoo.base.errors import TeacherError
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.job import TrainJob
 from kdzoo.engine.loop import train
 from kdzoo.engine.objective import Objective, Phase, StepView, student_group
 from kdzoo.engine.signals import StopRequest
 from kdzoo.engine.teachers import TeacherEnsemble
-from kdzoo.errors import TeacherError
 from kdzoo.zoo import load_model
 
 CPU = Processes(0, 1, torch.device("cpu"))

@@ -8,12 +8,12 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
+from kdzoo.base.errors import DataError
 from kdzoo.data import ArraySource, EvalTransform
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.evaluate import EvalResult, evaluate
 from kdzoo.engine.job import Position
 from kdzoo.engine.regression import angular_errors, directions
-from kdzoo.errors import DataError
 
 CPU = Processes(0, 1, torch.device("cpu"))
 TRANSFORM = EvalTransform(image_size=4, image_width=6, crop_pct=1.0, interpolation="bilinear")

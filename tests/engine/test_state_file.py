@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from kdzoo.base.errors import CheckpointError
 from kdzoo.engine.state_file import read_state, write_state
-from kdzoo.errors import CheckpointError
 
 
 def _state() -> dict:

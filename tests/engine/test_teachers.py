@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from kdzoo.base.errors import TeacherError
 from kdzoo.data import ArraySource, EvalTransform, open_source
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.preflight import check_classes, even_slice, preflight, verdict
 from kdzoo.engine.teachers import TeacherEnsemble, freeze, normalise, resize
-from kdzoo.errors import TeacherError
 from kdzoo.zoo import LoadedModel, load_model
 
 CPU = Processes(0, 1, torch.device("cpu"))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from kdzoo.errors import RunError
+from kdzoo.base.errors import RunError
 from kdzoo.evaluation.examples import Belief, Example
 from kdzoo.evaluation.report import write_report
 

@@ -11,11 +11,11 @@ import torch
 from transfer_trees import class_folders
 
 from kdzoo.base.digests import sha256_of
+from kdzoo.base.errors import CheckpointError, RunError
 from kdzoo.cli.main import main
 from kdzoo.engine.checkpoint import checkpoint_path, digest_path, newest_good, save_checkpoint
 from kdzoo.engine.metrics import JsonLines
 from kdzoo.engine.run_folder import RunFolder
-from kdzoo.errors import CheckpointError, RunError
 from kdzoo.zoo import load_model, save_model
 
 Train = Callable[..., tuple[int, str]]

@@ -175,7 +175,7 @@ def _import_kdzoo() -> None:
     from kdzoo.data import open_source
     from kdzoo.recipes.registry import get_recipe, recipe_names
 
-    for module in ("timm", "torchvision", "torch.distributed", "kdzoo.recipes.run"):
+    for module in ("timm", "torchvision", "torch.distributed", "kdzoo.planning.run"):
         import_module(module)
     for name in recipe_names():
         get_recipe(name)

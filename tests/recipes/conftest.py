@@ -7,8 +7,9 @@ import pytest
 
 from kdzoo.data import open_source
 from kdzoo.engine.job import TrainResult
-from kdzoo.recipes.plan import Given, Plan, resolve
-from kdzoo.recipes.run import run
+from kdzoo.planning.plan import Given, Plan
+from kdzoo.planning.resolution import resolve
+from kdzoo.planning.run import run
 
 STORED_TEACHER = Path(__file__).resolve().parents[1] / "references" / "digits_teacher"
 

@@ -21,9 +21,10 @@ import torch
 import kdzoo.base.record_file as record_file
 import kdzoo.engine.label_folder as label_folder
 import kdzoo.engine.labelling as labelling
-from kdzoo.errors import KdzooError
-from kdzoo.recipes.label_run import label
-from kdzoo.recipes.plan import Given, resolve
+from kdzoo.base.errors import KdzooError
+from kdzoo.planning.label_run import label
+from kdzoo.planning.plan import Given
+from kdzoo.planning.resolution import resolve
 
 
 def die(number: int = signal.SIGKILL) -> None:

@@ -15,9 +15,10 @@ from typing import Any
 
 import torch
 
-import kdzoo.recipes.run as runs
+import kdzoo.planning.run as runs
 from kdzoo.engine.job import TrainJob
-from kdzoo.recipes.plan import Given, resolve
+from kdzoo.planning.plan import Given
+from kdzoo.planning.resolution import resolve
 
 
 def main(plan_file: Path, out: Path) -> None:

@@ -17,8 +17,8 @@ from staged import staged_plan
 
 import kdzoo.engine.evaluate as evaluation
 import kdzoo.engine.loop as loop
-import kdzoo.recipes.stages as stages
-from kdzoo.recipes.run import run
+import kdzoo.planning.stages as stages
+from kdzoo.planning.run import run
 
 _PLACES = {
     "step": (loop, "run_phases"),  # inside an epoch

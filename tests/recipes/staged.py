@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from kdzoo.data import open_source
-from kdzoo.recipes.plan import Given, Plan, resolve
+from kdzoo.planning.plan import Given, Plan
+from kdzoo.planning.resolution import resolve
 from kdzoo.zoo import load_model, save_model
 
 SETTINGS = {

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from kdzoo.base.errors import UsageError
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.step import Step
-from kdzoo.errors import UsageError
+from kdzoo.planning.memory import describe_memory, require_memory
 from kdzoo.recipes.contrast import Candidates, Contrast
 from kdzoo.recipes.crd import RECIPE
-from kdzoo.recipes.memory import describe_memory, require_memory
 from kdzoo.recipes.recipe import Shapes
 
 LABELS = np.repeat(np.arange(5), 8)[np.random.default_rng(0).permutation(40)]

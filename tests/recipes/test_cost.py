@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from kdzoo.engine.job import TrainResult
-from kdzoo.recipes.cost import count, estimate
-from kdzoo.recipes.models import student_of
-from kdzoo.recipes.plan import resolve
+from kdzoo.planning.cost import count, estimate
+from kdzoo.planning.models import student_of
+from kdzoo.planning.resolution import resolve
 from kdzoo.zoo import load_model
 
 from .conftest import small_plan

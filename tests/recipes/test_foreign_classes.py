@@ -12,9 +12,9 @@ import pytest
 import torch
 
 import kdzoo
+from kdzoo.base.errors import KdzooError, TeacherError, UsageError
 from kdzoo.data import LabelStore, open_source
 from kdzoo.engine.class_match import match_classes
-from kdzoo.errors import KdzooError, TeacherError, UsageError
 from kdzoo.zoo import load_model
 
 STORED = Path(__file__).resolve().parents[1] / "references" / "digits_teacher"

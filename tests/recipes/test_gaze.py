@@ -11,22 +11,22 @@ import pytest
 import torch
 from mini_mpiigaze import PEOPLE, write_mpiigaze
 
+from kdzoo.base.errors import DataError, ModelError, TeacherError, UsageError
 from kdzoo.data import Mixing
 from kdzoo.data.batch import Batch
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.job import TrainResult
 from kdzoo.engine.step import Step, split_step
 from kdzoo.engine.teachers import Answers
-from kdzoo.errors import DataError, ModelError, TeacherError, UsageError
 from kdzoo.evaluation.report import write_report
-from kdzoo.recipes.cost import estimate
+from kdzoo.planning.cost import estimate
+from kdzoo.planning.resolution import resolve
+from kdzoo.planning.run import run
 from kdzoo.recipes.gaze import RECIPE as GAZE
 from kdzoo.recipes.gaze import mixed_targets
 from kdzoo.recipes.objectives.gaussian import Gaussian, mean_gaussian
 from kdzoo.recipes.overrides import override
-from kdzoo.recipes.plan import resolve
 from kdzoo.recipes.recipe import Shapes
-from kdzoo.recipes.run import run
 from kdzoo.recipes.xcl_gaze import RECIPE as XCL_GAZE
 from kdzoo.zoo import load_model, save_model
 

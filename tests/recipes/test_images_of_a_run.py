@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from photo_folders import make, write_image
 
-from kdzoo.errors import CheckpointError, DataError
-from kdzoo.recipes.run import run
-from kdzoo.recipes.sources import open_sources
+from kdzoo.base.errors import CheckpointError, DataError
+from kdzoo.planning.run import run
+from kdzoo.planning.sources import open_sources
 
 from .conftest import small_plan
 

@@ -16,14 +16,14 @@ from mini_mpiigaze import PEOPLE, write_mpiigaze
 from PIL import Image
 
 import kdzoo.engine.label_folder as label_folder
-import kdzoo.recipes.teaching as teaching
+import kdzoo.planning.run_teachers as teaching
+from kdzoo.base.errors import CheckpointError, DataError, KdzooError, RunError, UsageError
 from kdzoo.data import LabelStore
 from kdzoo.data.label_store import epoch_file
-from kdzoo.errors import CheckpointError, DataError, KdzooError, RunError, UsageError
-from kdzoo.recipes.label_cost import estimate_labels
-from kdzoo.recipes.label_run import label
-from kdzoo.recipes.plan import Plan
-from kdzoo.recipes.run import run
+from kdzoo.planning.label_cost import estimate_labels
+from kdzoo.planning.label_run import label
+from kdzoo.planning.plan import Plan
+from kdzoo.planning.run import run
 from kdzoo.zoo import load_model, save_model
 
 from .conftest import small_plan

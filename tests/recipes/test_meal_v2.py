@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from kdzoo.base.errors import UsageError
 from kdzoo.data import Mixing
 from kdzoo.data.batch import Batch
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.phases import run_phase, start_phases
 from kdzoo.engine.step import Step, split_step
 from kdzoo.engine.teachers import Answers
-from kdzoo.errors import UsageError
 from kdzoo.recipes.meal_v2 import RECIPE, MealV2
 from kdzoo.recipes.objectives.discriminator import discrimination_loss
 from kdzoo.recipes.overrides import override

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from kdzoo.base.errors import KdzooError, UsageError
 from kdzoo.engine.checkpoint import newest_good
 from kdzoo.engine.job import TrainResult
-from kdzoo.errors import KdzooError, UsageError
+from kdzoo.planning.plan import Given
+from kdzoo.planning.resolution import resolve
+from kdzoo.planning.run import run
 from kdzoo.recipes.exrep_transfer import load_distiller
-from kdzoo.recipes.plan import Given, resolve
-from kdzoo.recipes.run import run
 from kdzoo.zoo import load_model
 
 from .conftest import STORED_TEACHER, small_plan
@@ -171,7 +172,7 @@ def test_banks_larger_than_memory_are_refused_before_they_are_taken(
     teacher: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     (tmp_path / "meminfo").write_text("MemAvailable: 750000 kB\n")
-    monkeypatch.setattr("kdzoo.recipes.memory._HOST", tmp_path / "meminfo")
+    monkeypatch.setattr("kdzoo.planning.memory._HOST", tmp_path / "meminfo")
     plan = small_plan("crd", teachers__models=(teacher.model,), objective__contrast__embedding_dim=65_536)
     stated = [note for note in plan.notes if note.startswith("CRD, 2 banks of 1437 × 65536, 16384 negatives")]
     assert len(stated) == 1

@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from kdzoo.errors import UsageError
+from kdzoo.base.errors import UsageError
 from kdzoo.recipes.meal_v2 import RECIPE
 from kdzoo.recipes.overrides import convert, flatten, override, parse_assignments, setting_types
 

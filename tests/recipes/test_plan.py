@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kdzoo.errors import UsageError
-from kdzoo.recipes.plan import Given, Plan, parse_set, resolve
+from kdzoo.base.errors import UsageError
+from kdzoo.planning.plan import Given, Plan, parse_set
+from kdzoo.planning.resolution import resolve
 from kdzoo.recipes.registry import get_recipe, recipe_names
 
 TEACHERS = ("senet154.gluon_in1k", "resnet152s.gluon_in1k")

@@ -11,19 +11,19 @@ from typing import Annotated, Any, get_args, get_origin
 
 import pytest
 
+from kdzoo.base.errors import UsageError
+from kdzoo.base.setting_values import Range, check_value, check_values, convert, leaves
 from kdzoo.cli.run_options import _SETTINGS, run_options
 from kdzoo.cli.settings import within
 from kdzoo.data import Augmentation, EvalTransform, Mixing
 from kdzoo.data.curation import Thresholds
 from kdzoo.data.eval_views import EvalView
 from kdzoo.engine.curation import CurationSettings
-from kdzoo.errors import UsageError
+from kdzoo.planning.plan import RunSettings
+from kdzoo.planning.plan_checks import check_plan
 from kdzoo.recipes import get_recipe, recipe_names
 from kdzoo.recipes.overrides import place_of, setting_types, typed
-from kdzoo.recipes.plan import RunSettings
-from kdzoo.recipes.plan_checks import check_plan
 from kdzoo.recipes.recipe import SECTIONS, Recipe
-from kdzoo.setting_values import Range, check_value, check_values, convert, leaves
 from kdzoo.transfer.classification.protocols import PROTOCOLS, Protocol
 from kdzoo.transfer.dense.settings import parse_assignments
 from kdzoo.transfer.detection import DetectionSettings
@@ -170,7 +170,7 @@ def test_a_recipe_made_in_python_is_checked_when_it_is_settled(change: Any, path
 
 @pytest.fixture
 def facts() -> Any:
-    from kdzoo.recipes.plan import DataFacts
+    from kdzoo.planning.plan import DataFacts
 
     return DataFacts(num_classes=10, num_images=1000, native_size=(8, 8))
 
@@ -192,8 +192,8 @@ def test_the_options_have_their_settings_own_ranges() -> None:
 
 
 def test_the_transfer_options_have_the_protocols_ranges() -> None:
+    from kdzoo.base.setting_values import value_types
     from kdzoo.cli.transfer_classification import _VALUES, command
-    from kdzoo.setting_values import value_types
 
     kinds = value_types(Protocol)
     compared = 0

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from kdzoo.errors import UsageError
+from kdzoo.base.errors import UsageError
 from kdzoo.recipes.overrides import flatten
 from kdzoo.recipes.recipe_file import export_recipe, load_recipe
 from kdzoo.recipes.registry import get_recipe, recipe_names

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from kdzoo.errors import DataError, UsageError
-from kdzoo.evaluation.papers import PAPERS, get_table
-from kdzoo.recipes.label_run import label
-from kdzoo.recipes.plan import Given, Plan, resolve
-from kdzoo.recipes.run import run
-from kdzoo.reproduction.choices import Choices
-from kdzoo.reproduction.jobs import Job, Jobs
+from kdzoo.base.errors import DataError, UsageError
+from kdzoo.papers.choices import Choices
+from kdzoo.papers.jobs import Job, Jobs
+from kdzoo.papers.tables import PAPERS, get_table
+from kdzoo.planning.label_run import label
+from kdzoo.planning.plan import Given, Plan
+from kdzoo.planning.resolution import resolve
+from kdzoo.planning.run import run
 
 from .conftest import small_plan
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+from kdzoo.base.errors import CheckpointError, DataError, ModelError, RunError, TeacherError
 from kdzoo.engine.job import TrainResult
-from kdzoo.errors import CheckpointError, DataError, ModelError, RunError, TeacherError
+from kdzoo.planning.run import run
 from kdzoo.recipes.registry import get_recipe
-from kdzoo.recipes.run import run
 from kdzoo.zoo import load_model, save_model
 
 from .conftest import small_plan

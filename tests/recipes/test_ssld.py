@@ -11,9 +11,10 @@ from kdzoo.engine.objective import student_group
 from kdzoo.engine.optim import build_optimizer
 from kdzoo.engine.step import Step
 from kdzoo.engine.teachers import Answers
+from kdzoo.planning.plan import Given, Plan
+from kdzoo.planning.resolution import resolve
 from kdzoo.recipes.overrides import override
 from kdzoo.recipes.parameter_groups import without_norm_decay
-from kdzoo.recipes.plan import Given, Plan, resolve
 from kdzoo.recipes.recipe import Shapes
 from kdzoo.recipes.ssld import RECIPE, SSLD
 from kdzoo.zoo import load_model

@@ -13,15 +13,16 @@ import pytest
 import torch
 from PIL import Image
 
+from kdzoo.base.errors import CheckpointError, RunError, UsageError
 from kdzoo.data import ImageSource
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.job import TrainResult
 from kdzoo.engine.loop import train
 from kdzoo.engine.signals import StopRequest
-from kdzoo.errors import CheckpointError, RunError, UsageError
-from kdzoo.recipes.plan import Given, Plan, resolve
-from kdzoo.recipes.run import build_job
-from kdzoo.recipes.run import run as run_plan
+from kdzoo.planning.plan import Given, Plan
+from kdzoo.planning.resolution import resolve
+from kdzoo.planning.run import build_job
+from kdzoo.planning.run import run as run_plan
 from kdzoo.zoo import load_model
 
 from .staged import bytes_of, staged_plan, write_data, write_teacher

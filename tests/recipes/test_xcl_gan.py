@@ -9,14 +9,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from kdzoo.base.errors import ModelError, UsageError
 from kdzoo.engine.job import TrainResult
 from kdzoo.engine.step import Step
 from kdzoo.engine.teachers import Answers
-from kdzoo.errors import ModelError, UsageError
+from kdzoo.planning.run import run
+from kdzoo.planning.transfer_set import write_transfer_set
 from kdzoo.recipes.overrides import override
 from kdzoo.recipes.recipe import Shapes
-from kdzoo.recipes.run import run
-from kdzoo.recipes.transfer_set import write_transfer_set
 from kdzoo.recipes.xcl_gan import RECIPE, XclGan, XclGanSettings
 from kdzoo.zoo.generators import load_generator, save_generator
 from kdzoo.zoo.networks.conditional_generator import ConditionalGenerator

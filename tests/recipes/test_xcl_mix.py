@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from kdzoo.base.errors import UsageError
 from kdzoo.data import Mixing
 from kdzoo.data.batch import Batch
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.objective import Objective
 from kdzoo.engine.step import Step, split_step
 from kdzoo.engine.teachers import Answers
-from kdzoo.errors import UsageError
+from kdzoo.planning.resolution import resolve
 from kdzoo.recipes.overrides import override
-from kdzoo.recipes.plan import resolve
 from kdzoo.recipes.recipe import Recipe, Shapes
 from kdzoo.recipes.xcl_mix import RECIPE
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from kdzoo.base.errors import DataError, UsageError
 from kdzoo.data.label_store import read_document
-from kdzoo.errors import DataError, UsageError
 from kdzoo.evaluation.results import read_results
 from kdzoo.recipes.recipe_file import load_recipe, read_recipe_file
 

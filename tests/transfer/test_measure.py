@@ -12,9 +12,9 @@ import torch
 from safetensors.numpy import load_file
 from transfer_trees import COUNTS, TREES, class_folders
 
+from kdzoo.base.errors import CheckpointError, DataError, KdzooError, ModelError, RunError, UsageError
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.signals import StopRequest
-from kdzoo.errors import CheckpointError, DataError, KdzooError, ModelError, RunError, UsageError
 from kdzoo.evaluation.comparison import compare_results
 from kdzoo.evaluation.results import read_predictions, read_results, results_folder
 from kdzoo.transfer.classification.choose import choose_settings

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import kdzoo.transfer.classification.protocols as protocols
-from kdzoo.errors import UsageError
+from kdzoo.base.errors import UsageError
 from kdzoo.recipes.citations import _FORM
 from kdzoo.transfer.classification.search import SearchSpace, parse_search
 from kdzoo.transfer.classification.stages import classifier_parameters, stage_groups, stage_multipliers

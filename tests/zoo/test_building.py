@@ -9,7 +9,7 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
 
-from kdzoo.errors import CheckpointError, ModelError
+from kdzoo.base.errors import CheckpointError, ModelError
 from kdzoo.zoo import Preprocessing, load_model
 from kdzoo.zoo.downloads import hub_is_reachable
 

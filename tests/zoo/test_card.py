@@ -13,8 +13,8 @@ from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 from safetensors.torch import load_file
 
-from kdzoo.errors import KdzooError, ModelError, RunError, UsageError
-from kdzoo.redact import redact
+from kdzoo.base.errors import KdzooError, ModelError, RunError, UsageError
+from kdzoo.base.redact import redact
 from kdzoo.zoo.card_subject import RecipeFacts
 from kdzoo.zoo.publishing import prepare, write_package
 

@@ -21,7 +21,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from kdzoo.errors import ModelError
+from kdzoo.base.errors import ModelError
 from kdzoo.zoo.conversion import CONVERSIONS, convert, network_of
 from kdzoo.zoo.pdparams import read_pdparams
 

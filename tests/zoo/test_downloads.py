@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow  # each load is a process of its own
 
 SCRIPT = """
 import sys
-from kdzoo.errors import ModelError
+from kdzoo.base.errors import ModelError
 from kdzoo.zoo import load_model
 try:
     loaded = load_model(sys.argv[1])

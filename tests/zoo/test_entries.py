@@ -11,7 +11,7 @@ import timm
 import torch
 from timm.models import get_pretrained_cfg
 
-from kdzoo.errors import ModelError, UsageError
+from kdzoo.base.errors import ModelError, UsageError
 from kdzoo.zoo import entry_record, list_models, load_model, parse_reference
 from kdzoo.zoo.building import create
 from kdzoo.zoo.conversion import CONVERSIONS, network_of

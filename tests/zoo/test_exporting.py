@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from kdzoo.errors import ModelError, RunError, UsageError
+from kdzoo.base.errors import ModelError, RunError, UsageError
 from kdzoo.zoo import exporting, load_model
 from kdzoo.zoo.exporting import TOLERANCE, export_model
 

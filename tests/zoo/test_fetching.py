@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kdzoo.errors import ModelError, RunError, UsageError
+from kdzoo.base.errors import ModelError, RunError, UsageError
 from kdzoo.zoo import fetching
 from kdzoo.zoo.fetching import check_address, fetch
 
@@ -129,7 +129,7 @@ def test_no_room(tmp_path, serve, fork_server):
     script = """
 import resource, sys
 from pathlib import Path
-from kdzoo.errors import RunError
+from kdzoo.base.errors import RunError
 from kdzoo.zoo.fetching import fetch
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, 1_500_000))
 try:

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from timm.models import get_pretrained_cfg, list_models
 from torch import nn
 
-from kdzoo.errors import ModelError
+from kdzoo.base.errors import ModelError
 from kdzoo.zoo import load_model, networks
 from kdzoo.zoo.architecture_arguments import ALLOWED
 from kdzoo.zoo.model_folder import read_model_config

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from kdzoo.errors import KdzooError, ModelError, UsageError
+from kdzoo.base.errors import KdzooError, ModelError, UsageError
 from kdzoo.zoo import load_model
 
 Tensors = dict[str, Tensor]

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow  # each call is a process of its own
 
 SCRIPT = """
 import json, sys
-from kdzoo.errors import KdzooError
+from kdzoo.base.errors import KdzooError
 from kdzoo.zoo import load_model
 from kdzoo.zoo.pulling import pull
 answers = []

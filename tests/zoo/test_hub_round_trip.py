@@ -11,7 +11,7 @@ from fork_server import ForkServer
 PUBLISH = """
 import sys
 import kdzoo.sharing
-from kdzoo.errors import KdzooError
+from kdzoo.base.errors import KdzooError
 run, *repositories = sys.argv[1:]
 for text in repositories:
     name, *options = text.split(",")
@@ -40,7 +40,7 @@ print(loaded.licence, loaded.promised_top1, loaded.class_names, loaded.preproces
 CACHE = """
 import sys
 from pathlib import Path
-from kdzoo.errors import ModelError
+from kdzoo.base.errors import ModelError
 from kdzoo.zoo import load_model
 for name in sys.argv[1:]:
     try:

@@ -1,7 +1,7 @@
 import pytest
 from timm.models import get_pretrained_cfg, list_models
 
-from kdzoo.errors import ModelError, UsageError
+from kdzoo.base.errors import ModelError, UsageError
 from kdzoo.zoo.licences import ON_THE_HUB, PERMISSIVE, Licence, Source, choose_licence, is_non_commercial, unclear
 
 

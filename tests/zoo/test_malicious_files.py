@@ -22,7 +22,7 @@ from safetensors.torch import save as save_safetensors
 from safetensors.torch import save_file
 
 import kdzoo.zoo  # noqa: F401 (registers the networks)
-from kdzoo.errors import ModelError
+from kdzoo.base.errors import ModelError
 from kdzoo.zoo import load_model
 from kdzoo.zoo.entries import ENTRIES
 from kdzoo.zoo.home import kdzoo_home, safe_part

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from kdzoo.errors import ModelError
+from kdzoo.base.errors import ModelError
 from kdzoo.zoo.pdparams import read_pdparams
 
 # paddle.save({'fc.weight': [[1, 2, 3], [4, 5, 6]], 'fc.bias': [0.5]}) of paddlepaddle 3.3.1, with protocols 2 and 4

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kdzoo.errors import ModelError
+from kdzoo.base.errors import ModelError
 from kdzoo.zoo.pdparams import read_pdparams
 
 PROTO2, PROTO4, STOP = b"\x80\x02", b"\x80\x04", b"."

@@ -14,7 +14,7 @@ import torch
 from release_files import meal_v2_file, paddle_arrays, pdparams
 from safetensors.torch import load_file
 
-from kdzoo.errors import ModelError, RunError, UsageError
+from kdzoo.base.errors import ModelError, RunError, UsageError
 from kdzoo.zoo import list_models, load_model, parse_reference
 from kdzoo.zoo.cached import cached_weights
 from kdzoo.zoo.conversion import convert
@@ -326,7 +326,7 @@ def test_no_room_while_saving(home, serve, release, fork_server, tmp_path):
     script = """
 import resource, sys
 import kdzoo.zoo.pulling as pulling
-from kdzoo.errors import KdzooError
+from kdzoo.base.errors import KdzooError
 resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, 5_000_000))
 try:
     pulling.pull(sys.argv[1], mirror=sys.argv[2])

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from kdzoo.errors import ModelError
+from kdzoo.base.errors import ModelError
 from kdzoo.zoo import parse_reference
 
 

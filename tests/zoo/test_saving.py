@@ -8,7 +8,7 @@ import torch
 import yaml
 from torch import nn
 
-from kdzoo.errors import ModelError, RunError
+from kdzoo.base.errors import ModelError, RunError
 from kdzoo.zoo import LoadedModel, load_model, save_model, seeded
 from kdzoo.zoo.readme import literal
 from kdzoo.zoo.saving import portable_weights
@@ -158,7 +158,7 @@ def test_a_write_that_fails_half_way_leaves_the_earlier_model(tmp_path, fork_ser
     """A limit on a file's size cuts the write off, as a full disk would."""
     script = (
         "import resource, signal, sys\n"
-        "from kdzoo.errors import RunError\n"
+        "from kdzoo.base.errors import RunError\n"
         "from kdzoo.zoo import load_model, save_model\n"
         "place = sys.argv[1]\n"
         "save_model(load_model('cifar_resnet8', seed=1), place, provenance={'seed': 1})\n"

@@ -7,7 +7,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from kdzoo.errors import ModelError
+from kdzoo.base.errors import ModelError
 from kdzoo.zoo import load_model, load_weights, read_weights
 
 

@@ -14,8 +14,8 @@ from finished_run import replace_weights
 from safetensors.torch import load_file, save_file
 
 import kdzoo
+from kdzoo.base.errors import ModelError
 from kdzoo.cli.main import main
-from kdzoo.errors import ModelError
 from kdzoo.evaluation.analysis.weights import weight_section
 from kdzoo.evaluation.run_record import read_run
 from kdzoo.zoo import load_model, save_model

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from ...base.errors import DivergedError, RunError
 from ...base.writing import write_json
 from ...data.subset import SubsetSource, held_out_indices
 from ...engine.distributed import Processes
 from ...engine.progress import say
 from ...engine.signals import StopRequest
-from ...errors import DivergedError, RunError
 from ..sides import RANDOM
 from .features import Pass
 from .finetune import fine_tune, network_scores, run_folder, test_view

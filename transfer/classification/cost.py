@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from ...base.errors import KdzooError
 from ...engine.distributed import choose_device
-from ...errors import KdzooError
 from ...zoo import LoadedModel, load_model
 from ..sides import RANDOM
 from .linear import classification_loss

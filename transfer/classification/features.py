@@ -18,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from ...base.digests import sha256_of
+from ...base.regular_files import read_json
 from ...base.writing import write_folder, write_json
 from ...data import EvalTransform, ImageSource, eval_batches
 from ...data.contents import file_stats, sizes_digest
@@ -26,7 +27,6 @@ from ...engine.precision import autocast
 from ...engine.progress import Progress, say
 from ...engine.signals import StopRequest
 from ...engine.teachers import normalise, weights_sha256
-from ...regular_files import read_json
 from ...zoo import LoadedModel, forward_with_features
 
 FORM = 1

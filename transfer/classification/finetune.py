@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from ...base.errors import DivergedError
 from ...data import Augmentation, EvalTransform, ImageSource, Mixing, torch_seed
 from ...data.contents import file_stats, sizes_digest
 from ...engine.checkpoint import digest_path
@@ -23,7 +24,6 @@ from ...engine.objective import Objective, ParameterGroup, Phase, StepView, stud
 from ...engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from ...engine.signals import StopRequest
 from ...engine.teachers import weights_sha256
-from ...errors import DivergedError
 from ...zoo import LoadedModel, load_model, save_model, seeded
 from ..sides import RANDOM
 from .features import Pass, collect

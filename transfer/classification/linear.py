@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ...base.errors import RunError
 from ...data import BatchOrder, torch_seed
 from ...data.subset import held_out_indices
 from ...engine.optim import set_lr
 from ...engine.schedule import lr_factor
 from ...engine.settings import ScheduleSettings
 from ...engine.signals import StopRequest
-from ...errors import RunError
 from ...zoo import seeded
 from .protocols import Protocol
 

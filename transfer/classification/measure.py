@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ...base.errors import Interrupted, KdzooError
 from ...base.writing import make_folder, remove_leftovers, write_json
 from ...data import ImageSource
 from ...engine.distributed import Processes, start_processes
 from ...engine.progress import say
 from ...engine.signals import StopRequest
-from ...errors import Interrupted, KdzooError
 from ...evaluation.results import Interval, PerClass, Result, describe_model, results_folder, write_result
 from ...zoo import LoadedModel
 from ..sides import RANDOM

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, cast
 
+from ...base.errors import DataError, KdzooError, ModelError, UsageError
+from ...base.setting_values import check_value, check_values, value_types
 from ...data import DataSpec, ImageSource, parse_data_spec
 from ...data.contents import file_stats
 from ...data.overlap import find_overlap, refuse_overlap
 from ...data.pairs import open_pair
 from ...data.transfer_sets import TRANSFER_SETS, partition_of
-from ...errors import DataError, KdzooError, ModelError, UsageError
-from ...setting_values import check_value, check_values, value_types
 from ...zoo import load_model
 from ..checks import check_seeds, one_of
 from ..sides import RANDOM, missing_weights

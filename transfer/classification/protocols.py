@@ -24,7 +24,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from ...setting_values import (
+from ...base.setting_values import (
     BetaParameter,
     Count,
     CropPct,

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ...errors import UsageError
-from ...setting_values import convert, value_types
+from ...base.errors import UsageError
+from ...base.setting_values import convert, value_types
 from .protocols import SEARCH_LABEL_SMOOTHING, SEARCH_LR, SEARCH_MIXUP, SEARCH_WEIGHT_DECAY, Protocol
 
 _NAMES = {"lr": "lr", "weight-decay": "weight_decay", "label-smoothing": "label_smoothing", "mixup": "mixup_alpha"}

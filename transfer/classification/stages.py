@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from timm.models import group_parameters
 from torch import nn
 
+from ...base.errors import ModelError, UsageError
 from ...engine.objective import ParameterGroup
-from ...errors import ModelError, UsageError
 from .protocols import STAGE_LR, STAGE_LR_MOBILENET_V3_LARGE
 
 NUM_STAGES = 5

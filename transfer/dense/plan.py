@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+from ...base.errors import DataError, KdzooError, UsageError
 from ...data.places import PlacedSpec
 from ...data.randomness import epoch_order
-from ...errors import DataError, KdzooError, UsageError
 from ..checks import check_seeds
 from ..sides import Side
 from .engines import EngineChoice

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, TypeVar
 
-from ...errors import UsageError
-from ...setting_values import Range, convert, value_types
+from ...base.errors import UsageError
+from ...base.setting_values import Range, convert, value_types
 
 Settings = TypeVar("Settings", bound=Any)
 Given = Mapping[str, tuple[Any, str]]

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...base.errors import CheckpointError, Interrupted, RunError
 from ...base.writing import write_json
 from ...data import TaskIterator
 from ...data.randomness import seed_torch
@@ -25,7 +26,6 @@ from ...engine.run_folder import RunFolder
 from ...engine.run_log import RunLog, Throughput
 from ...engine.signals import StopRequest
 from ...engine.state_file import State
-from ...errors import CheckpointError, Interrupted, RunError
 from .schedule import IterationSchedule
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ...base.errors import KdzooError
 from ...data.detection import BoxBatch, resized_size
 from ...engine.distributed import choose_device
-from ...errors import KdzooError
 from ..dense.cost import DenseCost, Probe, measure_cost
 from .engines import make_engine
 from .plan import DetectionPlan

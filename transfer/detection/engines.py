@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 
-from ...errors import UsageError
+from ...base.errors import UsageError
 from ..checks import one_of
 from ..dense.engines import EngineChoice, why_not
 from .detector import DetectionEngine

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ...base.errors import DataError
 from ...data.detection import BoxSource
-from ...errors import DataError
 from .detector import Detections
 
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")

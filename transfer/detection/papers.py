@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...evaluation.papers import get_paper, get_table
+from ...papers.tables import get_paper, get_table
 from ..dense.papers import PaperRow, number
 
 _NOT_RUN = "a PaddleDetection model that neither torchvision nor detectron2 has: a reference, not run here"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
+from ...base.errors import DataError, KdzooError, UsageError
 from ...data.detection import BoxSource, DetectionSpec, open_detection, parse_detection_spec
 from ...data.detection.specs import EXPECTED
-from ...errors import DataError, KdzooError, UsageError
 from ..dense.plan import DensePlan, check_length, iterations_of, open_splits, take_part
 from ..dense.settings import Given, frozen_line
 from ..sides import settle_sides

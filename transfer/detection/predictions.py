@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ...base.regular_files import read_json
 from ...base.writing import write_json
 from ...data.detection import BoxSource
-from ...regular_files import read_json
 from .detector import Detections
 from .metrics import result_entries
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from ...setting_values import (
+from ...base.setting_values import (
     Count,
     CountFromZero,
     Decay,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ...base.errors import KdzooError
 from ...engine.distributed import choose_device
-from ...errors import KdzooError
 from ..dense.cost import DenseCost, Probe, measure_cost
 from .engines import make_engine
 from .plan import SegmentationPlan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 
-from ...errors import UsageError
+from ...base.errors import UsageError
 from ..checks import one_of
 from ..dense.engines import EngineChoice, why_not
 from .segmentor import SegmentationEngine

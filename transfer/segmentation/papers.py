@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...evaluation.papers import get_paper, get_table
+from ...papers.tables import get_paper, get_table
 from ..dense.papers import PaperRow, number
 
 _HEAD = {"FCN": "fcn", "Deeplabv3+": "deeplabv3plus", "OCRNet": "ocrnet"}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
+from ...base.errors import DataError, KdzooError, UsageError
 from ...data.segmentation import (
     EXPECTED,
     MaskSource,
@@ -15,7 +16,6 @@ from ...data.segmentation import (
     parse_segmentation_spec,
     require_classes,
 )
-from ...errors import DataError, KdzooError, UsageError
 from ..dense.plan import DensePlan, check_length, iterations_of, open_splits, take_part
 from ..dense.settings import Given, frozen_line
 from ..sides import settle_sides

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...base.errors import UsageError
 from ...data.segmentation import EndlessOrder, EvalImage, EvalTask, MaskBatch, MaskTask, MaskViews
 from ...engine.distributed import Processes, convert_sync_batchnorm
-from ...errors import UsageError
 from ...evaluation.results import PerClass
 from ..dense import Comparison, DenseJob, DenseTask, IterationSchedule, Measured, Run, dense_job, parameter_groups
 from ..dense import run_plan as run_dense_plan

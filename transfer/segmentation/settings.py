@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from ...setting_values import (
+from ...base.setting_values import (
     Count,
     Decay,
     Fraction,

@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from torchvision.models.segmentation.deeplabv3 import ASPP
 from torchvision.models.segmentation.fcn import FCNHead
 
+from ...base.errors import UsageError
 from ...data.segmentation import IGNORED
-from ...errors import UsageError
 from ...zoo import LoadedModel, seeded
 from ..backbone import Backbone
 from .segmentor import Segmentor, dense_backbone

@@ -12,7 +12,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from ...errors import ModelError
+from ...base.errors import ModelError
 from ..networks import paddle_twins as _registers_the_twins  # noqa: F401
 from .mobile_networks import MOBILE_NETWORKS
 from .resnets import RESNETS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from ...errors import ModelError
+from ...base.errors import ModelError
 from .entry import Entry, Published
 from .papers import PAPERS, Paper
 from .read import COSTS, ENTRIES, RELEASES

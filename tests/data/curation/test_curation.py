@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
+from kdzoo.base.errors import KdzooError
 from kdzoo.data.curation import (
     BestPerClass,
     EvaluationIndex,
@@ -24,7 +25,6 @@ from kdzoo.data.curation import (
 )
 from kdzoo.data.curation.embedding import crop_boxes
 from kdzoo.data.listing import list_images
-from kdzoo.errors import KdzooError
 
 Picture = Callable[..., Image.Image]
 

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
-from kdzoo.errors import DataError, UsageError
+from kdzoo.base.errors import DataError, UsageError
 from kdzoo.evaluation.analysis.calibration import calibration_section
 from kdzoo.evaluation.analysis.classes import class_sections
 from kdzoo.evaluation.analysis.confusion import confusion_matrix, contrasting_classes, similar_pairs

@@ -9,7 +9,7 @@ import pytest
 from finished_run import make_run as make_real_run
 from PIL import Image
 
-from kdzoo.errors import DataError, UsageError
+from kdzoo.base.errors import DataError, UsageError
 from kdzoo.evaluation.analysis import write_analysis
 from kdzoo.evaluation.analysis.charts import Points, Scatter
 from kdzoo.evaluation.analysis.files import write_figures

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import kdzoo
+from kdzoo.base.errors import Interrupted
 from kdzoo.data import open_source
-from kdzoo.errors import Interrupted
 from kdzoo.evaluation.classification import one_pass
 from kdzoo.evaluation.results import describe_model
 from kdzoo.zoo import load_model

@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from kdzoo.base.errors import DataError, ModelError, UsageError
 from kdzoo.data import ArraySource, ImageSource, folders, open_source
 from kdzoo.data.imagenet import wordnet_ids
 from kdzoo.engine.class_match import match_classes
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.signals import StopRequest
-from kdzoo.errors import DataError, ModelError, UsageError
 from kdzoo.evaluation.classification import MeasureSettings, Overrides, measure_classification
 from kdzoo.evaluation.classification.published import PublishedNumber, find_published
 from kdzoo.evaluation.results import Predictions, Result

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kdzoo.errors import DataError
+from kdzoo.base.errors import DataError
 from kdzoo.evaluation.comparison import compare_results
 from kdzoo.evaluation.results import Interval, MeasuredModel
 

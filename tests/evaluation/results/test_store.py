@@ -7,7 +7,7 @@ import resource
 import numpy as np
 import pytest
 
-from kdzoo.errors import DataError, RunError
+from kdzoo.base.errors import DataError, RunError
 from kdzoo.evaluation.results import (
     Interval,
     MeasuredModel,

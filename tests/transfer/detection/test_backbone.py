@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from kdzoo.errors import ModelError
+from kdzoo.base.errors import ModelError
 from kdzoo.transfer.backbone import build_backbone
 from kdzoo.transfer.dense import IterationSchedule, parameter_groups
 from kdzoo.zoo import load_model

@@ -11,8 +11,8 @@ import pytest
 import torch
 from drawn_shapes import write_coco
 
+from kdzoo.base.errors import DataError
 from kdzoo.data.detection import BoxSource, open_detection
-from kdzoo.errors import DataError
 from kdzoo.transfer.detection.detector import Detections, to_original
 from kdzoo.transfer.detection.metrics import METRICS, measure_boxes, result_entries
 

@@ -15,9 +15,9 @@ from drawn_shapes import draw
 from quick_detection import QUICK
 from torch import nn
 
+from kdzoo.base.errors import UsageError
 from kdzoo.cli.main import main
 from kdzoo.data.detection import BoxBatch
-from kdzoo.errors import UsageError
 from kdzoo.transfer.dense import IterationSchedule, parameter_groups
 from kdzoo.transfer.detection.detectron2_resnet import convert_resnet, resnet_form
 from kdzoo.transfer.detection.engines import choose_engine

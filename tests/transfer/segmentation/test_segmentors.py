@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from kdzoo.errors import UsageError
+from kdzoo.base.errors import UsageError
 from kdzoo.transfer.dense.engines import EngineChoice
 from kdzoo.transfer.segmentation.engines import choose_engine, install_lines, make_engine, why_no_mmseg
 from kdzoo.transfer.segmentation.segmentor import Segmentor, dense_backbone

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kdzoo.errors import ModelError
+from kdzoo.base.errors import ModelError
 from kdzoo.zoo.generators import load_generator, save_generator
 from kdzoo.zoo.networks.conditional_generator import ConditionalGenerator
 

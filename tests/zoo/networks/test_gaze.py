@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 import kdzoo.zoo.networks  # noqa: F401
-from kdzoo.errors import ModelError
+from kdzoo.base.errors import ModelError
 from kdzoo.zoo import forward_with_features, load_model, network_output, save_model
 from kdzoo.zoo.networks.preact_resnet import PreActResNet
 

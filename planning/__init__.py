@@ -1,0 +1,33 @@
+"""Planning: from a recipe and what was given to a job that can start.
+
+``resolve`` makes a `Plan`, ``estimate`` what it costs, ``kdzoo.planning.run.run`` carries it out. Names are
+imported when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .cost import Cost, estimate
+    from .plan import Given, Plan, RunSettings, parse_set
+    from .resolution import resolve
+
+_HOMES = {
+    "Cost": "cost",
+    "Given": "plan",
+    "Plan": "plan",
+    "RunSettings": "plan",
+    "estimate": "cost",
+    "parse_set": "plan",
+    "resolve": "resolution",
+}
+
+__all__ = ["Cost", "Given", "Plan", "RunSettings", "estimate", "parse_set", "resolve"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

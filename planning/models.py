@@ -1,0 +1,133 @@
+"""The networks of a plan: the student with the preprocessing of its run, and its teachers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..base.errors import ModelError
+from ..data import TeacherRecord
+from ..recipes.recipe import Shapes
+from ..zoo import LoadedModel, load_model, parse_reference
+from .plan import Plan
+
+
+def student_of(plan: Plan, num_classes: int, class_names: tuple[str, ...] = (), *, weights: bool = True) -> LoadedModel:
+    """The student, with the size, normalisation and evaluation crop of its run in place of its own.
+
+    Args:
+        plan: The run.
+        num_classes: Outputs.
+        class_names: Of the data, in label order.
+        weights: Whether to load its starting weights where the plan has any; False to look at the architecture alone.
+
+    Raises:
+        ModelError: The weights are missing or the architecture does not fit.
+    """
+    data, settings = plan.recipe.data, plan.recipe.student
+    before = None if plan.stage is None else plan.stage.start_model
+    if weights and before is None and plan.stage is not None and plan.stage.start is not None:
+        raise ModelError(
+            f"stage {plan.stage.name} goes on with the student of stage {plan.stage.start}, which is not given",
+            hint="run the recipe's plan, with stage=NAME for one stage",
+        )
+    loaded = load_model(
+        settings.model if before is None else f"local-dir:{before}",
+        pretrained=weights and settings.init == "pretrained",
+        num_classes=num_classes,
+        seed=plan.run.seed,
+        image_size=plan.image_size,
+    )
+    only = getattr(loaded.model, "only_size", None)
+    if only not in (None, data.augmentation.size):
+        height, width = data.augmentation.size
+        raise ModelError(
+            f"{loaded.architecture} is built for images of {only[0]}×{only[1]} px, the run shows {height}×{width}",
+            hint="leave --image-size out, or use another network",
+        )
+    own = loaded.preprocessing
+    preprocessing = replace(
+        own,
+        image_size=plan.image_size,
+        image_width=data.augmentation.image_width,
+        crop_pct=data.evaluation.crop_pct,
+        interpolation=data.evaluation.interpolation,
+        mean=own.mean if data.mean == "model" else data.mean,
+        std=own.std if data.std == "model" else data.std,
+    )
+    notes, own_names = loaded.notes, loaded.class_names
+    if loaded.pretrained and own_names and len(own_names) == len(class_names) and own_names != class_names:
+        notes += (f"{loaded.reference} has another class order than the data: its classifier must learn anew",)
+    return replace(loaded, preprocessing=preprocessing, class_names=class_names, notes=notes)
+
+
+def teachers_of(plan: Plan, *, weights: bool = True, num_classes: int | None = None) -> list[LoadedModel]:
+    """The teachers, in order.
+
+    Args:
+        plan: The run.
+        weights: False to look at the architectures alone.
+        num_classes: Where only the architectures matter: theirs are made to fit.
+
+    Raises:
+        ModelError: A teacher's weights are missing.
+    """
+    for reference in plan.teachers if weights else ():
+        parsed = parse_reference(reference)
+        if parsed.kind == "timm" and not parsed.tag:
+            raise ModelError(
+                f"teacher {reference} is an architecture without published weights",
+                hint=f"train it: kdzoo train --model {reference} --data {plan.recipe.data.dataset} --out RUN; then "
+                "--teacher RUN",
+            )
+    return [load_model(reference, pretrained=weights, num_classes=num_classes) for reference in plan.teachers]
+
+
+def feature_width(loaded: LoadedModel) -> int:
+    """Width of the pooled penultimate features that ``forward_with_features`` gives."""
+    network = loaded.model
+    width = getattr(network, "head_hidden_size", None) or network.num_features
+    assert isinstance(width, int)
+    return width
+
+
+def shapes_of(
+    student: LoadedModel,
+    teachers: Sequence[TeacherRecord],
+    num_training_images: int,
+    labels: np.ndarray | None = None,
+    num_targets: int = 0,
+) -> Shapes:
+    """What the objective must know of the networks and the images.
+
+    Args:
+        student: With the preprocessing of its run.
+        teachers: In order; see ``labels.record_of``.
+        num_training_images: Length of the training source.
+        labels: Of the training source, int64, (N,).
+        num_targets: Of the data, where it is a regression.
+    """
+    look = student.preprocessing
+    return Shapes(
+        num_classes=student.num_classes,
+        num_teachers=len(teachers),
+        student_features=feature_width(student),
+        teacher_features=tuple(teacher.features for teacher in teachers),
+        num_training_images=num_training_images,
+        labels=labels,
+        image_size=look.image_size,
+        mean=look.mean,
+        std=look.std,
+        num_targets=num_targets,
+        teacher_outputs=tuple(teacher.outputs for teacher in teachers),
+        teacher_forms=tuple(teacher.output_form for teacher in teachers),
+    )
+
+
+def output_form(teacher: LoadedModel) -> Mapping[str, Any]:
+    """How a teacher's outputs are to be read, as the run that made it wrote down."""
+    form = teacher.provenance.get("output")
+    return form if isinstance(form, Mapping) else {}

@@ -1,0 +1,241 @@
+"""What a run will do, settled before it starts: every setting with its value and where the value came from.
+
+For the command line::
+
+    plan = resolve(
+        "meal_v2",                       # a recipe's name, or the path of a YAML file made by `recipes copy`
+        given={
+            "student.model": Given("resnet18", "--student"),
+            "teachers.models": Given(("runs/a", "runs/b"), "--teacher"),
+            "data.dataset": Given("digits", "--data"),           # data.val_dataset, data.unlabeled alike
+            "training.epochs": Given("3", "KDZOO_EPOCHS"),        # training.batch_size, training.precision alike
+            "run.seed": Given(1, "--seed"),                       # run.workers, run.device, run.labels alike
+            **parse_set(["optimizer.lr=0.02"]),                   # --set
+        },
+        variants=("cutmix",),                                     # --variant
+    )
+    print(plan.to_dict())                                         # settings, sources, notes: what --dry-run shows first
+
+``given`` holds one entry a setting: the command line merges its layers first, the strongest winning (flag, environment,
+config file). Text is converted by the setting's type; other values are checked against it. What is not given comes, in
+this order, from the variants, the data (image size), the student's row in the recipe's table, the recipe.
+
+Three settings follow others where they are not given themselves, and say so in their source:
+
+* milestones, warm-up and period of the schedule are scaled in proportion when ``training.epochs`` is given;
+* the image size is the data set's own where all its images have one (digits, CIFAR), the evaluation then crops nothing;
+* the student starts from random weights where there are no pretrained ones, and where a bare architecture name meets
+  data with other classes than the weights (an ``arch.tag`` keeps its weights and gets a new classifier).
+
+The learning rate is never scaled silently: a note gives the value that linear scaling would.
+
+A recipe may have stages. What is given holds for each of them where the stage does not set the same thing itself;
+``stages.NAME.SETTING`` is for one stage. A stage's own epochs, learning rate and image size keep their ratio to the
+recipe's when those change, and say so; a given batch size is every stage's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..base.setting_values import Seed, Workers
+from ..recipes.overrides import flatten, parse_assignments
+from ..recipes.recipe import Recipe
+
+_FREE = ("checkpoint_every_steps", "max_unreadable_fraction", "export")
+_PLACES = ("run.workers", "run.device", "run.labels", "run.teacher_classes", "run.check_contents")
+
+
+@dataclass(frozen=True)
+class Given:
+    """A setting that the user gave.
+
+    Attributes:
+        value: Text, or a value of the setting's type.
+        source: Where it was given: ``--epochs``, ``KDZOO_EPOCHS``, ``kdzoo.toml``, ``--set``.
+    """
+
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What a run needs beside its recipe.
+
+    Attributes:
+        seed: Of every random choice.
+        workers: Loader processes; no result depends on it.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        labels: A folder that ``kdzoo label`` made, which answers in the teachers' place; None to run them.
+        teacher_classes: Orders of the classes of teachers that do not name them; see
+            ``engine.class_order.names_in_order``.
+        check_contents: Whether a resumed run's images must have the same bytes, which reads them all; otherwise the
+            same names and sizes.
+    """
+
+    seed: Seed = 0
+    workers: Workers = field(default_factory=lambda: min(8, os.cpu_count() or 1))
+    device: str = "auto"
+    labels: str | None = None
+    teacher_classes: tuple[str, ...] = ()
+    check_contents: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFacts:
+    """What is known of the data before the run.
+
+    Attributes:
+        num_classes: Or None where the data is missing and unknown.
+        num_images: Training images, unlabeled ones included, or None where the data is missing and unknown.
+        num_unlabeled: How many of them are unlabeled.
+        native_size: (height, width) that every image has, or None.
+        typical_side: Median short side of a few images, pixels, or None.
+        missing: What is missing and how to get it, or None.
+        num_targets: How many numbers are to be predicted, of a regression; 0 for classes.
+        notes: What should be known of how the data was read, a line each.
+    """
+
+    num_classes: int | None
+    num_images: int | None
+    native_size: tuple[int, int] | None
+    typical_side: int | None = None
+    missing: str | None = None
+    num_unlabeled: int = 0
+    num_targets: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageStep:
+    """Where a plan stands among the stages of its recipe.
+
+    Attributes:
+        name: The stage.
+        why: What it is for.
+        number: 1-based.
+        start: The stage whose student it goes on with, or None.
+        start_folder: That stage's folder below the run's, or None.
+        start_model: That stage's exported student; known when the stage runs.
+    """
+
+    name: str
+    why: str
+    number: int
+    start: str | None
+    start_folder: str | None
+    start_model: str | None = None
+
+    @property
+    def folder(self) -> str:
+        """Its run folder below the run's."""
+        return f"{self.number}-{self.name}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON object; the same wherever the run lies."""
+        found = {"name": self.name, "why": self.why, "number": self.number, "start": self.start}
+        return {**found, "folder": self.folder}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A resolved run.
+
+    Attributes:
+        recipe: After every change; its ``student.model`` and ``teachers.models`` are pinned references.
+        origin: The recipe's name, or the file that it was read from.
+        variants: Names of the variants that were applied.
+        run: Seed, workers, device.
+        facts: Of the data.
+        sources: ``{dotted setting: where its value came from}``, ``run.*`` included.
+        notes: What the user should know, a line each.
+        warnings: What is probably wrong, a line each.
+        stages: The plans of the recipe's stages, in order; empty where the recipe is one run. With stages, ``recipe``
+            holds what they share.
+        stage: Which stage this is the plan of, or None.
+    """
+
+    recipe: Recipe
+    origin: str
+    variants: tuple[str, ...]
+    run: RunSettings
+    facts: DataFacts
+    sources: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    stages: tuple[Plan, ...] = ()
+    stage: StageStep | None = None
+
+    @property
+    def student(self) -> str:
+        """The pinned reference of the student."""
+        return self.recipe.student.model
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """The pinned references of the teachers."""
+        return self.recipe.teachers.models
+
+    @property
+    def labels(self) -> str | None:
+        """The folder of stored labels that answers in the teachers' place, or None."""
+        return self.run.labels if self.recipe.objective.uses_teachers else None
+
+    @property
+    def image_size(self) -> int:
+        """Side of training and evaluation crops, pixels."""
+        return self.recipe.data.augmentation.image_size
+
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """Whole batches in an epoch; None where the number of images is not known."""
+        return steps_of(self.recipe, self.facts)
+
+    def settings(self) -> dict[str, Any]:
+        """``{dotted setting: value}``, ``run.*`` included."""
+        return {**flatten(self.recipe), **flatten(self.run, "run.")}
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON object: the settings as ``{path: {"value", "source"}}``."""
+        staged: dict[str, Any] = {}
+        if self.stage is not None:
+            staged["stage"] = self.stage.to_dict()
+        if self.stages:
+            staged["stages"] = [stage.to_dict() for stage in self.stages]
+        return {
+            "recipe": self.recipe.name,
+            "origin": self.origin,
+            "variants": list(self.variants),
+            "student": self.student,
+            "teachers": list(self.teachers),
+            "settings": {
+                path: {"value": list(value) if isinstance(value, tuple) else value, "source": self.sources[path]}
+                for path, value in self.settings().items()
+            },
+            "data": {name: value for name, value in asdict(self.facts).items() if name != "notes"},
+            "notes": list(self.notes),
+            "warnings": list(self.warnings),
+            **staged,
+        }
+
+    def fixed(self) -> dict[str, Any]:
+        """What a resumed run must share with its beginning: every setting but those that change no result."""
+        free = (*_PLACES, *(f"training.{name}" for name in _FREE))
+        return {path: value for path, value in self.settings().items() if path not in free}
+
+
+def steps_of(recipe: Recipe, facts: DataFacts) -> int | None:
+    """Whole batches in an epoch (see ``BatchOrder``), or None where the number of images is not known."""
+    if facts.num_images is None:
+        return None
+    apart = 0 if recipe.objective.unlabeled_share is None else facts.num_unlabeled
+    return (facts.num_images - apart) // recipe.training.batch_size
+
+
+def parse_set(arguments: Iterable[str]) -> dict[str, Given]:
+    """``--set KEY=VALUE`` arguments as entries for ``resolve``."""
+    return {key: Given(value, "--set") for key, value in parse_assignments(arguments).items()}

@@ -1,0 +1,70 @@
+"""Whether a settled recipe fits its data."""
+
+from __future__ import annotations
+
+from ..base.errors import UsageError
+from ..base.setting_values import check_values
+from ..recipes.recipe import SECTIONS, Recipe
+from ..zoo.references import parse_reference
+from .plan import DataFacts, steps_of
+
+_FEW_STEPS = 10
+
+
+def check_plan(recipe: Recipe, facts: DataFacts, notes: list[str], warnings: list[str]) -> None:
+    """Refuse a recipe that cannot run on its data.
+
+    Args:
+        recipe: With every setting in its place.
+        facts: What is known of its data.
+        notes: Gets what the reader should know.
+        warnings: Gets what is probably not meant.
+
+    Raises:
+        UsageError: A value lies outside its range, or does not go with another one or with the data.
+    """
+    for section in SECTIONS:
+        check_values(getattr(recipe, section), f"{section}.")
+    training, student = recipe.training, parse_reference(recipe.student.model)
+    if recipe.objective.students and student.kind == "timm" and student.architecture not in recipe.objective.students:
+        raise UsageError(
+            f"{recipe.name} cannot train {student.architecture}: its loss is made for another kind of network",
+            hint=f"use {' or '.join(recipe.objective.students)}",
+        )
+    if facts.missing is None and (recipe.objective.task == "regression") != bool(facts.num_targets):
+        wants, has = ("numbers to predict", "classes") if facts.num_targets == 0 else ("classes", "a gaze")
+        raise UsageError(
+            f"{recipe.name} needs data with {wants}, {recipe.data.dataset} has {has}",
+            hint="use the recipes gaze and xcl_gaze on mpiigaze, and the other recipes on data with classes",
+        )
+    if facts.num_images is not None and facts.num_images < training.batch_size:
+        raise UsageError(
+            f"{recipe.data.dataset} has {facts.num_images} training images, fewer than one batch of "
+            f"{training.batch_size}",
+            hint=f"use --batch-size {max(1, facts.num_images // 4)} or another size below {facts.num_images}",
+        )
+    steps = steps_of(recipe, facts)
+    if steps is not None and steps < _FEW_STEPS:
+        warnings.append(
+            f"an epoch of {facts.num_images} images has only {steps} step{'s' if steps > 1 else ''} of "
+            f"{training.batch_size}: a smaller --batch-size gives more"
+        )
+    flips = recipe.data.augmentation.hflip_prob
+    if recipe.objective.task == "regression" and recipe.objective.uses_labels and flips > 0:
+        raise UsageError(
+            f"data.augmentation.hflip_prob is {flips:g}: a mirrored eye looks the other way, its target does not",
+            hint="--set data.augmentation.hflip_prob=0",
+        )
+    if recipe.objective.needs_trained_student and recipe.student.init == "random":
+        warnings.append(
+            f"{recipe.name} keeps the student's BatchNorm as it is: from random weights it goes astray; name a "
+            "trained student (a run folder, or an architecture with its tag)"
+        )
+    if recipe.data.unlabeled is not None and recipe.objective.uses_labels:
+        raise UsageError(
+            f"{recipe.name} reads labels, {recipe.data.unlabeled} has none",
+            hint="leave --unlabeled out, or use a recipe without labels, such as meal_v2",
+        )
+    late = [epoch for epoch in recipe.schedule.milestones if epoch >= training.epochs]
+    if "milestones" in recipe.schedule.name and late:
+        notes.append(f"the milestones {late} lie after the last of {training.epochs} epochs")
