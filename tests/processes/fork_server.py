@@ -1,23 +1,25 @@
 """A process that has imported torch, timm and kdzoo once, and forks a process for each program that it is asked to run.
 
 Importing takes seconds, forking milliseconds. It has run no model and has one thread, so that what it forks is as good
-as new; SIGKILL hits the forked process. Tests use it as the fixture ``fork_server``.
+as new; SIGKILL hits the forked process. Tests use it as the fixture ``fork_server``; a test run has one, whose clients
+are its workers. What it forks computes with one thread, because a program of the tests may fork again.
 
-Run as a program it reads requests from its standard input, a JSON object a line. One that starts processes has
-``program``, ``arguments``, ``environment``, ``environments`` (a process for each), ``cwd`` and ``output``, and is
-answered with their ids; one that waits has ``wait`` (ids) and ``timeout``, and is answered with exit codes, negative
-for signals. What nobody waited for is killed at the end.
+Run as a program it listens at a socket for requests, a JSON object a line. One that starts processes has ``program``,
+``arguments``, ``environment``, ``environments`` (a process for each), ``cwd`` and ``output``, and is answered with
+their ids; one that waits has ``wait`` (ids) and ``timeout``, and is answered with exit codes, negative for signals.
+What a client did not wait for is killed when it leaves; the server ends with its last client.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import runpy
+import select
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -83,7 +85,7 @@ class Running:
 
 
 class ForkServer:
-    """Starts with the first program, ends with ``close``.
+    """Connects to the test run's server with the first program, starts it where there is none yet; ends with ``close``.
 
     Args:
         preload: ``kdzoo``, with everything that a run needs; or ``torch`` alone, for programs that import timm, kdzoo
@@ -92,7 +94,8 @@ class ForkServer:
 
     def __init__(self, preload: str = "kdzoo") -> None:
         self._preload = preload
-        self._process: subprocess.Popen[str] | None = None
+        self._connection: socket.socket | None = None
+        self._environment: dict[str, str] = {}
 
     def start(
         self,
@@ -107,14 +110,14 @@ class ForkServer:
             program: A Python file.
             arguments: Of its command line.
             processes: How many, with the environment that torchrun would give them; None for one without it.
-            environment: The whole of it; by default this process's as it was when the server started.
+            environment: The whole of it; by default this process's as it was at the first program.
         """
         output = tempfile.TemporaryDirectory()
         request = {
             "program": str(program),
             "arguments": [str(argument) for argument in arguments],
             "environments": [{}] if processes is None else _as_torchrun(processes),
-            "environment": environment,
+            "environment": environment and dict(environment),
             "cwd": os.getcwd(),
             "output": output.name,
         }
@@ -128,28 +131,56 @@ class ForkServer:
 
     def ask(self, request: dict[str, Any]) -> list[int]:
         """Send a request to the server."""
-        if self._process is None:
-            environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo"}
-            self._process = subprocess.Popen(
-                [sys.executable, __file__, self._preload],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                env=environment,
-            )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
-        assert answer, f"the fork server died: {self._process.poll()}"
+        if self._connection is None:
+            self._environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+            self._connection = self._connect()
+        if "environment" in request:
+            request["environment"] = request["environment"] or self._environment
+        self._connection.sendall(json.dumps(request).encode() + b"\n")
+        answer = _read_line(self._connection)
+        assert answer, "the fork server died"
         return list(json.loads(answer))
 
+    def _connect(self) -> socket.socket:
+        """A connection to the server, which the first worker to come starts."""
+        run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+        path = Path(tempfile.gettempdir(), f"kdzoo-fork-{run[:12]}-{self._preload}")
+        with Path(f"{path}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            connection = _try_to_connect(path)
+            if connection is None:
+                command = [sys.executable, __file__, self._preload, str(path)]
+                server = os.posix_spawn(sys.executable, command, self._environment)
+                while (connection := _try_to_connect(path)) is None:
+                    assert os.waitpid(server, os.WNOHANG) == (0, 0), "the fork server did not start"
+                    time.sleep(_POLL_S)
+        return connection
+
     def close(self) -> None:
-        """End the server."""
-        if self._process is not None:
-            with self._process as process:
-                process.communicate()
+        """Leave the server, which kills what is still running of this client."""
+        if self._connection is not None:
+            self._connection.close()
+
+
+def _try_to_connect(path: Path) -> socket.socket | None:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(str(path))
+    except (FileNotFoundError, ConnectionRefusedError):
+        connection.close()
+        return None
+    return connection
+
+
+def _read_line(connection: socket.socket) -> bytes:
+    """A line without its end; empty where the other side has left. Each side sends one line and waits."""
+    line = b""
+    while not line.endswith(b"\n"):
+        part = connection.recv(65536)
+        if not part:
+            return b""
+        line += part
+    return line
 
 
 def _as_torchrun(processes: int) -> list[dict[str, str]]:
@@ -188,17 +219,17 @@ def _preload() -> None:
     assert not tasks.is_dir() or len(list(tasks.iterdir())) == 1, "a process with threads cannot be forked"
 
 
-def _fork(request: dict[str, Any], rank: int, answers: int) -> int:
+def _fork(request: dict[str, Any], rank: int, sockets: Sequence[socket.socket]) -> int:
     child = os.fork()
     if child:
         return child
     os.setsid()
-    os.close(answers)
+    for one in sockets:
+        one.close()
     code = 1
     try:
-        if request["environment"] is not None:
-            os.environ.clear()
-            os.environ.update(request["environment"])
+        os.environ.clear()
+        os.environ.update(request["environment"])
         os.environ.update(request["environments"][rank])
         for name, number in (("out", 1), ("err", 2)):
             opened = os.open(f"{request['output']}/{rank}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -223,44 +254,73 @@ def _fork(request: dict[str, Any], rank: int, answers: int) -> int:
         os._exit(code)
 
 
-def _wait(children: Sequence[int], timeout: float) -> list[int]:
-    codes: dict[int, int] = {}
-    deadline = time.monotonic() + timeout
-    while len(codes) < len(children):
-        for child in children:
-            if child in codes:
-                continue
+class _Waiting:
+    """A client that waits for processes of its own."""
+
+    def __init__(self, children: Sequence[int], timeout: float) -> None:
+        self.children = children
+        self.codes: dict[int, int] = {}
+        self.deadline = time.monotonic() + timeout
+
+    def answer(self) -> list[int] | None:
+        """Their exit codes once all have ended. A process that waits for one that failed would wait for long."""
+        for child in set(self.children) - set(self.codes):
             ended, status = os.waitpid(child, os.WNOHANG)
             if ended:
-                codes[child] = os.waitstatus_to_exitcode(status)
-        # A process that waits for one that failed would wait for long.
-        if time.monotonic() > deadline or (len(children) > 1 and any(codes.values())):
-            for child in set(children) - set(codes):
-                os.killpg(child, signal.SIGKILL)
-                codes[child] = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        time.sleep(_POLL_S)
-    return [codes[child] for child in children]
+                self.codes[child] = os.waitstatus_to_exitcode(status)
+        failed = len(self.children) > 1 and any(self.codes.values())
+        if failed or time.monotonic() > self.deadline:
+            for child in set(self.children) - set(self.codes):
+                self.codes[child] = _kill(child)
+        return [self.codes[child] for child in self.children] if len(self.codes) == len(self.children) else None
 
 
-def serve() -> None:
-    """Answer requests until the standard input ends."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what is printed here by mistake is no answer
+def _kill(child: int) -> int:
+    os.killpg(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def serve(path: str) -> None:
+    """Answer requests until the last client has left."""
     _preload()
-    running: set[int] = set()
-    for line in sys.stdin:
-        request = json.loads(line)
-        if "wait" in request:
-            answer = _wait(request["wait"], request["timeout"])
-            running -= set(request["wait"])
-        else:
-            answer = [_fork(request, rank, answers.fileno()) for rank in range(len(request["environments"]))]
-            running |= set(answer)
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
-    for child in running:
-        os.killpg(child, signal.SIGKILL)
+    listener = socket.socket(socket.AF_UNIX)
+    Path(path).unlink(missing_ok=True)
+    listener.bind(path)
+    listener.listen()
+    running: dict[socket.socket, set[int]] = {}
+    waiting: dict[socket.socket, _Waiting] = {}
+    while True:
+        ready, _, _ = select.select([listener, *running], [], [], _POLL_S if waiting else None)
+        for one in ready:
+            if one is listener:
+                running[listener.accept()[0]] = set()
+                continue
+            line = _read_line(one)
+            if not line:
+                for child in running.pop(one):
+                    _kill(child)
+                waiting.pop(one, None)
+                one.close()
+                if not running:
+                    os.unlink(path)
+                    os.unlink(f"{path}.lock")
+                    return
+                continue
+            request = json.loads(line)
+            if "wait" in request:
+                waiting[one] = _Waiting(request["wait"], request["timeout"])
+                continue
+            sockets = [listener, *running]
+            children = [_fork(request, rank, sockets) for rank in range(len(request["environments"]))]
+            running[one] |= set(children)
+            one.sendall(json.dumps(children).encode() + b"\n")
+        for one, wait in list(waiting.items()):
+            codes = wait.answer()
+            if codes is not None:
+                del waiting[one]
+                running[one] -= set(wait.children)
+                one.sendall(json.dumps(codes).encode() + b"\n")
 
 
 if __name__ == "__main__":
-    serve()
+    serve(sys.argv[2])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +31,8 @@ from kdzoo.zoo import load_model, save_model
 
 from .conftest import small_plan
 from .gaze_runs import gaze_plan, write_teacher
+from .golden_losses import check_golden, terms
 
-GOLDEN = Path(__file__).with_name("golden")
 SLOWLY = {"optimizer__lr": 1e-5}  # Adam's first steps leap, and with them a rounding error, where a student is far off
 CASES = {
     "gaze": ("gaze", (), {}),
@@ -58,29 +57,15 @@ def gaze_teacher(eyes: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainR
     return run(plan, out=tmp_path_factory.mktemp("gaze_teacher") / "run")
 
 
-def terms(folder: Path) -> list[dict[str, float]]:
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [
-        {k: v for k, v in one.items() if k not in ("kind", "epoch", "step")} for one in lines if one["kind"] == "train"
-    ]
-
-
 @pytest.mark.numeric
 @pytest.mark.parametrize("case", CASES)
 def test_a_recipe_takes_real_steps_and_lands_on_its_golden_losses(case, eyes, tmp_path: Path):
-    """KDZOO_UPDATE_GOLDEN=1 writes the files anew; a pure refactor leaves them as they are."""
     recipe, variants, given = CASES[case]
     taught = {"teachers__models": (write_teacher(tmp_path / "teacher"),)} if recipe == "xcl_gaze" else {}
     plan = gaze_plan(eyes, recipe, *variants, **taught, **given)
     result = run(plan, out=tmp_path / "run", trust_teacher=True)
-    found, path = terms(tmp_path / "run"), GOLDEN / f"{case}.json"
-    assert len(found) == result.steps == 96 // 32
-    if os.environ.get("KDZOO_UPDATE_GOLDEN"):
-        path.write_text(json.dumps(found[:3], indent=2) + "\n", encoding="utf-8")
-    expected = json.loads(path.read_text(encoding="utf-8"))
-    assert [set(line) for line in found[:3]] == [set(line) for line in expected]
-    for line, golden in zip(found, expected, strict=False):
-        assert line == pytest.approx(golden, rel=1e-3), case
+    assert len(terms(tmp_path / "run")) == result.steps == 96 // 32
+    check_golden(case, tmp_path / "run")
     loaded = load_model(result.model)
     assert loaded.num_classes == (2 if "mse" in variants else 3)
     assert loaded.preprocessing.input_size == (1, 36, 60)

@@ -1,7 +1,5 @@
 """Real runs of CRD, ExRep and its stage 2, AE-KD, MEAL and FixRes on the digits, and the losses they begin with."""
 
-import json
-import os
 from pathlib import Path
 
 import pytest
@@ -17,8 +15,8 @@ from kdzoo.recipes.exrep_transfer import load_distiller
 from kdzoo.zoo import load_model
 
 from .conftest import STORED_TEACHER, small_plan
+from .golden_losses import check_golden, terms
 
-GOLDEN = Path(__file__).with_name("golden")
 FEW = {"objective__contrast__num_negatives": 64}
 NARROW = {**FEW, "objective__distiller__width": 8, "objective__distiller__max_width": 16, "optimizer__lr": 0.001}
 ROWS = {"tf_efficientnet_b1": 0.882, "efficientnet_b0": 0.875, "resnext50_32x4d": 0.875}
@@ -49,26 +47,6 @@ def runs(stored_teacher: str, tmp_path_factory: pytest.TempPathFactory) -> dict[
             return self[case]
 
     return Runs()
-
-
-def terms(folder: Path) -> list[dict[str, float]]:
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [
-        {k: v for k, v in line.items() if k not in ("kind", "epoch", "step")}
-        for line in lines
-        if line["kind"] == "train"
-    ]
-
-
-def check_golden(case: str, folder: Path) -> None:
-    """KDZOO_UPDATE_GOLDEN=1 writes the file anew; a pure refactor leaves it as it is."""
-    found, path = terms(folder), GOLDEN / f"{case}.json"
-    if os.environ.get("KDZOO_UPDATE_GOLDEN"):
-        path.write_text(json.dumps(found[:3], indent=2) + "\n", encoding="utf-8")
-    expected = json.loads(path.read_text(encoding="utf-8"))
-    assert [set(line) for line in found[:3]] == [set(line) for line in expected]
-    for line, golden in zip(found, expected, strict=False):
-        assert line == pytest.approx(golden, rel=1e-3, abs=1e-5), case
 
 
 @pytest.mark.numeric

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +16,8 @@ from kdzoo.recipes.registry import get_recipe
 from kdzoo.zoo import load_model, save_model
 
 from .conftest import small_plan
+from .golden_losses import check_golden, terms
 
-GOLDEN = Path(__file__).with_name("golden")
 CASES = {
     "supervised": ("supervised", ("small_images",), {}),
     "supervised-smooth-cutmix": ("supervised", ("small_images", "label_smoothing", "cutmix"), {}),
@@ -30,32 +29,15 @@ CASES = {
 }
 
 
-def terms(folder: Path) -> list[dict[str, float]]:
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [
-        {k: v for k, v in line.items() if k not in ("kind", "epoch", "step")}
-        for line in lines
-        if line["kind"] == "train"
-    ]
-
-
 @pytest.mark.numeric
 @pytest.mark.parametrize("case", CASES)
 def test_a_recipe_takes_real_steps_and_lands_on_its_golden_losses(case, stored_teacher, tmp_path: Path):
-    """KDZOO_UPDATE_GOLDEN=1 writes the files anew; a pure refactor leaves them as they are."""
     recipe, variants, given = CASES[case]
     if get_recipe(recipe).objective.uses_teachers:
         given = {**given, "teachers__models": (stored_teacher,)}
     result = run(small_plan(recipe, *variants, **given), out=tmp_path / "run")
-    found = terms(tmp_path / "run")
-    assert len(found) == result.steps == 1437 // 256
-    path = GOLDEN / f"{case}.json"
-    if os.environ.get("KDZOO_UPDATE_GOLDEN"):
-        path.write_text(json.dumps(found[:3], indent=2) + "\n", encoding="utf-8")
-    expected = json.loads(path.read_text(encoding="utf-8"))
-    assert [set(line) for line in found[:3]] == [set(line) for line in expected]
-    for line, golden in zip(found, expected, strict=False):
-        assert line == pytest.approx(golden, rel=1e-3), case
+    assert len(terms(tmp_path / "run")) == result.steps == 1437 // 256
+    check_golden(case, tmp_path / "run")
 
 
 def test_the_result_is_a_timm_model_that_carries_the_recipes_normalisation(teacher: TrainResult):

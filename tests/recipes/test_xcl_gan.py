@@ -22,7 +22,7 @@ from kdzoo.zoo.generators import load_generator, save_generator
 from kdzoo.zoo.networks.conditional_generator import ConditionalGenerator
 
 from .conftest import small_plan
-from .test_method_runs import check_golden
+from .golden_losses import check_golden, terms
 
 CLASSES, BATCH = 10, 6
 
@@ -201,11 +201,6 @@ def test_a_transfer_set_goes_on_where_it_stopped(gan: Path, tmp_path: Path):
     assert len(pixels(whole)) == 70
     assert all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(pixels(whole), pixels(halves), strict=True))
     assert pixels(whole)[0].shape == (16, 16, 3)
-
-
-def terms(folder: Path) -> list[dict[str, float]]:
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [line for line in lines if line["kind"] == "train"]
 
 
 @pytest.mark.numeric
