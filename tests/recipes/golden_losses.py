@@ -13,8 +13,8 @@ _TOLERANCES = ((3e-4, 1e-5), (2e-3, 5e-4), (1e-2, 1e-3))
 """A step each: of the value, and of the step's largest term, which is what a term that has almost vanished may be off.
 
 Rounding differs between processors and grows with every update: under the settings of ``tests/arithmetic.py`` the first
-step is 7e-5 off at most, the third, where the student is a copy of its teacher, 8e-3. The first step holds the terms, the
-others what the updates do.
+step is 7e-5 off at most, the third, where the student is a copy of its teacher, 8e-3. The first step holds the terms,
+the others what the updates do.
 """
 
 
