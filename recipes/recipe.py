@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..base.setting_values import Colours, CropPct, Deviations, Pixels
 from ..data.mixing import Mixing
@@ -283,7 +283,7 @@ class Variant:
 
     name: str
     why: str
-    overrides: Mapping[str, Any]
+    overrides: Mapping[str, Any] = field(default_factory=dict)
     students: tuple[str, ...] = ()
 
 
@@ -301,9 +301,24 @@ class Stage:
 
     name: str
     why: str
-    start: str | None
-    overrides: Mapping[str, Any]
+    start: str | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
     only_with: tuple[str, ...] = ()
+
+
+class Row(NamedTuple):
+    """A value of a recipe's file and where it comes from.
+
+    Attributes:
+        path: A dotted setting, ``students.NAME.FIELD``, ``students.NAME.overrides.SETTING``, ``stages.NAME.SETTING``,
+            ``variants.NAME.SETTING``, or the name of a constant.
+        value: As it stands there.
+        citation: The place that says it.
+    """
+
+    path: str
+    value: Any
+    citation: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -318,6 +333,7 @@ class Recipe:
         students: The paper's table of students; empty where it has none.
         variants: Named changes.
         stages: The runs that it consists of, in order; empty for an ordinary recipe, which is one run.
+        rows: Every value of its file with its citation; they decide nothing.
     """
 
     name: str
@@ -334,6 +350,7 @@ class Recipe:
     students: tuple[StudentRow, ...] = ()
     variants: tuple[Variant, ...] = ()
     stages: tuple[Stage, ...] = ()
+    rows: tuple[Row, ...] = field(default=(), repr=False, compare=False)
 
     def student_row(self, name: str) -> StudentRow | None:
         """The row called ``name`` (its name or its full reference), or None."""
