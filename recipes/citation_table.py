@@ -16,7 +16,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from .comments import read_values, recipe_source
 from .overrides import flatten
 from .recipe import Recipe, Row
 from .registry import get_recipe, recipe_names
@@ -100,9 +99,7 @@ def _grouped(recipe: Recipe) -> dict[str, list[Row]]:
     """Values of the same citation together: the constants, the settings in the recipe's order, the tables."""
     groups: dict[str, list[Row]] = {}
     order = {path: number for number, path in enumerate(flatten(recipe))}
-    rows = sorted(recipe.rows, key=lambda row: -1 if row.path.isupper() else order.get(row.path, len(order))) or [
-        Row(v.path, v.text, v.citation or "") for v in read_values(recipe_source(recipe))
-    ]
+    rows = sorted(recipe.rows, key=lambda row: -1 if row.path.isupper() else order.get(row.path, len(order)))
     for row in rows:
         groups.setdefault(row.citation, []).append(row)
     return groups
@@ -113,7 +110,7 @@ def _section(recipe: Recipe) -> str:
     constants = {id(row.value): row.path for row in recipe.rows if row.path.isupper()}
     for citation, rows in _grouped(recipe).items():
         known = reading(recipe.name, citation)
-        shown = ", ".join(f"`{row.path}` = `{_text(row, constants) if recipe.rows else row.value}`" for row in rows)
+        shown = ", ".join(f"`{row.path}` = `{_text(row, constants)}`" for row in rows)
         place = "" if citation.startswith("ours:") else citation
         cells = (shown, place, known.state, known.what)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")

@@ -127,18 +127,21 @@ def from_rows(
     """
     own = _checked(settings)
     tree = _nested(own)
+    for section in tree:
+        if section not in SECTIONS:
+            raise ValueError(f"there is no setting {section}")
     kinds = {**value_types(Recipe), "objective": objective}
-    tables = [list(table) for table in (_students(students), _stages(stages), _variants(variants))]
+    table, runs, changes = list(_students(students)), list(_stages(stages)), list(_variants(variants))
     return Recipe(
         name=name,
         summary=summary,
         paper=paper,
         reproduces=reproduces,
         **{section: _built(kinds[section], tree.get(section, {}), section) for section in SECTIONS},
-        students=tuple(row for row, _ in tables[0]),
-        stages=tuple(row for row, _ in tables[1]),
-        variants=tuple(row for row, _ in tables[2]),
-        rows=(*_checked(constants), *own, *(row for table in tables for _, below in table for row in below)),
+        students=tuple(row for row, _ in table),
+        stages=tuple(run for run, _ in runs),
+        variants=tuple(change for change, _ in changes),
+        rows=(*_checked(constants), *own, *(row for _, below in (*table, *runs, *changes) for row in below)),
     )
 
 
