@@ -34,11 +34,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..base.errors import UsageError
 from ..base.setting_values import PositiveFraction, Temperature, Weight
-from ..engine.objective import Objective, Phase, StepView, student_group
+from ..engine.objective import Objective, StepView
 from .blocks import REPDISTILLER
 from .objectives.adaptive_ensemble import ensemble_weights, logit_gradients
 from .objectives.divergences import forward_kl
@@ -67,9 +67,7 @@ class AeKdSettings(ObjectiveSettings):
     tolerance: PositiveFraction
     unit_length: bool
 
-    @property
-    def uses_teachers(self) -> bool:
-        return True
+    uses_teachers = True
 
     @property
     def uses_labels(self) -> bool:
@@ -87,9 +85,6 @@ class AeKd(Objective):
     def __init__(self, settings: AeKdSettings) -> None:
         super().__init__()
         self.settings = settings
-
-    def phases(self, student: nn.Module) -> tuple[Phase, ...]:
-        return (Phase("student", (student_group(student),)),)
 
     def terms(self, phase: str, step: StepView) -> dict[str, Tensor]:
         settings, logits, teachers = self.settings, step.student().logits, step.teachers().logits

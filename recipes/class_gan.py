@@ -62,13 +62,8 @@ class ClassGanSettings(ObjectiveSettings):
     class_features: Width
     generator_lr_scale: Scale
 
-    @property
-    def uses_teachers(self) -> bool:
-        return False
-
-    @property
-    def uses_labels(self) -> bool:
-        return True
+    uses_teachers = False
+    uses_labels = True
 
     @property
     def students(self) -> tuple[str, ...]:

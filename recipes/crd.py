@@ -69,17 +69,12 @@ class CrdSettings(ObjectiveSettings):
     contrast_weight: Weight
     contrast: ContrastSettings
 
-    @property
-    def uses_teachers(self) -> bool:
-        return True
+    uses_teachers = True
+    uses_labels = True  # negatives are of other classes, whatever label_weight is
 
     @property
     def reads(self) -> TeacherReads:
         return TeacherReads(features=True)
-
-    @property
-    def uses_labels(self) -> bool:
-        return True  # negatives are of other classes, whatever label_weight is
 
     def memory(self, num_images: int, batch_size: int, num_teachers: int) -> ObjectiveMemory:
         return self.contrast.memory(num_images, batch_size, num_teachers)

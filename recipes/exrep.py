@@ -156,18 +156,13 @@ class ExRepSettings(ObjectiveSettings):
     saturating: bool
     mse_weight: Weight
 
-    @property
-    def uses_teachers(self) -> bool:
-        return True
+    uses_teachers = True
+    uses_labels = True
 
     @property
     def reads(self) -> TeacherReads:
         distilled = self.teacher_input == "distilled" and self.distiller.form != "none"
         return TeacherReads(features=True, live="its teacher looks at distilled images" if distilled else "")
-
-    @property
-    def uses_labels(self) -> bool:
-        return True
 
     @property
     def needs_trained_student(self) -> bool:

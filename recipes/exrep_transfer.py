@@ -37,7 +37,7 @@ from ..base.errors import CheckpointError, UsageError
 from ..base.regular_files import read_json
 from ..base.setting_values import Fraction, Pixels
 from ..engine.checkpoint import newest_good
-from ..engine.objective import Objective, Phase, StepView, student_group
+from ..engine.objective import Objective, StepView
 from ..engine.progress import say
 from ..engine.run_folder import RunFolder
 from ..engine.state_file import State, read_state
@@ -66,13 +66,8 @@ class DistilledViewsSettings(ObjectiveSettings):
     distiller_size: Pixels
     pass_prob: Fraction
 
-    @property
-    def uses_teachers(self) -> bool:
-        return False
-
-    @property
-    def uses_labels(self) -> bool:
-        return True
+    uses_teachers = False
+    uses_labels = True
 
     def build(self, shapes: Shapes) -> Objective:
         return DistilledViews(self, shapes, load_distiller(self.distiller_run))
@@ -144,9 +139,6 @@ class DistilledViews(Objective):
         super().__init__()
         self.settings, self.mean, self.std = settings, shapes.mean, shapes.std
         self.distiller = distiller.requires_grad_(False)
-
-    def phases(self, student: nn.Module) -> tuple[Phase, ...]:
-        return (Phase("student", (student_group(student),)),)
 
     def set_modes(self, student: nn.Module) -> None:
         self.distiller.eval()

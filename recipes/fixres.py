@@ -51,17 +51,9 @@ class FixResSettings(ObjectiveSettings):
 
     adapt: Literal["last_batchnorm", "none"]
 
-    @property
-    def uses_teachers(self) -> bool:
-        return False
-
-    @property
-    def uses_labels(self) -> bool:
-        return True
-
-    @property
-    def needs_trained_student(self) -> bool:
-        return True
+    uses_teachers = False
+    uses_labels = True
+    needs_trained_student = True
 
     def build(self, shapes: Shapes) -> Objective:
         return FixRes(self)

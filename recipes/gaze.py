@@ -35,11 +35,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from ..base.errors import RunError
-from ..engine.objective import Objective, Phase, StepView, student_group
+from ..engine.objective import Objective, StepView
 from .blocks import LABELS_ALONE
 from .objectives.gaussian import gaussian_nll, read_gaussian
 from .recipe import Shapes
@@ -58,13 +58,8 @@ class GazeSettings(RegressionSettings):
 
     loss: Literal["gaussian_nll", "mse"]
 
-    @property
-    def uses_teachers(self) -> bool:
-        return False
-
-    @property
-    def uses_labels(self) -> bool:
-        return True
+    uses_teachers = False
+    uses_labels = True
 
     def build(self, shapes: Shapes) -> Objective:
         return Gaze(self)
@@ -76,9 +71,6 @@ class Gaze(Objective):
     def __init__(self, settings: GazeSettings) -> None:
         super().__init__()
         self.settings = settings
-
-    def phases(self, student: nn.Module) -> tuple[Phase, ...]:
-        return (Phase("student", (student_group(student),)),)
 
     def terms(self, phase: str, step: StepView) -> dict[str, Tensor]:
         settings, outputs, targets = self.settings, step.student().logits, mixed_targets(step)

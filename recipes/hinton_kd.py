@@ -25,10 +25,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..base.setting_values import Temperature, Weight
-from ..engine.objective import Objective, Phase, StepView, student_group
+from ..engine.objective import Objective, StepView
 from .blocks import BENCHMARK, MOBILE_RATE, REPDISTILLER
 from .objectives.hard_labels import mixed_cross_entropy
 from .objectives.soft_labels import mean_probabilities, tempered_kl
@@ -50,9 +50,7 @@ class HintonSettings(ObjectiveSettings):
     kd_weight: Weight
     label_weight: Weight
 
-    @property
-    def uses_teachers(self) -> bool:
-        return True
+    uses_teachers = True
 
     @property
     def uses_labels(self) -> bool:
@@ -68,9 +66,6 @@ class HintonKD(Objective):
     def __init__(self, settings: HintonSettings) -> None:
         super().__init__()
         self.settings = settings
-
-    def phases(self, student: nn.Module) -> tuple[Phase, ...]:
-        return (Phase("student", (student_group(student),)),)
 
     def terms(self, phase: str, step: StepView) -> dict[str, Tensor]:
         settings, logits = self.settings, step.student().logits

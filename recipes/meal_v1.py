@@ -70,17 +70,12 @@ class MealV1Settings(ObjectiveSettings):
     discriminator_weights: Annotated[tuple[float, ...], Range(0, 1e6)]
     discriminator_lr_scale: Scale
 
-    @property
-    def uses_teachers(self) -> bool:
-        return True
+    uses_teachers = True
+    uses_labels = False
 
     @property
     def reads(self) -> TeacherReads:
         return TeacherReads(live="it reads the outputs of the teachers' stages" if self.block_lengths else "")
-
-    @property
-    def uses_labels(self) -> bool:
-        return False
 
     def build(self, shapes: Shapes) -> Objective:
         blocks = len(self.block_lengths) + 1

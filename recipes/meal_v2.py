@@ -92,13 +92,8 @@ class MealV2Settings(ObjectiveSettings):
     discriminator_last_relu: bool
     discriminator_lr_scale: Scale
 
-    @property
-    def uses_teachers(self) -> bool:
-        return True
-
-    @property
-    def uses_labels(self) -> bool:
-        return False
+    uses_teachers = True
+    uses_labels = False
 
     def widths(self, num_classes: int) -> tuple[int, int]:
         """Hidden widths of the discriminator for this number of classes."""

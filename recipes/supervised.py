@@ -25,10 +25,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..base.setting_values import LabelSmoothing
-from ..engine.objective import Objective, Phase, StepView, student_group
+from ..engine.objective import Objective, StepView
 from .blocks import LABELS_ALONE, ON_CIFAR100, REPDISTILLER_COLOURS, UNMIXED
 from .objectives.hard_labels import Smoothing, mixed_cross_entropy
 from .recipe import ObjectiveSettings, Shapes
@@ -48,13 +48,8 @@ class HardLabelSettings(ObjectiveSettings):
     label_smoothing: LabelSmoothing
     smoothing_definition: Smoothing
 
-    @property
-    def uses_teachers(self) -> bool:
-        return False
-
-    @property
-    def uses_labels(self) -> bool:
-        return True
+    uses_teachers = False
+    uses_labels = True
 
     def build(self, shapes: Shapes) -> Objective:
         return HardLabels(self)
@@ -66,9 +61,6 @@ class HardLabels(Objective):
     def __init__(self, settings: HardLabelSettings) -> None:
         super().__init__()
         self.settings = settings
-
-    def phases(self, student: nn.Module) -> tuple[Phase, ...]:
-        return (Phase("student", (student_group(student),)),)
 
     def terms(self, phase: str, step: StepView) -> dict[str, Tensor]:
         loss = mixed_cross_entropy(

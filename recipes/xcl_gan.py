@@ -43,7 +43,7 @@ from torch import Tensor, nn
 
 from ..base.errors import UsageError
 from ..base.setting_values import Fraction, Range, Temperature
-from ..engine.objective import Objective, Phase, StepView, student_group
+from ..engine.objective import Objective, StepView
 from ..engine.teachers import resize
 from ..zoo.generators import load_generator
 from ..zoo.networks.conditional_generator import ConditionalGenerator
@@ -86,17 +86,12 @@ class XclGanSettings(ObjectiveSettings):
     temperature: Temperature
     squared_temperature: bool
 
-    @property
-    def uses_teachers(self) -> bool:
-        return True
+    uses_teachers = True
+    uses_labels = False
 
     @property
     def reads(self) -> TeacherReads:
         return TeacherReads(live="it makes images as it goes, and asks about these" if self.mode == "online" else "")
-
-    @property
-    def uses_labels(self) -> bool:
-        return False
 
     @property
     def unlabeled_share(self) -> float | None:
@@ -131,9 +126,6 @@ class XclGan(Objective):
         super().__init__()
         self.settings = settings
         self.generator = generator
-
-    def phases(self, student: nn.Module) -> tuple[Phase, ...]:
-        return (Phase("student", (student_group(student),)),)
 
     def set_modes(self, student: nn.Module) -> None:
         """The generator's BatchNorm statistics stay as they were stored."""

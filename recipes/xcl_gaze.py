@@ -36,11 +36,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from ..base.errors import TeacherError, UsageError
-from ..engine.objective import Objective, Phase, StepView, student_group
+from ..engine.objective import Objective, StepView
 from .objectives.gaussian import gaussian_kl, mean_gaussian, read_gaussian
 from .recipe import Shapes
 from .regression import RegressionSettings
@@ -58,13 +58,8 @@ class XclGazeSettings(RegressionSettings):
 
     loss: Literal["gaussian_kl", "mse"]
 
-    @property
-    def uses_teachers(self) -> bool:
-        return True
-
-    @property
-    def uses_labels(self) -> bool:
-        return False
+    uses_teachers = True
+    uses_labels = False
 
     def build(self, shapes: Shapes) -> Objective:
         readings = []
@@ -110,9 +105,6 @@ class XclGaze(Objective):
     def __init__(self, settings: XclGazeSettings, readings: tuple[dict[str, Any], ...], num_targets: int) -> None:
         super().__init__()
         self.settings, self.readings, self.num_targets = settings, readings, num_targets
-
-    def phases(self, student: nn.Module) -> tuple[Phase, ...]:
-        return (Phase("student", (student_group(student),)),)
 
     def terms(self, phase: str, step: StepView) -> dict[str, Tensor]:
         answers, outputs = step.teachers().logits, step.student().logits

@@ -39,10 +39,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..base.setting_values import Temperature
-from ..engine.objective import Objective, Phase, StepView, student_group
+from ..engine.objective import Objective, StepView
 from .blocks import UNMIXED
 from .objectives.soft_labels import mean_probabilities, tempered_kl
 from .recipe import ObjectiveSettings, Shapes
@@ -62,13 +62,8 @@ class XclMixSettings(ObjectiveSettings):
     temperature: Temperature
     squared_temperature: bool
 
-    @property
-    def uses_teachers(self) -> bool:
-        return True
-
-    @property
-    def uses_labels(self) -> bool:
-        return False
+    uses_teachers = True
+    uses_labels = False
 
     def build(self, shapes: Shapes) -> Objective:
         return XclMix(self)
@@ -80,9 +75,6 @@ class XclMix(Objective):
     def __init__(self, settings: XclMixSettings) -> None:
         super().__init__()
         self.settings = settings
-
-    def phases(self, student: nn.Module) -> tuple[Phase, ...]:
-        return (Phase("student", (student_group(student),)),)
 
     def terms(self, phase: str, step: StepView) -> dict[str, Tensor]:
         temperature = self.settings.temperature

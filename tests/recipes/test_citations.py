@@ -5,7 +5,7 @@ import pytest
 from kdzoo.recipes.citations import DEFAULT, citations, is_citation
 from kdzoo.recipes.description import commands, describe_recipe, numbered
 from kdzoo.recipes.overrides import flatten, typed
-from kdzoo.recipes.registry import get_recipe, list_recipes, recipe_names
+from kdzoo.recipes.registry import get_recipe, recipe_names
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -62,13 +62,6 @@ def test_what_decides_a_result_is_not_left_to_a_default(name):
     decisive += ["training.epochs", "training.batch_size", "training.precision", "optimizer.nesterov"]
     decisive += ["schedule.name", "schedule.gamma", "schedule.warmup_epochs", "data.augmentation.scale"][:3]
     assert [path for path in decisive if cited[path] == DEFAULT] == []
-
-
-@pytest.mark.parametrize("listing", list_recipes(), ids=lambda listing: listing.name)
-def test_the_listing_says_what_the_recipe_says(listing):
-    recipe = get_recipe(listing.name)
-    assert (listing.title, listing.year, listing.summary) == (recipe.paper.title, recipe.paper.year, recipe.summary)
-    assert listing.students == tuple(row.name for row in recipe.students)
 
 
 @pytest.mark.parametrize("name", recipe_names())
