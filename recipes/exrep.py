@@ -64,54 +64,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..base.errors import UsageError
-from ..base.setting_values import LabelSmoothing, Range, Temperature, Weight, Width
+from ..base.setting_values import LabelSmoothing, Range, Temperature, Weight
 from ..engine.objective import ModelOutput, Objective, ParameterGroup, Phase, StepView, student_group
 from .blocks import MIXING_ON_REQUEST, OWN_VALIDATION, UNMIXED
 from .contrast import Contrast, ContrastSettings
+from .input_distiller import DistillerSettings
 from .objectives.critic import Critic, critic_terms, generator_term
 from .objectives.hard_labels import mixed_cross_entropy
-from .objectives.input_distiller import InputDistiller, published_width
+from .objectives.input_distiller import InputDistiller, distil
 from .objectives.soft_labels import mean_probabilities, tempered_kl
 from .recipe import ObjectiveMemory, ObjectiveSettings, Paper, Shapes, TeacherReads
 from .rows import at, columns, from_rows, sources, student, variant
-
-
-@dataclass(frozen=True, kw_only=True)
-class DistillerSettings:
-    """The input distiller G.
-
-    Attributes:
-        form: ``notebook`` (three halvings, straight back up), ``repository`` (two more blocks on either side of the
-            bottom, tanh) or ``none``: the student sees the images as they are.
-        width: Channels of its first convolution; 0 for the published rule, 2^14 // image size (68 at 240 pixels).
-        max_width: Cap of the channels, which double at each halving.
-    """
-
-    form: Literal["notebook", "repository", "none"]
-    width: Annotated[int, Range(0, 65_536)]
-    max_width: Width
-
-    def build(self, image_size: int) -> InputDistiller | None:
-        """G with fresh weights, for images of this size; None where there is none.
-
-        Raises:
-            UsageError: The images cannot be halved three times.
-        """
-        if self.form == "none":
-            return None
-        width = self.width or published_width(image_size)
-        if self.form == "notebook":
-            network = InputDistiller(width, max_width=self.max_width)
-        else:
-            network = InputDistiller(width, max_width=self.max_width, num_bottom_blocks=2, tanh=True)
-        multiple = 2**network.num_halvings
-        if image_size % multiple or image_size == multiple:
-            raise UsageError(
-                f"the input distiller halves images {network.num_halvings} times: {image_size} is no multiple of "
-                f"{multiple} above it",
-                hint=f"--set data.augmentation.image_size={max(2, image_size // multiple) * multiple}",
-            )
-        return network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,22 +243,6 @@ class ExRep(Objective):
         elif settings.adversary == "mse":
             terms["feature_mse"] = settings.mse_weight * functional.mse_loss(student.features, features)
         return terms
-
-
-def distil(network: InputDistiller, images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """x + G(x) for images in [0, 1], where G reads and adds in normalised units.
-
-    Args:
-        network: G.
-        images: (B, 3, H, W), sides divisible by 8.
-        mean: Normalisation of what G reads.
-        std: As ``mean``.
-
-    Returns:
-        (B, 3, H, W); not confined to [0, 1].
-    """
-    offset, scale = (images.new_tensor(values)[None, :, None, None] for values in (mean, std))
-    return images + scale * network.residual((images - offset) / scale)
 
 
 PAPER = Paper(

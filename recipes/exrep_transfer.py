@@ -25,31 +25,21 @@ Conflicts:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..base.errors import CheckpointError, UsageError
-from ..base.regular_files import read_json
 from ..base.setting_values import Fraction, Pixels
-from ..engine.checkpoint import newest_good
 from ..engine.objective import Objective, StepView
-from ..engine.progress import say
-from ..engine.run_folder import RunFolder
-from ..engine.state_file import State, read_state
 from ..engine.teachers import resize
 from .blocks import CIFAR_VIEWS, LABELS_ALONE, MIXING_ON_REQUEST, OTHER_SIZES, OWN_VALIDATION, PLAIN, UNMIXED
-from .exrep import PAPER, DistillerSettings, distil
+from .exrep import PAPER
+from .input_distiller import load_distiller
 from .objectives.hard_labels import mixed_cross_entropy
-from .objectives.input_distiller import InputDistiller
+from .objectives.input_distiller import InputDistiller, distil
 from .recipe import ObjectiveSettings, Shapes
 from .rows import at, columns, from_rows, sources, student, variant
-
-_PREFIX = "distiller."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,65 +61,6 @@ class DistilledViewsSettings(ObjectiveSettings):
 
     def build(self, shapes: Shapes) -> Objective:
         return DistilledViews(self, shapes, load_distiller(self.distiller_run))
-
-
-def load_distiller(run: str | None) -> InputDistiller:
-    """The input distiller of an ExRep run: of its newest good checkpoint, or of the checkpoint that is named.
-
-    Args:
-        run: A run folder, or a ``.safetensors`` file in its ``checkpoints``.
-
-    Raises:
-        UsageError: None is named, or there is no ExRep run with a distiller there.
-        CheckpointError: No checkpoint is good.
-    """
-    if not run:
-        raise UsageError(
-            "exrep_transfer needs the input distiller of an exrep run",
-            hint="--set objective.distiller_run=RUN (kdzoo distill --recipe exrep --out RUN makes one)",
-        )
-    path = Path(run).expanduser()
-    folder = RunFolder(path.parent.parent if path.suffix == ".safetensors" else path)
-    settings = _settings(folder)
-    state = _state(path, folder)
-    weights = {
-        name.removeprefix(_PREFIX): tensor
-        for name, tensor in state.get("objective", {}).items()
-        if name.startswith(_PREFIX)
-    }
-    form = DistillerSettings(
-        form=settings["objective.distiller.form"],
-        width=settings["objective.distiller.width"],
-        max_width=settings["objective.distiller.max_width"],
-    )
-    network = form.build(settings["data.augmentation.image_size"])
-    if network is None or not weights:
-        raise UsageError(f"{folder.path} is an exrep run without an input distiller", hint="use a run that has one")
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"the input distiller in {path} is not the one that {folder.config} describes", hint="use another run"
-        ) from error
-    return network
-
-
-def _settings(folder: RunFolder) -> Mapping[str, Any]:
-    try:
-        document = read_json(folder.config)
-        found = {path: item["value"] for path, item in document["settings"].items()}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{folder.path} is not a run folder", hint="name the --out of an exrep run") from error
-    if "objective.distiller.form" not in found:
-        raise UsageError(f"{folder.path} is a run of another recipe than exrep", hint="name an exrep run")
-    return found
-
-
-def _state(path: Path, folder: RunFolder) -> State:
-    state = read_state(path) if path.suffix == ".safetensors" else newest_good(folder.checkpoints, say)
-    if state is None:
-        raise UsageError(f"{folder.path} has no checkpoint yet", hint="let the exrep run write one")
-    return state
 
 
 class DistilledViews(Objective):

@@ -283,7 +283,7 @@ class Variant:
 
     name: str
     why: str
-    overrides: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Any]
     students: tuple[str, ...] = ()
 
 
@@ -301,8 +301,8 @@ class Stage:
 
     name: str
     why: str
-    start: str | None = None
-    overrides: Mapping[str, Any] = field(default_factory=dict)
+    start: str | None
+    overrides: Mapping[str, Any]
     only_with: tuple[str, ...] = ()
 
 

@@ -87,12 +87,12 @@ def student(*cells: Any, variants: tuple[str, ...] = ()) -> StudentCells:
 
 def stage(name: str, why: str, only_with: tuple[str, ...] = ()) -> Stage:
     """A stage without its rows."""
-    return Stage(name=name, why=why, only_with=only_with)
+    return Stage(name=name, why=why, start=None, overrides={}, only_with=only_with)
 
 
 def variant(name: str, why: str, students: tuple[str, ...] = ()) -> Variant:
     """A variant without its rows."""
-    return Variant(name=name, why=why, students=students)
+    return Variant(name=name, why=why, overrides={}, students=students)
 
 
 def from_rows(
