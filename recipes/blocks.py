@@ -19,10 +19,7 @@ IMAGENET_VIEWS = {
 }
 """Inception's crop and, in evaluation, the centre of an image of 256 px."""
 
-TORCHVISION_CROP = {
-    "data.augmentation.scale": (0.08, 1.0),
-    "data.augmentation.ratio": (0.75, 1.3333333333333333),
-}
+TORCHVISION_CROP = {"data.augmentation.scale": (0.08, 1.0), "data.augmentation.ratio": (0.75, 1.3333333333333333)}
 """The bounds of Inception's crop, torchvision's defaults."""
 
 PLAIN = {

@@ -179,11 +179,7 @@ RECIPE = from_rows(
         *at("ours: of no use", {"schedule.milestones": (), "schedule.gamma": 0.1}),
         ("objective.width", 64, "ours: small enough for a CPU"),
         ("objective.class_features", 128, "code: ajbrock/BigGAN-PyTorch scripts/launch_BigGAN_bs256x8.sh"),
-        (
-            "objective.generator_lr_scale",
-            0.25,
-            "code: brain-research/self-attention-gan model.py, 1e-4 against 4e-4",
-        ),
+        ("objective.generator_lr_scale", 0.25, "code: brain-research/self-attention-gan model.py, 1e-4 against 4e-4"),
     ),
     variants=(
         variant(

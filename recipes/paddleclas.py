@@ -53,11 +53,7 @@ BASELINE = "code: DataAugment/ResNet50_Baseline.yaml"
 
 PADDLECLAS = (
     *at("code: release/static operators.py, RandCropImage", TORCHVISION_CROP),
-    (
-        "data.augmentation.interpolation",
-        "bilinear",
-        "code: release/static operators.py, RandCropImage (OpenCV's)",
-    ),
+    ("data.augmentation.interpolation", "bilinear", "code: release/static operators.py, RandCropImage (OpenCV's)"),
     ("data.evaluation.interpolation", "bilinear", "code: release/static operators.py, ResizeImage (OpenCV's)"),
     ("optimizer.nesterov", False, "code: optimizer.py, Momentum"),
     ("optimizer.decay_norm_and_bias", True, "code: release/static resnet_vd.py, nothing is left out"),
@@ -123,11 +119,7 @@ RECIPE = from_rows(
         ("data.mixing.mixup_alpha", 0.2, "code: DataAugment/ResNet50_Mixup.yaml"),
         ("data.mixing.cutmix_alpha", 0.2, "code: DataAugment/ResNet50_Cutmix.yaml"),
         ("data.evaluation.crop_pct", 0.875, f"{BASELINE}, ResizeImage 256, CropImage 224"),
-        (
-            "training.batch_size",
-            256,
-            "code: DataAugmentation_en.md; 64 a card in DataAugment/ResNet50_Baseline.yaml",
-        ),
+        ("training.batch_size", 256, "code: DataAugmentation_en.md; 64 a card in DataAugment/ResNet50_Baseline.yaml"),
         ("training.precision", "fp32", f"{BASELINE}, use_amp: False"),
         ("optimizer.name", "sgd", f"{BASELINE}, Momentum"),
         ("schedule.gamma", 0.1, "code: configs/MobileNetV1/MobileNetV1.yaml; of use with milestones only"),

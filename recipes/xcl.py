@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from .blocks import (
-    IMAGENET_COLOURS,
-    IMAGENET_VIEWS,
-    ON_CIFAR100,
-    OWN_VALIDATION,
-    PLAIN,
-    TORCHVISION_CROP,
-)
+from .blocks import IMAGENET_COLOURS, IMAGENET_VIEWS, ON_CIFAR100, OWN_VALIDATION, PLAIN, TORCHVISION_CROP
 from .recipe import Paper
 from .rows import at
 
@@ -102,10 +95,7 @@ CIFAR_PYRAMIDNET = (
 CIFAR_BINARY = (
     *at("§A.4", {"student.model": "cifar_binary_resnet18"}, ON_CIFAR100),
     *at(ML_QUANT, {"data.mean": (0.5071, 0.4865, 0.4409), "data.std": (0.2673, 0.2564, 0.2762)}),
-    *at(
-        "§A.4",
-        {"training.epochs": 350, "training.batch_size": 128, "optimizer.name": "adam", "optimizer.lr": 2e-4},
-    ),
+    *at("§A.4", {"training.epochs": 350, "training.batch_size": 128, "optimizer.name": "adam", "optimizer.lr": 2e-4}),
     ("optimizer.nesterov", False, "§A.4: Adam has none"),
     ("optimizer.weight_decay", 0.0, "§A.4"),
 )

@@ -153,10 +153,7 @@ RECIPE = from_rows(
         variant("mse", "without uncertainty: the student learns the teacher's gaze alone, by squared error"),
         ("objective.loss", "mse", TWO_OUTPUTS),
         variant("cutmix", "CutMix in every batch in place of MixUp"),
-        *at(
-            "ours: one of the two ways of XCL-Mix",
-            {"data.mixing.mixup_prob": 0.0, "data.mixing.cutmix_prob": 1.0},
-        ),
+        *at("ours: one of the two ways of XCL-Mix", {"data.mixing.mixup_prob": 0.0, "data.mixing.cutmix_prob": 1.0}),
         variant("either", "MixUp or CutMix with equal chance, as the recipe xcl_mix has it"),
         *at("ours: as in xcl_mix", {"data.mixing.mixup_prob": 0.5, "data.mixing.cutmix_prob": 0.5}),
         variant("variance", "the third output is a variance: the other reading of N(μ, σI)"),

@@ -89,8 +89,7 @@ RECIPE = from_rows(
     name="xcl_mix",
     summary="XCL: the teachers label the MixUp and CutMix images that the student sees; no label is read.",
     paper=replace(
-        PAPER,
-        code="none is public; apple/ml-quant bd7c26c and apple/ml-dr a21113c, of the same group, where cited",
+        PAPER, code="none is public; apple/ml-quant bd7c26c and apple/ml-dr a21113c, of the same group, where cited"
     ),
     reproduces=(
         "Supplement Table 1, XCL-Mix: ResNet-50 on ImageNet, 80.0 top-1, 95.0 top-5; ImageNetV2 77.2, 68.2, 81.3",
@@ -125,11 +124,7 @@ RECIPE = from_rows(
             {"data.mixing.mixup_prob": 0.5, "data.mixing.cutmix_prob": 0.5},
         ),
         ("optimizer.weight_decay", 1e-5, "§A.5: ten times smaller for XCL"),
-        (
-            "objective.temperature",
-            1.0,
-            "Supp. Table 5: T = 1 gives Table 2's 83.1; §F: XCL is not sensitive to it",
-        ),
+        ("objective.temperature", 1.0, "Supp. Table 5: T = 1 gives Table 2's 83.1; §F: XCL is not sensitive to it"),
         ("objective.squared_temperature", True, SQUARED_TEMPERATURE),
     ),
     students=(
