@@ -11,12 +11,7 @@ _SMALL_TRANSFER = "'kdzoo transfer' measures backbones; a small size of it is it
 
 
 def _t6(label: str, numbers: tuple[float, float, float, float], takes: Transfer) -> Row:
-    return Row(
-        label=label,
-        numbers=dict(zip(_T6, numbers, strict=True)),
-        takes=takes,
-        small=_SMALL_TRANSFER,
-    )
+    return Row(label=label, numbers=dict(zip(_T6, numbers, strict=True)), takes=takes, small=_SMALL_TRANSFER)
 
 
 def _transfer6(backbone: str, mode: str) -> Transfer:
@@ -34,10 +29,10 @@ TABLE_6 = Table(
     title="Transfer to other classification tasks",
     citation="MEAL V2, Table 6",
     columns=(
-        Column(key="voc2007", heading="VOC2007"),
-        Column(key="cub200", heading="CUB200-2011"),
-        Column(key="birdsnap", heading="Birdsnap"),
-        Column(key="cifar10", heading="CIFAR-10"),
+        Column("voc2007", "VOC2007"),
+        Column("cub200", "CUB200-2011"),
+        Column("birdsnap", "Birdsnap"),
+        Column("cifar10", "CIFAR-10"),
     ),
     rows=(
         _t6(
@@ -86,7 +81,7 @@ TABLE_7 = Table(
     number="7",
     title="Transfer to COCO detection with RetinaNet",
     citation="MEAL V2, Table 7",
-    columns=tuple(Column(key=name, heading=name, unit="AP") for name in _COCO),
+    columns=tuple(Column(name, name, unit="AP") for name in _COCO),
     rows=(
         _t7(
             "Fine-tune all layers, base model",
@@ -107,10 +102,7 @@ TABLE_7 = Table(
             *(37.253, 56.636, 39.912, 22.143, 41.567, 47.322),
         ),
         _t7(
-            "Freeze first stage, ours",
-            "meal_v2_resnet50",
-            _STAGE_1,
-            *(37.501, 56.850, 40.245, 22.471, 41.410, 48.853),
+            "Freeze first stage, ours", "meal_v2_resnet50", _STAGE_1, *(37.501, 56.850, 40.245, 22.471, 41.410, 48.853)
         ),
     ),
     notes=("the two rows of MEAL V2 have the same AP, 37.501, as printed",),
@@ -121,16 +113,16 @@ TABLE_8 = Table(
     title="The data sets of the transfer experiments",
     citation="MEAL V2, Appendix A, Table 8",
     columns=(
-        Column(key="classes", heading="classes", unit="", better=None),
-        Column(key="property", heading="property", unit="", better=None),
-        Column(key="train", heading="train (+val) images", unit="", better=None),
-        Column(key="test", heading="test images", unit="", better=None),
+        Column("classes", "classes", unit="", better=None),
+        Column("property", "property", unit="", better=None),
+        Column("train", "train (+val) images", unit="", better=None),
+        Column("test", "test images", unit="", better=None),
     ),
     rows=tuple(
         Row(
             label=label,
             numbers={"classes": classes, "property": kind, "train": train, "test": test},
-            takes=Reference(why="sizes of data sets; 'kdzoo data check' counts yours"),
+            takes=Reference("sizes of data sets; 'kdzoo data check' counts yours"),
         )
         for label, classes, kind, train, test in (
             ("VOC 2007", 20, "Multi-object", 5011, 4952),

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 from .table import Column, Evaluate, Network, Number, Paper, RecipeRun, Reference, Row, Table, Transfer
 
-_TOP1 = Column(key="top1", heading="Top-1", measured="top1")
+_TOP1 = Column("top1", "Top-1", measured="top1")
 _STAGES = (
-    Column(key="top1", heading="Top-1", measured="distil.top1"),
-    Column(key="finetuned", heading="Top-1 (finetune)", measured="finetune.top1"),
+    Column("top1", "Top-1", measured="distil.top1"),
+    Column("finetuned", "Top-1 (finetune)", measured="finetune.top1"),
 )
 _UNLABELED = "4 million images chosen from ImageNet-22k ('kdzoo curate'); the authors' list was never published"
-_LARGE = (Network(model="resnext101_32x16d.fb_wsl_ig1b_ft_in1k", small="cifar_resnet20"),)
-_SMALL = (Network(model="ssld_resnet50d", small="cifar_resnet14"),)
-_MOBILE = Network(model="mobilenetv3_large_100")
+_LARGE = (Network("resnext101_32x16d.fb_wsl_ig1b_ft_in1k", small="cifar_resnet20"),)
+_SMALL = (Network("ssld_resnet50d", small="cifar_resnet14"),)
+_MOBILE = Network("mobilenetv3_large_100")
 _OWN_SETTINGS = "the paper gives no settings: they are those of PaddleClas' published configuration"
 _TWO_FILES = (
     "the paper's teacher is 84.8 % after billion-scale training; the code and the documentation use the WSL one"
@@ -44,8 +44,8 @@ def _ssld(
     )
 
 
-_RESNET50 = Network(model="resnet50")
-_RESNET50D = Network(model="resnet50d")
+_RESNET50 = Network("resnet50")
+_RESNET50D = Network("resnet50d")
 
 
 def _augmented(label: str, top1: float, run: RecipeRun, small: RecipeRun | None = None, note: str = "") -> Row:
@@ -57,7 +57,7 @@ _TABLE_1 = Table(
     number="1",
     title="ResNet-50 beside other methods",
     citation="SSLD, Table 1",
-    columns=(Column(key="volume", heading="training images", unit="", better=None), _TOP1),
+    columns=(Column("volume", "training images", unit="", better=None), _TOP1),
     rows=(
         _augmented("ResNet50", 76.5, _labels(_RESNET50)),
         _augmented(
@@ -88,20 +88,20 @@ _TABLE_1 = Table(
         Row(
             label="ResNet50 (Billion-scale)",
             numbers={"volume": "940M", "top1": 81.2},
-            takes=Evaluate(model="resnet50.fb_swsl_ig1b_ft_in1k"),
+            takes=Evaluate("resnet50.fb_swsl_ig1b_ft_in1k"),
             small="its images are not public",
         ),
         Row(
             label="EfficientNet-B0 (Noisy-Student)",
             numbers={"volume": "81M", "top1": 78.8},
-            takes=Evaluate(model="tf_efficientnet_b0.ns_jft_in1k"),
+            takes=Evaluate("tf_efficientnet_b0.ns_jft_in1k"),
             small="its images are not public",
             note="78.5 in the text (§4.3)",
         ),
         Row(
             label="EfficientNet-B1 (Noisy-Student)",
             numbers={"volume": "81M", "top1": 81.5},
-            takes=Evaluate(model="tf_efficientnet_b1.ns_jft_in1k"),
+            takes=Evaluate("tf_efficientnet_b1.ns_jft_in1k"),
             small="its images are not public",
         ),
         Row(
@@ -145,17 +145,15 @@ def _before_after(
     return (
         Row(label=name, numbers={"top1": before}, takes=_labels(student), note=_OWN_SETTINGS),
         Row(
-            label=f"{name}, SSLD",
-            numbers={"top1": after},
-            takes=_ssld(student, teachers, *variants, released=released),
+            label=f"{name}, SSLD", numbers={"top1": after}, takes=_ssld(student, teachers, *variants, released=released)
         ),
     )
 
 
 def _unbuilt(name: str, before: float, after: float, why: str) -> tuple[Row, Row]:
     return (
-        Row(label=name, numbers={"top1": before}, takes=Reference(why=why)),
-        Row(label=f"{name}, SSLD", numbers={"top1": after}, takes=Reference(why=why)),
+        Row(label=name, numbers={"top1": before}, takes=Reference(why)),
+        Row(label=f"{name}, SSLD", numbers={"top1": after}, takes=Reference(why)),
     )
 
 
@@ -165,29 +163,27 @@ _TABLE_2 = Table(
     citation="SSLD, Table 2",
     columns=(_TOP1,),
     rows=(
+        *_before_after("MobileNetV1", 70.9, 77.9, Network("mobilenetv1_100"), _SMALL, "ssld_mobilenetv1", "small"),
         *_before_after(
-            "MobileNetV1", 70.9, 77.9, Network(model="mobilenetv1_100"), _SMALL, "ssld_mobilenetv1", "small"
-        ),
-        *_before_after(
-            *("MobileNetV2", 72.1, 76.4, Network(model="mobilenetv2_100", small="cifar_wrn_16_1"), _SMALL),
+            *("MobileNetV2", 72.1, 76.4, Network("mobilenetv2_100", small="cifar_wrn_16_1"), _SMALL),
             *("ssld_mobilenetv2", "small"),
         ),
         *_before_after(
-            *("MobileNetV3-small", 68.2, 71.3, Network(model="mobilenetv3_small_100"), _SMALL),
+            *("MobileNetV3-small", 68.2, 71.3, Network("mobilenetv3_small_100"), _SMALL),
             *("ssld_mobilenetv3_small_100", "mobile"),
         ),
         *_before_after(
-            *("MobileNetV3-large", 75.3, 79.0, Network(model="mobilenetv3_large_100", small="cifar_wrn_16_1"), _SMALL),
+            *("MobileNetV3-large", 75.3, 79.0, Network("mobilenetv3_large_100", small="cifar_wrn_16_1"), _SMALL),
             *("ssld_mobilenetv3_large_100", "mobile"),
         ),
-        *_before_after("HRNet-18W-C", 76.9, 81.2, Network(model="hrnet_w18"), _LARGE, "ssld_hrnet_w18"),
+        *_before_after("HRNet-18W-C", 76.9, 81.2, Network("hrnet_w18"), _LARGE, "ssld_hrnet_w18"),
         *_unbuilt("SE-HRNet-64W-C", 80.6, 84.8, "neither timm nor kdzoo has this network"),
         *_before_after("ResNet50-D", 79.1, 83.0, _RESNET50D, _LARGE, "ssld_resnet50d"),
         *_before_after(
-            "ResNet101-D", 80.3, 83.7, Network(model="resnet101d", small="cifar_resnet14"), _LARGE, "ssld_resnet101d"
+            "ResNet101-D", 80.3, 83.7, Network("resnet101d", small="cifar_resnet14"), _LARGE, "ssld_resnet101d"
         ),
         *_before_after(
-            *("ResNet200-D", 80.9, 85.0, Network(model="resnet200d_paddle", small="cifar_resnet20"), _LARGE, None),
+            *("ResNet200-D", 80.9, 85.0, Network("resnet200d_paddle", small="cifar_resnet20"), _LARGE, None)
         ),
     ),
     notes=(
@@ -213,12 +209,12 @@ def _ablation(label: str, numbers: Mapping[str, float], epochs: int, **changes: 
 
 def _teacher_row(label: str, teacher: Network | None, teacher_top1: float, top1: float, small: str) -> Row:
     settings = _ablated(120)
-    network = teacher or Network(model="resnet200d_paddle", small=small)
+    network = teacher or Network("resnet200d_paddle", small=small)
     run = _ssld(_MOBILE, (network,), "mobile", settings=settings)
     numbers = {"teacher_top1": teacher_top1, "top1": top1}
     if teacher is None:
         why = "its teacher, ResNet200-D at 85.0, was not released: it is Table 2's row 'ResNet200-D, SSLD' first"
-        return Row(label=label, numbers=numbers, takes=Reference(why=why), small=run)
+        return Row(label=label, numbers=numbers, takes=Reference(why), small=run)
     return Row(label=label, numbers=numbers, takes=run)
 
 
@@ -226,15 +222,11 @@ _TABLE_3 = Table(
     number="3",
     title="MobileNetV3-large from different teachers",
     citation="SSLD, Table 3",
-    columns=(Column(key="teacher_top1", heading="teacher Top-1", better=None, measured="teacher_top1"), _TOP1),
+    columns=(Column("teacher_top1", "teacher Top-1", better=None, measured="teacher_top1"), _TOP1),
     rows=(
-        _teacher_row(
-            "ResNet50-D", Network(model="resnet50d.gluon_in1k", small="cifar_resnet8"), 79.1, 76.8, "cifar_resnet8"
-        ),
+        _teacher_row("ResNet50-D", Network("resnet50d.gluon_in1k", small="cifar_resnet8"), 79.1, 76.8, "cifar_resnet8"),
         _teacher_row("ResNet50-D (ours)", _SMALL[0], 83.0, 78.4, "cifar_resnet14"),
-        _teacher_row(
-            "ResNet101-D", Network(model="ssld_resnet101d", small="cifar_wrn_16_1"), 83.7, 78.4, "cifar_wrn_16_1"
-        ),
+        _teacher_row("ResNet101-D", Network("ssld_resnet101d", small="cifar_wrn_16_1"), 83.7, 78.4, "cifar_wrn_16_1"),
         _teacher_row("ResNet200-D", None, 85.0, 78.4, "cifar_resnet20"),
     ),
     epochs=120,
@@ -327,7 +319,7 @@ _TABLE_7 = Table(
     number="7",
     title="Transfer of ResNet50-D to other classification tasks",
     citation="SSLD, Table 7",
-    columns=(Column(key="baseline", heading="Baseline Top-1"), Column(key="ours", heading="Ours Top-1")),
+    columns=(Column("baseline", "Baseline Top-1"), Column("ours", "Ours Top-1")),
     rows=tuple(
         _transfer(label, task, before, after, "hyper-parameters searched once with the baseline (§4.6)", *_FINETUNE)
         for label, task, before, after in (
@@ -350,10 +342,7 @@ _TABLE_8 = Table(
     number="8",
     title="Transfer of ResNet50-D to COCO detection",
     citation="SSLD, Table 8",
-    columns=(
-        Column(key="baseline", heading="Baseline mAP", unit="mAP"),
-        Column(key="ours", heading="Ours mAP", unit="mAP"),
-    ),
+    columns=(Column("baseline", "Baseline mAP", unit="mAP"), Column("ours", "Ours mAP", unit="mAP")),
     rows=(
         _transfer("Faster-RCNN-FPN", "coco", 34.8, 36.3, _PADDLE, "--detector", "faster_rcnn"),
         _transfer("RetinaNet", "coco", 37.0, 38.1, _PADDLE, "--detector", "retinanet"),
@@ -361,7 +350,7 @@ _TABLE_8 = Table(
             Row(
                 label=detector,
                 numbers={"baseline": before, "ours": after},
-                takes=Reference(why="kdzoo transfer has Faster R-CNN and RetinaNet alone"),
+                takes=Reference("kdzoo transfer has Faster R-CNN and RetinaNet alone"),
             )
             for detector, before, after in (
                 ("TTFNet", 33.2, 35.3),
@@ -377,10 +366,7 @@ _TABLE_9 = Table(
     number="9",
     title="Transfer to Cityscapes segmentation",
     citation="SSLD, Table 9",
-    columns=(
-        Column(key="baseline", heading="Baseline mIoU", unit="mIoU"),
-        Column(key="ours", heading="Ours mIoU", unit="mIoU"),
-    ),
+    columns=(Column("baseline", "Baseline mIoU", unit="mIoU"), Column("ours", "Ours mIoU", unit="mIoU")),
     rows=(
         _transfer("FCN, HRNetV2-W18", "cityscapes", 78.83, 80.38, _PADDLE_SEG, "--head", "fcn", hrnet=True),
         _transfer("FCN, ResNet50-D", "cityscapes", 74.87, 77.03, _PADDLE_SEG, "--head", "fcn"),

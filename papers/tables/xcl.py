@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from .table import Column, Network, OnLabels, Paper, RecipeRun, Row, Table
 
-_ENTROPY = Column(key="entropy", heading="Ĥ", better=None)
-_TOP1 = Column(key="top1", heading="top-1", measured="top1")
-_STUDENT = Network(model="cifar_resnet18")
+_ENTROPY = Column("entropy", "Ĥ", better=None)
+_TOP1 = Column("top1", "top-1", measured="top1")
+_STUDENT = Network("cifar_resnet18")
 
 
 def _ensemble(*variants: str) -> tuple[Network, ...]:
     """Eight ResNet-18 from different initial weights (§C)."""
     trained = OnLabels(variants=("cifar", *variants))
-    return (Network(model="cifar_resnet18", small="cifar_resnet14", trained=trained, copies=8),)
+    return (Network("cifar_resnet18", small="cifar_resnet14", trained=trained, copies=8),)
 
 
 _CUTMIX_ENSEMBLE = _ensemble("cutmix")
 _PYRAMIDS = (
     Network(
-        model="cifar_pyramidnet200_a240",
+        "cifar_pyramidnet200_a240",
         small="cifar_wrn_16_1",
         trained=OnLabels(variants=("cifar_pyramidnet", "cutmix")),
         copies=8,
     ),
 )
-_RESNET152D = (Network(model="resnet152d", small="cifar_resnet14", trained=OnLabels(variants=("cutmix",))),)
-_RESNET50 = Network(model="resnet50")
+_RESNET152D = (Network("resnet152d", small="cifar_resnet14", trained=OnLabels(variants=("cutmix",))),)
+_RESNET50 = Network("resnet50")
 _S1 = ("top1", "gap", "top5", "v2a", "v2b", "v2c")
 
 
@@ -38,12 +38,12 @@ _TABLE_S1 = Table(
     title="ResNet-50 on ImageNet and ImageNetV2",
     citation="XCL, supplement, Table 1",
     columns=(
-        Column(key="top1", heading="val top-1", measured="top1"),
-        Column(key="gap", heading="gap", unit="points", better="lower", measured="gap_top1"),
-        Column(key="top5", heading="val top-5", measured="top5"),
-        Column(key="v2a", heading="V2-A top-1", measured="on:imagenetv2-threshold0.7"),
-        Column(key="v2b", heading="V2-B top-1", measured="on:imagenetv2-matched-frequency"),
-        Column(key="v2c", heading="V2-C top-1", measured="on:imagenetv2-top-images"),
+        Column("top1", "val top-1", measured="top1"),
+        Column("gap", "gap", unit="points", better="lower", measured="gap_top1"),
+        Column("top5", "val top-5", measured="top5"),
+        Column("v2a", "V2-A top-1", measured="on:imagenetv2-threshold0.7"),
+        Column("v2b", "V2-B top-1", measured="on:imagenetv2-matched-frequency"),
+        Column("v2c", "V2-C top-1", measured="on:imagenetv2-top-images"),
     ),
     rows=(
         _s1("ERM", RecipeRun(recipe="supervised", student=_RESNET50), 77.3, None, 93.6, 74.5, 65.6, 79.4),
@@ -85,15 +85,15 @@ def _s2(label: str, teachers: tuple[Network, ...], entropy: float, teacher_top1:
     )
 
 
-_STD = Column(key="std", heading="±", unit="points", better=None)
+_STD = Column("std", "±", unit="points", better=None)
 _TABLE_S2 = Table(
     number="S2",
     title="ResNet-18 on CIFAR-100 from different teachers",
     citation="XCL, supplement, Table 2",
     columns=(
         _ENTROPY,
-        Column(key="teacher_top1", heading="teacher top-1", better=None, measured="teacher_top1"),
-        Column(key="top1", heading="student top-1", measured="top1"),
+        Column("teacher_top1", "teacher top-1", better=None, measured="teacher_top1"),
+        Column("top1", "student top-1", measured="top1"),
         _STD,
     ),
     rows=(
