@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from .table import Column, Evaluate, Network, Paper, RecipeRun, Reference, Table, row
+from .table import Column, Evaluate, Network, NotRun, Paper, RecipeRun, Table, row
 
 _TOP = (Column("top1", "Top-1 ACC", measured="top1"), Column("top5", "Top-5 ACC", measured="top5"))
 _EXTRA = Column("extra", "extra images", unit="", better=None)
@@ -39,8 +39,8 @@ _TABLE_1 = Table(
         _sized(
             "EfficientNet-B0 NoisyStudent", Evaluate(_TEACHER_B0.model), "JFT-300M", 224, 78.6, 94.3, small=_TEACHER_B0
         ),
-        _sized("EfficientNet-B1 FixNet", Reference(_FIX), "JFT-300M", 240, 82.6, 96.5, note=_FIXED.format(384)),
-        _sized("EfficientNet-B0 FixNet", Reference(_FIX), "JFT-300M", 224, 80.2, 95.4, note=_FIXED.format(320)),
+        _sized("EfficientNet-B1 FixNet", NotRun(_FIX), "JFT-300M", 240, 82.6, 96.5, note=_FIXED.format(384)),
+        _sized("EfficientNet-B0 FixNet", NotRun(_FIX), "JFT-300M", 224, 80.2, 95.4, note=_FIXED.format(320)),
         _sized(
             "EfficientNet-B1 AdvProp", Evaluate("tf_efficientnet_b1.ap_in1k"), None, 240, 79.2, 94.3, small=_NO_ADVPROP
         ),

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from .meal_v2_transfer import TABLE_6, TABLE_7, TABLE_8
-from .table import Column, Evaluate, Network, OnLabels, Paper, RecipeRun, Reference, Row, Table, Takes, row
+from .table import Column, Evaluate, Network, NotRun, OnLabels, Paper, RecipeRun, Row, Table, Takes, row
 
 _TOP = (Column("top1", "Top-1", measured="top1"), Column("top5", "Top-5", measured="top5"))
 _SIZES = (Column("pixels", "pixels", unit="px", better=None), Column("params", "#Params", unit="M", better=None))
@@ -63,7 +63,7 @@ _TABLE_2 = Table(
     citation="MEAL V2, Table 2",
     columns=(Column("used", "used", unit="", better=None),),
     rows=tuple(
-        Row(label=label, numbers={"used": used}, takes=Reference("no number; the recipe meal_v2 holds to it"))
+        Row(label=label, numbers={"used": used}, takes=NotRun("no number; the recipe meal_v2 holds to it"))
         for label, used in (
             ("architecture modification", "no"),
             ("outside training data", "no"),
@@ -92,7 +92,7 @@ _FIXRES_CUTMIX = RecipeRun(
     variants=("cutmix_320",),
     starts_trained=True,
 )
-_OTHER_VIEWS = Reference("its second augmentation (flip, shifted centre crop, colour) is not in kdzoo")
+_OTHER_VIEWS = NotRun("its second augmentation (flip, shifted centre crop, colour) is not in kdzoo")
 
 
 def _t3(label: str, takes: Takes, pixels: int, top1: float, top5: float, **more: Any) -> Row:
@@ -111,8 +111,8 @@ _TABLE_3 = Table(
     columns=_T3,
     rows=(
         _t3("ResNet-50", Evaluate("resnet50.tv_in1k"), 224, 76.15, 92.86, small=_RESNET50),
-        _t3("ResNet-50 + DropBlock (kp=0.9)", Reference(_NO_DROPBLOCK), 224, 78.13, 94.02),
-        _t3("ResNet-50 + DropBlock (kp=0.9) + label smoothing (0.1)", Reference(_NO_DROPBLOCK), 224, 78.35, 94.15),
+        _t3("ResNet-50 + DropBlock (kp=0.9)", NotRun(_NO_DROPBLOCK), 224, 78.13, 94.02),
+        _t3("ResNet-50 + DropBlock (kp=0.9) + label smoothing (0.1)", NotRun(_NO_DROPBLOCK), 224, 78.35, 94.15),
         _t3(
             "ResNet-50 + MEAL",
             Evaluate("meal_v1_resnet50"),
@@ -219,7 +219,7 @@ _T5 = (
 
 
 _t5 = partial(row, _T5)
-_AE_KD = Reference(
+_AE_KD = NotRun(
     "AE-KD's ImageNet runs and their teachers are other authors'; kdzoo's recipe ae_kd is the released CIFAR-100 one"
 )
 _AE_POOL = (

@@ -127,7 +127,7 @@ class Transfer:
 
 
 @dataclass(frozen=True)
-class Reference:
+class NotRun:
     """A published number with nothing to run.
 
     Attributes:
@@ -139,7 +139,7 @@ class Reference:
     _: KW_ONLY
 
 
-Takes: TypeAlias = RecipeRun | Evaluate | Transfer | Reference
+Takes: TypeAlias = RecipeRun | Evaluate | Transfer | NotRun
 
 
 @dataclass(frozen=True, kw_only=True)
