@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .overrides import flatten
-from .recipe import Recipe, Row
+from .recipe import CitedValue, Recipe
 from .registry import get_recipe, recipe_names
 
 OPENED, INFERRED = "opened and read", "inferred"
@@ -95,11 +95,11 @@ def reading(recipe: str, citation: str) -> Reading:
     return inferred[0] if inferred else Reading(OPENED, "; ".join(dict.fromkeys(one.what for one in found)))
 
 
-def _grouped(recipe: Recipe) -> dict[str, list[Row]]:
+def _grouped(recipe: Recipe) -> dict[str, list[CitedValue]]:
     """Values of the same citation together: the constants, the settings in the recipe's order, the tables."""
-    groups: dict[str, list[Row]] = {}
+    groups: dict[str, list[CitedValue]] = {}
     order = {path: number for number, path in enumerate(flatten(recipe))}
-    rows = sorted(recipe.rows, key=lambda row: -1 if row.path.isupper() else order.get(row.path, len(order)))
+    rows = sorted(recipe.cited, key=lambda row: -1 if row.path.isupper() else order.get(row.path, len(order)))
     for row in rows:
         groups.setdefault(row.citation, []).append(row)
     return groups
@@ -107,7 +107,7 @@ def _grouped(recipe: Recipe) -> dict[str, list[Row]]:
 
 def _section(recipe: Recipe) -> str:
     lines = [f"\n## {recipe.name}\n", "| value | place | state | read in, or reason |", "| --- | --- | --- | --- |"]
-    constants = {id(row.value): row.path for row in recipe.rows if row.path.isupper()}
+    constants = {id(row.value): row.path for row in recipe.cited if row.path.isupper()}
     for citation, rows in _grouped(recipe).items():
         known = reading(recipe.name, citation)
         shown = ", ".join(f"`{row.path}` = `{_text(row, constants)}`" for row in rows)
@@ -117,7 +117,7 @@ def _section(recipe: Recipe) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _text(row: Row, constants: Mapping[int, str]) -> str:
+def _text(row: CitedValue, constants: Mapping[int, str]) -> str:
     """A value, or the name of the constant that it is."""
     name = constants.get(id(row.value), row.path)
     return repr(row.value) if name == row.path else name

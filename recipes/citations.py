@@ -25,7 +25,7 @@ def is_citation(text: object) -> bool:
 def citations(recipe: Recipe) -> dict[str, str]:
     """The citation of every setting, by its dotted path, of every row (``students.NAME.FIELD``), of every variant's
     change (``variants.NAME.SETTING``) and of every stage's (``stages.NAME.SETTING``)."""
-    cited = {row.path: row.citation for row in recipe.rows}
+    cited = {value.path: value.citation for value in recipe.cited}
     settings = {path: cited.get(path, DEFAULT) for path in flatten(recipe)}
     tables = {path: text for path, text in cited.items() if path.startswith(("students.", "variants.", "stages."))}
     return {**settings, **tables}

@@ -306,7 +306,7 @@ class Stage:
     only_with: tuple[str, ...] = ()
 
 
-class Row(NamedTuple):
+class CitedValue(NamedTuple):
     """A value of a recipe's file and where it comes from.
 
     Attributes:
@@ -333,7 +333,7 @@ class Recipe:
         students: The paper's table of students; empty where it has none.
         variants: Named changes.
         stages: The runs that it consists of, in order; empty for an ordinary recipe, which is one run.
-        rows: Every value of its file with its citation; they decide nothing.
+        cited: Every value of its file with the place that says it; no run depends on them.
     """
 
     name: str
@@ -350,7 +350,7 @@ class Recipe:
     students: tuple[StudentRow, ...] = ()
     variants: tuple[Variant, ...] = ()
     stages: tuple[Stage, ...] = ()
-    rows: tuple[Row, ...] = field(default=(), repr=False, compare=False)
+    cited: tuple[CitedValue, ...] = field(default=(), repr=False, compare=False)
 
     def student_row(self, name: str) -> StudentRow | None:
         """The row called ``name`` (its name or its full reference), or None."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listing:
+class RecipeSummary:
     """A line of ``kdzoo recipes list``.
 
     Attributes:
@@ -41,10 +41,10 @@ class Listing:
         return asdict(self)
 
 
-def list_recipes() -> tuple[Listing, ...]:
+def list_recipes() -> tuple[RecipeSummary, ...]:
     """Every recipe, a line each."""
     known = _index()
-    return tuple(known.get(name) or listing(get_recipe(name)) for name in recipe_names())
+    return tuple(known.get(name) or summarise(get_recipe(name)) for name in recipe_names())
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -52,9 +52,9 @@ def recipe_names() -> tuple[str, ...]:
     return _names(tuple(sys.modules[__package__].__path__))
 
 
-def listing(recipe: Recipe) -> Listing:
+def summarise(recipe: Recipe) -> RecipeSummary:
     """A recipe's line."""
-    return Listing(
+    return RecipeSummary(
         name=recipe.name,
         title=recipe.paper.title,
         year=recipe.paper.year,
@@ -65,14 +65,14 @@ def listing(recipe: Recipe) -> Listing:
 
 def index_text() -> str:
     """``index.json`` as the recipes have it."""
-    lines = (listing(get_recipe(name)).to_dict() for name in recipe_names())
+    lines = (summarise(get_recipe(name)).to_dict() for name in recipe_names())
     return "[\n" + ",\n".join(json.dumps(line, ensure_ascii=False) for line in lines) + "\n]\n"
 
 
 @lru_cache
-def _index() -> dict[str, Listing]:
+def _index() -> dict[str, RecipeSummary]:
     lines = json.loads(Path(__file__).with_name("index.json").read_text(encoding="utf-8"))
-    return {line["name"]: Listing(**{**line, "students": tuple(line["students"])}) for line in lines}
+    return {line["name"]: RecipeSummary(**{**line, "students": tuple(line["students"])}) for line in lines}
 
 
 @lru_cache

@@ -32,14 +32,14 @@ from typing import Any, TypeAlias
 
 from ..base.setting_values import value_types
 from .citations import is_citation
-from .recipe import SECTIONS, ObjectiveSettings, Paper, Recipe, Row, Stage, StudentRow, Variant
+from .recipe import SECTIONS, CitedValue, ObjectiveSettings, Paper, Recipe, Stage, StudentRow, Variant
 
-PlainRow: TypeAlias = tuple[str, Any, str]
+SettingRow: TypeAlias = tuple[str, Any, str]
 """(dotted setting, value, citation)."""
 _STUDENT_FIELDS = [entry.name for entry in fields(StudentRow) if entry.name not in ("note", "overrides", "variants")]
 
 
-def at(citation: str, *blocks: Mapping[str, Any]) -> tuple[PlainRow, ...]:
+def at(citation: str, *blocks: Mapping[str, Any]) -> tuple[SettingRow, ...]:
     """The settings of some blocks as rows of one citation."""
     return tuple((path, value, citation) for block in blocks for path, value in block.items())
 
@@ -66,7 +66,7 @@ class StudentCells:
     variants: tuple[str, ...]
 
 
-StudentEntry: TypeAlias = Columns | Sources | StudentCells | PlainRow | tuple[str, str]
+StudentEntry: TypeAlias = Columns | Sources | StudentCells | SettingRow | tuple[str, str]
 """Of the table of students; the pair is ``("note", text)``."""
 
 
@@ -102,11 +102,11 @@ def from_rows(
     paper: Paper,
     reproduces: tuple[str, ...],
     objective: type[ObjectiveSettings],
-    settings: Iterable[PlainRow],
+    settings: Iterable[SettingRow],
     students: Iterable[StudentEntry] = (),
-    stages: Iterable[Stage | PlainRow] = (),
-    variants: Iterable[Variant | PlainRow] = (),
-    constants: Iterable[PlainRow] = (),
+    stages: Iterable[Stage | SettingRow] = (),
+    variants: Iterable[Variant | SettingRow] = (),
+    constants: Iterable[SettingRow] = (),
 ) -> Recipe:
     """A recipe from its rows.
 
@@ -141,22 +141,22 @@ def from_rows(
         students=tuple(row for row, _ in table),
         stages=tuple(run for run, _ in runs),
         variants=tuple(change for change, _ in changes),
-        rows=(*_checked(constants), *own, *(row for _, below in (*table, *runs, *changes) for row in below)),
+        cited=(*_checked(constants), *own, *(row for _, below in (*table, *runs, *changes) for row in below)),
     )
 
 
-def _checked(rows: Iterable[PlainRow], prefix: str = "") -> tuple[Row, ...]:
+def _checked(rows: Iterable[SettingRow], prefix: str = "") -> tuple[CitedValue, ...]:
     """The rows under their full paths, each with a citation; the last of those with the same path."""
-    found: dict[str, Row] = {}
+    found: dict[str, CitedValue] = {}
     for row in rows:
         path = f"{prefix}{row[0]}"
         if len(row) != 3 or not is_citation(row[2]):
             raise ValueError(f"{path} = {row[1]!r} has no citation")
-        found[path] = Row(path, row[1], row[2])
+        found[path] = CitedValue(path, row[1], row[2])
     return tuple(found.values())
 
 
-def _nested(rows: Iterable[Row]) -> dict[str, Any]:
+def _nested(rows: Iterable[CitedValue]) -> dict[str, Any]:
     """The rows' values as mappings in mappings, a level a dot."""
     tree: dict[str, Any] = {}
     for row in rows:
@@ -182,9 +182,9 @@ def _built(kind: Any, values: Mapping[str, Any], path: str) -> Any:
     )
 
 
-def _below(entries: Iterable[Any], kind: type) -> list[tuple[Any, list[PlainRow]]]:
+def _below(entries: Iterable[Any], kind: type) -> list[tuple[Any, list[SettingRow]]]:
     """Every entry of a kind with the rows that follow it."""
-    groups: list[tuple[Any, list[PlainRow]]] = []
+    groups: list[tuple[Any, list[SettingRow]]] = []
     for entry in entries:
         if isinstance(entry, kind):
             groups.append((entry, []))
@@ -195,11 +195,11 @@ def _below(entries: Iterable[Any], kind: type) -> list[tuple[Any, list[PlainRow]
     return groups
 
 
-def _students(entries: Iterable[StudentEntry]) -> Iterator[tuple[StudentRow, tuple[Row, ...]]]:
+def _students(entries: Iterable[StudentEntry]) -> Iterator[tuple[StudentRow, tuple[CitedValue, ...]]]:
     """The table of students, each with its rows."""
     names: tuple[str, ...] = ()
     citations: tuple[str, ...] = ()
-    spread: list[StudentCells | PlainRow | tuple[str, str]] = []
+    spread: list[StudentCells | SettingRow | tuple[str, str]] = []
     for entry in entries:
         if isinstance(entry, Columns):
             names = entry.names
@@ -220,7 +220,7 @@ def _students(entries: Iterable[StudentEntry]) -> Iterator[tuple[StudentRow, tup
         yield row, _checked([*cited, *own], f"students.{row.name}.")
 
 
-def _stages(entries: Iterable[Stage | PlainRow]) -> Iterator[tuple[Stage, tuple[Row, ...]]]:
+def _stages(entries: Iterable[Stage | SettingRow]) -> Iterator[tuple[Stage, tuple[CitedValue, ...]]]:
     """The stages, each with its rows."""
     for head, rows in _below(entries, Stage):
         values = {path: value for path, value, _ in rows}
@@ -228,7 +228,7 @@ def _stages(entries: Iterable[Stage | PlainRow]) -> Iterator[tuple[Stage, tuple[
         yield replace(head, start=start, overrides=values), _checked(rows, f"stages.{head.name}.")
 
 
-def _variants(entries: Iterable[Variant | PlainRow]) -> Iterator[tuple[Variant, tuple[Row, ...]]]:
+def _variants(entries: Iterable[Variant | SettingRow]) -> Iterator[tuple[Variant, tuple[CitedValue, ...]]]:
     """The variants, each with its rows."""
     for head, rows in _below(entries, Variant):
         values = {path: value for path, value, _ in rows}

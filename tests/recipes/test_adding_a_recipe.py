@@ -77,7 +77,9 @@ def test_it_is_shown_copied_and_cited_as_the_others_are(dkd: ModuleType, tmp_pat
 def test_its_record_names_the_places_that_it_cites(dkd: ModuleType) -> None:
     record = tomllib.loads(block("toml"))
     listed = [place for found in record["dkd"]["opened"].values() for place in found]
-    cited = {place for row in dkd.RECIPE.rows if not row.citation.startswith("ours:") for place in places(row.citation)}
+    cited = {
+        place for row in dkd.RECIPE.cited if not row.citation.startswith("ours:") for place in places(row.citation)
+    }
     assert sorted(listed) == sorted(cited)
     assert readings("dkd") == {}, "the recipe is kdzoo's own now: the page wants another example"
 

@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "citations.md"
 
 
 def cited(name: str) -> list[str]:
-    return list(dict.fromkeys(row.citation for row in get_recipe(name).rows))
+    return list(dict.fromkeys(row.citation for row in get_recipe(name).cited))
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -11,9 +11,9 @@ from kdzoo.recipes.registry import get_recipe, recipe_names
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_value_of_every_recipe_is_cited(name):
     recipe = get_recipe(name)
-    assert len(recipe.rows) > 40
-    assert [row.path for row in recipe.rows if not is_citation(row.citation)] == []
-    paths = [row.path for row in recipe.rows]
+    assert len(recipe.cited) > 40
+    assert [row.path for row in recipe.cited if not is_citation(row.citation)] == []
+    paths = [row.path for row in recipe.cited]
     assert len(paths) == len(set(paths))
     tables = [f"variants.{variant.name}.{path}" for variant in recipe.variants for path in variant.overrides]
     tables += [f"stages.{stage.name}.{path}" for stage in recipe.stages for path in (*stage.overrides, "start")]
@@ -28,7 +28,7 @@ def test_values_are_literals_of_their_settings_types(name):
     recipe = get_recipe(name)
     values = flatten(recipe)
     assert typed(recipe, values) == values
-    for row in recipe.rows:
+    for row in recipe.cited:
         parts = row.value if isinstance(row.value, tuple) else (row.value,)
         assert all(part is None or type(part) in (str, int, float, bool) for part in parts), row.path
 

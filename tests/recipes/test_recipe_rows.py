@@ -9,7 +9,7 @@ import pytest
 from kdzoo.recipes.blocks import BENCHMARK, REPDISTILLER
 from kdzoo.recipes.citations import DEFAULT, citations
 from kdzoo.recipes.hinton_kd import HintonSettings
-from kdzoo.recipes.recipe import Paper, Recipe, Row, StudentRow
+from kdzoo.recipes.recipe import CitedValue, Paper, Recipe, StudentRow
 from kdzoo.recipes.rows import at, columns, from_rows, sources, stage, student, variant
 
 PAPER = Paper(title="T", authors="A", year=2020, url="https://example.org")
@@ -43,7 +43,9 @@ def test_rows_become_settings_with_citations() -> None:
 def test_a_later_row_replaces_an_earlier_one() -> None:
     recipe = build((*SETTINGS, ("optimizer.lr", 0.3, "ours: to see")))
     assert recipe.optimizer.lr == 0.3
-    assert [row for row in recipe.rows if row.path == "optimizer.lr"] == [Row("optimizer.lr", 0.3, "ours: to see")]
+    assert [row for row in recipe.cited if row.path == "optimizer.lr"] == [
+        CitedValue("optimizer.lr", 0.3, "ours: to see")
+    ]
 
 
 def test_a_student_is_a_line_and_the_rows_below_it() -> None:
