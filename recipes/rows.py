@@ -145,7 +145,7 @@ def from_rows(
     )
 
 
-def _checked(rows: Iterable[SettingRow], prefix: str = "") -> tuple[CitedValue, ...]:
+def _checked(rows: Iterable[tuple[Any, ...]], prefix: str = "") -> tuple[CitedValue, ...]:
     """The rows under their full paths, each with a citation; the last of those with the same path."""
     found: dict[str, CitedValue] = {}
     for row in rows:
@@ -208,28 +208,35 @@ def _students(entries: Iterable[StudentEntry]) -> Iterator[tuple[StudentRow, tup
         else:
             spread.append(entry)
         if isinstance(entry, StudentCells):
+            if not len(entry.cells) == len(names) == len(citations):
+                counts = f"{len(entry.cells)} cells, {len(names)} columns and {len(citations)} sources"
+                raise ValueError(f"student {entry.cells[0]} has {counts}")
             spread += (row for row in zip(names, entry.cells, citations, strict=True) if row[1] is not None)
     for line, below in _below(spread, StudentCells):
         rows = {row[0]: row for row in below}
         note = rows.pop("note", ("note", ""))[1]
-        cited = [rows.pop(name) for name in _STUDENT_FIELDS if name in rows]
-        given = {name: value for name, value, _ in cited}
-        own = [(f"overrides.{path}", value, citation) for path, value, citation in rows.values()]
-        overrides = {path: row[1] for path, row in rows.items()}
-        row = StudentRow(**given, note=note, variants=line.variants, overrides=overrides)
-        yield row, _checked([*cited, *own], f"students.{row.name}.")
+        given = {name: rows.pop(name) for name in _STUDENT_FIELDS if name in rows}
+        row = StudentRow(
+            **{name: row[1] for name, row in given.items()},
+            note=note,
+            variants=line.variants,
+            overrides={path: row[1] for path, row in rows.items()},
+        )
+        own = ((f"overrides.{path}", *row[1:]) for path, row in rows.items())
+        yield row, _checked([*given.values(), *own], f"students.{row.name}.")
 
 
 def _stages(entries: Iterable[Stage | SettingRow]) -> Iterator[tuple[Stage, tuple[CitedValue, ...]]]:
     """The stages, each with its rows."""
     for head, rows in _below(entries, Stage):
+        cited = _checked(rows, f"stages.{head.name}.")
         values = {path: value for path, value, _ in rows}
         start = values.pop("start", None)
-        yield replace(head, start=start, overrides=values), _checked(rows, f"stages.{head.name}.")
+        yield replace(head, start=start, overrides=values), cited
 
 
 def _variants(entries: Iterable[Variant | SettingRow]) -> Iterator[tuple[Variant, tuple[CitedValue, ...]]]:
     """The variants, each with its rows."""
     for head, rows in _below(entries, Variant):
-        values = {path: value for path, value, _ in rows}
-        yield replace(head, overrides=values), _checked(rows, f"variants.{head.name}.")
+        cited = _checked(rows, f"variants.{head.name}.")
+        yield replace(head, overrides={path: value for path, value, _ in rows}), cited

@@ -96,6 +96,8 @@ def test_the_rows_below_a_stage_and_a_variant_are_its_own() -> None:
         ("settings", (*SETTINGS, ("optimizer.lr", 0.1, "")), "optimizer.lr"),
         ("settings", (*SETTINGS, ("optimizer.lr", 0.1, "a good value")), "optimizer.lr"),
         ("variants", (variant("v", "why"), ("optimizer.lr", 0.1, "")), r"variants\.v\.optimizer\.lr"),
+        ("variants", (variant("v", "why"), ("optimizer.lr", 0.1)), r"variants\.v\.optimizer\.lr"),
+        ("students", (*HEAD, student("a", "b", (), 32, 1.0), ("optimizer.lr", 1)), r"students\.a\.overrides"),
         ("stages", (stage("s", "why"), ("start", None, "")), r"stages\.s\.start"),
         (
             "students",
@@ -118,7 +120,7 @@ def test_a_value_without_a_place_is_refused(where: str, rows: Any, path: str) ->
         ({"settings": (*SETTINGS, ("objective.distiller.form", "none", "§1"))}, r"no setting objective\.distiller"),
         ({"settings": (*SETTINGS, ("optimiser.lr", 0.1, "§1"))}, "no setting optimiser"),
         ({"variants": (("optimizer.lr", 0.1, "§1"),)}, "stands before the first"),
-        ({"students": (*HEAD, student("a", "b"))}, "shorter"),
+        ({"students": (*HEAD, student("a", "b"))}, "student a has 2 cells, 5 columns and 5 sources"),
     ],
 )
 def test_what_fits_nowhere_is_refused(tables: dict[str, Any], message: str) -> None:
