@@ -148,9 +148,9 @@ class Objective(nn.Module):
 
     reads_maps: bool = False
 
-    @abstractmethod
     def phases(self, student: nn.Module) -> tuple[Phase, ...]:
-        """The phases of a step, in the order in which they run."""
+        """The phases of a step, in the order in which they run: the student's alone, unless the objective has more."""
+        return (Phase("student", (student_group(student),)),)
 
     @abstractmethod
     def terms(self, phase: str, step: StepView) -> dict[str, Tensor]:

@@ -100,7 +100,7 @@ class Reproduction:
 
     def _row(self, row: Row) -> dict[str, Any]:
         """What becomes of a row."""
-        from .tables import Evaluate, Reference, Transfer
+        from .tables import Evaluate, NotRun, Transfer
 
         takes, small = row.takes, self.choices.scale == "small"
         released = self._released(row)
@@ -118,7 +118,7 @@ class Reproduction:
             return self._evaluated(row, takes.model, takes.dataset)
         if isinstance(takes, Transfer):
             return {"status": records.TRANSFER, "why": takes.protocol, "commands": list(transfer_commands(takes))}
-        assert isinstance(takes, Reference)
+        assert isinstance(takes, NotRun)
         return {"status": records.REFERENCE, "why": takes.why}
 
     # -- rows that train -------------------------------------------------------------------------------------------

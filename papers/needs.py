@@ -93,7 +93,7 @@ def needs_of(row: Row, jobs: Jobs, *, measure: bool = False) -> Needs:
         jobs: The table's.
         measure: Whether to time a few real steps.
     """
-    from .tables import Evaluate, RecipeRun, Reference, Transfer
+    from .tables import Evaluate, NotRun, RecipeRun, Transfer
 
     choices, takes = jobs.choices, row.takes
     notes = (row.note,) if row.note else ()
@@ -112,7 +112,7 @@ def needs_of(row: Row, jobs: Jobs, *, measure: bool = False) -> Needs:
         does = f"kdzoo transfer{protocol}"
         rests = Grounds(otherwise="by hand: kdzoo transfer")
         return Needs(row.label, "transfer", does, commands=transfer_commands(takes), notes=notes, grounds=rests)
-    assert isinstance(takes, Reference)
+    assert isinstance(takes, NotRun)
     rests = Grounds(otherwise="nothing to run")
     return Needs(row.label, "reference", f"nothing: {takes.why}", notes=notes, grounds=rests)
 

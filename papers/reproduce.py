@@ -117,7 +117,7 @@ def _unchanged(record: records.Record, labels: Sequence[str], *, asked: bool) ->
     """The finished results; refuses where rows that were asked for are not finished.
 
     Raises:
-        RunError: So it is.
+        RunError: Some of them are not.
     """
     statuses = {label: record.row(label)["status"] for label in labels}
     open_ = [label for label, status in statuses.items() if status == records.PENDING]

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from .overrides import flatten, override
     from .recipe import ObjectiveSettings, Recipe, Shapes, StudentRow, Variant
     from .recipe_file import export_recipe, load_recipe
-    from .registry import Listing, get_recipe, list_recipes, recipe_names
+    from .registry import RecipeSummary, get_recipe, list_recipes, recipe_names
 
 _HOMES = {
-    "Listing": "registry",
+    "RecipeSummary": "registry",
     "ObjectiveSettings": "recipe",
     "Recipe": "recipe",
     "Shapes": "recipe",
@@ -35,9 +35,9 @@ _HOMES = {
 }
 
 __all__ = [
-    "Listing",
     "ObjectiveSettings",
     "Recipe",
+    "RecipeSummary",
     "Shapes",
     "StudentRow",
     "Variant",

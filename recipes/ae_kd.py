@@ -34,28 +34,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..base.errors import UsageError
 from ..base.setting_values import PositiveFraction, Temperature, Weight
-from ..data import Augmentation, Mixing
-from ..engine.objective import Objective, Phase, StepView, student_group
-from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
+from ..engine.objective import Objective, StepView
+from .blocks import REPDISTILLER
 from .objectives.adaptive_ensemble import ensemble_weights, logit_gradients
 from .objectives.divergences import forward_kl
 from .objectives.hard_labels import mixed_cross_entropy
-from .recipe import (
-    DataSettings,
-    EvaluationSettings,
-    ObjectiveSettings,
-    Paper,
-    Recipe,
-    Shapes,
-    StudentRow,
-    StudentSettings,
-    TeacherSettings,
-    Variant,
-)
+from .recipe import ObjectiveSettings, Paper, Shapes
+from .rows import at, columns, from_rows, sources, student, variant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +67,7 @@ class AeKdSettings(ObjectiveSettings):
     tolerance: PositiveFraction
     unit_length: bool
 
-    @property
-    def uses_teachers(self) -> bool:
-        return True
+    uses_teachers = True
 
     @property
     def uses_labels(self) -> bool:
@@ -98,9 +85,6 @@ class AeKd(Objective):
     def __init__(self, settings: AeKdSettings) -> None:
         super().__init__()
         self.settings = settings
-
-    def phases(self, student: nn.Module) -> tuple[Phase, ...]:
-        return (Phase("student", (student_group(student),)),)
 
     def terms(self, phase: str, step: StepView) -> dict[str, Tensor]:
         settings, logits, teachers = self.settings, step.student().logits, step.teachers().logits
@@ -127,7 +111,9 @@ class AeKd(Objective):
         return weights.to(logits)
 
 
-RECIPE = Recipe(
+TEACHERS = ("cifar_resnet32x4", "cifar_resnet32x4", "cifar_resnet32x4")
+
+RECIPE = from_rows(
     name="ae_kd",
     summary="An ensemble's teachers are weighed anew at each step, so that the gradient serves all of them.",
     paper=Paper(
@@ -138,98 +124,38 @@ RECIPE = Recipe(
         code="AnTuo1998/AE-KD 68f490e",
     ),
     reproduces=("the method, on CIFAR-100; the paper's own networks are not in the zoo",),
-    student=StudentSettings(
-        model="cifar_resnet18",  # code: train_student.sh
-        init="random",  # code: train_student.py
-    ),
-    teachers=TeacherSettings(
-        models=(
-            "cifar_resnet32x4",
-            "cifar_resnet32x4",
-            "cifar_resnet32x4",
-        ),  # ours: the code's are not in the zoo
-    ),
-    data=DataSettings(
-        dataset="cifar100",  # code: train_student.sh
-        val_dataset=None,  # ours: the data set's own validation split
-        unlabeled=None,  # code: train_student.sh
-        augmentation=Augmentation(
-            image_size=32,  # code: dataset/cifar100.py
-            crop="pad4",  # code: dataset/cifar100.py
-            interpolation="bilinear",  # ours: of use for images of another size only
-            hflip_prob=0.5,  # code: dataset/cifar100.py
-            policy=None,  # code: dataset/cifar100.py
-            color_jitter=None,  # code: dataset/cifar100.py
-            lighting_std=0.0,  # code: dataset/cifar100.py
-            erase_prob=0.0,  # code: dataset/cifar100.py
+    objective=AeKdSettings,
+    settings=(
+        *REPDISTILLER,
+        *at(
+            "code: train_student.sh",
+            {
+                "student.model": "cifar_resnet18",
+                "data.dataset": "cifar100",
+                "data.unlabeled": None,
+                "training.epochs": 240,
+                "optimizer.nesterov": True,
+            },
         ),
-        mixing=Mixing(
-            mixup_alpha=1.0,  # ours: of use with --set data.mixing.mixup_prob only
-            mixup_prob=0.0,  # code: helper/loops.py
-            cutmix_alpha=1.0,  # ours: of use with --set data.mixing.cutmix_prob only
-            cutmix_prob=0.0,  # code: helper/loops.py
-        ),
-        evaluation=EvaluationSettings(
-            crop_pct=1.0,  # code: dataset/cifar100.py
-            interpolation="bilinear",  # ours: of use for images of another size only
-        ),
-        mean=(0.5071, 0.4867, 0.4408),  # code: dataset/cifar100.py
-        std=(0.2675, 0.2565, 0.2761),  # code: dataset/cifar100.py
-    ),
-    training=TrainingSettings(
-        epochs=240,  # code: train_student.sh
-        batch_size=64,  # code: train_student.py
-        precision="fp32",  # code: train_student.py, nothing is cast
-    ),
-    optimizer=OptimizerSettings(
-        name="sgd",  # code: train_student.py
-        lr=0.05,  # code: train_student.py
-        momentum=0.9,  # code: train_student.py
-        nesterov=True,  # code: train_student.sh
-        weight_decay=5e-4,  # code: train_student.py
-        decay_norm_and_bias=True,  # code: train_student.py
-    ),
-    schedule=ScheduleSettings(
-        name="milestones",  # code: helper/util.py
-        milestones=(150, 180, 210),  # code: train_student.py
-        gamma=0.1,  # code: train_student.py
-        warmup_epochs=0.0,  # code: train_student.py
-    ),
-    objective=AeKdSettings(
-        label_weight=1.0,  # code: train_student.py, gamma
-        kd_weight=0.9,  # code: train_student.py, alpha
-        temperature=4.0,  # code: train_student.py, kd_T
-        weighting="gradients",  # code: train_student.sh, AEKD
-        tolerance=0.6,  # code: train_student.py, C
-        unit_length=False,  # code: train_student.py, svm_norm
+        ("teachers.models", TEACHERS, "ours: the code's are not in the zoo"),
+        ("objective.label_weight", 1.0, "code: train_student.py, gamma"),
+        ("objective.kd_weight", 0.9, "code: train_student.py, alpha"),
+        ("objective.temperature", 4.0, "code: train_student.py, kd_T"),
+        ("objective.weighting", "gradients", "code: train_student.sh, AEKD"),
+        ("objective.tolerance", 0.6, "code: train_student.py, C"),
+        ("objective.unit_length", False, "code: train_student.py, svm_norm"),
     ),
     students=(
-        StudentRow(
-            name="cifar_resnet18",  # code: train_student.sh
-            model="cifar_resnet18",  # code: train_student.sh
-            teachers=(
-                "cifar_resnet32x4",
-                "cifar_resnet32x4",
-                "cifar_resnet32x4",
-            ),  # ours: the code's are not in the zoo
-            image_size=32,  # code: dataset/cifar100.py
-            note="on CIFAR-100",
-        ),
+        columns("name", "model", "teachers", "image_size"),
+        sources("code: train_student.sh", "code: train_student.sh", "", "code: dataset/cifar100.py"),
+        student("cifar_resnet18", "cifar_resnet18", None, 32),
+        ("teachers", TEACHERS, "ours: the code's are not in the zoo"),
+        ("note", "on CIFAR-100"),
     ),
     variants=(
-        Variant(
-            name="equal_weights",
-            why="the comparison: each teacher's loss weighs the same",
-            overrides={
-                "objective.weighting": "equal",  # code: train_student.py, AVERAGE_LOSS
-            },
-        ),
-        Variant(
-            name="unit_length",
-            why="the directions of the teachers' gradients alone are compared",
-            overrides={
-                "objective.unit_length": True,  # code: train_student.py, svm_norm
-            },
-        ),
+        variant("equal_weights", "the comparison: each teacher's loss weighs the same"),
+        ("objective.weighting", "equal", "code: train_student.py, AVERAGE_LOSS"),
+        variant("unit_length", "the directions of the teachers' gradients alone are compared"),
+        ("objective.unit_length", True, "code: train_student.py, svm_norm"),
     ),
 )

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from .citations import Value, read_values, recipe_source
+from .overrides import flatten
+from .recipe import CitedValue, Recipe
 from .registry import get_recipe, recipe_names
 
 OPENED, INFERRED = "opened and read", "inferred"
@@ -94,36 +95,43 @@ def reading(recipe: str, citation: str) -> Reading:
     return inferred[0] if inferred else Reading(OPENED, "; ".join(dict.fromkeys(one.what for one in found)))
 
 
-def _grouped(recipe: str) -> Iterator[tuple[str, list[Value]]]:
-    """Values of the same citation together, in the file's order."""
-    groups: dict[str, list[Value]] = {}
-    for value in read_values(recipe_source(get_recipe(recipe))):
-        groups.setdefault(value.citation or "", []).append(value)
-    yield from groups.items()
+def _grouped(recipe: Recipe) -> dict[str, list[CitedValue]]:
+    """Values of the same citation together: the constants, the settings in the recipe's order, the tables."""
+    groups: dict[str, list[CitedValue]] = {}
+    order = {path: number for number, path in enumerate(flatten(recipe))}
+    rows = sorted(recipe.cited, key=lambda row: -1 if row.path.isupper() else order.get(row.path, len(order)))
+    for row in rows:
+        groups.setdefault(row.citation, []).append(row)
+    return groups
 
 
-def _section(recipe: str) -> str:
-    lines = [f"\n## {recipe}\n", "| value | place | state | read in, or reason |", "| --- | --- | --- | --- |"]
-    for citation, values in _grouped(recipe):
-        known = reading(recipe, citation)
-        shown = ", ".join(f"`{value.path}` = `{value.text}`" for value in values)
+def _section(recipe: Recipe) -> str:
+    lines = [f"\n## {recipe.name}\n", "| value | place | state | read in, or reason |", "| --- | --- | --- | --- |"]
+    constants = {id(row.value): row.path for row in recipe.cited if row.path.isupper()}
+    for citation, rows in _grouped(recipe).items():
+        known = reading(recipe.name, citation)
+        shown = ", ".join(f"`{row.path}` = `{_text(row, constants)}`" for row in rows)
         place = "" if citation.startswith("ours:") else citation
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in (shown, place, *_cells(known))) + " |")
+        cells = (shown, place, known.state, known.what)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _cells(known: Reading) -> tuple[str, str]:
-    return known.state, known.what
+def _text(row: CitedValue, constants: Mapping[int, str]) -> str:
+    """A value, or the name of the constant that it is."""
+    name = constants.get(id(row.value), row.path)
+    return repr(row.value) if name == row.path else name
 
 
 def page() -> str:
     """The page of all recipes."""
     counts = {OPENED: 0, INFERRED: 0}
-    for recipe in recipe_names():
-        for citation, values in _grouped(recipe):
-            counts[reading(recipe, citation).state] += len(values)
+    recipes = [get_recipe(name) for name in recipe_names()]
+    for recipe in recipes:
+        for citation, rows in _grouped(recipe).items():
+            counts[reading(recipe.name, citation).state] += len(rows)
     total = f"\n{sum(counts.values())} values: {counts[OPENED]} opened and read, {counts[INFERRED]} inferred.\n"
-    return _HEAD + total + "".join(_section(recipe) for recipe in recipe_names())
+    return _HEAD + total + "".join(_section(recipe) for recipe in recipes)
 
 
 if __name__ == "__main__":

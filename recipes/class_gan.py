@@ -36,24 +36,14 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from ..base.errors import UsageError
 from ..base.setting_values import Scale, Width
-from ..data import Augmentation, Mixing
 from ..engine.objective import ModelOutput, Objective, ParameterGroup, Phase, StepView, student_group
-from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from ..zoo.generators import FOLDER, save_generator
 from ..zoo.networks.conditional_generator import ConditionalGenerator
+from .blocks import LABELS_ALONE, OTHER_SIZES, OWN_VALIDATION, PLAIN, UNMIXED
 from .generated_images import Wanted, draw_wanted
 from .objectives.hinge import hinge_discrimination, hinge_generation
-from .recipe import (
-    DataSettings,
-    EvaluationSettings,
-    ObjectiveSettings,
-    Paper,
-    Recipe,
-    Shapes,
-    StudentSettings,
-    TeacherSettings,
-    Variant,
-)
+from .recipe import ObjectiveSettings, Paper, Shapes
+from .rows import at, from_rows, variant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,13 +62,8 @@ class ClassGanSettings(ObjectiveSettings):
     class_features: Width
     generator_lr_scale: Scale
 
-    @property
-    def uses_teachers(self) -> bool:
-        return False
-
-    @property
-    def uses_labels(self) -> bool:
-        return True
+    uses_teachers = False
+    uses_labels = True
 
     @property
     def students(self) -> tuple[str, ...]:
@@ -146,7 +131,7 @@ class ClassGan(Objective):
         return self.realism(output.features).squeeze(1) + of_class
 
 
-RECIPE = Recipe(
+RECIPE = from_rows(
     name="class_gan",
     summary="A small class-conditional GAN, whose generator makes the images that xcl_gan distils on.",
     paper=Paper(
@@ -156,75 +141,57 @@ RECIPE = Recipe(
         url="https://arxiv.org/abs/1809.11096",
     ),
     reproduces=("No table: it makes the generator that xcl_gan needs",),
-    student=StudentSettings(
-        model="class_discriminator",  # ours: SNGAN's blocks, three of them
-        init="random",  # ours: a GAN starts from nothing
-    ),
-    teachers=TeacherSettings(
-        models=(),  # ours: labels alone
-    ),
-    data=DataSettings(
-        dataset="cifar100",  # XCL §A.6
-        val_dataset=None,  # ours: the data set's own validation split
-        unlabeled=None,  # ours: labels alone
-        augmentation=Augmentation(
-            image_size=32,  # ours: CIFAR's own
-            crop="center",  # ours: what is cropped or padded would be learnt
-            interpolation="bilinear",  # ours: of use for images of another size only
-            hflip_prob=0.0,  # ours: what is mirrored would be learnt; xcl_gan's real images are mirrored anyway
-            policy=None,  # ours: what is altered would be learnt
-            color_jitter=None,  # ours: what is altered would be learnt
-            lighting_std=0.0,  # ours: what is altered would be learnt
-            erase_prob=0.0,  # ours: what is altered would be learnt
+    objective=ClassGanSettings,
+    settings=(
+        ("student.model", "class_discriminator", "ours: SNGAN's blocks, three of them"),
+        ("student.init", "random", "ours: a GAN starts from nothing"),
+        *LABELS_ALONE,
+        ("data.dataset", "cifar100", "XCL §A.6"),
+        OWN_VALIDATION,
+        *OTHER_SIZES,
+        ("data.augmentation.image_size", 32, "ours: CIFAR's own"),
+        ("data.augmentation.crop", "center", "ours: what is cropped or padded would be learnt"),
+        (
+            "data.augmentation.hflip_prob",
+            0.0,
+            "ours: what is mirrored would be learnt; xcl_gan's real images are mirrored anyway",
         ),
-        mixing=Mixing(
-            mixup_alpha=1.0,  # ours: of no use
-            mixup_prob=0.0,  # ours: mixed images would be learnt
-            cutmix_alpha=1.0,  # ours: of no use
-            cutmix_prob=0.0,  # ours: mixed images would be learnt
+        *at("ours: what is altered would be learnt", PLAIN),
+        *at("ours: mixed images would be learnt", UNMIXED),
+        *at("ours: of no use", {"data.mixing.mixup_alpha": 1.0, "data.mixing.cutmix_alpha": 1.0}),
+        ("data.evaluation.crop_pct", 1.0, "ours: the whole image"),
+        *at("ours: the usual range of a GAN, -1 to 1", {"data.mean": (0.5, 0.5, 0.5), "data.std": (0.5, 0.5, 0.5)}),
+        ("training.epochs", 200, "ours: 156,000 steps on CIFAR-100"),
+        ("training.precision", "fp32", "ours: the safe choice"),
+        *at(
+            "code: pfnet-research/sngan_projection configs/sn_cifar10_conditional.yml",
+            {"training.batch_size": 64, "optimizer.beta2": 0.9, "objective.latent_features": 128},
         ),
-        evaluation=EvaluationSettings(
-            crop_pct=1.0,  # ours: the whole image
-            interpolation="bilinear",  # ours: of use for images of another size only
+        ("optimizer.name", "adam", "code: brain-research/self-attention-gan model.py"),
+        ("optimizer.lr", 4e-4, "code: brain-research/self-attention-gan model.py, the discriminator's"),
+        ("optimizer.momentum", 0.0, "code: brain-research/self-attention-gan model.py, β1"),
+        ("optimizer.nesterov", False, "ours: Adam has none"),
+        ("optimizer.decay_norm_and_bias", True, "ours: of no effect at decay 0"),
+        *at(
+            "ours: none in SAGAN's code",
+            {"optimizer.weight_decay": 0.0, "schedule.name": "constant", "schedule.warmup_epochs": 0.0},
         ),
-        mean=(0.5, 0.5, 0.5),  # ours: the usual range of a GAN, -1 to 1
-        std=(0.5, 0.5, 0.5),  # ours: the usual range of a GAN, -1 to 1
-    ),
-    training=TrainingSettings(
-        epochs=200,  # ours: 156,000 steps on CIFAR-100
-        batch_size=64,  # code: pfnet-research/sngan_projection configs/sn_cifar10_conditional.yml
-        precision="fp32",  # ours: the safe choice
-    ),
-    optimizer=OptimizerSettings(
-        name="adam",  # code: brain-research/self-attention-gan model.py
-        lr=4e-4,  # code: brain-research/self-attention-gan model.py, the discriminator's
-        momentum=0.0,  # code: brain-research/self-attention-gan model.py, β1
-        beta2=0.9,  # code: pfnet-research/sngan_projection configs/sn_cifar10_conditional.yml
-        nesterov=False,  # ours: Adam has none
-        weight_decay=0.0,  # ours: none in SAGAN's code
-        decay_norm_and_bias=True,  # ours: of no effect at decay 0
-    ),
-    schedule=ScheduleSettings(
-        name="constant",  # ours: none in SAGAN's code
-        milestones=(),  # ours: of no use
-        gamma=0.1,  # ours: of no use
-        warmup_epochs=0.0,  # ours: none in SAGAN's code
-    ),
-    objective=ClassGanSettings(
-        width=64,  # ours: small enough for a CPU
-        latent_features=128,  # code: pfnet-research/sngan_projection configs/sn_cifar10_conditional.yml
-        class_features=128,  # code: ajbrock/BigGAN-PyTorch scripts/launch_BigGAN_bs256x8.sh
-        generator_lr_scale=0.25,  # code: brain-research/self-attention-gan model.py, 1e-4 against 4e-4
+        *at("ours: of no use", {"schedule.milestones": (), "schedule.gamma": 0.1}),
+        ("objective.width", 64, "ours: small enough for a CPU"),
+        ("objective.class_features", 128, "code: ajbrock/BigGAN-PyTorch scripts/launch_BigGAN_bs256x8.sh"),
+        ("objective.generator_lr_scale", 0.25, "code: brain-research/self-attention-gan model.py, 1e-4 against 4e-4"),
     ),
     variants=(
-        Variant(
-            name="tiny",
-            why="for a few thousand small images of few classes, on a CPU; with --model class_discriminator_tiny",
-            overrides={
-                "student.model": "class_discriminator_tiny",  # ours: digits need no more
-                "objective.width": 16,  # ours: digits need no more
-                "objective.latent_features": 32,  # ours: digits need no more
-                "objective.class_features": 32,  # ours: digits need no more
+        variant(
+            "tiny", "for a few thousand small images of few classes, on a CPU; with --model class_discriminator_tiny"
+        ),
+        *at(
+            "ours: digits need no more",
+            {
+                "student.model": "class_discriminator_tiny",
+                "objective.width": 16,
+                "objective.latent_features": 32,
+                "objective.class_features": 32,
             },
         ),
     ),

@@ -42,26 +42,13 @@ from torch import Tensor, nn
 
 from ..base.errors import UsageError
 from ..base.setting_values import Temperature, Weight
-from ..data import Augmentation, Mixing
 from ..engine.objective import Objective, ParameterGroup, Phase, StepView, student_group
-from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
+from .blocks import BENCHMARK, IMAGENET_COLOURS, IMAGENET_VIEWS, MOBILE_RATE, REPDISTILLER
 from .contrast import Contrast, ContrastSettings
 from .objectives.hard_labels import mixed_cross_entropy
 from .objectives.soft_labels import mean_probabilities, tempered_kl
-from .recipe import (
-    DataSettings,
-    EvaluationSettings,
-    ObjectiveMemory,
-    ObjectiveSettings,
-    Paper,
-    Recipe,
-    Shapes,
-    StudentRow,
-    StudentSettings,
-    TeacherReads,
-    TeacherSettings,
-    Variant,
-)
+from .recipe import ObjectiveMemory, ObjectiveSettings, Paper, Shapes, TeacherReads
+from .rows import at, columns, from_rows, sources, student, variant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,17 +69,12 @@ class CrdSettings(ObjectiveSettings):
     contrast_weight: Weight
     contrast: ContrastSettings
 
-    @property
-    def uses_teachers(self) -> bool:
-        return True
+    uses_teachers = True
+    uses_labels = True  # negatives are of other classes, whatever label_weight is
 
     @property
     def reads(self) -> TeacherReads:
         return TeacherReads(features=True)
-
-    @property
-    def uses_labels(self) -> bool:
-        return True  # negatives are of other classes, whatever label_weight is
 
     def memory(self, num_images: int, batch_size: int, num_teachers: int) -> ObjectiveMemory:
         return self.contrast.memory(num_images, batch_size, num_teachers)
@@ -128,7 +110,7 @@ class Crd(Objective):
         self.contrast.update(step)
 
 
-RECIPE = Recipe(
+RECIPE = from_rows(
     name="crd",
     summary="Contrastive representation distillation with memory banks, in its CIFAR-100 settings.",
     paper=Paper(
@@ -142,134 +124,53 @@ RECIPE = Recipe(
         "Table 1, CRD: resnet32x4 (79.42) to resnet8x4 (72.50) on CIFAR-100, 75.51 top-1",
         "Table 1, CRD: wrn_40_2 (75.61) to wrn_16_2 (73.26) on CIFAR-100, 75.48 top-1",
     ),
-    student=StudentSettings(
-        model="cifar_resnet8x4",  # code: README, benchmark 1 (the paper's Table 1)
-        init="random",  # code: train_student.py
-    ),
-    teachers=TeacherSettings(
-        models=("cifar_resnet32x4",),  # code: README, benchmark 1 (the paper's Table 1)
-    ),
-    data=DataSettings(
-        dataset="cifar100",  # code: train_student.py
-        val_dataset=None,  # ours: the data set's own validation split
-        unlabeled=None,  # code: train_student.py
-        augmentation=Augmentation(
-            image_size=32,  # code: dataset/cifar100.py
-            crop="pad4",  # code: dataset/cifar100.py
-            interpolation="bilinear",  # ours: of use for images of another size only
-            hflip_prob=0.5,  # code: dataset/cifar100.py
-            policy=None,  # code: dataset/cifar100.py
-            color_jitter=None,  # code: dataset/cifar100.py
-            lighting_std=0.0,  # code: dataset/cifar100.py
-            erase_prob=0.0,  # code: dataset/cifar100.py
-        ),
-        mixing=Mixing(
-            mixup_alpha=1.0,  # ours: of use with --set data.mixing.mixup_prob only
-            mixup_prob=0.0,  # code: helper/loops.py
-            cutmix_alpha=1.0,  # ours: of use with --set data.mixing.cutmix_prob only
-            cutmix_prob=0.0,  # code: helper/loops.py
-        ),
-        evaluation=EvaluationSettings(
-            crop_pct=1.0,  # code: dataset/cifar100.py
-            interpolation="bilinear",  # ours: of use for images of another size only
-        ),
-        mean=(0.5071, 0.4867, 0.4408),  # code: dataset/cifar100.py
-        std=(0.2675, 0.2565, 0.2761),  # code: dataset/cifar100.py
-    ),
-    training=TrainingSettings(
-        epochs=240,  # code: train_student.py
-        batch_size=64,  # code: train_student.py
-        precision="fp32",  # code: train_student.py, nothing is cast
-    ),
-    optimizer=OptimizerSettings(
-        name="sgd",  # code: train_student.py
-        lr=0.05,  # code: train_student.py
-        momentum=0.9,  # code: train_student.py
-        nesterov=False,  # code: train_student.py
-        weight_decay=5e-4,  # code: train_student.py
-        decay_norm_and_bias=True,  # code: train_student.py
-    ),
-    schedule=ScheduleSettings(
-        name="milestones",  # code: helper/util.py
-        milestones=(150, 180, 210),  # code: train_student.py
-        gamma=0.1,  # code: train_student.py
-        warmup_epochs=0.0,  # code: train_student.py
-    ),
-    objective=CrdSettings(
-        label_weight=1.0,  # code: train_student.py, gamma
-        kd_weight=0.0,  # code: scripts/run_cifar_distill.sh, -a 0
-        temperature=4.0,  # code: train_student.py, kd_T
-        contrast_weight=0.8,  # code: scripts/run_cifar_distill.sh, -b 0.8
-        contrast=ContrastSettings(
-            embedding_dim=128,  # code: train_student.py, feat_dim
-            num_negatives=16384,  # code: train_student.py, nce_k
-            temperature=0.07,  # code: train_student.py, nce_t
-            momentum=0.5,  # code: train_student.py, nce_m
-            positive="exact",  # code: train_student.py, mode
-            replacement="when_needed",  # code: dataset/cifar100.py, replace
-        ),
+    objective=CrdSettings,
+    settings=(
+        *REPDISTILLER,
+        ("student.model", "cifar_resnet8x4", BENCHMARK),
+        ("teachers.models", ("cifar_resnet32x4",), BENCHMARK),
+        ("objective.label_weight", 1.0, "code: train_student.py, gamma"),
+        ("objective.kd_weight", 0.0, "code: scripts/run_cifar_distill.sh, -a 0"),
+        ("objective.temperature", 4.0, "code: train_student.py, kd_T"),
+        ("objective.contrast_weight", 0.8, "code: scripts/run_cifar_distill.sh, -b 0.8"),
+        ("objective.contrast.embedding_dim", 128, "code: train_student.py, feat_dim"),
+        ("objective.contrast.num_negatives", 16384, "code: train_student.py, nce_k"),
+        ("objective.contrast.temperature", 0.07, "code: train_student.py, nce_t"),
+        ("objective.contrast.momentum", 0.5, "code: train_student.py, nce_m"),
+        ("objective.contrast.positive", "exact", "code: train_student.py, mode"),
+        ("objective.contrast.replacement", "when_needed", "code: dataset/cifar100.py, replace"),
     ),
     students=(
-        StudentRow(
-            name="cifar_resnet8x4",  # code: README, benchmark 1 (the paper's Table 1)
-            model="cifar_resnet8x4",  # code: README, benchmark 1 (the paper's Table 1)
-            teachers=("cifar_resnet32x4",),  # code: README, benchmark 1 (the paper's Table 1)
-            image_size=32,  # code: dataset/cifar100.py
-            top1=75.51,  # code: README, benchmark 1 (the paper's Table 1)
-            note="on CIFAR-100; 72.50 on labels alone, 73.33 with Hinton's distillation",
-        ),
-        StudentRow(
-            name="cifar_wrn_16_2",  # code: README, benchmark 1 (the paper's Table 1)
-            model="cifar_wrn_16_2",  # code: README, benchmark 1 (the paper's Table 1)
-            teachers=("cifar_wrn_40_2",),  # code: README, benchmark 1 (the paper's Table 1)
-            image_size=32,  # code: dataset/cifar100.py
-            top1=75.48,  # code: README, benchmark 1 (the paper's Table 1)
-            note="on CIFAR-100; 73.26 on labels alone, 74.92 with Hinton's distillation",
-        ),
+        columns("name", "model", "teachers", "image_size", "top1"),
+        sources(BENCHMARK, BENCHMARK, BENCHMARK, "code: dataset/cifar100.py", BENCHMARK),
+        student("cifar_resnet8x4", "cifar_resnet8x4", ("cifar_resnet32x4",), 32, 75.51),
+        ("note", "on CIFAR-100; 72.50 on labels alone, 73.33 with Hinton's distillation"),
+        student("cifar_wrn_16_2", "cifar_wrn_16_2", ("cifar_wrn_40_2",), 32, 75.48),
+        ("note", "on CIFAR-100; 73.26 on labels alone, 74.92 with Hinton's distillation"),
     ),
     variants=(
-        Variant(
-            name="crd_kd",
-            why="CRD together with Hinton's distillation",
-            overrides={
-                "objective.kd_weight": 1.0,  # code: scripts/run_cifar_distill.sh, -a 1
+        variant("crd_kd", "CRD together with Hinton's distillation"),
+        ("objective.kd_weight", 1.0, "code: scripts/run_cifar_distill.sh, -a 1"),
+        variant("relaxed_positive", "the positive is a random image of the same class, not the image itself"),
+        ("objective.contrast.positive", "relaxed", "code: train_student.py, mode"),
+        variant("imagenet", "ResNet-34 to ResNet-18 on ImageNet: fewer negatives, and torchvision's usual training"),
+        *at(
+            "CRD §4.1",
+            {"student.model": "resnet18", "teachers.models": ("resnet34.tv_in1k",), "data.dataset": "imagenet"},
+        ),
+        *at("code: dataset/imagenet.py", IMAGENET_VIEWS, IMAGENET_COLOURS),
+        ("training.epochs", 100, "ours: usual for this pair; no ImageNet script was released"),
+        *at(
+            "ours: as torchvision trained the teacher",
+            {
+                "training.batch_size": 256,
+                "optimizer.lr": 0.1,
+                "optimizer.weight_decay": 1e-4,
+                "schedule.milestones": (30, 60, 90),
             },
         ),
-        Variant(
-            name="relaxed_positive",
-            why="the positive is a random image of the same class, not the image itself",
-            overrides={
-                "objective.contrast.positive": "relaxed",  # code: train_student.py, mode
-            },
-        ),
-        Variant(
-            name="imagenet",
-            why="ResNet-34 to ResNet-18 on ImageNet: fewer negatives, and torchvision's usual training",
-            overrides={
-                "student.model": "resnet18",  # CRD §4.1
-                "teachers.models": ("resnet34.tv_in1k",),  # CRD §4.1
-                "data.dataset": "imagenet",  # CRD §4.1
-                "data.augmentation.image_size": 224,  # code: dataset/imagenet.py
-                "data.augmentation.crop": "random_resized",  # code: dataset/imagenet.py
-                "data.evaluation.crop_pct": 0.875,  # code: dataset/imagenet.py
-                "data.mean": (0.485, 0.456, 0.406),  # code: dataset/imagenet.py
-                "data.std": (0.229, 0.224, 0.225),  # code: dataset/imagenet.py
-                "training.epochs": 100,  # ours: usual for this pair; no ImageNet script was released
-                "training.batch_size": 256,  # ours: as torchvision trained the teacher
-                "optimizer.lr": 0.1,  # ours: as torchvision trained the teacher
-                "optimizer.weight_decay": 1e-4,  # ours: as torchvision trained the teacher
-                "schedule.milestones": (30, 60, 90),  # ours: as torchvision trained the teacher
-                "objective.contrast.num_negatives": 4096,  # code: dataset/imagenet.py, k
-                "objective.contrast.replacement": "always",  # code: dataset/imagenet.py, replace=True
-            },
-        ),
-        Variant(
-            name="mobile",
-            why="the learning rate for MobileNet and ShuffleNet students",
-            overrides={
-                "optimizer.lr": 0.01,  # code: train_student.py
-            },
-            students=("*mobilenet*", "*shufflenet*"),
-        ),
+        ("objective.contrast.num_negatives", 4096, "code: dataset/imagenet.py, k"),
+        ("objective.contrast.replacement", "always", "code: dataset/imagenet.py, replace=True"),
+        *MOBILE_RATE,
     ),
 )

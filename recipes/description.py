@@ -51,10 +51,7 @@ def commands(recipe: Recipe) -> tuple[str, ...]:
 def _overrides(overrides: Mapping[str, Any], cited: Mapping[str, str], prefix: str) -> dict[str, Any]:
     """``{setting: {"value", "citation"}}``."""
     return {
-        path: {
-            "value": list(value) if isinstance(value, tuple) else value,
-            "citation": cited.get(f"{prefix}.{path}"),
-        }
+        path: {"value": list(value) if isinstance(value, tuple) else value, "citation": cited.get(f"{prefix}.{path}")}
         for path, value in overrides.items()
     }
 

@@ -1,4 +1,7 @@
-"""The generated parts of docs/recipes.md: ``python -m kdzoo.recipes.document docs/recipes.md`` writes them anew."""
+"""The generated parts of docs/recipes.md, and the index: what is made of the recipes.
+
+``python -m kdzoo.recipes.document recipes/index.json docs/recipes.md`` writes them anew.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from .citations import citations
 from .description import commands, numbered
 from .overrides import flatten
 from .recipe import Recipe
-from .registry import get_recipe, list_recipes, recipe_names
+from .registry import get_recipe, index_text, list_recipes, recipe_names
 
 _BLOCK = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -137,4 +140,5 @@ def render(text: str) -> str:
 if __name__ == "__main__":
     for argument in sys.argv[1:]:
         page = Path(argument)
-        page.write_text(render(page.read_text(encoding="utf-8")), encoding="utf-8")
+        text = index_text() if page.name == "index.json" else render(page.read_text(encoding="utf-8"))
+        page.write_text(text, encoding="utf-8")

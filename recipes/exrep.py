@@ -64,67 +64,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..base.errors import UsageError
-from ..base.setting_values import LabelSmoothing, Range, Temperature, Weight, Width
-from ..data import Augmentation, Mixing
+from ..base.setting_values import LabelSmoothing, Range, Temperature, Weight
 from ..engine.objective import ModelOutput, Objective, ParameterGroup, Phase, StepView, student_group
-from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
+from .blocks import MIXING_ON_REQUEST, OWN_VALIDATION, UNMIXED
 from .contrast import Contrast, ContrastSettings
+from .input_distiller import DistillerSettings
 from .objectives.critic import Critic, critic_terms, generator_term
 from .objectives.hard_labels import mixed_cross_entropy
-from .objectives.input_distiller import InputDistiller, published_width
+from .objectives.input_distiller import InputDistiller, distil
 from .objectives.soft_labels import mean_probabilities, tempered_kl
-from .recipe import (
-    DataSettings,
-    EvaluationSettings,
-    ObjectiveMemory,
-    ObjectiveSettings,
-    Paper,
-    Recipe,
-    Shapes,
-    StudentRow,
-    StudentSettings,
-    TeacherReads,
-    TeacherSettings,
-    Variant,
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DistillerSettings:
-    """The input distiller G.
-
-    Attributes:
-        form: ``notebook`` (three halvings, straight back up), ``repository`` (two more blocks on either side of the
-            bottom, tanh) or ``none``: the student sees the images as they are.
-        width: Channels of its first convolution; 0 for the published rule, 2^14 // image size (68 at 240 pixels).
-        max_width: Cap of the channels, which double at each halving.
-    """
-
-    form: Literal["notebook", "repository", "none"]
-    width: Annotated[int, Range(0, 65_536)]
-    max_width: Width
-
-    def build(self, image_size: int) -> InputDistiller | None:
-        """G with fresh weights, for images of this size; None where there is none.
-
-        Raises:
-            UsageError: The images cannot be halved three times.
-        """
-        if self.form == "none":
-            return None
-        width = self.width or published_width(image_size)
-        if self.form == "notebook":
-            network = InputDistiller(width, max_width=self.max_width)
-        else:
-            network = InputDistiller(width, max_width=self.max_width, num_bottom_blocks=2, tanh=True)
-        multiple = 2**network.num_halvings
-        if image_size % multiple or image_size == multiple:
-            raise UsageError(
-                f"the input distiller halves images {network.num_halvings} times: {image_size} is no multiple of "
-                f"{multiple} above it",
-                hint=f"--set data.augmentation.image_size={max(2, image_size // multiple) * multiple}",
-            )
-        return network
+from .recipe import ObjectiveMemory, ObjectiveSettings, Paper, Shapes, TeacherReads
+from .rows import at, columns, from_rows, sources, student, variant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,18 +119,13 @@ class ExRepSettings(ObjectiveSettings):
     saturating: bool
     mse_weight: Weight
 
-    @property
-    def uses_teachers(self) -> bool:
-        return True
+    uses_teachers = True
+    uses_labels = True
 
     @property
     def reads(self) -> TeacherReads:
         distilled = self.teacher_input == "distilled" and self.distiller.form != "none"
         return TeacherReads(features=True, live="its teacher looks at distilled images" if distilled else "")
-
-    @property
-    def uses_labels(self) -> bool:
-        return True
 
     @property
     def needs_trained_student(self) -> bool:
@@ -300,253 +245,185 @@ class ExRep(Objective):
         return terms
 
 
-def distil(network: InputDistiller, images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """x + G(x) for images in [0, 1], where G reads and adds in normalised units.
+PAPER = Paper(
+    title="Compensating for the Lack of Extra Training Data by Learning Extra Representation",
+    authors="Hyeonseong Jeon, Siho Han, Sangwon Lee, Simon S. Woo",
+    year=2020,
+    url="https://openaccess.thecvf.com/content/ACCV2020/html/"
+    "Jeon_Compensating_for_the_Lack_of_Extra_Training_Data_by_Learning_ACCV_2020_paper.html",
+    code="cutz-j/ExRep 3d20bcc; its notebooks at ba54179~1",
+)
 
-    Args:
-        network: G.
-        images: (B, 3, H, W), sides divisible by 8.
-        mean: Normalisation of what G reads.
-        std: As ``mean``.
-
-    Returns:
-        (B, 3, H, W); not confined to [0, 1].
-    """
-    offset, scale = (images.new_tensor(values)[None, :, None, None] for values in (mean, std))
-    return images + scale * network.residual((images - offset) / scale)
-
-
-RECIPE = Recipe(
+RECIPE = from_rows(
     name="exrep",
     summary="An input distiller, a critic and CRD bring a student close to a teacher that saw far more images.",
-    paper=Paper(
-        title="Compensating for the Lack of Extra Training Data by Learning Extra Representation",
-        authors="Hyeonseong Jeon, Siho Han, Sangwon Lee, Simon S. Woo",
-        year=2020,
-        url="https://openaccess.thecvf.com/content/ACCV2020/html/"
-        "Jeon_Compensating_for_the_Lack_of_Extra_Training_Data_by_Learning_ACCV_2020_paper.html",
-        code="cutz-j/ExRep 3d20bcc; its notebooks at ba54179~1",
-    ),
+    paper=PAPER,
     reproduces=(
         "Table 1: EfficientNet-B1 78.8 to 79.8 top-1, 94.5 top-5; EfficientNet-B0 77.6 to 77.9 top-1, 93.6 top-5",
         "Table 2: B1 without the distiller 80.1, with it 79.9, with MSE for the critic 79.7; B0 78.0, 77.9, 77.6",
         "Table 3: ResNeXt 79.7 to 81.1 top-1, 95.1 top-5",
     ),
-    student=StudentSettings(
-        model="tf_efficientnet_b1",  # §4.3
-        init="pretrained",  # §4.3
-    ),
-    teachers=TeacherSettings(
-        models=("tf_efficientnet_b1.ns_jft_in1k",),  # §4.3
-    ),
-    data=DataSettings(
-        dataset="imagenet",  # §4.1
-        val_dataset=None,  # ours: the data set's own validation split
-        unlabeled=None,  # §4.1
-        augmentation=Augmentation(
-            image_size=240,  # §4.1: 240 for B1
-            crop="random_resized",  # code: adv_recon_att_sp-Copy1.ipynb, transforms_imagenet_train
-            scale=(0.08, 1.0),  # code: timm/data/transforms_factory.py
-            ratio=(0.75, 1.3333333333333333),  # code: timm/data/transforms.py
-            interpolation="bicubic",  # §4.1; code: config/train.yaml
-            hflip_prob=0.5,  # code: timm/data/transforms_factory.py
-            policy=None,  # code: adv_recon_att_sp-Copy1.ipynb, auto_augment=False
-            color_jitter=(0.2, 0.2, 0.2),  # code: config/train.yaml
-            lighting_std=0.0,  # code: timm/data/transforms_factory.py
-            erase_prob=0.1,  # code: config/train.yaml
-            erase_mode="const",  # code: config/train.yaml
+    objective=ExRepSettings,
+    settings=(
+        *at(
+            "§4.3",
+            {
+                "student.model": "tf_efficientnet_b1",
+                "student.init": "pretrained",
+                "teachers.models": ("tf_efficientnet_b1.ns_jft_in1k",),
+            },
         ),
-        mixing=Mixing(
-            mixup_alpha=1.0,  # ours: of use with --set data.mixing.mixup_prob only
-            mixup_prob=0.0,  # code: config/train.yaml
-            cutmix_alpha=1.0,  # ours: of use with --set data.mixing.cutmix_prob only
-            cutmix_prob=0.0,  # code: config/train.yaml
+        *at("§4.1", {"data.dataset": "imagenet", "data.unlabeled": None, "data.evaluation.interpolation": "bicubic"}),
+        OWN_VALIDATION,
+        ("data.augmentation.image_size", 240, "§4.1: 240 for B1"),
+        ("data.augmentation.crop", "random_resized", "code: adv_recon_att_sp-Copy1.ipynb, transforms_imagenet_train"),
+        ("data.augmentation.scale", (0.08, 1.0), "code: timm/data/transforms_factory.py"),
+        ("data.augmentation.ratio", (0.75, 1.3333333333333333), "code: timm/data/transforms.py"),
+        ("data.augmentation.interpolation", "bicubic", "§4.1; code: config/train.yaml"),
+        ("data.augmentation.policy", None, "code: adv_recon_att_sp-Copy1.ipynb, auto_augment=False"),
+        *at(
+            "code: timm/data/transforms_factory.py",
+            {"data.augmentation.hflip_prob": 0.5, "data.augmentation.lighting_std": 0.0},
         ),
-        evaluation=EvaluationSettings(
-            crop_pct=0.882,  # code: config/train.yaml
-            interpolation="bicubic",  # §4.1
+        *MIXING_ON_REQUEST,
+        *at(
+            "code: config/train.yaml",
+            UNMIXED,
+            {
+                "data.augmentation.color_jitter": (0.2, 0.2, 0.2),
+                "data.augmentation.erase_prob": 0.1,
+                "data.augmentation.erase_mode": "const",
+                "data.evaluation.crop_pct": 0.882,
+                "data.mean": "model",
+                "data.std": "model",
+                "training.epochs": 200,
+                "training.batch_size": 180,
+                "optimizer.name": "sgd",
+                "optimizer.lr": 0.003,
+                "optimizer.momentum": 0.9,
+                "optimizer.weight_decay": 0.0,
+                "schedule.gamma": 0.97,
+                "schedule.period_epochs": 2.4,
+                "schedule.warmup_epochs": 0.0,
+            },
         ),
-        mean="model",  # code: config/train.yaml
-        std="model",  # code: config/train.yaml
-    ),
-    training=TrainingSettings(
-        epochs=200,  # code: config/train.yaml
-        batch_size=180,  # code: config/train.yaml
-        precision="fp32",  # code: config/train.yaml, amp: False
-    ),
-    optimizer=OptimizerSettings(
-        name="sgd",  # code: config/train.yaml
-        lr=0.003,  # code: config/train.yaml
-        momentum=0.9,  # code: config/train.yaml
-        nesterov=True,  # code: timm/optim/optim_factory.py
-        weight_decay=0.0,  # code: config/train.yaml
-        decay_norm_and_bias=False,  # code: timm/optim/optim_factory.py
-    ),
-    schedule=ScheduleSettings(
-        name="exponential",  # code: config/train.yaml, step
-        gamma=0.97,  # code: config/train.yaml
-        period_epochs=2.4,  # code: config/train.yaml
-        staircase=True,  # code: timm/scheduler/step_lr.py
-        warmup_epochs=0.0,  # code: config/train.yaml
-        update="step",  # ours: falls at every 2.4 epochs; their timm waits for the next whole one
-    ),
-    objective=ExRepSettings(
-        distiller=DistillerSettings(
-            form="notebook",  # code: adv_recon_att_sp-Copy1.ipynb, the network printed there
-            width=0,  # code: critic/resnet_generator.py
-            max_width=256,  # code: adv_recon_att_sp-Copy1.ipynb
+        ("training.precision", "fp32", "code: config/train.yaml, amp: False"),
+        *at("code: timm/optim/optim_factory.py", {"optimizer.nesterov": True, "optimizer.decay_norm_and_bias": False}),
+        ("schedule.name", "exponential", "code: config/train.yaml, step"),
+        ("schedule.staircase", True, "code: timm/scheduler/step_lr.py"),
+        ("schedule.update", "step", "ours: falls at every 2.4 epochs; their timm waits for the next whole one"),
+        ("objective.distiller.form", "notebook", "code: adv_recon_att_sp-Copy1.ipynb, the network printed there"),
+        ("objective.distiller.width", 0, "code: critic/resnet_generator.py"),
+        ("objective.distiller.max_width", 256, "code: adv_recon_att_sp-Copy1.ipynb"),
+        ("objective.freeze_student", False, "§3.2; code: adv_recon_att_sp-save.ipynb"),
+        ("objective.teacher_input", "clean", "code: adv_recon_att_sp-Copy1.ipynb; §3.4, Algorithm 1"),
+        *at(
+            "code: config/train.yaml",
+            {
+                "objective.temperature": 4.0,
+                "objective.kd_weight": 1.0,
+                "objective.label_weight": 1.0,
+                "objective.label_smoothing": 0.1,
+                "objective.contrast_weight": 0.8,
+                "objective.contrast.embedding_dim": 128,
+                "objective.contrast.num_negatives": 4096,
+                "objective.contrast.temperature": 0.07,
+                "objective.contrast.momentum": 0.5,
+                "objective.generator_weight": 0.1,
+                "objective.critic_weight": 0.1,
+            },
         ),
-        freeze_student=False,  # §3.2; code: adv_recon_att_sp-save.ipynb
-        student_mode="eval",  # code: adv_recon_att_sp-save.ipynb
-        teacher_input="clean",  # code: adv_recon_att_sp-Copy1.ipynb; §3.4, Algorithm 1
-        temperature=4.0,  # code: config/train.yaml
-        kd_weight=1.0,  # code: config/train.yaml
-        label_weight=1.0,  # code: config/train.yaml
-        label_smoothing=0.1,  # code: config/train.yaml
-        contrast_weight=0.8,  # code: config/train.yaml
-        contrast=ContrastSettings(
-            embedding_dim=128,  # code: config/train.yaml
-            num_negatives=4096,  # code: config/train.yaml
-            temperature=0.07,  # code: config/train.yaml
-            momentum=0.5,  # code: config/train.yaml
-            positive="exact",  # code: dataset/imagenet.py, pos_idx
-            replacement="always",  # code: dataset/imagenet.py, replace=True
+        ("objective.contrast.positive", "exact", "code: dataset/imagenet.py, pos_idx"),
+        ("objective.contrast.replacement", "always", "code: dataset/imagenet.py, replace=True"),
+        ("objective.adversary", "critic", "§3.4"),
+        ("objective.critic_hidden", (512, 256), "ours: the authors' critic was never published"),
+        *at(
+            "code: adv_recon_att_sp-save.ipynb",
+            {"objective.student_mode": "eval", "objective.critic_weighted": "real", "objective.saturating": False},
         ),
-        adversary="critic",  # §3.4
-        generator_weight=0.1,  # code: config/train.yaml
-        critic_weight=0.1,  # code: config/train.yaml
-        critic_weighted="real",  # code: adv_recon_att_sp-save.ipynb
-        critic_hidden=(512, 256),  # ours: the authors' critic was never published
-        saturating=False,  # code: adv_recon_att_sp-save.ipynb
-        mse_weight=1.0,  # ours: not stated
+        ("objective.mse_weight", 1.0, "ours: not stated"),
     ),
     students=(
-        StudentRow(
-            name="tf_efficientnet_b1",  # §4.3
-            model="tf_efficientnet_b1.aa_in1k",  # ours: the tag whose 78.84 is Table 1's 78.8, cut off
-            teachers=("tf_efficientnet_b1.ns_jft_in1k",),  # §4.3; code: adv_recon_att_sp-Copy1.ipynb
-            image_size=240,  # Table 1
-            initial_top1=78.84,  # timm: results-imagenet.csv
-            top1=79.8,  # Table 1
-            top5=94.5,  # Table 1
-            note="Table 2 gives 79.9 and 95.1 for it",
-        ),
-        StudentRow(
-            name="efficientnet_b0",  # §4.3
-            model="efficientnet_b0.ra_in1k",  # ours: inferred from Table 1's 77.6
-            teachers=("tf_efficientnet_b0.ns_jft_in1k",),  # §4.3
-            image_size=224,  # Table 1
-            initial_top1=77.70,  # timm: results-imagenet.csv
-            top1=77.9,  # Table 1
-            top5=93.6,  # Table 1
-            overrides={
-                "data.evaluation.crop_pct": 0.875,  # timm: models/efficientnet.py, _cfg
-            },
-        ),
-        StudentRow(
-            name="resnext50_32x4d",  # ours: inferred; the paper does not print depth and width
-            model="resnext50_32x4d.ra_in1k",  # ours: inferred from Table 3's 79.7
-            teachers=("resnext50_32x4d.fb_swsl_ig1b_ft_in1k",),  # ours: inferred from Table 3's 82.1
-            image_size=224,  # Table 3
-            initial_top1=79.80,  # timm: results-imagenet.csv
-            top1=81.1,  # Table 3
-            top5=95.1,  # Table 3
-            note="its teacher's licence is non-commercial",
-            overrides={
-                "data.evaluation.crop_pct": 0.875,  # timm: models/resnet.py, _cfg
-            },
-        ),
+        columns("name", "teachers", "image_size", "initial_top1", "top1", "top5"),
+        sources("§4.3", "§4.3", "Table 1", "timm: results-imagenet.csv", "Table 1", "Table 1"),
+        student("tf_efficientnet_b1", None, 240, 78.84, 79.8, 94.5),
+        ("model", "tf_efficientnet_b1.aa_in1k", "ours: the tag whose 78.84 is Table 1's 78.8, cut off"),
+        ("teachers", ("tf_efficientnet_b1.ns_jft_in1k",), "§4.3; code: adv_recon_att_sp-Copy1.ipynb"),
+        ("note", "Table 2 gives 79.9 and 95.1 for it"),
+        student("efficientnet_b0", ("tf_efficientnet_b0.ns_jft_in1k",), 224, 77.70, 77.9, 93.6),
+        ("model", "efficientnet_b0.ra_in1k", "ours: inferred from Table 1's 77.6"),
+        ("data.evaluation.crop_pct", 0.875, "timm: models/efficientnet.py, _cfg"),
+        sources("", "", "Table 3", "timm: results-imagenet.csv", "Table 3", "Table 3"),
+        student(None, None, 224, 79.80, 81.1, 95.1),
+        ("name", "resnext50_32x4d", "ours: inferred; the paper does not print depth and width"),
+        ("model", "resnext50_32x4d.ra_in1k", "ours: inferred from Table 3's 79.7"),
+        ("teachers", ("resnext50_32x4d.fb_swsl_ig1b_ft_in1k",), "ours: inferred from Table 3's 82.1"),
+        ("note", "its teacher's licence is non-commercial"),
+        ("data.evaluation.crop_pct", 0.875, "timm: models/resnet.py, _cfg"),
     ),
     variants=(
-        Variant(
-            name="no_distiller",
-            why="Table 2's rows without the input distiller, KD + CRD: B1 80.1, B0 78.0 top-1",
-            overrides={
-                "objective.distiller.form": "none",  # Table 2
-                "objective.adversary": "none",  # Table 2
+        variant("no_distiller", "Table 2's rows without the input distiller, KD + CRD: B1 80.1, B0 78.0 top-1"),
+        *at("Table 2", {"objective.distiller.form": "none", "objective.adversary": "none"}),
+        variant("mse", "Table 2's rows with the features' MSE in place of the critic: B1 79.7, B0 77.6 top-1"),
+        ("objective.adversary", "mse", "Table 2"),
+        variant("frozen_student", "the other reading of Fig. 3: only the distiller and the embeddings learn"),
+        ("objective.freeze_student", True, "Fig. 3; code: adv_recon_att_sp.ipynb"),
+        variant("head_distiller", "the input distiller of the repository's last revision"),
+        ("objective.distiller.form", "repository", "code: critic/resnet_generator.py"),
+        variant("teacher_sees_distilled", "Eq. 6 as printed: the teacher sees what the student sees"),
+        ("objective.teacher_input", "distilled", "Eq. 6"),
+        variant(
+            "algorithm_1",
+            "the adversarial terms as printed: a saturating generator, both halves of the critic weighted",
+        ),
+        ("objective.saturating", True, "§3.4, Algorithm 1"),
+        ("objective.critic_weighted", "both", "Eq. 11"),
+        variant("test_config", "the repository's other configuration: λ 0.8, rate 0.01, some decay"),
+        *at(
+            "code: config/test.yaml",
+            {
+                "training.batch_size": 256,
+                "optimizer.lr": 0.01,
+                "optimizer.weight_decay": 1e-4,
+                "objective.generator_weight": 0.8,
+                "objective.critic_weight": 0.8,
             },
         ),
-        Variant(
-            name="mse",
-            why="Table 2's rows with the features' MSE in place of the critic: B1 79.7, B0 77.6 top-1",
-            overrides={
-                "objective.adversary": "mse",  # Table 2
+        variant("notebook_save", "notebook adv_recon_att_sp-save: the evaluation transform in training, λ 0.8"),
+        *at(
+            "code: adv_recon_att_sp-save.ipynb, transforms_imagenet_eval",
+            {
+                "data.augmentation.crop": "center",
+                "data.augmentation.crop_pct": 0.882,
+                "data.augmentation.hflip_prob": 0.0,
+                "data.augmentation.color_jitter": None,
+                "data.augmentation.erase_prob": 0.0,
             },
         ),
-        Variant(
-            name="frozen_student",
-            why="the other reading of Fig. 3: only the distiller and the embeddings learn",
-            overrides={
-                "objective.freeze_student": True,  # Fig. 3; code: adv_recon_att_sp.ipynb
+        *at(
+            "code: adv_recon_att_sp-save.ipynb",
+            {
+                "training.batch_size": 150,
+                "optimizer.lr": 0.005,
+                "objective.generator_weight": 0.8,
+                "objective.critic_weight": 0.8,
             },
         ),
-        Variant(
-            name="head_distiller",
-            why="the input distiller of the repository's last revision",
-            overrides={
-                "objective.distiller.form": "repository",  # code: critic/resnet_generator.py
+        variant("notebook_copy1", "notebook adv_recon_att_sp-Copy1: the student's BatchNorm in training mode, λ 0.1"),
+        *at(
+            "code: adv_recon_att_sp-Copy1.ipynb",
+            {"training.batch_size": 153, "optimizer.lr": 0.00256, "objective.student_mode": "train"},
+        ),
+        variant("small_images", "CIFAR's padded crop and a narrower distiller for images of about 32 px"),
+        *at(
+            "ours: as CIFAR is trained on",
+            {
+                "data.augmentation.crop": "pad4",
+                "data.augmentation.color_jitter": None,
+                "data.augmentation.erase_prob": 0.0,
             },
         ),
-        Variant(
-            name="teacher_sees_distilled",
-            why="Eq. 6 as printed: the teacher sees what the student sees",
-            overrides={
-                "objective.teacher_input": "distilled",  # Eq. 6
-            },
-        ),
-        Variant(
-            name="algorithm_1",
-            why="the adversarial terms as printed: a saturating generator, both halves of the critic weighted",
-            overrides={
-                "objective.saturating": True,  # §3.4, Algorithm 1
-                "objective.critic_weighted": "both",  # Eq. 11
-            },
-        ),
-        Variant(
-            name="test_config",
-            why="the repository's other configuration: λ 0.8, rate 0.01, some decay",
-            overrides={
-                "training.batch_size": 256,  # code: config/test.yaml
-                "optimizer.lr": 0.01,  # code: config/test.yaml
-                "optimizer.weight_decay": 1e-4,  # code: config/test.yaml
-                "objective.generator_weight": 0.8,  # code: config/test.yaml
-                "objective.critic_weight": 0.8,  # code: config/test.yaml
-            },
-        ),
-        Variant(
-            name="notebook_save",
-            why="notebook adv_recon_att_sp-save: the evaluation transform in training, λ 0.8",
-            overrides={
-                "data.augmentation.crop": "center",  # code: adv_recon_att_sp-save.ipynb, transforms_imagenet_eval
-                "data.augmentation.crop_pct": 0.882,  # code: adv_recon_att_sp-save.ipynb, transforms_imagenet_eval
-                "data.augmentation.hflip_prob": 0.0,  # code: adv_recon_att_sp-save.ipynb, transforms_imagenet_eval
-                "data.augmentation.color_jitter": None,  # code: adv_recon_att_sp-save.ipynb, transforms_imagenet_eval
-                "data.augmentation.erase_prob": 0.0,  # code: adv_recon_att_sp-save.ipynb, transforms_imagenet_eval
-                "training.batch_size": 150,  # code: adv_recon_att_sp-save.ipynb
-                "optimizer.lr": 0.005,  # code: adv_recon_att_sp-save.ipynb
-                "objective.generator_weight": 0.8,  # code: adv_recon_att_sp-save.ipynb
-                "objective.critic_weight": 0.8,  # code: adv_recon_att_sp-save.ipynb
-            },
-        ),
-        Variant(
-            name="notebook_copy1",
-            why="notebook adv_recon_att_sp-Copy1: the student's BatchNorm in training mode, λ 0.1",
-            overrides={
-                "training.batch_size": 153,  # code: adv_recon_att_sp-Copy1.ipynb
-                "optimizer.lr": 0.00256,  # code: adv_recon_att_sp-Copy1.ipynb
-                "objective.student_mode": "train",  # code: adv_recon_att_sp-Copy1.ipynb
-            },
-        ),
-        Variant(
-            name="small_images",
-            why="CIFAR's padded crop and a narrower distiller for images of about 32 px",
-            overrides={
-                "data.augmentation.crop": "pad4",  # ours: as CIFAR is trained on
-                "data.augmentation.color_jitter": None,  # ours: as CIFAR is trained on
-                "data.augmentation.erase_prob": 0.0,  # ours: as CIFAR is trained on
-                "data.evaluation.crop_pct": 1.0,  # ours: as CIFAR is tested on
-                "objective.distiller.width": 64,  # ours: the published rule would give 512 at 32 px
-            },
-        ),
+        ("data.evaluation.crop_pct", 1.0, "ours: as CIFAR is tested on"),
+        ("objective.distiller.width", 64, "ours: the published rule would give 512 at 32 px"),
     ),
 )

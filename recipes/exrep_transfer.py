@@ -25,46 +25,25 @@ Conflicts:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from ..base.errors import CheckpointError, UsageError
-from ..base.regular_files import read_json
 from ..base.setting_values import Fraction, Pixels
-from ..data import Augmentation, Mixing
-from ..engine.checkpoint import newest_good
-from ..engine.objective import Objective, Phase, StepView, student_group
-from ..engine.progress import say
-from ..engine.run_folder import RunFolder
-from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
-from ..engine.state_file import State, read_state
+from ..engine.objective import Objective, StepView
 from ..engine.teachers import resize
-from .exrep import DistillerSettings, distil
+from .blocks import CIFAR_VIEWS, LABELS_ALONE, MIXING_ON_REQUEST, OTHER_SIZES, OWN_VALIDATION, PLAIN, UNMIXED
+from .exrep import PAPER
+from .input_distiller import load_distiller
 from .objectives.hard_labels import mixed_cross_entropy
-from .objectives.input_distiller import InputDistiller
-from .recipe import (
-    DataSettings,
-    EvaluationSettings,
-    ObjectiveSettings,
-    Paper,
-    Recipe,
-    Shapes,
-    StudentRow,
-    StudentSettings,
-    TeacherSettings,
-    Variant,
-)
-
-_PREFIX = "distiller."
+from .objectives.input_distiller import InputDistiller, distil
+from .recipe import ObjectiveSettings, Shapes
+from .rows import at, columns, from_rows, sources, student, variant
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransferSettings(ObjectiveSettings):
+class DistilledViewsSettings(ObjectiveSettings):
     """Cross-entropy with the labels, on images of which a few went through a stored input distiller.
 
     Attributes:
@@ -77,87 +56,20 @@ class TransferSettings(ObjectiveSettings):
     distiller_size: Pixels
     pass_prob: Fraction
 
-    @property
-    def uses_teachers(self) -> bool:
-        return False
-
-    @property
-    def uses_labels(self) -> bool:
-        return True
+    uses_teachers = False
+    uses_labels = True
 
     def build(self, shapes: Shapes) -> Objective:
-        return Transfer(self, shapes, load_distiller(self.distiller_run))
+        return DistilledViews(self, shapes, load_distiller(self.distiller_run))
 
 
-def load_distiller(run: str | None) -> InputDistiller:
-    """The input distiller of an ExRep run: of its newest good checkpoint, or of the checkpoint that is named.
-
-    Args:
-        run: A run folder, or a ``.safetensors`` file in its ``checkpoints``.
-
-    Raises:
-        UsageError: None is named, or there is no ExRep run with a distiller there.
-        CheckpointError: No checkpoint is good.
-    """
-    if not run:
-        raise UsageError(
-            "exrep_transfer needs the input distiller of an exrep run",
-            hint="--set objective.distiller_run=RUN (kdzoo distill --recipe exrep --out RUN makes one)",
-        )
-    path = Path(run).expanduser()
-    folder = RunFolder(path.parent.parent if path.suffix == ".safetensors" else path)
-    settings = _settings(folder)
-    state = _state(path, folder)
-    weights = {
-        name.removeprefix(_PREFIX): tensor
-        for name, tensor in state.get("objective", {}).items()
-        if name.startswith(_PREFIX)
-    }
-    form = DistillerSettings(
-        form=settings["objective.distiller.form"],
-        width=settings["objective.distiller.width"],
-        max_width=settings["objective.distiller.max_width"],
-    )
-    network = form.build(settings["data.augmentation.image_size"])
-    if network is None or not weights:
-        raise UsageError(f"{folder.path} is an exrep run without an input distiller", hint="use a run that has one")
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"the input distiller in {path} is not the one that {folder.config} describes", hint="use another run"
-        ) from error
-    return network
-
-
-def _settings(folder: RunFolder) -> Mapping[str, Any]:
-    try:
-        document = read_json(folder.config)
-        found = {path: item["value"] for path, item in document["settings"].items()}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{folder.path} is not a run folder", hint="name the --out of an exrep run") from error
-    if "objective.distiller.form" not in found:
-        raise UsageError(f"{folder.path} is a run of another recipe than exrep", hint="name an exrep run")
-    return found
-
-
-def _state(path: Path, folder: RunFolder) -> State:
-    state = read_state(path) if path.suffix == ".safetensors" else newest_good(folder.checkpoints, say)
-    if state is None:
-        raise UsageError(f"{folder.path} has no checkpoint yet", hint="let the exrep run write one")
-    return state
-
-
-class Transfer(Objective):
+class DistilledViews(Objective):
     """Terms: ``hard_label``."""
 
-    def __init__(self, settings: TransferSettings, shapes: Shapes, distiller: InputDistiller) -> None:
+    def __init__(self, settings: DistilledViewsSettings, shapes: Shapes, distiller: InputDistiller) -> None:
         super().__init__()
         self.settings, self.mean, self.std = settings, shapes.mean, shapes.std
         self.distiller = distiller.requires_grad_(False)
-
-    def phases(self, student: nn.Module) -> tuple[Phase, ...]:
-        return (Phase("student", (student_group(student),)),)
 
     def set_modes(self, student: nn.Module) -> None:
         self.distiller.eval()
@@ -182,93 +94,62 @@ class Transfer(Objective):
         return images
 
 
-RECIPE = Recipe(
+RECIPE = from_rows(
     name="exrep_transfer",
     summary="Training on labels while a stored ExRep input distiller varies a few of the images (ExRep's stage 2).",
-    paper=Paper(
-        title="Compensating for the Lack of Extra Training Data by Learning Extra Representation",
-        authors="Hyeonseong Jeon, Siho Han, Sangwon Lee, Simon S. Woo",
-        year=2020,
-        url="https://openaccess.thecvf.com/content/ACCV2020/html/"
-        "Jeon_Compensating_for_the_Lack_of_Extra_Training_Data_by_Learning_ACCV_2020_paper.html",
-        code="cutz-j/ExRep, notebook Train-C10-ExRep at ba54179~1",
-    ),
+    paper=replace(PAPER, code="cutz-j/ExRep, notebook Train-C10-ExRep at ba54179~1"),
     reproduces=("§3.5: PyramidNet-272 on CIFAR-10; the paper's figures stand in a supplement that is not public",),
-    student=StudentSettings(
-        model="cifar_pyramidnet272_a200",  # code: Train-C10-ExRep.ipynb
-        init="random",  # code: Train-C10-ExRep.ipynb
-    ),
-    teachers=TeacherSettings(
-        models=(),  # ours: labels alone
-    ),
-    data=DataSettings(
-        dataset="cifar10",  # code: Train-C10-ExRep.ipynb
-        val_dataset=None,  # ours: the data set's own validation split
-        unlabeled=None,  # code: Train-C10-ExRep.ipynb
-        augmentation=Augmentation(
-            image_size=32,  # code: Train-C10-ExRep.ipynb
-            crop="pad4",  # code: Train-C10-ExRep.ipynb
-            interpolation="bilinear",  # ours: of use for images of another size only
-            hflip_prob=0.5,  # code: Train-C10-ExRep.ipynb
-            policy=None,  # code: Train-C10-ExRep.ipynb
-            color_jitter=None,  # code: Train-C10-ExRep.ipynb
-            lighting_std=0.0,  # code: Train-C10-ExRep.ipynb
-            erase_prob=0.0,  # code: Train-C10-ExRep.ipynb
-        ),
-        mixing=Mixing(
-            mixup_alpha=1.0,  # ours: of use with --set data.mixing.mixup_prob only
-            mixup_prob=0.0,  # code: Train-C10-ExRep.ipynb
-            cutmix_alpha=1.0,  # ours: of use with --set data.mixing.cutmix_prob only
-            cutmix_prob=0.0,  # code: Train-C10-ExRep.ipynb
-        ),
-        evaluation=EvaluationSettings(
-            crop_pct=1.0,  # code: Train-C10-ExRep.ipynb
-            interpolation="bilinear",  # ours: of use for images of another size only
-        ),
-        mean=(0.49137, 0.48235, 0.44667),  # code: Train-C10-ExRep.ipynb
-        std=(0.24706, 0.24353, 0.26157),  # code: Train-C10-ExRep.ipynb
-    ),
-    training=TrainingSettings(
-        epochs=375,  # code: Train-C10-ExRep.ipynb
-        batch_size=150,  # code: Train-C10-ExRep.ipynb
-        precision="fp32",  # code: Train-C10-ExRep.ipynb
-    ),
-    optimizer=OptimizerSettings(
-        name="sgd",  # code: Train-C10-ExRep.ipynb
-        lr=0.1,  # code: Train-C10-ExRep.ipynb
-        momentum=0.9,  # code: Train-C10-ExRep.ipynb
-        nesterov=True,  # code: Train-C10-ExRep.ipynb
-        weight_decay=1e-4,  # code: Train-C10-ExRep.ipynb
-        decay_norm_and_bias=True,  # code: Train-C10-ExRep.ipynb
-    ),
-    schedule=ScheduleSettings(
-        name="cosine_milestones",  # code: Train-C10-ExRep.ipynb, both are stepped
-        milestones=(150, 300),  # code: Train-C10-ExRep.ipynb, StepLR(150)
-        gamma=0.1,  # code: Train-C10-ExRep.ipynb
-        warmup_epochs=0.0,  # code: Train-C10-ExRep.ipynb
-        update="epoch",  # code: Train-C10-ExRep.ipynb
-    ),
-    objective=TransferSettings(
-        distiller_run=None,  # ours: the run to take it from must be named
-        distiller_size=224,  # code: Train-C10-ExRep.ipynb
-        pass_prob=0.01,  # code: Train-C10-ExRep.ipynb
-    ),
-    students=(
-        StudentRow(
-            name="cifar_pyramidnet272_a200",  # code: Train-C10-ExRep.ipynb
-            model="cifar_pyramidnet272_a200",  # code: Train-C10-ExRep.ipynb
-            teachers=(),  # ours: labels alone
-            image_size=32,  # code: Train-C10-ExRep.ipynb
-            note="on CIFAR-10",
-        ),
-    ),
-    variants=(
-        Variant(
-            name="cosine_only",
-            why="one schedule in place of the notebook's two",
-            overrides={
-                "schedule.name": "cosine",  # ours: the one of the two that spans the run
+    objective=DistilledViewsSettings,
+    settings=(
+        *LABELS_ALONE,
+        OWN_VALIDATION,
+        *OTHER_SIZES,
+        *MIXING_ON_REQUEST,
+        *at(
+            "code: Train-C10-ExRep.ipynb",
+            CIFAR_VIEWS,
+            PLAIN,
+            UNMIXED,
+            {
+                "student.model": "cifar_pyramidnet272_a200",
+                "student.init": "random",
+                "data.dataset": "cifar10",
+                "data.unlabeled": None,
+                "data.mean": (0.49137, 0.48235, 0.44667),
+                "data.std": (0.24706, 0.24353, 0.26157),
+                "training.epochs": 375,
+                "training.batch_size": 150,
+                "training.precision": "fp32",
+                "optimizer.name": "sgd",
+                "optimizer.lr": 0.1,
+                "optimizer.momentum": 0.9,
+                "optimizer.nesterov": True,
+                "optimizer.weight_decay": 1e-4,
+                "optimizer.decay_norm_and_bias": True,
+                "schedule.gamma": 0.1,
+                "schedule.warmup_epochs": 0.0,
+                "schedule.update": "epoch",
+                "objective.distiller_size": 224,
+                "objective.pass_prob": 0.01,
             },
         ),
+        ("schedule.name", "cosine_milestones", "code: Train-C10-ExRep.ipynb, both are stepped"),
+        ("schedule.milestones", (150, 300), "code: Train-C10-ExRep.ipynb, StepLR(150)"),
+        ("objective.distiller_run", None, "ours: the run to take it from must be named"),
+    ),
+    students=(
+        columns("name", "model", "teachers", "image_size"),
+        sources(
+            "code: Train-C10-ExRep.ipynb",
+            "code: Train-C10-ExRep.ipynb",
+            "ours: labels alone",
+            "code: Train-C10-ExRep.ipynb",
+        ),
+        student("cifar_pyramidnet272_a200", "cifar_pyramidnet272_a200", (), 32),
+        ("note", "on CIFAR-10"),
+    ),
+    variants=(
+        variant("cosine_only", "one schedule in place of the notebook's two"),
+        ("schedule.name", "cosine", "ours: the one of the two that spans the run"),
     ),
 )

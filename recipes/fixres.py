@@ -34,22 +34,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..base.errors import UsageError
-from ..data import Augmentation, Mixing
 from ..engine.objective import Objective, ParameterGroup, Phase, StepView
-from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
+from .blocks import LABELS_ALONE, MIXING_ON_REQUEST, OWN_VALIDATION, PLAIN, UNMIXED
 from .objectives.hard_labels import mixed_cross_entropy
-from .recipe import (
-    DataSettings,
-    EvaluationSettings,
-    ObjectiveSettings,
-    Paper,
-    Recipe,
-    Shapes,
-    StudentRow,
-    StudentSettings,
-    TeacherSettings,
-    Variant,
-)
+from .recipe import ObjectiveSettings, Paper, Shapes
+from .rows import at, columns, from_rows, sources, student, variant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,17 +51,9 @@ class FixResSettings(ObjectiveSettings):
 
     adapt: Literal["last_batchnorm", "none"]
 
-    @property
-    def uses_teachers(self) -> bool:
-        return False
-
-    @property
-    def uses_labels(self) -> bool:
-        return True
-
-    @property
-    def needs_trained_student(self) -> bool:
-        return True
+    uses_teachers = False
+    uses_labels = True
+    needs_trained_student = True
 
     def build(self, shapes: Shapes) -> Objective:
         return FixRes(self)
@@ -117,7 +98,7 @@ def classifier_group(student: nn.Module) -> ParameterGroup:
     return ParameterGroup("classifier", list(classifier.named_parameters()))
 
 
-RECIPE = Recipe(
+RECIPE = from_rows(
     name="fixres",
     summary="Fine-tuning of the classifier alone at the higher resolution of the test.",
     paper=Paper(
@@ -131,90 +112,70 @@ RECIPE = Recipe(
         "README: ResNet-50, 224 px (77.0) to 384 px, 79.0 top-1, 94.6 top-5",
         "README: ResNet-50 with CutMix, 320 px, 79.7 top-1, 94.9 top-5",
     ),
-    student=StudentSettings(
-        model="resnet50",  # code: README
-        init="pretrained",  # code: imnet_finetune/train.py
-    ),
-    teachers=TeacherSettings(
-        models=(),  # ours: labels alone
-    ),
-    data=DataSettings(
-        dataset="imagenet",  # code: imnet_finetune/train.py
-        val_dataset=None,  # ours: the data set's own validation split
-        unlabeled=None,  # ours: labels alone
-        augmentation=Augmentation(
-            image_size=384,  # code: README
-            crop="center",  # code: imnet_finetune/transforms.py, the test transform
-            crop_pct=0.875,  # code: imnet_finetune/transforms.py, 256/224
-            interpolation="bilinear",  # code: imnet_finetune/transforms.py
-            hflip_prob=0.0,  # code: imnet_finetune/transforms.py
-            policy=None,  # code: imnet_finetune/transforms.py
-            color_jitter=None,  # code: imnet_finetune/transforms.py
-            lighting_std=0.0,  # code: imnet_finetune/transforms.py
-            erase_prob=0.0,  # code: imnet_finetune/transforms.py
+    objective=FixResSettings,
+    settings=(
+        *LABELS_ALONE,
+        OWN_VALIDATION,
+        *MIXING_ON_REQUEST,
+        *at("code: README", {"student.model": "resnet50", "data.augmentation.image_size": 384, "training.epochs": 56}),
+        ("training.batch_size", 512, "code: README, 64 on each of 8 GPUs"),
+        ("data.augmentation.crop", "center", "code: imnet_finetune/transforms.py, the test transform"),
+        *at(
+            "code: imnet_finetune/transforms.py, 256/224",
+            {"data.augmentation.crop_pct": 0.875, "data.evaluation.crop_pct": 0.875},
         ),
-        mixing=Mixing(
-            mixup_alpha=1.0,  # ours: of use with --set data.mixing.mixup_prob only
-            mixup_prob=0.0,  # code: imnet_finetune/train.py
-            cutmix_alpha=1.0,  # ours: of use with --set data.mixing.cutmix_prob only
-            cutmix_prob=0.0,  # code: imnet_finetune/train.py
+        *at(
+            "code: imnet_finetune/transforms.py",
+            PLAIN,
+            {
+                "data.augmentation.interpolation": "bilinear",
+                "data.augmentation.hflip_prob": 0.0,
+                "data.evaluation.interpolation": "bilinear",
+            },
         ),
-        evaluation=EvaluationSettings(
-            crop_pct=0.875,  # code: imnet_finetune/transforms.py, 256/224
-            interpolation="bilinear",  # code: imnet_finetune/transforms.py
+        *at("ours: the network's own", {"data.mean": "model", "data.std": "model"}),
+        *at(
+            "code: imnet_finetune/train.py",
+            UNMIXED,
+            {
+                "student.init": "pretrained",
+                "data.dataset": "imagenet",
+                "optimizer.name": "sgd",
+                "optimizer.momentum": 0.9,
+                "optimizer.nesterov": False,
+                "optimizer.weight_decay": 1e-4,
+                "optimizer.decay_norm_and_bias": True,
+                "schedule.milestones": (30,),
+                "schedule.gamma": 0.1,
+                "schedule.warmup_epochs": 0.0,
+            },
         ),
-        mean="model",  # ours: the network's own
-        std="model",  # ours: the network's own
-    ),
-    training=TrainingSettings(
-        epochs=56,  # code: README
-        batch_size=512,  # code: README, 64 on each of 8 GPUs
-        precision="fp32",  # code: imnet_finetune/train.py, nothing is cast
-    ),
-    optimizer=OptimizerSettings(
-        name="sgd",  # code: imnet_finetune/train.py
-        lr=0.008,  # code: imnet_finetune/train.py, 8 · 1e-3 · batch/512
-        momentum=0.9,  # code: imnet_finetune/train.py
-        nesterov=False,  # code: imnet_finetune/train.py
-        weight_decay=1e-4,  # code: imnet_finetune/train.py
-        decay_norm_and_bias=True,  # code: imnet_finetune/train.py
-    ),
-    schedule=ScheduleSettings(
-        name="milestones",  # code: imnet_finetune/train.py, StepLR(30)
-        milestones=(30,),  # code: imnet_finetune/train.py
-        gamma=0.1,  # code: imnet_finetune/train.py
-        warmup_epochs=0.0,  # code: imnet_finetune/train.py
-    ),
-    objective=FixResSettings(
-        adapt="last_batchnorm",  # code: imnet_finetune/train.py, layer4[2].bn3
+        ("training.precision", "fp32", "code: imnet_finetune/train.py, nothing is cast"),
+        ("optimizer.lr", 0.008, "code: imnet_finetune/train.py, 8 · 1e-3 · batch/512"),
+        ("schedule.name", "milestones", "code: imnet_finetune/train.py, StepLR(30)"),
+        ("objective.adapt", "last_batchnorm", "code: imnet_finetune/train.py, layer4[2].bn3"),
     ),
     students=(
-        StudentRow(
-            name="resnet50",  # code: README
-            model="resnet50.tv_in1k",  # ours: their own weights are under a non-commercial licence
-            teachers=(),  # ours: labels alone
-            image_size=384,  # code: README
-            initial_top1=76.16,  # timm: results-imagenet.csv
-            top1=79.0,  # code: README
-            top5=94.6,  # code: README
-            note="from their own 77.0 at 224 px",
+        columns("name", "teachers", "image_size", "initial_top1", "top1", "top5"),
+        sources(
+            "code: README",
+            "ours: labels alone",
+            "code: README",
+            "timm: results-imagenet.csv",
+            "code: README",
+            "code: README",
         ),
+        student("resnet50", (), 384, 76.16, 79.0, 94.6),
+        ("model", "resnet50.tv_in1k", "ours: their own weights are under a non-commercial licence"),
+        ("note", "from their own 77.0 at 224 px"),
     ),
     variants=(
-        Variant(
-            name="cutmix_320",
-            why="the README's network that was trained with CutMix: 320 px; no length is printed for this row",
-            overrides={
-                "data.augmentation.image_size": 320,  # code: README
-            },
+        variant(
+            "cutmix_320", "the README's network that was trained with CutMix: 320 px; no length is printed for this row"
         ),
-        Variant(
-            name="classifier_only",
-            why="as SSLD does it: 320 px, every BatchNorm frozen too",
-            overrides={
-                "data.augmentation.image_size": 320,  # code: PaddleClas ResNet_and_vd_en.md, Fix_ResNet50_vd_ssld_v2
-                "objective.adapt": "none",  # code: PaddleClas distillation_en.md
-            },
-        ),
+        ("data.augmentation.image_size", 320, "code: README"),
+        variant("classifier_only", "as SSLD does it: 320 px, every BatchNorm frozen too"),
+        ("data.augmentation.image_size", 320, "code: PaddleClas ResNet_and_vd_en.md, Fix_ResNet50_vd_ssld_v2"),
+        ("objective.adapt", "none", "code: PaddleClas distillation_en.md"),
     ),
 )

@@ -32,29 +32,20 @@ Conflicts:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from ..base.errors import RunError
-from ..data import Augmentation, Mixing
-from ..engine.objective import Objective, Phase, StepView, student_group
-from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
+from ..engine.objective import Objective, StepView
+from .blocks import LABELS_ALONE
 from .objectives.gaussian import gaussian_nll, read_gaussian
-from .recipe import (
-    DataSettings,
-    EvaluationSettings,
-    Paper,
-    Recipe,
-    Shapes,
-    StudentRow,
-    StudentSettings,
-    TeacherSettings,
-    Variant,
-)
+from .recipe import Shapes
 from .regression import RegressionSettings
+from .rows import columns, from_rows, sources, student, variant
+from .xcl import GAZE_CODE, INPUT_SHAPE, MPIIGAZE, PAPER, TWO_OUTPUTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,13 +58,8 @@ class GazeSettings(RegressionSettings):
 
     loss: Literal["gaussian_nll", "mse"]
 
-    @property
-    def uses_teachers(self) -> bool:
-        return False
-
-    @property
-    def uses_labels(self) -> bool:
-        return True
+    uses_teachers = False
+    uses_labels = True
 
     def build(self, shapes: Shapes) -> Objective:
         return Gaze(self)
@@ -85,9 +71,6 @@ class Gaze(Objective):
     def __init__(self, settings: GazeSettings) -> None:
         super().__init__()
         self.settings = settings
-
-    def phases(self, student: nn.Module) -> tuple[Phase, ...]:
-        return (Phase("student", (student_group(student),)),)
 
     def terms(self, phase: str, step: StepView) -> dict[str, Tensor]:
         settings, outputs, targets = self.settings, step.student().logits, mixed_targets(step)
@@ -105,142 +88,60 @@ def mixed_targets(step: StepView) -> Tensor:
     return step.mix_weight * step.targets + (1.0 - step.mix_weight) * step.mixed_targets
 
 
-RECIPE = Recipe(
+BASELINE = (
+    ("optimizer.lr", 1e-4, "§A.1: for LeNet"),
+    ("data.mixing.mixup_prob", 0.0, "ours: the baseline is plain training"),
+)
+
+RECIPE = from_rows(
     name="gaze",
     summary="Gaze estimation with uncertainty, by Gaussian likelihood: XCL's teacher and its baselines.",
-    paper=Paper(
-        title="Extracurricular Learning: Knowledge Transfer Beyond Empirical Distribution",
-        authors="Hadi Pouransari, Mojan Javaheripi, Vinay Sharma, Oncel Tuzel",
-        year=2021,
-        url="https://arxiv.org/abs/2007.00051",
-        code="none is public; the networks and the reading of MPIIGaze: hysts/pytorch_mpiigaze 2a31a6c",
+    paper=replace(
+        PAPER, code="none is public; the networks and the reading of MPIIGaze: hysts/pytorch_mpiigaze 2a31a6c"
     ),
     reproduces=("Supplement §A.1: the training of teacher and student; the errors stand in the main paper",),
-    student=StudentSettings(
-        model="gaze_preact_resnet8",  # §A.1: PreAct-ResNet; of 8 layers as in code: pytorch_mpiigaze resnet_preact.py
-        init="random",  # ours: the supplement does not mention pretrained weights
-    ),
-    teachers=TeacherSettings(
-        models=(),  # ours: labels alone
-    ),
-    data=DataSettings(
-        dataset="mpiigaze",  # §A.1: 3 people held out, 12 trained on
-        val_dataset=None,  # §A.1: the held-out people
-        unlabeled=None,  # ours: labels alone
-        augmentation=Augmentation(
-            image_size=36,  # code: pytorch_mpiigaze resnet_preact.py, input_shape
-            image_width=60,  # code: pytorch_mpiigaze resnet_preact.py, input_shape
-            crop="center",  # code: pytorch_mpiigaze transforms.py: the image as it is
-            scale=(0.08, 1.0),  # ours: of no effect with this crop
-            crop_pct=1.0,  # code: pytorch_mpiigaze transforms.py: the image as it is
-            interpolation="bilinear",  # ours: of no effect at the data's own size
-            hflip_prob=0.0,  # code: pytorch_mpiigaze transforms.py: none
+    objective=GazeSettings,
+    settings=(
+        *MPIIGAZE,
+        *LABELS_ALONE,
+        (
+            "student.model",
+            "gaze_preact_resnet8",
+            "§A.1: PreAct-ResNet; of 8 layers as in code: pytorch_mpiigaze resnet_preact.py",
         ),
-        mixing=Mixing(
-            mixup_alpha=1.0,  # ours: not in the supplement
-            mixup_prob=1.0,  # §A.1: the teacher is trained with MixUp
-            cutmix_alpha=1.0,  # ours: of no effect, as there is no CutMix
-            cutmix_prob=0.0,  # §A.1: MixUp alone is named
-        ),
-        evaluation=EvaluationSettings(
-            crop_pct=1.0,  # code: pytorch_mpiigaze transforms.py: the image as it is
-            interpolation="bilinear",  # ours: of no effect at the data's own size
-        ),
-        mean="model",  # code: pytorch_mpiigaze transforms.py: pixels over 255, nothing taken out
-        std="model",  # code: pytorch_mpiigaze transforms.py: pixels over 255, nothing taken out
-    ),
-    training=TrainingSettings(
-        epochs=40,  # §A.1
-        batch_size=32,  # §A.1
-        precision="fp32",  # ours: not stated
-    ),
-    optimizer=OptimizerSettings(
-        name="adam",  # §A.1
-        lr=1e-3,  # §A.1: for the ResNet
-        momentum=0.9,  # §A.1: Adam's first beta
-        beta2=0.999,  # ours: not stated, Adam's usual value
-        nesterov=False,  # ours: of no effect with Adam
-        weight_decay=1e-4,  # §A.1
-        decay_norm_and_bias=True,  # ours: not stated
-    ),
-    schedule=ScheduleSettings(
-        name="milestones",  # §A.1
-        milestones=(30, 36),  # §A.1
-        gamma=0.1,  # §A.1
-        warmup_epochs=0.0,  # §A.1: none
-    ),
-    objective=GazeSettings(
-        loss="gaussian_nll",  # ours: the likelihood of §A.1's output distribution
-        scale="std",  # ours: §A.1's N(μ, σI) leaves it open
-        positivity="softplus",  # ours: not stated
-        floor=1e-4,  # ours: keeps the likelihood bounded; a thousandth of a typical error
+        ("data.mixing.mixup_alpha", 1.0, "ours: not in the supplement"),
+        ("data.mixing.mixup_prob", 1.0, "§A.1: the teacher is trained with MixUp"),
+        ("data.mixing.cutmix_alpha", 1.0, "ours: of no effect, as there is no CutMix"),
+        ("data.mixing.cutmix_prob", 0.0, "§A.1: MixUp alone is named"),
+        ("optimizer.lr", 1e-3, "§A.1: for the ResNet"),
+        ("objective.loss", "gaussian_nll", "ours: the likelihood of §A.1's output distribution"),
+        ("objective.floor", 1e-4, "ours: keeps the likelihood bounded; a thousandth of a typical error"),
     ),
     students=(
-        StudentRow(
-            name="gaze_preact_resnet8",  # §A.1
-            model="gaze_preact_resnet8",  # §A.1
-            teachers=(),  # ours: labels alone
-            image_size=36,  # code: pytorch_mpiigaze resnet_preact.py, input_shape
-            note="the teacher, with MixUp",
-        ),
-        StudentRow(
-            name="gaze_preact_resnet8_pose",  # code: pytorch_mpiigaze resnet_preact.py
-            model="gaze_preact_resnet8_pose",  # code: pytorch_mpiigaze resnet_preact.py
-            teachers=(),  # ours: labels alone
-            image_size=36,  # code: pytorch_mpiigaze resnet_preact.py, input_shape
-            note="the teacher with the head's pose, with MixUp",
-        ),
-        StudentRow(
-            name="gaze_lenet",  # §A.1
-            model="gaze_lenet",  # §A.1
-            teachers=(),  # ours: labels alone
-            image_size=36,  # code: pytorch_mpiigaze resnet_preact.py, input_shape
-            note="the student's baseline, without MixUp",
-            overrides={
-                "optimizer.lr": 1e-4,  # §A.1: for LeNet
-                "data.mixing.mixup_prob": 0.0,  # ours: the baseline is plain training
-            },
-        ),
-        StudentRow(
-            name="gaze_lenet_pose",  # code: pytorch_mpiigaze lenet.py
-            model="gaze_lenet_pose",  # code: pytorch_mpiigaze lenet.py
-            teachers=(),  # ours: labels alone
-            image_size=36,  # code: pytorch_mpiigaze resnet_preact.py, input_shape
-            note="the student's baseline with the head's pose, without MixUp",
-            overrides={
-                "optimizer.lr": 1e-4,  # §A.1: for LeNet
-                "data.mixing.mixup_prob": 0.0,  # ours: the baseline is plain training
-            },
-        ),
+        columns("name", "model", "teachers", "image_size"),
+        sources("§A.1", "§A.1", "ours: labels alone", INPUT_SHAPE),
+        student("gaze_preact_resnet8", "gaze_preact_resnet8", (), 36),
+        ("note", "the teacher, with MixUp"),
+        sources(f"{GAZE_CODE} resnet_preact.py", f"{GAZE_CODE} resnet_preact.py", "ours: labels alone", INPUT_SHAPE),
+        student("gaze_preact_resnet8_pose", "gaze_preact_resnet8_pose", (), 36),
+        ("note", "the teacher with the head's pose, with MixUp"),
+        sources("§A.1", "§A.1", "ours: labels alone", INPUT_SHAPE),
+        student("gaze_lenet", "gaze_lenet", (), 36),
+        ("note", "the student's baseline, without MixUp"),
+        *BASELINE,
+        sources(f"{GAZE_CODE} lenet.py", f"{GAZE_CODE} lenet.py", "ours: labels alone", INPUT_SHAPE),
+        student("gaze_lenet_pose", "gaze_lenet_pose", (), 36),
+        ("note", "the student's baseline with the head's pose, without MixUp"),
+        *BASELINE,
     ),
     variants=(
-        Variant(
-            name="mse",
-            why="without uncertainty: two outputs and their squared error",
-            overrides={
-                "objective.loss": "mse",  # §A.1: "when estimating the uncertainty" there are three outputs, else two
-            },
-        ),
-        Variant(
-            name="mixup",
-            why="MixUp for the student's baseline too",
-            overrides={
-                "data.mixing.mixup_prob": 1.0,  # ours: the paper compares with MixUp in its other experiments
-            },
-        ),
-        Variant(
-            name="unmixed",
-            why="the teacher without MixUp",
-            overrides={
-                "data.mixing.mixup_prob": 0.0,  # ours: to see what MixUp does
-            },
-        ),
-        Variant(
-            name="variance",
-            why="the third output is a variance: the other reading of N(μ, σI)",
-            overrides={
-                "objective.scale": "variance",  # §A.1
-            },
-        ),
+        variant("mse", "without uncertainty: two outputs and their squared error"),
+        ("objective.loss", "mse", TWO_OUTPUTS),
+        variant("mixup", "MixUp for the student's baseline too"),
+        ("data.mixing.mixup_prob", 1.0, "ours: the paper compares with MixUp in its other experiments"),
+        variant("unmixed", "the teacher without MixUp"),
+        ("data.mixing.mixup_prob", 0.0, "ours: to see what MixUp does"),
+        variant("variance", "the third output is a variance: the other reading of N(μ, σI)"),
+        ("objective.scale", "variance", "§A.1"),
     ),
 )

@@ -25,26 +25,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..base.setting_values import Temperature, Weight
-from ..data import Augmentation, Mixing
-from ..engine.objective import Objective, Phase, StepView, student_group
-from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
+from ..engine.objective import Objective, StepView
+from .blocks import BENCHMARK, MOBILE_RATE, REPDISTILLER
 from .objectives.hard_labels import mixed_cross_entropy
 from .objectives.soft_labels import mean_probabilities, tempered_kl
-from .recipe import (
-    DataSettings,
-    EvaluationSettings,
-    ObjectiveSettings,
-    Paper,
-    Recipe,
-    Shapes,
-    StudentRow,
-    StudentSettings,
-    TeacherSettings,
-    Variant,
-)
+from .recipe import ObjectiveSettings, Paper, Shapes
+from .rows import at, columns, from_rows, sources, student
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +50,7 @@ class HintonSettings(ObjectiveSettings):
     kd_weight: Weight
     label_weight: Weight
 
-    @property
-    def uses_teachers(self) -> bool:
-        return True
+    uses_teachers = True
 
     @property
     def uses_labels(self) -> bool:
@@ -80,9 +67,6 @@ class HintonKD(Objective):
         super().__init__()
         self.settings = settings
 
-    def phases(self, student: nn.Module) -> tuple[Phase, ...]:
-        return (Phase("student", (student_group(student),)),)
-
     def terms(self, phase: str, step: StepView) -> dict[str, Tensor]:
         settings, logits = self.settings, step.student().logits
         target = mean_probabilities(step.teachers().logits, settings.temperature)
@@ -93,7 +77,7 @@ class HintonKD(Objective):
         return terms
 
 
-RECIPE = Recipe(
+RECIPE = from_rows(
     name="hinton_kd",
     summary="Hinton's distillation: softened teacher probabilities and labels, in CRD's CIFAR-100 settings.",
     paper=Paper(
@@ -107,90 +91,21 @@ RECIPE = Recipe(
         "CRD Table 1, KD: resnet32x4 (79.42) to resnet8x4 (72.50) on CIFAR-100, 73.33 top-1",
         "CRD Table 1, KD: wrn_40_2 (75.61) to wrn_16_2 (73.26) on CIFAR-100, 74.92 top-1",
     ),
-    student=StudentSettings(
-        model="cifar_resnet8x4",  # code: README, benchmark 1 (the paper's Table 1)
-        init="random",  # code: train_student.py
-    ),
-    teachers=TeacherSettings(
-        models=("cifar_resnet32x4",),  # code: README, benchmark 1 (the paper's Table 1)
-    ),
-    data=DataSettings(
-        dataset="cifar100",  # code: train_student.py
-        val_dataset=None,  # ours: the data set's own validation split
-        unlabeled=None,  # code: train_student.py
-        augmentation=Augmentation(
-            image_size=32,  # code: dataset/cifar100.py
-            crop="pad4",  # code: dataset/cifar100.py
-            interpolation="bilinear",  # ours: of use for images of another size only
-            hflip_prob=0.5,  # code: dataset/cifar100.py
-            policy=None,  # code: dataset/cifar100.py
-            color_jitter=None,  # code: dataset/cifar100.py
-            lighting_std=0.0,  # code: dataset/cifar100.py
-            erase_prob=0.0,  # code: dataset/cifar100.py
-        ),
-        mixing=Mixing(
-            mixup_alpha=1.0,  # ours: of use with --set data.mixing.mixup_prob only
-            mixup_prob=0.0,  # code: helper/loops.py
-            cutmix_alpha=1.0,  # ours: of use with --set data.mixing.cutmix_prob only
-            cutmix_prob=0.0,  # code: helper/loops.py
-        ),
-        evaluation=EvaluationSettings(
-            crop_pct=1.0,  # code: dataset/cifar100.py
-            interpolation="bilinear",  # ours: of use for images of another size only
-        ),
-        mean=(0.5071, 0.4867, 0.4408),  # code: dataset/cifar100.py
-        std=(0.2675, 0.2565, 0.2761),  # code: dataset/cifar100.py
-    ),
-    training=TrainingSettings(
-        epochs=240,  # code: train_student.py
-        batch_size=64,  # code: train_student.py
-        precision="fp32",  # code: train_student.py, nothing is cast
-    ),
-    optimizer=OptimizerSettings(
-        name="sgd",  # code: train_student.py
-        lr=0.05,  # code: train_student.py
-        momentum=0.9,  # code: train_student.py
-        nesterov=False,  # code: train_student.py
-        weight_decay=5e-4,  # code: train_student.py
-        decay_norm_and_bias=True,  # code: train_student.py
-    ),
-    schedule=ScheduleSettings(
-        name="milestones",  # code: helper/util.py
-        milestones=(150, 180, 210),  # code: train_student.py
-        gamma=0.1,  # code: train_student.py
-        warmup_epochs=0.0,  # code: train_student.py
-    ),
-    objective=HintonSettings(
-        temperature=4.0,  # code: train_student.py
-        kd_weight=0.9,  # code: scripts/run_cifar_distill.sh
-        label_weight=0.1,  # code: scripts/run_cifar_distill.sh
+    objective=HintonSettings,
+    settings=(
+        *REPDISTILLER,
+        ("student.model", "cifar_resnet8x4", BENCHMARK),
+        ("teachers.models", ("cifar_resnet32x4",), BENCHMARK),
+        ("objective.temperature", 4.0, "code: train_student.py"),
+        *at("code: scripts/run_cifar_distill.sh", {"objective.kd_weight": 0.9, "objective.label_weight": 0.1}),
     ),
     students=(
-        StudentRow(
-            name="cifar_resnet8x4",  # code: README, benchmark 1 (the paper's Table 1)
-            model="cifar_resnet8x4",  # code: README, benchmark 1 (the paper's Table 1)
-            teachers=("cifar_resnet32x4",),  # code: README, benchmark 1 (the paper's Table 1)
-            image_size=32,  # code: dataset/cifar100.py
-            top1=73.33,  # code: README, benchmark 1 (the paper's Table 1)
-            note="on CIFAR-100; 72.50 on labels alone",
-        ),
-        StudentRow(
-            name="cifar_wrn_16_2",  # code: README, benchmark 1 (the paper's Table 1)
-            model="cifar_wrn_16_2",  # code: README, benchmark 1 (the paper's Table 1)
-            teachers=("cifar_wrn_40_2",),  # code: README, benchmark 1 (the paper's Table 1)
-            image_size=32,  # code: dataset/cifar100.py
-            top1=74.92,  # code: README, benchmark 1 (the paper's Table 1)
-            note="on CIFAR-100; 73.26 on labels alone",
-        ),
+        columns("name", "model", "teachers", "image_size", "top1"),
+        sources(BENCHMARK, BENCHMARK, BENCHMARK, "code: dataset/cifar100.py", BENCHMARK),
+        student("cifar_resnet8x4", "cifar_resnet8x4", ("cifar_resnet32x4",), 32, 73.33),
+        ("note", "on CIFAR-100; 72.50 on labels alone"),
+        student("cifar_wrn_16_2", "cifar_wrn_16_2", ("cifar_wrn_40_2",), 32, 74.92),
+        ("note", "on CIFAR-100; 73.26 on labels alone"),
     ),
-    variants=(
-        Variant(
-            name="mobile",
-            why="the learning rate for MobileNet and ShuffleNet students",
-            overrides={
-                "optimizer.lr": 0.01,  # code: train_student.py
-            },
-            students=("*mobilenet*", "*shufflenet*"),
-        ),
-    ),
+    variants=MOBILE_RATE,
 )

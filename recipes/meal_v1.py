@@ -37,25 +37,13 @@ from torch import Tensor, nn
 
 from ..base.errors import UsageError
 from ..base.setting_values import Range, Scale
-from ..data import Augmentation, Mixing
 from ..engine.objective import ModelOutput, Objective, ParameterGroup, Phase, StepView, student_group
-from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from ..zoo import stage_names
+from .blocks import CIFAR_VIEWS, MIXING_ON_REQUEST, OTHER_SIZES, OWN_VALIDATION, PLAIN, UNMIXED
 from .objectives.discriminator import reverse_gradient
 from .objectives.similarity import BlockDiscriminators, Similarity, pool_block, similarity_terms
-from .recipe import (
-    DataSettings,
-    EvaluationSettings,
-    ObjectiveSettings,
-    Paper,
-    Recipe,
-    Shapes,
-    StudentRow,
-    StudentSettings,
-    TeacherReads,
-    TeacherSettings,
-    Variant,
-)
+from .recipe import ObjectiveSettings, Paper, Shapes, TeacherReads
+from .rows import at, columns, from_rows, sources, student, variant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,17 +70,12 @@ class MealV1Settings(ObjectiveSettings):
     discriminator_weights: Annotated[tuple[float, ...], Range(0, 1e6)]
     discriminator_lr_scale: Scale
 
-    @property
-    def uses_teachers(self) -> bool:
-        return True
+    uses_teachers = True
+    uses_labels = False
 
     @property
     def reads(self) -> TeacherReads:
         return TeacherReads(live="it reads the outputs of the teachers' stages" if self.block_lengths else "")
-
-    @property
-    def uses_labels(self) -> bool:
-        return False
 
     def build(self, shapes: Shapes) -> Objective:
         blocks = len(self.block_lengths) + 1
@@ -166,7 +149,9 @@ def _too_few(whose: str, stages: int, wanted: int) -> UsageError:
     )
 
 
-RECIPE = Recipe(
+TEACHERS = ("cifar_resnet18", "cifar_preact_resnet18")
+
+RECIPE = from_rows(
     name="meal_v1",
     summary="A teacher drawn for each batch, imitated block by block beside a discriminator a block; no labels.",
     paper=Paper(
@@ -177,111 +162,71 @@ RECIPE = Recipe(
         code="AaronHeee/MEAL fd4a23a",
     ),
     reproduces=("the released training on CIFAR-10; README: ResNet-50 on ImageNet 78.21 top-1, 94.01 top-5",),
-    student=StudentSettings(
-        model="cifar_resnet18",  # code: models/resnet.py
-        init="random",  # code: main.py
-    ),
-    teachers=TeacherSettings(
-        models=("cifar_resnet18", "cifar_preact_resnet18"),  # code: README, two of its five
-    ),
-    data=DataSettings(
-        dataset="cifar10",  # code: main.py
-        val_dataset=None,  # ours: the data set's own validation split
-        unlabeled=None,  # code: main.py
-        augmentation=Augmentation(
-            image_size=32,  # code: main.py
-            crop="pad4",  # code: main.py
-            interpolation="bilinear",  # ours: of use for images of another size only
-            hflip_prob=0.5,  # code: main.py
-            policy=None,  # code: main.py
-            color_jitter=None,  # code: main.py
-            lighting_std=0.0,  # code: main.py
-            erase_prob=0.0,  # code: main.py
+    objective=MealV1Settings,
+    settings=(
+        ("student.model", "cifar_resnet18", "code: models/resnet.py"),
+        ("teachers.models", TEACHERS, "code: README, two of its five"),
+        OWN_VALIDATION,
+        *OTHER_SIZES,
+        *MIXING_ON_REQUEST,
+        *at(
+            "code: main.py",
+            CIFAR_VIEWS,
+            PLAIN,
+            UNMIXED,
+            {
+                "student.init": "random",
+                "data.dataset": "cifar10",
+                "data.unlabeled": None,
+                "data.mean": (0.4914, 0.4822, 0.4465),
+                "data.std": (0.2023, 0.1994, 0.2010),
+                "training.batch_size": 128,
+                "optimizer.name": "sgd",
+                "optimizer.momentum": 0.9,
+                "optimizer.nesterov": False,
+                "optimizer.weight_decay": 5e-4,
+                "optimizer.decay_norm_and_bias": True,
+                "schedule.warmup_epochs": 0.0,
+            },
         ),
-        mixing=Mixing(
-            mixup_alpha=1.0,  # ours: of use with --set data.mixing.mixup_prob only
-            mixup_prob=0.0,  # code: main.py
-            cutmix_alpha=1.0,  # ours: of use with --set data.mixing.cutmix_prob only
-            cutmix_prob=0.0,  # code: main.py
+        ("training.precision", "fp32", "code: main.py, nothing is cast"),
+        *at(
+            "code: README",
+            {
+                "training.epochs": 350,
+                "optimizer.lr": 0.1,
+                "schedule.name": "milestones",
+                "schedule.milestones": (150, 250),
+                "schedule.gamma": 0.1,
+            },
         ),
-        evaluation=EvaluationSettings(
-            crop_pct=1.0,  # code: main.py
-            interpolation="bilinear",  # ours: of use for images of another size only
-        ),
-        mean=(0.4914, 0.4822, 0.4465),  # code: main.py
-        std=(0.2023, 0.1994, 0.2010),  # code: main.py
-    ),
-    training=TrainingSettings(
-        epochs=350,  # code: README
-        batch_size=128,  # code: main.py
-        precision="fp32",  # code: main.py, nothing is cast
-    ),
-    optimizer=OptimizerSettings(
-        name="sgd",  # code: main.py
-        lr=0.1,  # code: README
-        momentum=0.9,  # code: main.py
-        nesterov=False,  # code: main.py
-        weight_decay=5e-4,  # code: main.py
-        decay_norm_and_bias=True,  # code: main.py
-    ),
-    schedule=ScheduleSettings(
-        name="milestones",  # code: README
-        milestones=(150, 250),  # code: README
-        gamma=0.1,  # code: README
-        warmup_epochs=0.0,  # code: main.py
-    ),
-    objective=MealV1Settings(
-        block_lengths=(10000, 5000, 1000, 500),  # code: README, out_dims
-        pooling="avg",  # code: README, pool_out
-        similarity="cross_entropy",  # code: README, loss
-        similarity_weights=(0.001, 0.01, 0.05, 0.1, 1.0),  # code: README, gamma
-        discriminators="published",  # code: main.py, adv and grl
-        discriminator_weights=(1.0, 1.0, 1.0, 1.0, 1.0),  # code: README, eta
-        discriminator_lr_scale=0.01,  # code: README, d_lr 1e-3 beside lr 0.1
+        ("objective.block_lengths", (10000, 5000, 1000, 500), "code: README, out_dims"),
+        ("objective.pooling", "avg", "code: README, pool_out"),
+        ("objective.similarity", "cross_entropy", "code: README, loss"),
+        ("objective.similarity_weights", (0.001, 0.01, 0.05, 0.1, 1.0), "code: README, gamma"),
+        ("objective.discriminators", "published", "code: main.py, adv and grl"),
+        ("objective.discriminator_weights", (1.0, 1.0, 1.0, 1.0, 1.0), "code: README, eta"),
+        ("objective.discriminator_lr_scale", 0.01, "code: README, d_lr 1e-3 beside lr 0.1"),
     ),
     students=(
-        StudentRow(
-            name="cifar_resnet18",  # code: models/resnet.py
-            model="cifar_resnet18",  # code: models/resnet.py
-            teachers=("cifar_resnet18", "cifar_preact_resnet18"),  # code: README, two of its five
-            image_size=32,  # code: main.py
-            note="on CIFAR-10; the released teachers are not used",
-        ),
+        columns("name", "model", "teachers", "image_size"),
+        sources("code: models/resnet.py", "code: models/resnet.py", "code: README, two of its five", "code: main.py"),
+        student("cifar_resnet18", "cifar_resnet18", TEACHERS, 32),
+        ("note", "on CIFAR-10; the released teachers are not used"),
     ),
     variants=(
-        Variant(
-            name="logits_only",
-            why="the README's command for an ensemble: the logits alone are compared",
-            overrides={
-                "objective.block_lengths": (),  # code: README, out_layer [-1]
-                "objective.similarity_weights": (1.0,),  # code: README, gamma
-                "objective.discriminator_weights": (1.0,),  # code: README, eta
-                "training.batch_size": 256,  # code: README
-            },
-        ),
-        Variant(
-            name="three_stages",
-            why="networks with three stages, as CIFAR's ResNet-20 to -110",
-            overrides={
-                "objective.block_lengths": (5000, 1000, 500),  # ours: the last three of the README's
-                "objective.similarity_weights": (0.01, 0.05, 0.1, 1.0),  # ours: the last of the README's
-                "objective.discriminator_weights": (1.0, 1.0, 1.0, 1.0),  # code: README, eta
-            },
-        ),
-        Variant(
-            name="reversed",
-            why="the student against the discriminators, by gradient reversal",
-            overrides={
-                "objective.discriminators": "reversed",  # code: main.py, grl
-            },
-        ),
-        Variant(
-            name="twice_as_long",
-            why="the README's schedule for many teachers",
-            overrides={
-                "training.epochs": 700,  # code: README, a = 2
-                "schedule.milestones": (300, 500),  # code: README, a = 2
-            },
-        ),
+        variant("logits_only", "the README's command for an ensemble: the logits alone are compared"),
+        ("objective.block_lengths", (), "code: README, out_layer [-1]"),
+        ("objective.similarity_weights", (1.0,), "code: README, gamma"),
+        ("objective.discriminator_weights", (1.0,), "code: README, eta"),
+        ("training.batch_size", 256, "code: README"),
+        variant("three_stages", "networks with three stages, as CIFAR's ResNet-20 to -110"),
+        ("objective.block_lengths", (5000, 1000, 500), "ours: the last three of the README's"),
+        ("objective.similarity_weights", (0.01, 0.05, 0.1, 1.0), "ours: the last of the README's"),
+        ("objective.discriminator_weights", (1.0, 1.0, 1.0, 1.0), "code: README, eta"),
+        variant("reversed", "the student against the discriminators, by gradient reversal"),
+        ("objective.discriminators", "reversed", "code: main.py, grl"),
+        variant("twice_as_long", "the README's schedule for many teachers"),
+        *at("code: README, a = 2", {"training.epochs": 700, "schedule.milestones": (300, 500)}),
     ),
 )

@@ -52,9 +52,8 @@ from torch import Tensor, nn
 
 from ..base.errors import UsageError
 from ..base.setting_values import Scale, Weight, Width
-from ..data import Augmentation, Mixing
 from ..engine.objective import Objective, ParameterGroup, Phase, StepView, student_group
-from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
+from .blocks import IMAGENET_COLOURS, MIXING_ON_REQUEST, PLAIN, SMALL_IMAGES, TORCHVISION_CROP, UNMIXED
 from .objectives.discriminator import (
     Discriminator,
     deception_loss,
@@ -64,18 +63,8 @@ from .objectives.discriminator import (
     reverse_gradient,
 )
 from .objectives.soft_labels import mean_logits, mean_probabilities, soft_cross_entropy
-from .recipe import (
-    DataSettings,
-    EvaluationSettings,
-    ObjectiveSettings,
-    Paper,
-    Recipe,
-    Shapes,
-    StudentRow,
-    StudentSettings,
-    TeacherSettings,
-    Variant,
-)
+from .recipe import ObjectiveSettings, Paper, Shapes
+from .rows import at, columns, from_rows, sources, student, variant
 
 _SMALLEST_PUBLISHED_CLASSES = 256
 
@@ -103,13 +92,8 @@ class MealV2Settings(ObjectiveSettings):
     discriminator_last_relu: bool
     discriminator_lr_scale: Scale
 
-    @property
-    def uses_teachers(self) -> bool:
-        return True
-
-    @property
-    def uses_labels(self) -> bool:
-        return False
+    uses_teachers = True
+    uses_labels = False
 
     def widths(self, num_classes: int) -> tuple[int, int]:
         """Hidden widths of the discriminator for this number of classes."""
@@ -180,10 +164,10 @@ class MealV2(Objective):
         return self.discriminator
 
 
-TEACHERS_224 = ("senet154.gluon_in1k", "resnet152s.gluon_in1k")  # §6.1; code: README, their old names
-TEACHERS_380 = ("tf_efficientnet_b4.ns_jft_in1k", "tf_efficientnet_b4.aa_in1k")  # §6.1; code: README, their old names
+TEACHERS_224 = ("senet154.gluon_in1k", "resnet152s.gluon_in1k")
+TEACHERS_380 = ("tf_efficientnet_b4.ns_jft_in1k", "tf_efficientnet_b4.aa_in1k")
 
-RECIPE = Recipe(
+RECIPE = from_rows(
     name="meal_v2",
     summary="A well-initialised student learns the mean probabilities of a teacher ensemble; no labels, no tricks.",
     paper=Paper(
@@ -199,222 +183,104 @@ RECIPE = Recipe(
         "Table 3: ResNet-50 with CutMix at 224 px, 80.98 top-1, 95.35 top-5 (variant cutmix)",
         "Table 4: MobileNetV3-Small 0.75, Small 1.0, Large 1.0 and EfficientNet-B0",
     ),
-    student=StudentSettings(
-        model="resnet50",  # Table 3
-        init="pretrained",  # §6.3, Table 2
-    ),
-    teachers=TeacherSettings(
-        models=TEACHERS_224,  # §6.1
-    ),
-    data=DataSettings(
-        dataset="imagenet",  # §6
-        val_dataset=None,  # §6: ILSVRC 2012's own
-        unlabeled=None,  # §6
-        augmentation=Augmentation(
-            image_size=224,  # §6.1
-            crop="random_resized",  # §6
-            scale=(0.08, 1.0),  # code: imagenet.py (torchvision's default)
-            ratio=(0.75, 1.3333333333333333),  # code: imagenet.py (torchvision's default)
-            interpolation="bilinear",  # code: imagenet.py (torchvision's default)
-            hflip_prob=0.5,  # §6
-            policy=None,  # Table 2
-            color_jitter=None,  # Table 2
-            lighting_std=0.0,  # Table 2
-            erase_prob=0.0,  # Table 2
+    objective=MealV2Settings,
+    constants=at("§6.1; code: README, their old names", {"TEACHERS_224": TEACHERS_224, "TEACHERS_380": TEACHERS_380}),
+    settings=(
+        ("student.model", "resnet50", "Table 3"),
+        ("student.init", "pretrained", "§6.3, Table 2"),
+        ("teachers.models", TEACHERS_224, "§6.1"),
+        ("data.dataset", "imagenet", "§6"),
+        ("data.val_dataset", None, "§6: ILSVRC 2012's own"),
+        ("data.unlabeled", None, "§6"),
+        ("data.augmentation.image_size", 224, "§6.1"),
+        *at("§6", {"data.augmentation.crop": "random_resized", "data.augmentation.hflip_prob": 0.5}),
+        *at(
+            "code: imagenet.py (torchvision's default)",
+            TORCHVISION_CROP,
+            {"data.augmentation.interpolation": "bilinear"},
         ),
-        mixing=Mixing(
-            mixup_alpha=1.0,  # ours: of use with --set data.mixing.mixup_prob only
-            mixup_prob=0.0,  # Table 2
-            cutmix_alpha=1.0,  # code: opts.py, beta
-            cutmix_prob=0.0,  # Table 2
-        ),
-        evaluation=EvaluationSettings(
-            crop_pct=0.875,  # code: imagenet.py, int(256/224 · size)
-            interpolation="bilinear",  # code: imagenet.py
-        ),
-        mean=(0.485, 0.456, 0.406),  # code: imagenet.py
-        std=(0.229, 0.224, 0.225),  # code: imagenet.py
-    ),
-    training=TrainingSettings(
-        epochs=180,  # §6.1; code: README
-        batch_size=512,  # §6.1
-        precision="fp32",  # code: train.py, nothing is cast
-    ),
-    optimizer=OptimizerSettings(
-        name="sgd",  # §6.1
-        lr=0.01,  # §6.1
-        momentum=0.9,  # code: opts.py
-        nesterov=False,  # code: train.py
-        weight_decay=0.0,  # §6.1, Table 2
-        decay_norm_and_bias=True,  # code: train.py; of no effect at decay 0
-    ),
-    schedule=ScheduleSettings(
-        name="milestones",  # §6.1
-        milestones=(101,),  # code: models/model_factory.py, LR_REGIME: 0.01 for epochs 0 to 100
-        gamma=0.1,  # §6.1
-        warmup_epochs=0.0,  # Table 2
-    ),
-    objective=MealV2Settings(
-        discriminator="published",  # code: train.py; code: issue 2; code: issue 6
-        discriminator_weight=1.0,  # code: train.py
-        discriminator_form="auto",  # code: models/discriminator.py, from 256 classes on; ours below
-        discriminator_min_width=8,  # ours: two ReLU layers of fewer units often end up dead
-        discriminator_last_relu=True,  # code: models/discriminator.py
-        discriminator_lr_scale=1.0,  # code: issue 9, train.py overwrites the flag d_lr
+        *MIXING_ON_REQUEST,
+        ("data.mixing.cutmix_alpha", 1.0, "code: opts.py, beta"),
+        *at("Table 2", PLAIN, UNMIXED, {"schedule.warmup_epochs": 0.0}),
+        ("data.evaluation.crop_pct", 0.875, "code: imagenet.py, int(256/224 · size)"),
+        *at("code: imagenet.py", {"data.evaluation.interpolation": "bilinear"}, IMAGENET_COLOURS),
+        ("training.epochs", 180, "§6.1; code: README"),
+        ("training.batch_size", 512, "§6.1"),
+        ("training.precision", "fp32", "code: train.py, nothing is cast"),
+        *at("§6.1", {"optimizer.name": "sgd", "optimizer.lr": 0.01}),
+        ("optimizer.momentum", 0.9, "code: opts.py"),
+        ("optimizer.nesterov", False, "code: train.py"),
+        ("optimizer.weight_decay", 0.0, "§6.1, Table 2"),
+        ("optimizer.decay_norm_and_bias", True, "code: train.py; of no effect at decay 0"),
+        *at("§6.1", {"schedule.name": "milestones", "schedule.gamma": 0.1}),
+        ("schedule.milestones", (101,), "code: models/model_factory.py, LR_REGIME: 0.01 for epochs 0 to 100"),
+        ("objective.discriminator", "published", "code: train.py; code: issue 2; code: issue 6"),
+        ("objective.discriminator_weight", 1.0, "code: train.py"),
+        ("objective.discriminator_form", "auto", "code: models/discriminator.py, from 256 classes on; ours below"),
+        ("objective.discriminator_min_width", 8, "ours: two ReLU layers of fewer units often end up dead"),
+        ("objective.discriminator_last_relu", True, "code: models/discriminator.py"),
+        ("objective.discriminator_lr_scale", 1.0, "code: issue 9, train.py overwrites the flag d_lr"),
     ),
     students=(
-        StudentRow(
-            name="resnet50",  # Table 3
-            model="resnet50.ram_in1k",  # code: issue 4
-            teachers=TEACHERS_224,  # §6.1
-            image_size=224,  # Table 3
-            initial_top1=79.03,  # timm: results-imagenet.csv
-            top1=80.67,  # Table 3
-            top5=95.09,  # Table 3
-            note="380 px: variant resnet50_380",
+        columns("name", "model", "teachers", "image_size", "initial_top1", "top1", "top5"),
+        sources("Table 3", "code: issue 4", "§6.1", "Table 3", "timm: results-imagenet.csv", "Table 3", "Table 3"),
+        student("resnet50", "resnet50.ram_in1k", TEACHERS_224, 224, 79.03, 80.67, 95.09),
+        ("note", "380 px: variant resnet50_380"),
+        sources(
+            "Table 4", "§6.1: models in timm", "§6.1", "Table 4", "timm: results-imagenet.csv", "Table 4", "Table 4"
         ),
-        StudentRow(
-            name="tf_mobilenetv3_small_075",  # Table 4
-            model="tf_mobilenetv3_small_075.in1k",  # §6.1: models in timm
-            teachers=TEACHERS_224,  # §6.1
-            image_size=224,  # Table 4
-            initial_top1=65.71,  # timm: results-imagenet.csv
-            top1=67.60,  # Table 4
-            top5=87.23,  # Table 4
-        ),
-        StudentRow(
-            name="tf_mobilenetv3_small_100",  # Table 4
-            model="tf_mobilenetv3_small_100.in1k",  # §6.1: models in timm
-            teachers=TEACHERS_224,  # §6.1
-            image_size=224,  # Table 4
-            initial_top1=67.92,  # timm: results-imagenet.csv
-            top1=69.65,  # Table 4
-            top5=88.71,  # Table 4
-        ),
-        StudentRow(
-            name="tf_mobilenetv3_large_100",  # Table 4
-            model="tf_mobilenetv3_large_100.in1k",  # §6.1: models in timm
-            teachers=TEACHERS_224,  # §6.1
-            image_size=224,  # Table 4
-            initial_top1=75.51,  # timm: results-imagenet.csv
-            top1=76.92,  # Table 4
-            top5=93.32,  # Table 4
-        ),
-        StudentRow(
-            name="tf_efficientnet_b0",  # Table 4
-            model="tf_efficientnet_b0.aa_in1k",  # §6.3: 76.85 top-1
-            teachers=TEACHERS_224,  # §6.1
-            image_size=224,  # Table 4
-            initial_top1=76.88,  # timm: results-imagenet.csv
-            top1=78.29,  # Table 4, §6.3
-            top5=93.95,  # Table 4
-        ),
-        StudentRow(
-            name="efficientnet_b0",  # §6.3
-            model="efficientnet_b0.ra_in1k",  # §6.3: 77.70 top-1
-            teachers=TEACHERS_224,  # §6.1
-            image_size=224,  # §6.3
-            initial_top1=77.70,  # timm: results-imagenet.csv
-            top1=78.23,  # §6.3
-            note="the ablation of initial weights",
-        ),
-        StudentRow(
-            name="resnet18",  # §6.2
-            model="resnet18.tv_in1k",  # ours: timm measures 69.75 with these weights, the abstract says 69.76
-            teachers=TEACHERS_224,  # ours: §6.1 has these two for every student at 224 px
-            image_size=224,  # code: README
-            initial_top1=69.75,  # timm: results-imagenet.csv
-            top1=73.19,  # §6.2
-            top5=90.82,  # code: README
-            note="no file was released",
-        ),
-        StudentRow(
-            name="resnet50.tv_in1k",  # §6.3
-            model="resnet50.tv_in1k",  # §6.3: "pytorch moderate weights"
-            teachers=TEACHERS_224,  # §6.3: as in the main experiment
-            image_size=224,  # §6.3: as in the main experiment
-            initial_top1=76.16,  # timm: results-imagenet.csv
-            top1=79.48,  # §6.3
-            note="the ablation of initial weights: torchvision's ResNet-50",
-        ),
+        student("tf_mobilenetv3_small_075", "tf_mobilenetv3_small_075.in1k", TEACHERS_224, 224, 65.71, 67.60, 87.23),
+        student("tf_mobilenetv3_small_100", "tf_mobilenetv3_small_100.in1k", TEACHERS_224, 224, 67.92, 69.65, 88.71),
+        student("tf_mobilenetv3_large_100", "tf_mobilenetv3_large_100.in1k", TEACHERS_224, 224, 75.51, 76.92, 93.32),
+        student("tf_efficientnet_b0", None, TEACHERS_224, 224, 76.88, None, 93.95),
+        ("model", "tf_efficientnet_b0.aa_in1k", "§6.3: 76.85 top-1"),
+        ("top1", 78.29, "Table 4, §6.3"),
+        sources("§6.3", "§6.3: 77.70 top-1", "§6.1", "§6.3", "timm: results-imagenet.csv", "§6.3", ""),
+        student("efficientnet_b0", "efficientnet_b0.ra_in1k", TEACHERS_224, 224, 77.70, 78.23, None),
+        ("note", "the ablation of initial weights"),
+        sources("§6.2", "", "", "code: README", "timm: results-imagenet.csv", "§6.2", "code: README"),
+        student("resnet18", None, None, 224, 69.75, 73.19, 90.82),
+        ("note", "no file was released"),
+        ("model", "resnet18.tv_in1k", "ours: timm measures 69.75 with these weights, the abstract says 69.76"),
+        ("teachers", TEACHERS_224, "ours: §6.1 has these two for every student at 224 px"),
+        sources("§6.3", "", "", "§6.3: as in the main experiment", "timm: results-imagenet.csv", "§6.3", ""),
+        student("resnet50.tv_in1k", None, None, 224, 76.16, 79.48, None),
+        ("note", "the ablation of initial weights: torchvision's ResNet-50"),
+        ("model", "resnet50.tv_in1k", '§6.3: "pytorch moderate weights"'),
+        ("teachers", TEACHERS_224, "§6.3: as in the main experiment"),
     ),
     variants=(
-        Variant(
-            name="cutmix",
-            why="Table 3's CutMix row, 80.98 top-1: every batch is mixed, for the teachers too; labels are unused",
-            overrides={
-                "data.mixing.cutmix_prob": 1.0,  # code: opts.py, cutmix_prob
-                "data.mixing.cutmix_alpha": 1.0,  # code: opts.py, beta
-            },
+        variant(
+            "cutmix", "Table 3's CutMix row, 80.98 top-1: every batch is mixed, for the teachers too; labels are unused"
         ),
-        Variant(
-            name="resnet50_380",
-            why="Table 3's 380 px row, 81.72 top-1; one teacher was trained with outside data (JFT-300M)",
-            overrides={
-                "student.model": "resnet50",  # Table 3
-                "teachers.models": TEACHERS_380,  # §6.1
-                "data.augmentation.image_size": 380,  # Table 3
-            },
+        ("data.mixing.cutmix_prob", 1.0, "code: opts.py, cutmix_prob"),
+        ("data.mixing.cutmix_alpha", 1.0, "code: opts.py, beta"),
+        variant(
+            "resnet50_380", "Table 3's 380 px row, 81.72 top-1; one teacher was trained with outside data (JFT-300M)"
         ),
-        Variant(
-            name="no_discriminator",
-            why="Fig. 9's comparison",
-            overrides={
-                "objective.discriminator": "none",  # Fig. 9
-            },
+        ("student.model", "resnet50", "Table 3"),
+        ("teachers.models", TEACHERS_380, "§6.1"),
+        ("data.augmentation.image_size", 380, "Table 3"),
+        variant("no_discriminator", "Fig. 9's comparison"),
+        ("objective.discriminator", "none", "Fig. 9"),
+        variant("reversed", "a game against the discriminator through gradient reversal"),
+        ("objective.discriminator", "reversed", "code: AaronHeee/MEAL main.py, --grl"),
+        variant("alternating", "a game against the discriminator in two phases a step"),
+        ("objective.discriminator", "alternating", "ours: the usual reading of Eq. 4-5"),
+        variant("own_discriminator_lr", "the discriminator's learning rate that the code's flag asks for, 1e-4"),
+        ("objective.discriminator_lr_scale", 0.01, "code: opts.py, d_lr: 1e-4 = 0.01 · 0.01"),
+        variant("paper_schedule", "the rate falls at epoch 100, as the paper says, not after 101 epochs"),
+        ("schedule.milestones", (100,), "§6.1"),
+        variant("epochs_200", "the code's own default length, which its script uses"),
+        ("training.epochs", 200, "code: opts.py, script/train.sh"),
+        variant("from_scratch", "the ablation without initial weights: 120 more epochs at 0.1; ResNet-50 77.07 top-1"),
+        ("student.init", "random", "§6.3"),
+        ("training.epochs", 300, "§6.3: 120 more"),
+        ("optimizer.lr", 0.1, "§6.3"),
+        ("schedule.milestones", (120, 221), "§6.3; code: models/model_factory.py, LR_REGIME"),
+        variant(
+            "small_images", "CIFAR's padded crop for images of about 32 px, where the paper's crops leave too little"
         ),
-        Variant(
-            name="reversed",
-            why="a game against the discriminator through gradient reversal",
-            overrides={
-                "objective.discriminator": "reversed",  # code: AaronHeee/MEAL main.py, --grl
-            },
-        ),
-        Variant(
-            name="alternating",
-            why="a game against the discriminator in two phases a step",
-            overrides={
-                "objective.discriminator": "alternating",  # ours: the usual reading of Eq. 4-5
-            },
-        ),
-        Variant(
-            name="own_discriminator_lr",
-            why="the discriminator's learning rate that the code's flag asks for, 1e-4",
-            overrides={
-                "objective.discriminator_lr_scale": 0.01,  # code: opts.py, d_lr: 1e-4 = 0.01 · 0.01
-            },
-        ),
-        Variant(
-            name="paper_schedule",
-            why="the rate falls at epoch 100, as the paper says, not after 101 epochs",
-            overrides={
-                "schedule.milestones": (100,),  # §6.1
-            },
-        ),
-        Variant(
-            name="epochs_200",
-            why="the code's own default length, which its script uses",
-            overrides={
-                "training.epochs": 200,  # code: opts.py, script/train.sh
-            },
-        ),
-        Variant(
-            name="from_scratch",
-            why="the ablation without initial weights: 120 more epochs at 0.1; ResNet-50 77.07 top-1",
-            overrides={
-                "student.init": "random",  # §6.3
-                "training.epochs": 300,  # §6.3: 120 more
-                "optimizer.lr": 0.1,  # §6.3
-                "schedule.milestones": (120, 221),  # §6.3; code: models/model_factory.py, LR_REGIME
-            },
-        ),
-        Variant(
-            name="small_images",
-            why="CIFAR's padded crop for images of about 32 px, where the paper's crops leave too little",
-            overrides={
-                "data.augmentation.crop": "pad4",  # ours: as CIFAR is trained on
-                "data.evaluation.crop_pct": 1.0,  # ours: as CIFAR is tested on
-            },
-        ),
+        *SMALL_IMAGES,
     ),
 )

@@ -33,270 +33,160 @@ Conflicts:
 
 from __future__ import annotations
 
-from ..data import Augmentation, Mixing
-from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
-from .recipe import (
-    DataSettings,
-    EvaluationSettings,
-    Paper,
-    Recipe,
-    StudentRow,
-    StudentSettings,
-    TeacherSettings,
-    Variant,
-)
+from collections.abc import Mapping
+from typing import Any
+
+from .blocks import IMAGENET_COLOURS, IMAGENET_VIEWS, LABELS_ALONE, PLAIN, SMALL_IMAGES, TORCHVISION_CROP, UNMIXED
+from .recipe import Paper
+from .rows import StudentEntry, at, columns, from_rows, sources, student, variant
 from .supervised import HardLabelSettings
 
-RECIPE = Recipe(
+PAPER = Paper(
+    title="Beyond Self-Supervision: A Simple Yet Effective Network Distillation Alternative to Improve Backbones",
+    authors="Cheng Cui, Ruoyu Guo, Yuning Du, Dongliang He, Fu Li, Zewu Wu, Qiwen Liu, Shilei Wen, Jizhou Huang, "
+    "Xiaoguang Hu, Dianhai Yu, Errui Ding, Yanjun Ma",
+    year=2021,
+    url="https://arxiv.org/abs/2103.05959",
+    code="PaddlePaddle/PaddleClas d178931 and its branch release/static",
+)
+BASELINE = "code: DataAugment/ResNet50_Baseline.yaml"
+
+PADDLECLAS = (
+    *at("code: release/static operators.py, RandCropImage", TORCHVISION_CROP),
+    ("data.augmentation.interpolation", "bilinear", "code: release/static operators.py, RandCropImage (OpenCV's)"),
+    ("data.evaluation.interpolation", "bilinear", "code: release/static operators.py, ResizeImage (OpenCV's)"),
+    ("optimizer.nesterov", False, "code: optimizer.py, Momentum"),
+    ("optimizer.decay_norm_and_bias", True, "code: release/static resnet_vd.py, nothing is left out"),
+    ("schedule.warmup_start", 0.0, "code: release/static learning_rate.py, CosineWarmup"),
+)
+"""How PaddleClas crops, optimises and warms up, whatever it trains."""
+
+MIXED = {"data.mixing.mixup_prob": 1.0, "objective.label_smoothing": 0.1}
+STEPS = {"schedule.name": "milestones", "schedule.milestones": (30, 60, 90)}
+MOBILENETV3 = {
+    "training.epochs": 360,
+    "training.batch_size": 4096,
+    "optimizer.lr": 2.6,
+    "optimizer.weight_decay": 2e-5,
+    "optimizer.decay_norm_and_bias": False,
+    "schedule.warmup_epochs": 5.0,
+    "objective.label_smoothing": 0.1,
+}
+NORMS_NOT_DECAYED = ("optimizer.decay_norm_and_bias", False, "code: mobilenet_v3.py, L2Decay(0)")
+
+
+def configured(name: str, top1: float, file: str, settings: Mapping[str, Any]) -> tuple[StudentEntry, ...]:
+    """A network of Table 2 with the settings of its own configuration."""
+    source = f"code: configs/{file}"
+    return (
+        sources("Table 2", source, "ours: labels alone", source, "Table 2"),
+        student(name, name, (), 224, top1),
+        *at(source, settings),
+    )
+
+
+RECIPE = from_rows(
     name="paddleclas",
     summary="Training on labels by PaddleClas' published configurations: the baselines of SSLD's tables.",
-    paper=Paper(
-        title="Beyond Self-Supervision: A Simple Yet Effective Network Distillation Alternative to Improve Backbones",
-        authors="Cheng Cui, Ruoyu Guo, Yuning Du, Dongliang He, Fu Li, Zewu Wu, Qiwen Liu, Shilei Wen, Jizhou Huang, "
-        "Xiaoguang Hu, Dianhai Yu, Errui Ding, Yanjun Ma",
-        year=2021,
-        url="https://arxiv.org/abs/2103.05959",
-        code="PaddlePaddle/PaddleClas d178931 and its branch release/static",
-    ),
+    paper=PAPER,
     reproduces=(
         "Table 1: ResNet50 76.5; cutout 77.1, MixUp 77.4, CutMix 78.6, GridMask 78.7 top-1 (variants)",
         "Table 2, on labels: eight networks of its nine",
     ),
-    student=StudentSettings(
-        model="resnet50",  # code: DataAugment/ResNet50_Baseline.yaml
-        init="random",  # code: DataAugment/ResNet50_Baseline.yaml, pretrained_model: null
-    ),
-    teachers=TeacherSettings(
-        models=(),  # ours: labels alone
-    ),
-    data=DataSettings(
-        dataset="imagenet",  # code: DataAugment/ResNet50_Baseline.yaml
-        val_dataset=None,  # code: DataAugment/ResNet50_Baseline.yaml, ImageNet's own
-        unlabeled=None,  # ours: labels alone
-        augmentation=Augmentation(
-            image_size=224,  # code: DataAugment/ResNet50_Baseline.yaml
-            crop="random_resized",  # code: DataAugment/ResNet50_Baseline.yaml, RandCropImage
-            scale=(0.08, 1.0),  # code: release/static operators.py, RandCropImage
-            ratio=(0.75, 1.3333333333333333),  # code: release/static operators.py, RandCropImage
-            interpolation="bilinear",  # code: release/static operators.py, RandCropImage (OpenCV's)
-            hflip_prob=0.5,  # code: DataAugment/ResNet50_Baseline.yaml, RandFlipImage
-            policy=None,  # code: DataAugment/ResNet50_Baseline.yaml, none
-            color_jitter=None,  # code: DataAugment/ResNet50_Baseline.yaml, none
-            lighting_std=0.0,  # code: DataAugment/ResNet50_Baseline.yaml, none
-            erase_prob=0.0,  # code: DataAugment/ResNet50_Baseline.yaml, none
+    objective=HardLabelSettings,
+    settings=(
+        *PADDLECLAS,
+        *LABELS_ALONE,
+        *at(
+            BASELINE,
+            IMAGENET_VIEWS,
+            IMAGENET_COLOURS,
+            {
+                "student.model": "resnet50",
+                "data.dataset": "imagenet",
+                "training.epochs": 300,
+                "optimizer.lr": 0.1,
+                "optimizer.momentum": 0.9,
+                "optimizer.weight_decay": 1e-4,
+                "schedule.name": "cosine",
+            },
         ),
-        mixing=Mixing(
-            mixup_alpha=0.2,  # code: DataAugment/ResNet50_Mixup.yaml
-            mixup_prob=0.0,  # code: DataAugment/ResNet50_Baseline.yaml, none
-            cutmix_alpha=0.2,  # code: DataAugment/ResNet50_Cutmix.yaml
-            cutmix_prob=0.0,  # code: DataAugment/ResNet50_Baseline.yaml, none
-        ),
-        evaluation=EvaluationSettings(
-            crop_pct=0.875,  # code: DataAugment/ResNet50_Baseline.yaml, ResizeImage 256, CropImage 224
-            interpolation="bilinear",  # code: release/static operators.py, ResizeImage (OpenCV's)
-        ),
-        mean=(0.485, 0.456, 0.406),  # code: DataAugment/ResNet50_Baseline.yaml
-        std=(0.229, 0.224, 0.225),  # code: DataAugment/ResNet50_Baseline.yaml
-    ),
-    training=TrainingSettings(
-        epochs=300,  # code: DataAugment/ResNet50_Baseline.yaml
-        batch_size=256,  # code: DataAugmentation_en.md; 64 a card in DataAugment/ResNet50_Baseline.yaml
-        precision="fp32",  # code: DataAugment/ResNet50_Baseline.yaml, use_amp: False
-    ),
-    optimizer=OptimizerSettings(
-        name="sgd",  # code: DataAugment/ResNet50_Baseline.yaml, Momentum
-        lr=0.1,  # code: DataAugment/ResNet50_Baseline.yaml
-        momentum=0.9,  # code: DataAugment/ResNet50_Baseline.yaml
-        nesterov=False,  # code: optimizer.py, Momentum
-        weight_decay=1e-4,  # code: DataAugment/ResNet50_Baseline.yaml
-        decay_norm_and_bias=True,  # code: release/static resnet_vd.py, nothing is left out
-    ),
-    schedule=ScheduleSettings(
-        name="cosine",  # code: DataAugment/ResNet50_Baseline.yaml
-        milestones=(),  # code: DataAugment/ResNet50_Baseline.yaml, none
-        gamma=0.1,  # code: configs/MobileNetV1/MobileNetV1.yaml; of use with milestones only
-        warmup_epochs=0.0,  # code: DataAugment/ResNet50_Baseline.yaml, none
-        warmup_start=0.0,  # code: release/static learning_rate.py, CosineWarmup
-        final=0.0,  # code: learning_rate.py, eta_min
-        update="step",  # code: learning_rate.py, by_epoch: False
-    ),
-    objective=HardLabelSettings(
-        label_smoothing=0.0,  # code: DataAugment/ResNet50_Baseline.yaml, CELoss
-        smoothing_definition="all_classes",  # code: celoss.py, F.label_smooth
+        *at(f"{BASELINE}, none", PLAIN, UNMIXED, {"schedule.milestones": (), "schedule.warmup_epochs": 0.0}),
+        ("student.init", "random", f"{BASELINE}, pretrained_model: null"),
+        ("data.val_dataset", None, f"{BASELINE}, ImageNet's own"),
+        ("data.augmentation.crop", "random_resized", f"{BASELINE}, RandCropImage"),
+        ("data.augmentation.hflip_prob", 0.5, f"{BASELINE}, RandFlipImage"),
+        ("data.mixing.mixup_alpha", 0.2, "code: DataAugment/ResNet50_Mixup.yaml"),
+        ("data.mixing.cutmix_alpha", 0.2, "code: DataAugment/ResNet50_Cutmix.yaml"),
+        ("data.evaluation.crop_pct", 0.875, f"{BASELINE}, ResizeImage 256, CropImage 224"),
+        ("training.batch_size", 256, "code: DataAugmentation_en.md; 64 a card in DataAugment/ResNet50_Baseline.yaml"),
+        ("training.precision", "fp32", f"{BASELINE}, use_amp: False"),
+        ("optimizer.name", "sgd", f"{BASELINE}, Momentum"),
+        ("schedule.gamma", 0.1, "code: configs/MobileNetV1/MobileNetV1.yaml; of use with milestones only"),
+        ("schedule.final", 0.0, "code: learning_rate.py, eta_min"),
+        ("schedule.update", "step", "code: learning_rate.py, by_epoch: False"),
+        ("objective.label_smoothing", 0.0, f"{BASELINE}, CELoss"),
+        ("objective.smoothing_definition", "all_classes", "code: celoss.py, F.label_smooth"),
     ),
     students=(
-        StudentRow(
-            name="resnet50",  # Table 1
-            model="resnet50",  # code: DataAugment/ResNet50_Baseline.yaml, ResNet50
-            teachers=(),  # ours: labels alone
-            image_size=224,  # code: DataAugment/ResNet50_Baseline.yaml
-            top1=76.5,  # Table 1
+        columns("name", "model", "teachers", "image_size", "top1"),
+        sources("Table 1", f"{BASELINE}, ResNet50", "ours: labels alone", BASELINE, "Table 1"),
+        student("resnet50", "resnet50", (), 224, 76.5),
+        *configured(
+            "resnet50d",
+            79.1,
+            "ResNet/ResNet50_vd.yaml",
+            {"training.epochs": 200, "optimizer.weight_decay": 7e-5, **MIXED},
         ),
-        StudentRow(
-            name="resnet50d",  # Table 2
-            model="resnet50d",  # code: configs/ResNet/ResNet50_vd.yaml
-            teachers=(),  # ours: labels alone
-            image_size=224,  # code: configs/ResNet/ResNet50_vd.yaml
-            top1=79.1,  # Table 2
-            overrides={
-                "training.epochs": 200,  # code: configs/ResNet/ResNet50_vd.yaml
-                "optimizer.weight_decay": 7e-5,  # code: configs/ResNet/ResNet50_vd.yaml
-                "data.mixing.mixup_prob": 1.0,  # code: configs/ResNet/ResNet50_vd.yaml
-                "objective.label_smoothing": 0.1,  # code: configs/ResNet/ResNet50_vd.yaml
-            },
+        *configured("resnet101d", 80.3, "ResNet/ResNet101_vd.yaml", {"training.epochs": 200, **MIXED}),
+        *configured("resnet200d_paddle", 80.9, "ResNet/ResNet200_vd.yaml", {"training.epochs": 200, **MIXED}),
+        ("note", "timm's resnet200d has other stages (3, 24, 36, 3 for 3, 12, 48, 3)"),
+        *configured("hrnet_w18", 76.9, "HRNet/HRNet_W18_C.yaml", {"training.epochs": 120, **STEPS}),
+        ("schedule.name", "milestones", "code: configs/HRNet/HRNet_W18_C.yaml, Piecewise"),
+        *configured(
+            "mobilenetv1_100",
+            70.9,
+            "MobileNetV1/MobileNetV1.yaml",
+            {"training.epochs": 120, "optimizer.weight_decay": 3e-5, **STEPS},
         ),
-        StudentRow(
-            name="resnet101d",  # Table 2
-            model="resnet101d",  # code: configs/ResNet/ResNet101_vd.yaml
-            teachers=(),  # ours: labels alone
-            image_size=224,  # code: configs/ResNet/ResNet101_vd.yaml
-            top1=80.3,  # Table 2
-            overrides={
-                "training.epochs": 200,  # code: configs/ResNet/ResNet101_vd.yaml
-                "data.mixing.mixup_prob": 1.0,  # code: configs/ResNet/ResNet101_vd.yaml
-                "objective.label_smoothing": 0.1,  # code: configs/ResNet/ResNet101_vd.yaml
-            },
+        ("schedule.name", "milestones", "code: configs/MobileNetV1/MobileNetV1.yaml, Piecewise"),
+        *configured(
+            "mobilenetv2_100",
+            72.1,
+            "MobileNetV2/MobileNetV2.yaml",
+            {"training.epochs": 240, "optimizer.lr": 0.045, "optimizer.weight_decay": 4e-5},
         ),
-        StudentRow(
-            name="resnet200d_paddle",  # Table 2
-            model="resnet200d_paddle",  # code: configs/ResNet/ResNet200_vd.yaml
-            teachers=(),  # ours: labels alone
-            image_size=224,  # code: configs/ResNet/ResNet200_vd.yaml
-            top1=80.9,  # Table 2
-            note="timm's resnet200d has other stages (3, 24, 36, 3 for 3, 12, 48, 3)",
-            overrides={
-                "training.epochs": 200,  # code: configs/ResNet/ResNet200_vd.yaml
-                "data.mixing.mixup_prob": 1.0,  # code: configs/ResNet/ResNet200_vd.yaml
-                "objective.label_smoothing": 0.1,  # code: configs/ResNet/ResNet200_vd.yaml
-            },
+        *configured(
+            "mobilenetv3_large_100",
+            75.3,
+            "MobileNetV3/MobileNetV3_large_x1_0.yaml",
+            {"data.augmentation.policy": "ssld_autoaugment", **MOBILENETV3},
         ),
-        StudentRow(
-            name="hrnet_w18",  # Table 2
-            model="hrnet_w18",  # code: configs/HRNet/HRNet_W18_C.yaml
-            teachers=(),  # ours: labels alone
-            image_size=224,  # code: configs/HRNet/HRNet_W18_C.yaml
-            top1=76.9,  # Table 2
-            overrides={
-                "training.epochs": 120,  # code: configs/HRNet/HRNet_W18_C.yaml
-                "schedule.name": "milestones",  # code: configs/HRNet/HRNet_W18_C.yaml, Piecewise
-                "schedule.milestones": (30, 60, 90),  # code: configs/HRNet/HRNet_W18_C.yaml
-            },
-        ),
-        StudentRow(
-            name="mobilenetv1_100",  # Table 2
-            model="mobilenetv1_100",  # code: configs/MobileNetV1/MobileNetV1.yaml
-            teachers=(),  # ours: labels alone
-            image_size=224,  # code: configs/MobileNetV1/MobileNetV1.yaml
-            top1=70.9,  # Table 2
-            overrides={
-                "training.epochs": 120,  # code: configs/MobileNetV1/MobileNetV1.yaml
-                "optimizer.weight_decay": 3e-5,  # code: configs/MobileNetV1/MobileNetV1.yaml
-                "schedule.name": "milestones",  # code: configs/MobileNetV1/MobileNetV1.yaml, Piecewise
-                "schedule.milestones": (30, 60, 90),  # code: configs/MobileNetV1/MobileNetV1.yaml
-            },
-        ),
-        StudentRow(
-            name="mobilenetv2_100",  # Table 2
-            model="mobilenetv2_100",  # code: configs/MobileNetV2/MobileNetV2.yaml
-            teachers=(),  # ours: labels alone
-            image_size=224,  # code: configs/MobileNetV2/MobileNetV2.yaml
-            top1=72.1,  # Table 2
-            overrides={
-                "training.epochs": 240,  # code: configs/MobileNetV2/MobileNetV2.yaml
-                "optimizer.lr": 0.045,  # code: configs/MobileNetV2/MobileNetV2.yaml
-                "optimizer.weight_decay": 4e-5,  # code: configs/MobileNetV2/MobileNetV2.yaml
-            },
-        ),
-        StudentRow(
-            name="mobilenetv3_large_100",  # Table 2
-            model="mobilenetv3_large_100",  # code: configs/MobileNetV3/MobileNetV3_large_x1_0.yaml
-            teachers=(),  # ours: labels alone
-            image_size=224,  # code: configs/MobileNetV3/MobileNetV3_large_x1_0.yaml
-            top1=75.3,  # Table 2
-            overrides={
-                "data.augmentation.policy": "ssld_autoaugment",  # code: configs/MobileNetV3/MobileNetV3_large_x1_0.yaml
-                "training.epochs": 360,  # code: configs/MobileNetV3/MobileNetV3_large_x1_0.yaml
-                "training.batch_size": 4096,  # code: configs/MobileNetV3/MobileNetV3_large_x1_0.yaml
-                "optimizer.lr": 2.6,  # code: configs/MobileNetV3/MobileNetV3_large_x1_0.yaml
-                "optimizer.weight_decay": 2e-5,  # code: configs/MobileNetV3/MobileNetV3_large_x1_0.yaml
-                "optimizer.decay_norm_and_bias": False,  # code: mobilenet_v3.py, L2Decay(0)
-                "schedule.warmup_epochs": 5.0,  # code: configs/MobileNetV3/MobileNetV3_large_x1_0.yaml
-                "objective.label_smoothing": 0.1,  # code: configs/MobileNetV3/MobileNetV3_large_x1_0.yaml
-            },
-        ),
-        StudentRow(
-            name="mobilenetv3_small_100",  # Table 2
-            model="mobilenetv3_small_100",  # code: configs/MobileNetV3/MobileNetV3_small_x1_0.yaml
-            teachers=(),  # ours: labels alone
-            image_size=224,  # code: configs/MobileNetV3/MobileNetV3_small_x1_0.yaml
-            top1=68.2,  # Table 2
-            overrides={
-                "training.epochs": 360,  # code: configs/MobileNetV3/MobileNetV3_small_x1_0.yaml
-                "training.batch_size": 4096,  # code: configs/MobileNetV3/MobileNetV3_small_x1_0.yaml
-                "optimizer.lr": 2.6,  # code: configs/MobileNetV3/MobileNetV3_small_x1_0.yaml
-                "optimizer.weight_decay": 2e-5,  # code: configs/MobileNetV3/MobileNetV3_small_x1_0.yaml
-                "optimizer.decay_norm_and_bias": False,  # code: mobilenet_v3.py, L2Decay(0)
-                "schedule.warmup_epochs": 5.0,  # code: configs/MobileNetV3/MobileNetV3_small_x1_0.yaml
-                "objective.label_smoothing": 0.1,  # code: configs/MobileNetV3/MobileNetV3_small_x1_0.yaml
-            },
-        ),
+        NORMS_NOT_DECAYED,
+        *configured("mobilenetv3_small_100", 68.2, "MobileNetV3/MobileNetV3_small_x1_0.yaml", MOBILENETV3),
+        NORMS_NOT_DECAYED,
     ),
     variants=(
-        Variant(
-            name="cutout",
-            why="Table 1's cutout row, 77.1 top-1: one square of 112 px is cut out of each image",
-            overrides={
-                "data.augmentation.cutout_size": 112,  # code: DataAugment/ResNet50_Cutout.yaml
-            },
+        variant("cutout", "Table 1's cutout row, 77.1 top-1: one square of 112 px is cut out of each image"),
+        ("data.augmentation.cutout_size", 112, "code: DataAugment/ResNet50_Cutout.yaml"),
+        variant("mixup", "Table 1's MixUp row, 77.4 top-1: every batch, α 0.2"),
+        ("data.mixing.mixup_prob", 1.0, "code: batch_operators.py, MixupOperator"),
+        variant("cutmix", "Table 1's CutMix row, 78.6 top-1: every batch, α 0.2"),
+        ("data.mixing.cutmix_prob", 1.0, "code: batch_operators.py, CutmixOperator"),
+        variant("gridmask", "Table 1's GridMask row, 78.7 top-1"),
+        ("data.augmentation.grid_prob", 1.0, "code: grid.py, prob"),
+        ("data.augmentation.grid_ramp_epochs", 240, "code: grid.py, NUM_EPOCHS"),
+        ("data.augmentation.grid_period", (96, 224), "code: DataAugment/ResNet50_GridMask.yaml"),
+        ("data.augmentation.grid_ratio", 0.5, "code: DataAugment/ResNet50_GridMask.yaml"),
+        ("data.augmentation.grid_degrees", 1, "code: DataAugment/ResNet50_GridMask.yaml, rotate: 1, none"),
+        variant("label_smoothing", "Table 1's row with CutMix, 79.0 top-1; its ε is not published"),
+        ("objective.label_smoothing", 0.1, "ours: as in configs/ResNet/ResNet50_vd.yaml"),
+        variant(
+            "steps_120", "ResNet50 as the documentation lists it, 76.50 top-1: 120 epochs, the rate falls in steps"
         ),
-        Variant(
-            name="mixup",
-            why="Table 1's MixUp row, 77.4 top-1: every batch, α 0.2",
-            overrides={
-                "data.mixing.mixup_prob": 1.0,  # code: batch_operators.py, MixupOperator
-            },
-        ),
-        Variant(
-            name="cutmix",
-            why="Table 1's CutMix row, 78.6 top-1: every batch, α 0.2",
-            overrides={
-                "data.mixing.cutmix_prob": 1.0,  # code: batch_operators.py, CutmixOperator
-            },
-        ),
-        Variant(
-            name="gridmask",
-            why="Table 1's GridMask row, 78.7 top-1",
-            overrides={
-                "data.augmentation.grid_prob": 1.0,  # code: grid.py, prob
-                "data.augmentation.grid_ramp_epochs": 240,  # code: grid.py, NUM_EPOCHS
-                "data.augmentation.grid_period": (96, 224),  # code: DataAugment/ResNet50_GridMask.yaml
-                "data.augmentation.grid_ratio": 0.5,  # code: DataAugment/ResNet50_GridMask.yaml
-                "data.augmentation.grid_degrees": 1,  # code: DataAugment/ResNet50_GridMask.yaml, rotate: 1, none
-            },
-        ),
-        Variant(
-            name="label_smoothing",
-            why="Table 1's row with CutMix, 79.0 top-1; its ε is not published",
-            overrides={
-                "objective.label_smoothing": 0.1,  # ours: as in configs/ResNet/ResNet50_vd.yaml
-            },
-        ),
-        Variant(
-            name="steps_120",
-            why="ResNet50 as the documentation lists it, 76.50 top-1: 120 epochs, the rate falls in steps",
-            overrides={
-                "training.epochs": 120,  # code: configs/ResNet/ResNet50.yaml
-                "schedule.name": "milestones",  # code: configs/ResNet/ResNet50.yaml, Piecewise
-                "schedule.milestones": (30, 60, 90),  # code: configs/ResNet/ResNet50.yaml
-            },
-        ),
-        Variant(
-            name="small_images",
-            why="CIFAR's padded crop for images of about 32 px",
-            overrides={
-                "data.augmentation.crop": "pad4",  # ours: as CIFAR is trained on
-                "data.evaluation.crop_pct": 1.0,  # ours: as CIFAR is tested on
-            },
-        ),
+        *at("code: configs/ResNet/ResNet50.yaml", {"training.epochs": 120, **STEPS}),
+        ("schedule.name", "milestones", "code: configs/ResNet/ResNet50.yaml, Piecewise"),
+        variant("small_images", "CIFAR's padded crop for images of about 32 px"),
+        *SMALL_IMAGES,
     ),
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..base.setting_values import Colours, CropPct, Deviations, Pixels
 from ..data.mixing import Mixing
@@ -306,6 +306,21 @@ class Stage:
     only_with: tuple[str, ...] = ()
 
 
+class CitedValue(NamedTuple):
+    """A value of a recipe's file and where it comes from.
+
+    Attributes:
+        path: A dotted setting, ``students.NAME.FIELD``, ``students.NAME.overrides.SETTING``, ``stages.NAME.SETTING``,
+            ``variants.NAME.SETTING``, or the name of a constant.
+        value: As it stands there.
+        citation: The place that says it.
+    """
+
+    path: str
+    value: Any
+    citation: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A paper's training recipe. Its deviations and the sources' conflicts stand, numbered, in its file's docstring.
@@ -318,6 +333,7 @@ class Recipe:
         students: The paper's table of students; empty where it has none.
         variants: Named changes.
         stages: The runs that it consists of, in order; empty for an ordinary recipe, which is one run.
+        cited: Every value of its file with the place that says it; no run depends on them.
     """
 
     name: str
@@ -334,6 +350,7 @@ class Recipe:
     students: tuple[StudentRow, ...] = ()
     variants: tuple[Variant, ...] = ()
     stages: tuple[Stage, ...] = ()
+    cited: tuple[CitedValue, ...] = field(default=(), repr=False, compare=False)
 
     def student_row(self, name: str) -> StudentRow | None:
         """The row called ``name`` (its name or its full reference), or None."""

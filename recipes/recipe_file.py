@@ -23,7 +23,7 @@ from .recipe import Recipe, Stage, StudentRow, Variant
 from .registry import get_recipe, recipe_names
 from .yaml_text import read_yaml
 
-_TABLES = ("stages", "students", "variants")
+_TABLES = {"stages": (Stage, "a stage"), "students": (StudentRow, "a student"), "variants": (Variant, "a variant")}
 _HINT = "'kdzoo recipes copy NAME' writes a file that is right"
 
 
@@ -152,24 +152,31 @@ def _list(value: Any, what: str, path: Path) -> list[Mapping[str, Any]]:
     return [_mapping(item, f"each of {what}", path) for item in value]
 
 
-def _build_row(kind: type, values: Mapping[str, Any], what: str, path: Path) -> Any:
-    """A row's dataclass from a mapping."""
+def _entry(recipe: Recipe, table: str, entry: Mapping[str, Any], path: Path) -> Any:
+    """A stage, a student or a variant from a mapping."""
+    kind, what = _TABLES[table]
+    content = {"why": "", **entry} if kind is Variant else dict(entry)
+    given = content.pop("overrides", None if kind is Variant else {})
+    content["overrides"] = typed(recipe, _mapping(given, f"{what}'s overrides", path))
     fields = {field.name: field for field in dataclasses.fields(kind)}
-    for key in values:
+    for key in content:
         if key not in fields:
-            raise unknown(key, fields, what=f"field of {what}", where=f"in {path}; {_HINT}")
+            raise unknown(key, fields, what=f"field of {table}", where=f"in {path}; {_HINT}")
     required = dataclasses.MISSING
     missing = [
         name
         for name, field in fields.items()
-        if field.default is required and field.default_factory is required and name not in values
+        if field.default is required and field.default_factory is required and name not in content
     ]
     if missing:
-        raise UsageError(f"{path}: an entry of {what} lacks {', '.join(missing)}", hint=_HINT)
+        raise UsageError(f"{path}: an entry of {table} lacks {', '.join(missing)}", hint=_HINT)
     hints = value_types(kind)
     free = ("note", "overrides")  # a text that may be empty, and what is typed already
     return kind(
-        **{key: value if key in free else convert(value, hints[key], f"{what}.{key}") for key, value in values.items()}
+        **{
+            key: value if key in free else convert(value, hints[key], f"{table}.{key}")
+            for key, value in content.items()
+        }
     )
 
 
@@ -189,13 +196,10 @@ def read_recipe_file(path: Path) -> LoadedRecipe:
     try:
         values = typed(base, _flat(content, setting_types(base), path))
         recipe = replace_settings(base, values)
-        for name, build in (("stages", _build_stage), ("students", _build_student), ("variants", _build_variant)):
-            if name in tables:
-                entries = _list(tables[name], name, path)
-                empty: dict[str, Any] = {name: ()}
-                recipe = dataclasses.replace(recipe, **empty)
-                filled: dict[str, Any] = {name: tuple(build(recipe, entry, path) for entry in entries)}
-                recipe = dataclasses.replace(recipe, **filled)
+        for table in tables:
+            entries = _list(tables[table], table, path)
+            recipe = _with(recipe, table, ())
+            recipe = _with(recipe, table, tuple(_entry(recipe, table, entry, path) for entry in entries))
     except UsageError as error:
         message = error.message if str(path) in error.message else f"{path}: {error.message}"
         raise UsageError(message, hint=error.hint) from error
@@ -204,25 +208,9 @@ def read_recipe_file(path: Path) -> LoadedRecipe:
     return LoadedRecipe(recipe, str(path), changed)
 
 
-def _build_student(recipe: Recipe, entry: Mapping[str, Any], path: Path) -> StudentRow:
-    content = dict(entry)
-    overrides = typed(recipe, _mapping(content.pop("overrides", {}), "a student's overrides", path))
-    row: StudentRow = _build_row(StudentRow, content, "students", path)
-    return dataclasses.replace(row, overrides=overrides)
-
-
-def _build_stage(recipe: Recipe, entry: Mapping[str, Any], path: Path) -> Stage:
-    content = dict(entry)
-    overrides = typed(recipe, _mapping(content.pop("overrides", {}), "a stage's overrides", path))
-    stage: Stage = _build_row(Stage, {**content, "overrides": overrides}, "stages", path)
-    return stage
-
-
-def _build_variant(base: Recipe, entry: Mapping[str, Any], path: Path) -> Variant:
-    content = {"why": "", **entry}
-    overrides = typed(base, _mapping(content.pop("overrides", None), "a variant's overrides", path))
-    variant: Variant = _build_row(Variant, {**content, "overrides": overrides}, "variants", path)
-    return variant
+def _with(recipe: Recipe, table: str, entries: tuple[Any, ...]) -> Recipe:
+    changes: dict[str, Any] = {table: entries}
+    return dataclasses.replace(recipe, **changes)
 
 
 def load_recipe(text: str) -> LoadedRecipe:

@@ -56,33 +56,22 @@ Conflicts:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from torch import Tensor, nn
 
 from ..base.setting_values import Fraction
-from ..data import Augmentation, Mixing
 from ..engine.objective import Objective, Phase, StepView, student_group
-from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
+from .blocks import IMAGENET_COLOURS, IMAGENET_VIEWS, MIXING_ON_REQUEST, PLAIN, SMALL_IMAGES, UNMIXED
 from .fixres import classifier_group
 from .objectives.divergences import half_symmetric_kl, jensen_shannon
 from .objectives.hard_labels import mixed_cross_entropy
 from .objectives.soft_labels import mean_log_probabilities, mean_probabilities, soft_cross_entropy
+from .paddleclas import PADDLECLAS, PAPER
 from .parameter_groups import without_norm_decay
-from .recipe import (
-    DataSettings,
-    EvaluationSettings,
-    ObjectiveSettings,
-    Paper,
-    Recipe,
-    Shapes,
-    Stage,
-    StudentRow,
-    StudentSettings,
-    TeacherSettings,
-    Variant,
-)
+from .recipe import ObjectiveSettings, Shapes
+from .rows import at, columns, from_rows, sources, stage, student, variant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,329 +134,180 @@ class SSLD(Objective):
         return {"soft_label": half_symmetric_kl(logits, target, epsilon=self.settings.epsilon)}
 
 
-TEACHER_OF_LARGE = ("resnext101_32x16d.fb_wsl_ig1b_ft_in1k",)  # code: distillation_en.md; §3.3.1 names no file
-TEACHER_OF_SMALL = ("ssld_resnet50d",)  # §3.3.1; code: distillation_en.md
+TEACHER_OF_LARGE = ("resnext101_32x16d.fb_wsl_ig1b_ft_in1k",)
+TEACHER_OF_SMALL = ("ssld_resnet50d",)
+DOCS = "code: distillation_en.md"
 
-RECIPE = Recipe(
+SMALL = (
+    ("optimizer.weight_decay", 1e-5, "§4.2, small students"),
+    ("data.augmentation.policy", None, "§4.2, large students only"),
+)
+NORMS_NOT_DECAYED = ("objective.decay_norms", False, "code: mobilenet_v3.py, L2Decay(0)")
+
+_DOCUMENTED = (
+    "training.batch_size",
+    "optimizer.lr",
+    "optimizer.weight_decay",
+    "stages.finetune.training.epochs",
+    "stages.finetune.training.batch_size",
+    "stages.finetune.optimizer.lr",
+)
+_DOCUMENTED_STUDENTS = {
+    "resnet50d": (1024, 0.4, 7e-5, 60, None, 0.004),
+    "resnet101d": (1024, 0.4, 7e-5, None, None, 0.004),
+    "mobilenetv1_100": (4096, 1.6, 3e-5, None, None, 0.016),
+    "mobilenetv2_100": (3072, 0.54, 1e-5, None, None, 0.0054),
+    "mobilenetv3_large_100": (5760, 3.65625, 1e-5, None, 2048, 0.008),
+    "mobilenetv3_small_100": (5760, 3.65625, 1e-5, None, 6400, 0.025),
+}
+DOCUMENTED = at(
+    DOCS,
+    {
+        f"students.{name}.{path}": value
+        for name, values in _DOCUMENTED_STUDENTS.items()
+        for path, value in zip(_DOCUMENTED, values, strict=True)
+        if value is not None
+    },
+)
+"""The documentation's table of settings; where it leaves one out, the recipe's own stands."""
+
+RECIPE = from_rows(
     name="ssld",
     summary="Soft labels of one strong teacher, on labelled and unlabeled images; then the labelled images alone.",
-    paper=Paper(
-        title="Beyond Self-Supervision: A Simple Yet Effective Network Distillation Alternative to Improve Backbones",
-        authors="Cheng Cui, Ruoyu Guo, Yuning Du, Dongliang He, Fu Li, Zewu Wu, Qiwen Liu, Shilei Wen, Jizhou Huang, "
-        "Xiaoguang Hu, Dianhai Yu, Errui Ding, Yanjun Ma",
-        year=2021,
-        url="https://arxiv.org/abs/2103.05959",
-        code="PaddlePaddle/PaddleClas d178931 and its branches release/static, release/2.0",
-    ),
+    paper=replace(PAPER, code="PaddlePaddle/PaddleClas d178931 and its branches release/static, release/2.0"),
     reproduces=(
         "Table 1: ResNet50-D, 82.2 top-1 after stage 1, 83.0 after stage 2",
         "Table 1: ResNet50-D with ResFix at 320 px, 84.0 top-1 (variant fixres)",
         "Table 2: MobileNetV1, V2, V3-small and V3-large, HRNet-18W-C, ResNet101-D, ResNet200-D",
     ),
-    student=StudentSettings(
-        model="resnet50d",  # Table 1
-        init="random",  # code: distillation_en.md, trained from scratch
+    objective=SSLDSettings,
+    constants=(
+        ("TEACHER_OF_LARGE", TEACHER_OF_LARGE, "code: distillation_en.md; §3.3.1 names no file"),
+        ("TEACHER_OF_SMALL", TEACHER_OF_SMALL, "§3.3.1; code: distillation_en.md"),
     ),
-    teachers=TeacherSettings(
-        models=TEACHER_OF_LARGE,  # §3.3.1
-    ),
-    data=DataSettings(
-        dataset="imagenet",  # §4.1
-        val_dataset=None,  # §4.1: ImageNet's own
-        unlabeled=None,  # ours: §3.3.4's images were not published; --unlabeled names yours
-        augmentation=Augmentation(
-            image_size=224,  # §4.2
-            crop="random_resized",  # §4.2
-            scale=(0.08, 1.0),  # code: release/static operators.py, RandCropImage
-            ratio=(0.75, 1.3333333333333333),  # code: release/static operators.py, RandCropImage
-            interpolation="bilinear",  # code: release/static operators.py, RandCropImage (OpenCV's)
-            hflip_prob=0.5,  # §4.2
-            policy="ssld_autoaugment",  # §4.2; code: autoaugment.py, ImageNetPolicy
-            color_jitter=None,  # §4.2
-            lighting_std=0.0,  # §4.2
-            erase_prob=0.0,  # §4.2
+    settings=(
+        ("student.model", "resnet50d", "Table 1"),
+        ("student.init", "random", f"{DOCS}, trained from scratch"),
+        ("teachers.models", TEACHER_OF_LARGE, "§3.3.1"),
+        ("data.dataset", "imagenet", "§4.1"),
+        ("data.val_dataset", None, "§4.1: ImageNet's own"),
+        ("data.unlabeled", None, "ours: §3.3.4's images were not published; --unlabeled names yours"),
+        *PADDLECLAS,
+        *at("§4.2", PLAIN, IMAGENET_VIEWS, {"data.augmentation.hflip_prob": 0.5}),
+        ("data.augmentation.policy", "ssld_autoaugment", "§4.2; code: autoaugment.py, ImageNetPolicy"),
+        *MIXING_ON_REQUEST,
+        *at("code: release/static configs/Distillation, no mix", UNMIXED),
+        (
+            "data.evaluation.crop_pct",
+            0.875,
+            "code: release/static configs/Distillation, ResizeImage 256, CropImage 224",
         ),
-        mixing=Mixing(
-            mixup_alpha=1.0,  # ours: of use with --set data.mixing.mixup_prob only
-            mixup_prob=0.0,  # code: release/static configs/Distillation, no mix
-            cutmix_alpha=1.0,  # ours: of use with --set data.mixing.cutmix_prob only
-            cutmix_prob=0.0,  # code: release/static configs/Distillation, no mix
+        *at("code: release/static configs/Distillation, NormalizeImage", IMAGENET_COLOURS),
+        ("training.epochs", 360, "§4.2, Table 4"),
+        ("training.batch_size", 256, "§4.2"),
+        ("training.precision", "fp32", "code: release/static configs/Distillation"),
+        *at("§4.2", {"optimizer.name": "sgd", "optimizer.lr": 0.1, "optimizer.momentum": 0.9}),
+        ("optimizer.weight_decay", 4e-5, "§4.2, large students"),
+        *at("§4.2", {"schedule.name": "cosine", "schedule.warmup_epochs": 5.0}),
+        ("schedule.gamma", 0.1, "ours: of use with milestones only"),
+        *at("code: release/static learning_rate.py, CosineWarmup", {"schedule.final": 0.0, "schedule.update": "step"}),
+        *at(
+            "code: release/static loss.py, JSDivLoss", {"objective.loss": "half_symmetric_kl", "objective.epsilon": 0.0}
         ),
-        evaluation=EvaluationSettings(
-            crop_pct=0.875,  # code: release/static configs/Distillation, ResizeImage 256, CropImage 224
-            interpolation="bilinear",  # code: release/static operators.py, ResizeImage (OpenCV's)
-        ),
-        mean=(0.485, 0.456, 0.406),  # code: release/static configs/Distillation, NormalizeImage
-        std=(0.229, 0.224, 0.225),  # code: release/static configs/Distillation, NormalizeImage
-    ),
-    training=TrainingSettings(
-        epochs=360,  # §4.2, Table 4
-        batch_size=256,  # §4.2
-        precision="fp32",  # code: release/static configs/Distillation
-    ),
-    optimizer=OptimizerSettings(
-        name="sgd",  # §4.2
-        lr=0.1,  # §4.2
-        momentum=0.9,  # §4.2
-        nesterov=False,  # code: optimizer.py, Momentum
-        weight_decay=4e-5,  # §4.2, large students
-        decay_norm_and_bias=True,  # code: release/static resnet_vd.py, nothing is left out
-    ),
-    schedule=ScheduleSettings(
-        name="cosine",  # §4.2
-        gamma=0.1,  # ours: of use with milestones only
-        warmup_epochs=5.0,  # §4.2
-        warmup_start=0.0,  # code: release/static learning_rate.py, CosineWarmup
-        final=0.0,  # code: release/static learning_rate.py, CosineWarmup
-        update="step",  # code: release/static learning_rate.py, CosineWarmup
-    ),
-    objective=SSLDSettings(
-        loss="half_symmetric_kl",  # code: release/static loss.py, JSDivLoss
-        epsilon=0.0,  # code: release/static loss.py, JSDivLoss
-        trains="all",  # §4.2
-        decay_norms=True,  # code: release/static resnet_vd.py, nothing is left out
+        ("objective.trains", "all", "§4.2"),
+        ("objective.decay_norms", True, "code: release/static resnet_vd.py, nothing is left out"),
     ),
     students=(
-        StudentRow(
-            name="resnet50d",  # Table 2
-            model="resnet50d",  # code: distillation_en.md, ResNet50_vd
-            teachers=TEACHER_OF_LARGE,  # §3.3.1
-            image_size=224,  # §4.2
-            top1=83.0,  # Table 2
-            top5=96.4,  # code: ImageNet_models_en.md
-            note="79.1 on labels alone; 84.0 with FixRes at 320 px",
-        ),
-        StudentRow(
-            name="resnet101d",  # Table 2
-            model="resnet101d",  # code: distillation_en.md, ResNet101_vd
-            teachers=TEACHER_OF_LARGE,  # §3.3.1
-            image_size=224,  # §4.2
-            top1=83.7,  # Table 2
-            top5=96.69,  # code: ImageNet_models_en.md
-            note="80.3 on labels alone",
-        ),
-        StudentRow(
-            name="resnet200d_paddle",  # Table 2
-            model="resnet200d_paddle",  # code: ImageNet_models_en.md, ResNet200_vd
-            teachers=TEACHER_OF_LARGE,  # §3.3.1
-            image_size=224,  # §4.2
-            top1=85.0,  # Table 2
-            note="80.9 on labels alone; no file was released",
-        ),
-        StudentRow(
-            name="hrnet_w18",  # Table 2
-            model="hrnet_w18",  # code: ImageNet_models_en.md, HRNet_W18_C
-            teachers=TEACHER_OF_LARGE,  # §3.3.1, §4.5
-            image_size=224,  # §4.2
-            top1=81.2,  # Table 2
-            top5=95.8,  # code: ImageNet_models_en.md
-            note="76.9 on labels alone; timm hosts the result as hrnet_w18_ssld.paddle_in1k",
-        ),
-        StudentRow(
-            name="mobilenetv1_100",  # Table 2
-            model="mobilenetv1_100",  # code: distillation_en.md, MobileNetV1
-            teachers=TEACHER_OF_SMALL,  # §3.3.1
-            image_size=224,  # §4.2
-            top1=77.9,  # Table 2
-            top5=93.94,  # code: ImageNet_models_en.md
-            note="70.9 on labels alone",
-            overrides={
-                "optimizer.weight_decay": 1e-5,  # §4.2, small students
-                "data.augmentation.policy": None,  # §4.2, large students only
-            },
-        ),
-        StudentRow(
-            name="mobilenetv2_100",  # Table 2
-            model="mobilenetv2_100",  # code: distillation_en.md, MobileNetV2
-            teachers=TEACHER_OF_SMALL,  # §3.3.1
-            image_size=224,  # §4.2
-            top1=76.4,  # Table 2
-            top5=93.39,  # code: ImageNet_models_en.md
-            note="72.1 on labels alone; the documentation says 76.74",
-            overrides={
-                "optimizer.weight_decay": 1e-5,  # §4.2, small students
-                "data.augmentation.policy": None,  # §4.2, large students only
-            },
-        ),
-        StudentRow(
-            name="mobilenetv3_large_100",  # Table 2
-            model="mobilenetv3_large_100",  # code: distillation_en.md, MobileNetV3_large_x1_0
-            teachers=TEACHER_OF_SMALL,  # §3.3.1
-            image_size=224,  # §4.2
-            top1=79.0,  # Table 2
-            top5=94.48,  # code: ImageNet_models_en.md
-            note="75.3 on labels alone; 78.5 after stage 1 (Table 4)",
-            overrides={
-                "optimizer.weight_decay": 1e-5,  # §4.2, Table 5
-                "data.augmentation.policy": None,  # §4.2, large students only
-                "objective.decay_norms": False,  # code: mobilenet_v3.py, L2Decay(0)
-            },
-        ),
-        StudentRow(
-            name="mobilenetv3_small_100",  # Table 2
-            model="mobilenetv3_small_100",  # code: distillation_en.md, MobileNetV3_small_x1_0
-            teachers=TEACHER_OF_SMALL,  # §3.3.1
-            image_size=224,  # §4.2
-            top1=71.3,  # Table 2
-            top5=90.1,  # code: ImageNet_models_en.md
-            note="68.2 on labels alone",
-            overrides={
-                "optimizer.weight_decay": 1e-5,  # §4.2, small students
-                "data.augmentation.policy": None,  # §4.2, large students only
-                "objective.decay_norms": False,  # code: mobilenet_v3.py, L2Decay(0)
-            },
-        ),
+        columns("name", "teachers", "image_size", "top1", "top5"),
+        sources("Table 2", "§3.3.1", "§4.2", "Table 2", "code: ImageNet_models_en.md"),
+        student("resnet50d", TEACHER_OF_LARGE, 224, 83.0, 96.4),
+        ("model", "resnet50d", f"{DOCS}, ResNet50_vd"),
+        ("note", "79.1 on labels alone; 84.0 with FixRes at 320 px"),
+        student("resnet101d", TEACHER_OF_LARGE, 224, 83.7, 96.69),
+        ("model", "resnet101d", f"{DOCS}, ResNet101_vd"),
+        ("note", "80.3 on labels alone"),
+        student("resnet200d_paddle", TEACHER_OF_LARGE, 224, 85.0, None),
+        ("model", "resnet200d_paddle", "code: ImageNet_models_en.md, ResNet200_vd"),
+        ("note", "80.9 on labels alone; no file was released"),
+        student("hrnet_w18", None, 224, 81.2, 95.8),
+        ("model", "hrnet_w18", "code: ImageNet_models_en.md, HRNet_W18_C"),
+        ("teachers", TEACHER_OF_LARGE, "§3.3.1, §4.5"),
+        ("note", "76.9 on labels alone; timm hosts the result as hrnet_w18_ssld.paddle_in1k"),
+        student("mobilenetv1_100", TEACHER_OF_SMALL, 224, 77.9, 93.94),
+        ("model", "mobilenetv1_100", f"{DOCS}, MobileNetV1"),
+        ("note", "70.9 on labels alone"),
+        *SMALL,
+        student("mobilenetv2_100", TEACHER_OF_SMALL, 224, 76.4, 93.39),
+        ("model", "mobilenetv2_100", f"{DOCS}, MobileNetV2"),
+        ("note", "72.1 on labels alone; the documentation says 76.74"),
+        *SMALL,
+        student("mobilenetv3_large_100", TEACHER_OF_SMALL, 224, 79.0, 94.48),
+        ("model", "mobilenetv3_large_100", f"{DOCS}, MobileNetV3_large_x1_0"),
+        ("note", "75.3 on labels alone; 78.5 after stage 1 (Table 4)"),
+        *SMALL,
+        ("optimizer.weight_decay", 1e-5, "§4.2, Table 5"),
+        NORMS_NOT_DECAYED,
+        student("mobilenetv3_small_100", TEACHER_OF_SMALL, 224, 71.3, 90.1),
+        ("model", "mobilenetv3_small_100", f"{DOCS}, MobileNetV3_small_x1_0"),
+        ("note", "68.2 on labels alone"),
+        *SMALL,
+        NORMS_NOT_DECAYED,
     ),
     stages=(
-        Stage(
-            name="distil",
-            why="the teacher's soft labels of labelled and unlabeled images",
-            start=None,  # code: distillation_en.md, trained from scratch
-            overrides={},
-        ),
-        Stage(
-            name="finetune",
-            why="the teacher's soft labels of the labelled images alone",
-            start="distil",  # §4.2
-            overrides={
-                "data.unlabeled": None,  # §4.2
-                "training.epochs": 30,  # §4.2
-                "optimizer.lr": 0.001,  # code: distillation_en.md, a hundredth of stage 1's for most students
-            },
-        ),
-        Stage(
-            name="fixres",
-            why="the classifier alone at the higher resolution of the test",
-            start="finetune",  # §4.3
-            only_with=("fixres", "fixres_labels"),
-            overrides={
-                "data.unlabeled": None,  # code: distillation_en.md
-                "data.augmentation.image_size": 320,  # code: distillation_en.md
-                "data.augmentation.crop": "center",  # code: distillation_en.md, as in the test
-                "data.augmentation.crop_pct": 1.0,  # code: ResNet_and_vd_en.md, short side 320, crop 320
-                "data.augmentation.hflip_prob": 0.0,  # code: distillation_en.md, as in the test
-                "data.augmentation.policy": None,  # code: distillation_en.md, as in the test
-                "data.evaluation.crop_pct": 1.0,  # code: ResNet_and_vd_en.md, short side 320, crop 320
-                "training.epochs": 11,  # ours: FixRes' README has it at 320 px, with another augmentation
-                "optimizer.lr": 0.004,  # ours: FixRes' 8e-3 at batch 512, for 256
-                "optimizer.weight_decay": 1e-4,  # ours: FixRes' train.py
-                "schedule.name": "constant",  # ours: FixRes' steps of 30 epochs lie beyond the end
-                "schedule.warmup_epochs": 0.0,  # ours: FixRes' train.py
-                "objective.trains": "classifier",  # code: distillation_en.md, all but the FC layer frozen
-            },
-        ),
+        stage("distil", "the teacher's soft labels of labelled and unlabeled images"),
+        ("start", None, f"{DOCS}, trained from scratch"),
+        stage("finetune", "the teacher's soft labels of the labelled images alone"),
+        *at("§4.2", {"start": "distil", "data.unlabeled": None, "training.epochs": 30}),
+        ("optimizer.lr", 0.001, f"{DOCS}, a hundredth of stage 1's for most students"),
+        stage("fixres", "the classifier alone at the higher resolution of the test", ("fixres", "fixres_labels")),
+        ("start", "finetune", "§4.3"),
+        *at(DOCS, {"data.unlabeled": None, "data.augmentation.image_size": 320}),
+        ("data.augmentation.crop", "center", f"{DOCS}, as in the test"),
+        ("data.augmentation.crop_pct", 1.0, "code: ResNet_and_vd_en.md, short side 320, crop 320"),
+        *at(f"{DOCS}, as in the test", {"data.augmentation.hflip_prob": 0.0, "data.augmentation.policy": None}),
+        ("data.evaluation.crop_pct", 1.0, "code: ResNet_and_vd_en.md, short side 320, crop 320"),
+        ("training.epochs", 11, "ours: FixRes' README has it at 320 px, with another augmentation"),
+        ("optimizer.lr", 0.004, "ours: FixRes' 8e-3 at batch 512, for 256"),
+        ("optimizer.weight_decay", 1e-4, "ours: FixRes' train.py"),
+        ("schedule.name", "constant", "ours: FixRes' steps of 30 epochs lie beyond the end"),
+        ("schedule.warmup_epochs", 0.0, "ours: FixRes' train.py"),
+        ("objective.trains", "classifier", f"{DOCS}, all but the FC layer frozen"),
     ),
     variants=(
-        Variant(
-            name="fixres",
-            why="a third stage at 320 px, Table 1's 84.0 top-1: the exported model is then one for 320 px",
-            overrides={},
+        variant("fixres", "a third stage at 320 px, Table 1's 84.0 top-1: the exported model is then one for 320 px"),
+        variant("fixres_labels", "the third stage with labels, as FixRes itself has it"),
+        ("stages.fixres.objective.loss", "hard_label", "code: FixRes imnet_finetune/train.py"),
+        variant("jensen_shannon", "the divergence that the paper names: bounded by ln 2, and several times smaller"),
+        ("objective.loss", "jensen_shannon", "§3.1"),
+        variant("soft_cross_entropy", "the loss of later releases (PPHGNetV2)"),
+        ("objective.loss", "soft_cross_entropy", "code: distillationloss.py, DistillationCELoss"),
+        variant("finetune_labels", 'the other reading of stage 2, "with only labeled data": the labels, no teacher'),
+        ("stages.finetune.objective.loss", "hard_label", '§4.2: "with only labeled data"'),
+        variant(
+            "small",
+            "the small students' settings, for a small network outside the table",
+            ("*mobilenetv[12]*", "*mnasnet*", "*fbnetc*", "*spnasnet*", "*efficientnet_lite*", "*tinynet*"),
         ),
-        Variant(
-            name="fixres_labels",
-            why="the third stage with labels, as FixRes itself has it",
-            overrides={
-                "stages.fixres.objective.loss": "hard_label",  # code: FixRes imnet_finetune/train.py
-            },
+        *at("§4.2", {"optimizer.weight_decay": 1e-5, "data.augmentation.policy": None}),
+        ("teachers.models", TEACHER_OF_SMALL, "§3.3.1"),
+        variant(
+            "mobile",
+            "the small students' settings without decay of normalisation layers: MobileNetV3, PPLCNet, GhostNet",
+            ("*mobilenetv[34]*", "*lcnet*", "*ghostnet*", "*hardcorenas*", "fbnetv3*", "*mobileone*"),
         ),
-        Variant(
-            name="jensen_shannon",
-            why="the divergence that the paper names: bounded by ln 2, and several times smaller",
-            overrides={
-                "objective.loss": "jensen_shannon",  # §3.1
-            },
+        *at("§4.2", {"optimizer.weight_decay": 1e-5, "data.augmentation.policy": None}),
+        ("objective.decay_norms", False, "code: mobilenet_v3.py, pp_lcnet.py, ghostnet.py, L2Decay(0)"),
+        ("teachers.models", TEACHER_OF_SMALL, "§3.3.1"),
+        variant("no_autoaugment", "cropping and flipping alone, as the documentation's first models had it"),
+        ("data.augmentation.policy", None, "code: release/static configs/Distillation"),
+        variant("ssld_v2", "the released ResNet50_vd_ssld_v2, 83.0 top-1: AutoAugment and less weight decay"),
+        *at(DOCS, {"data.augmentation.policy": "ssld_autoaugment", "optimizer.weight_decay": 2e-5}),
+        variant("docs", "the documentation's table of settings, by student; without AutoAugment"),
+        ("data.augmentation.policy", None, "code: release/static configs/Distillation"),
+        *DOCUMENTED,
+        variant(
+            "small_images", "CIFAR's padded crop for images of about 32 px, where the paper's crops leave too little"
         ),
-        Variant(
-            name="soft_cross_entropy",
-            why="the loss of later releases (PPHGNetV2)",
-            overrides={
-                "objective.loss": "soft_cross_entropy",  # code: distillationloss.py, DistillationCELoss
-            },
-        ),
-        Variant(
-            name="finetune_labels",
-            why='the other reading of stage 2, "with only labeled data": the labels, no teacher',
-            overrides={
-                "stages.finetune.objective.loss": "hard_label",  # §4.2: "with only labeled data"
-            },
-        ),
-        Variant(
-            name="small",
-            why="the small students' settings, for a small network outside the table",
-            overrides={
-                "optimizer.weight_decay": 1e-5,  # §4.2
-                "data.augmentation.policy": None,  # §4.2
-                "teachers.models": TEACHER_OF_SMALL,  # §3.3.1
-            },
-            students=("*mobilenetv[12]*", "*mnasnet*", "*fbnetc*", "*spnasnet*", "*efficientnet_lite*", "*tinynet*"),
-        ),
-        Variant(
-            name="mobile",
-            why="the small students' settings without decay of normalisation layers: MobileNetV3, PPLCNet, GhostNet",
-            overrides={
-                "optimizer.weight_decay": 1e-5,  # §4.2
-                "data.augmentation.policy": None,  # §4.2
-                "objective.decay_norms": False,  # code: mobilenet_v3.py, pp_lcnet.py, ghostnet.py, L2Decay(0)
-                "teachers.models": TEACHER_OF_SMALL,  # §3.3.1
-            },
-            students=("*mobilenetv[34]*", "*lcnet*", "*ghostnet*", "*hardcorenas*", "fbnetv3*", "*mobileone*"),
-        ),
-        Variant(
-            name="no_autoaugment",
-            why="cropping and flipping alone, as the documentation's first models had it",
-            overrides={
-                "data.augmentation.policy": None,  # code: release/static configs/Distillation
-            },
-        ),
-        Variant(
-            name="ssld_v2",
-            why="the released ResNet50_vd_ssld_v2, 83.0 top-1: AutoAugment and less weight decay",
-            overrides={
-                "data.augmentation.policy": "ssld_autoaugment",  # code: distillation_en.md
-                "optimizer.weight_decay": 2e-5,  # code: distillation_en.md
-            },
-        ),
-        Variant(
-            name="docs",
-            why="the documentation's table of settings, by student; without AutoAugment",
-            overrides={
-                "data.augmentation.policy": None,  # code: release/static configs/Distillation
-                "students.resnet50d.training.batch_size": 1024,  # code: distillation_en.md
-                "students.resnet50d.optimizer.lr": 0.4,  # code: distillation_en.md
-                "students.resnet50d.optimizer.weight_decay": 7e-5,  # code: distillation_en.md
-                "students.resnet50d.stages.finetune.training.epochs": 60,  # code: distillation_en.md
-                "students.resnet50d.stages.finetune.optimizer.lr": 0.004,  # code: distillation_en.md
-                "students.resnet101d.training.batch_size": 1024,  # code: distillation_en.md
-                "students.resnet101d.optimizer.lr": 0.4,  # code: distillation_en.md
-                "students.resnet101d.optimizer.weight_decay": 7e-5,  # code: distillation_en.md
-                "students.resnet101d.stages.finetune.optimizer.lr": 0.004,  # code: distillation_en.md
-                "students.mobilenetv1_100.training.batch_size": 4096,  # code: distillation_en.md
-                "students.mobilenetv1_100.optimizer.lr": 1.6,  # code: distillation_en.md
-                "students.mobilenetv1_100.optimizer.weight_decay": 3e-5,  # code: distillation_en.md
-                "students.mobilenetv1_100.stages.finetune.optimizer.lr": 0.016,  # code: distillation_en.md
-                "students.mobilenetv2_100.training.batch_size": 3072,  # code: distillation_en.md
-                "students.mobilenetv2_100.optimizer.lr": 0.54,  # code: distillation_en.md
-                "students.mobilenetv2_100.optimizer.weight_decay": 1e-5,  # code: distillation_en.md
-                "students.mobilenetv2_100.stages.finetune.optimizer.lr": 0.0054,  # code: distillation_en.md
-                "students.mobilenetv3_large_100.training.batch_size": 5760,  # code: distillation_en.md
-                "students.mobilenetv3_large_100.optimizer.lr": 3.65625,  # code: distillation_en.md
-                "students.mobilenetv3_large_100.optimizer.weight_decay": 1e-5,  # code: distillation_en.md
-                "students.mobilenetv3_large_100.stages.finetune.training.batch_size": 2048,  # code: distillation_en.md
-                "students.mobilenetv3_large_100.stages.finetune.optimizer.lr": 0.008,  # code: distillation_en.md
-                "students.mobilenetv3_small_100.training.batch_size": 5760,  # code: distillation_en.md
-                "students.mobilenetv3_small_100.optimizer.lr": 3.65625,  # code: distillation_en.md
-                "students.mobilenetv3_small_100.optimizer.weight_decay": 1e-5,  # code: distillation_en.md
-                "students.mobilenetv3_small_100.stages.finetune.training.batch_size": 6400,  # code: distillation_en.md
-                "students.mobilenetv3_small_100.stages.finetune.optimizer.lr": 0.025,  # code: distillation_en.md
-            },
-        ),
-        Variant(
-            name="small_images",
-            why="CIFAR's padded crop for images of about 32 px, where the paper's crops leave too little",
-            overrides={
-                "data.augmentation.crop": "pad4",  # ours: as CIFAR is trained on
-                "data.evaluation.crop_pct": 1.0,  # ours: as CIFAR is tested on
-            },
-        ),
+        *SMALL_IMAGES,
     ),
 )

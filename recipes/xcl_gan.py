@@ -43,27 +43,25 @@ from torch import Tensor, nn
 
 from ..base.errors import UsageError
 from ..base.setting_values import Fraction, Range, Temperature
-from ..data import Augmentation, Mixing
-from ..engine.objective import Objective, Phase, StepView, student_group
-from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
+from ..engine.objective import Objective, StepView
 from ..engine.teachers import resize
 from ..zoo.generators import load_generator
 from ..zoo.networks.conditional_generator import ConditionalGenerator
+from .blocks import (
+    CIFAR_VIEWS,
+    IMAGENET_COLOURS,
+    MIXING_ON_REQUEST,
+    OTHER_SIZES,
+    OWN_VALIDATION,
+    PLAIN,
+    TORCHVISION_CROP,
+    UNMIXED,
+)
 from .generated_images import draw_wanted
 from .objectives.soft_labels import mean_probabilities, tempered_kl
-from .recipe import (
-    DataSettings,
-    EvaluationSettings,
-    ObjectiveSettings,
-    Paper,
-    Recipe,
-    Shapes,
-    StudentRow,
-    StudentSettings,
-    TeacherReads,
-    TeacherSettings,
-    Variant,
-)
+from .recipe import ObjectiveSettings, Shapes, TeacherReads
+from .rows import at, columns, from_rows, sources, student, variant
+from .xcl import CIFAR_RESNET18, GLUON, NOT_STATED, PAPER, SQUARED_TEMPERATURE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,17 +86,12 @@ class XclGanSettings(ObjectiveSettings):
     temperature: Temperature
     squared_temperature: bool
 
-    @property
-    def uses_teachers(self) -> bool:
-        return True
+    uses_teachers = True
+    uses_labels = False
 
     @property
     def reads(self) -> TeacherReads:
         return TeacherReads(live="it makes images as it goes, and asks about these" if self.mode == "online" else "")
-
-    @property
-    def uses_labels(self) -> bool:
-        return False
 
     @property
     def unlabeled_share(self) -> float | None:
@@ -133,9 +126,6 @@ class XclGan(Objective):
         super().__init__()
         self.settings = settings
         self.generator = generator
-
-    def phases(self, student: nn.Module) -> tuple[Phase, ...]:
-        return (Phase("student", (student_group(student),)),)
 
     def set_modes(self, student: nn.Module) -> None:
         """The generator's BatchNorm statistics stay as they were stored."""
@@ -188,135 +178,69 @@ class XclGan(Objective):
         return resize(self.generator(wanted.latent, vectors), (height, width), "bilinear").clamp(0, 1)
 
 
-RECIPE = Recipe(
+RECIPE = from_rows(
     name="xcl_gan",
     summary="XCL with a generator: the teachers label images generated between two classes, half of each batch.",
-    paper=Paper(
-        title="Extracurricular Learning: Knowledge Transfer Beyond Empirical Distribution",
-        authors="Hadi Pouransari, Mojan Javaheripi, Vinay Sharma, Oncel Tuzel",
-        year=2021,
-        url="https://arxiv.org/abs/2007.00051",
-    ),
+    paper=PAPER,
     reproduces=("XCL-GAN's rows for CIFAR-100 (online) and ImageNet (offline): their numbers stand in the main paper",),
-    student=StudentSettings(
-        model="cifar_resnet18",  # §A.2
-        init="random",  # ours: the supplement does not mention pretrained weights
-    ),
-    teachers=TeacherSettings(
-        models=(),  # ours: not in the supplement
-    ),
-    data=DataSettings(
-        dataset="cifar100",  # §A.6
-        val_dataset=None,  # ours: the data set's own validation split
-        unlabeled=None,  # §A.6: online
-        augmentation=Augmentation(
-            image_size=32,  # §A.2
-            crop="pad4",  # §A.2
-            scale=(0.08, 1.0),  # code: dmlc/gluon-cv train_imagenet.py; of use in variant imagenet only
-            ratio=(0.75, 1.3333333333333333),  # code: dmlc/gluon-cv train_imagenet.py; of use in variant imagenet only
-            interpolation="bilinear",  # ours: of use for images of another size only
-            hflip_prob=0.5,  # §A.2
-            policy=None,  # §A.2
-            color_jitter=None,  # §A.2
-            lighting_std=0.0,  # §A.2
-            erase_prob=0.0,  # §A.2
-        ),
-        mixing=Mixing(
-            mixup_alpha=1.0,  # ours: of use with --set data.mixing.mixup_prob only
-            mixup_prob=0.0,  # §A.6: none mentioned
-            cutmix_alpha=1.0,  # ours: of use with --set data.mixing.cutmix_prob only
-            cutmix_prob=0.0,  # §A.6: none mentioned
-        ),
-        evaluation=EvaluationSettings(
-            crop_pct=1.0,  # §A.2
-            interpolation="bilinear",  # ours: of use for images of another size only
-        ),
-        mean=(0.4914, 0.4824, 0.4467),  # code: uoguelph-mlrg/Cutout train.py
-        std=(0.2471, 0.2435, 0.2616),  # code: uoguelph-mlrg/Cutout train.py
-    ),
-    training=TrainingSettings(
-        epochs=400,  # §A.2
-        batch_size=128,  # §A.2
-        precision="fp32",  # ours: not stated
-    ),
-    optimizer=OptimizerSettings(
-        name="sgd",  # §A.2
-        lr=0.1,  # §A.2
-        momentum=0.9,  # §A.2
-        nesterov=True,  # §A.2
-        weight_decay=5e-4,  # §A.2
-        decay_norm_and_bias=True,  # ours: not stated
-    ),
-    schedule=ScheduleSettings(
-        name="milestones",  # §A.2
-        milestones=(120, 240, 320),  # §A.2
-        gamma=0.2,  # §A.2
-        warmup_epochs=0.0,  # §A.2
-        warmup_start=0.25,  # §A.5: from 0.1 to 0.4; of use in variant imagenet only
-    ),
-    objective=XclGanSettings(
-        generator=None,  # ours: to be named
-        mode="online",  # §A.6: for CIFAR-100
-        generated_share=0.5,  # §A.6, for ImageNet; see conflict 1
-        mixed_classes=True,  # §A.6
-        class_mix_alpha=1.0,  # ours: not in the supplement; uniform
-        temperature=1.0,  # Supp. Table 5: XCL is not sensitive to it
-        squared_temperature=True,  # code: apple/ml-quant quant/utils/kd_criterion.py; of no effect at T = 1
+    objective=XclGanSettings,
+    settings=(
+        *CIFAR_RESNET18,
+        ("student.init", "random", "ours: the supplement does not mention pretrained weights"),
+        ("teachers.models", (), "ours: not in the supplement"),
+        ("data.dataset", "cifar100", "§A.6"),
+        OWN_VALIDATION,
+        ("data.unlabeled", None, "§A.6: online"),
+        *at("§A.2", CIFAR_VIEWS, PLAIN),
+        *at(f"{GLUON}; of use in variant imagenet only", TORCHVISION_CROP),
+        *OTHER_SIZES,
+        *MIXING_ON_REQUEST,
+        *at("§A.6: none mentioned", UNMIXED),
+        *NOT_STATED,
+        *at("§A.2", {"optimizer.name": "sgd", "optimizer.momentum": 0.9, "optimizer.nesterov": True}),
+        ("schedule.warmup_start", 0.25, "§A.5: from 0.1 to 0.4; of use in variant imagenet only"),
+        ("objective.generator", None, "ours: to be named"),
+        ("objective.mode", "online", "§A.6: for CIFAR-100"),
+        ("objective.generated_share", 0.5, "§A.6, for ImageNet; see conflict 1"),
+        ("objective.mixed_classes", True, "§A.6"),
+        ("objective.class_mix_alpha", 1.0, "ours: not in the supplement; uniform"),
+        ("objective.temperature", 1.0, "Supp. Table 5: XCL is not sensitive to it"),
+        ("objective.squared_temperature", True, SQUARED_TEMPERATURE),
     ),
     students=(
-        StudentRow(
-            name="cifar_resnet18",  # §A.2
-            model="cifar_resnet18",  # §A.2
-            teachers=(),  # ours: not in the supplement
-            image_size=32,  # §A.2
-            note="on CIFAR-100, online; its numbers stand in the main paper",
-        ),
-        StudentRow(
-            name="resnet50",  # §A.5
-            model="resnet50",  # §A.5: the regular one, not the -D form
-            teachers=(),  # ours: Table 1's ResNet-152-D with CutMix has no public weights
-            image_size=224,  # §A.5
-            note="with variant imagenet, offline; its numbers stand in the main paper",
-            variants=("imagenet",),
-        ),
+        columns("name", "model", "teachers", "image_size"),
+        sources("§A.2", "§A.2", "ours: not in the supplement", "§A.2"),
+        student("cifar_resnet18", "cifar_resnet18", (), 32),
+        ("note", "on CIFAR-100, online; its numbers stand in the main paper"),
+        sources("§A.5", "§A.5: the regular one, not the -D form", "", "§A.5"),
+        student("resnet50", "resnet50", None, 224, variants=("imagenet",)),
+        ("teachers", (), "ours: Table 1's ResNet-152-D with CutMix has no public weights"),
+        ("note", "with variant imagenet, offline; its numbers stand in the main paper"),
     ),
     variants=(
-        Variant(
-            name="offline",
-            why="a stored transfer set in place of a generator: --unlabeled FOLDER",
-            overrides={
-                "objective.mode": "offline",  # §A.6: for ImageNet
+        variant("offline", "a stored transfer set in place of a generator: --unlabeled FOLDER"),
+        ("objective.mode", "offline", "§A.6: for ImageNet"),
+        variant("single_classes", "images of one class each, in place of mixed ones"),
+        ("objective.mixed_classes", False, "ours: what mixing adds"),
+        variant("imagenet", "ResNet-50 on ImageNet with a stored transfer set of 1M images of mixed classes"),
+        *at(
+            "§A.5",
+            {
+                "student.model": "resnet50",
+                "data.dataset": "imagenet",
+                "data.augmentation.image_size": 224,
+                "data.augmentation.crop": "random_resized",
             },
         ),
-        Variant(
-            name="single_classes",
-            why="images of one class each, in place of mixed ones",
-            overrides={
-                "objective.mixed_classes": False,  # ours: what mixing adds
-            },
-        ),
-        Variant(
-            name="imagenet",
-            why="ResNet-50 on ImageNet with a stored transfer set of 1M images of mixed classes",
-            overrides={
-                "student.model": "resnet50",  # §A.5
-                "data.dataset": "imagenet",  # §A.5
-                "data.augmentation.image_size": 224,  # §A.5
-                "data.augmentation.crop": "random_resized",  # §A.5
-                "data.augmentation.color_jitter": (0.4, 0.4, 0.4),  # code: dmlc/gluon-cv train_imagenet.py
-                "data.augmentation.lighting_std": 0.1,  # code: dmlc/gluon-cv train_imagenet.py, lighting_param
-                "data.evaluation.crop_pct": 0.875,  # §A.5: 256 to 224
-                "data.mean": (0.485, 0.456, 0.406),  # code: dmlc/gluon-cv train_imagenet.py
-                "data.std": (0.229, 0.224, 0.225),  # code: dmlc/gluon-cv train_imagenet.py
-                "training.epochs": 300,  # §A.5
-                "training.batch_size": 1024,  # §A.5
-                "optimizer.lr": 0.4,  # §A.5
-                "optimizer.weight_decay": 1e-5,  # §A.5: ten times smaller for XCL
-                "schedule.name": "cosine",  # §A.5
-                "schedule.milestones": (),  # §A.5: none
-                "schedule.warmup_epochs": 5.0,  # §A.5
-                "objective.mode": "offline",  # §A.6
-            },
-        ),
+        ("data.augmentation.color_jitter", (0.4, 0.4, 0.4), GLUON),
+        ("data.augmentation.lighting_std", 0.1, f"{GLUON}, lighting_param"),
+        ("data.evaluation.crop_pct", 0.875, "§A.5: 256 to 224"),
+        *at(GLUON, IMAGENET_COLOURS),
+        *at("§A.5", {"training.epochs": 300, "training.batch_size": 1024, "optimizer.lr": 0.4}),
+        ("optimizer.weight_decay", 1e-5, "§A.5: ten times smaller for XCL"),
+        ("schedule.name", "cosine", "§A.5"),
+        ("schedule.milestones", (), "§A.5: none"),
+        ("schedule.warmup_epochs", 5.0, "§A.5"),
+        ("objective.mode", "offline", "§A.6"),
     ),
 )

@@ -32,30 +32,20 @@ Conflicts:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from ..base.errors import TeacherError, UsageError
-from ..data import Augmentation, Mixing
-from ..engine.objective import Objective, Phase, StepView, student_group
-from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
+from ..engine.objective import Objective, StepView
 from .objectives.gaussian import gaussian_kl, mean_gaussian, read_gaussian
-from .recipe import (
-    DataSettings,
-    EvaluationSettings,
-    Paper,
-    Recipe,
-    Shapes,
-    StudentRow,
-    StudentSettings,
-    TeacherSettings,
-    Variant,
-)
+from .recipe import Shapes
 from .regression import RegressionSettings
+from .rows import at, columns, from_rows, sources, student, variant
+from .xcl import GAZE_CODE, INPUT_SHAPE, MPIIGAZE, PAPER, TWO_OUTPUTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,13 +58,8 @@ class XclGazeSettings(RegressionSettings):
 
     loss: Literal["gaussian_kl", "mse"]
 
-    @property
-    def uses_teachers(self) -> bool:
-        return True
-
-    @property
-    def uses_labels(self) -> bool:
-        return False
+    uses_teachers = True
+    uses_labels = False
 
     def build(self, shapes: Shapes) -> Objective:
         readings = []
@@ -121,9 +106,6 @@ class XclGaze(Objective):
         super().__init__()
         self.settings, self.readings, self.num_targets = settings, readings, num_targets
 
-    def phases(self, student: nn.Module) -> tuple[Phase, ...]:
-        return (Phase("student", (student_group(student),)),)
-
     def terms(self, phase: str, step: StepView) -> dict[str, Tensor]:
         answers, outputs = step.teachers().logits, step.student().logits
         if self.settings.loss == "mse":
@@ -134,129 +116,47 @@ class XclGaze(Objective):
         return {"kl": gaussian_kl(read_gaussian(outputs, **self.settings.reading()), target)}
 
 
-RECIPE = Recipe(
+RECIPE = from_rows(
     name="xcl_gaze",
     summary="XCL for regression: the student's Gaussian learns the teacher's on mixed eye images; no gaze is read.",
-    paper=Paper(
-        title="Extracurricular Learning: Knowledge Transfer Beyond Empirical Distribution",
-        authors="Hadi Pouransari, Mojan Javaheripi, Vinay Sharma, Oncel Tuzel",
-        year=2021,
-        url="https://arxiv.org/abs/2007.00051",
-        code="none is public; the networks and the reading of MPIIGaze: hysts/pytorch_mpiigaze 2a31a6c",
+    paper=replace(
+        PAPER, code="none is public; the networks and the reading of MPIIGaze: hysts/pytorch_mpiigaze 2a31a6c"
     ),
     reproduces=("Supplement §A.1: the training of teacher and student; the errors stand in the main paper",),
-    student=StudentSettings(
-        model="gaze_lenet",  # §A.1: a 4-layer LeNet
-        init="random",  # ours: the supplement does not mention pretrained weights
-    ),
-    teachers=TeacherSettings(
-        models=(),  # ours: the paper's was never published
-    ),
-    data=DataSettings(
-        dataset="mpiigaze",  # §A.1: 3 people held out, 12 trained on
-        val_dataset=None,  # §A.1: the held-out people
-        unlabeled=None,  # §A.6: XCL-GAN alone adds images
-        augmentation=Augmentation(
-            image_size=36,  # code: pytorch_mpiigaze resnet_preact.py, input_shape
-            image_width=60,  # code: pytorch_mpiigaze resnet_preact.py, input_shape
-            crop="center",  # code: pytorch_mpiigaze transforms.py: the image as it is
-            scale=(0.08, 1.0),  # ours: of no effect with this crop
-            crop_pct=1.0,  # code: pytorch_mpiigaze transforms.py: the image as it is
-            interpolation="bilinear",  # ours: of no effect at the data's own size
-            hflip_prob=0.0,  # code: pytorch_mpiigaze transforms.py: none
+    objective=XclGazeSettings,
+    settings=(
+        *MPIIGAZE,
+        ("student.model", "gaze_lenet", "§A.1: a 4-layer LeNet"),
+        ("teachers.models", (), "ours: the paper's was never published"),
+        ("data.unlabeled", None, "§A.6: XCL-GAN alone adds images"),
+        *at(
+            "ours: not in the supplement",
+            {"data.mixing.mixup_alpha": 1.0, "data.mixing.cutmix_alpha": 1.0, "data.mixing.cutmix_prob": 0.0},
         ),
-        mixing=Mixing(
-            mixup_alpha=1.0,  # ours: not in the supplement
-            mixup_prob=1.0,  # ours: not in the supplement, which trains the teacher with MixUp (§A.1)
-            cutmix_alpha=1.0,  # ours: not in the supplement
-            cutmix_prob=0.0,  # ours: not in the supplement
-        ),
-        evaluation=EvaluationSettings(
-            crop_pct=1.0,  # code: pytorch_mpiigaze transforms.py: the image as it is
-            interpolation="bilinear",  # ours: of no effect at the data's own size
-        ),
-        mean="model",  # code: pytorch_mpiigaze transforms.py: pixels over 255, nothing taken out
-        std="model",  # code: pytorch_mpiigaze transforms.py: pixels over 255, nothing taken out
-    ),
-    training=TrainingSettings(
-        epochs=40,  # §A.1
-        batch_size=32,  # §A.1
-        precision="fp32",  # ours: not stated
-    ),
-    optimizer=OptimizerSettings(
-        name="adam",  # §A.1
-        lr=1e-4,  # §A.1: for LeNet
-        momentum=0.9,  # §A.1: Adam's first beta
-        beta2=0.999,  # ours: not stated, Adam's usual value
-        nesterov=False,  # ours: of no effect with Adam
-        weight_decay=1e-4,  # §A.1
-        decay_norm_and_bias=True,  # ours: not stated
-    ),
-    schedule=ScheduleSettings(
-        name="milestones",  # §A.1
-        milestones=(30, 36),  # §A.1
-        gamma=0.1,  # §A.1
-        warmup_epochs=0.0,  # §A.1: none
-    ),
-    objective=XclGazeSettings(
-        loss="gaussian_kl",  # ours: the divergence between §A.1's isotropic Gaussians, in closed form
-        scale="std",  # ours: §A.1's N(μ, σI) leaves it open
-        positivity="softplus",  # ours: not stated
-        floor=1e-4,  # ours: keeps the divergence bounded; a thousandth of a typical error
+        ("data.mixing.mixup_prob", 1.0, "ours: not in the supplement, which trains the teacher with MixUp (§A.1)"),
+        ("optimizer.lr", 1e-4, "§A.1: for LeNet"),
+        ("objective.loss", "gaussian_kl", "ours: the divergence between §A.1's isotropic Gaussians, in closed form"),
+        ("objective.floor", 1e-4, "ours: keeps the divergence bounded; a thousandth of a typical error"),
     ),
     students=(
-        StudentRow(
-            name="gaze_lenet",  # §A.1
-            model="gaze_lenet",  # §A.1
-            teachers=(),  # ours: the paper's was never published
-            image_size=36,  # code: pytorch_mpiigaze resnet_preact.py, input_shape
-            note="its teacher: gaze_preact_resnet8, by the recipe gaze",
-        ),
-        StudentRow(
-            name="gaze_lenet_pose",  # code: pytorch_mpiigaze lenet.py
-            model="gaze_lenet_pose",  # code: pytorch_mpiigaze lenet.py
-            teachers=(),  # ours: the paper's was never published
-            image_size=36,  # code: pytorch_mpiigaze resnet_preact.py, input_shape
-            note="with the head's pose; its teacher may take it or not",
-        ),
+        columns("name", "model", "teachers", "image_size"),
+        sources("§A.1", "§A.1", "ours: the paper's was never published", INPUT_SHAPE),
+        student("gaze_lenet", "gaze_lenet", (), 36),
+        ("note", "its teacher: gaze_preact_resnet8, by the recipe gaze"),
+        sources(f"{GAZE_CODE} lenet.py", f"{GAZE_CODE} lenet.py", "ours: the paper's was never published", INPUT_SHAPE),
+        student("gaze_lenet_pose", "gaze_lenet_pose", (), 36),
+        ("note", "with the head's pose; its teacher may take it or not"),
     ),
     variants=(
-        Variant(
-            name="kd",
-            why="knowledge distillation: the images as they are, nothing mixed",
-            overrides={
-                "data.mixing.mixup_prob": 0.0,  # ours: distillation on the images as they are, as in Supp. Table 4
-            },
-        ),
-        Variant(
-            name="mse",
-            why="without uncertainty: the student learns the teacher's gaze alone, by squared error",
-            overrides={
-                "objective.loss": "mse",  # §A.1: "when estimating the uncertainty" there are three outputs, else two
-            },
-        ),
-        Variant(
-            name="cutmix",
-            why="CutMix in every batch in place of MixUp",
-            overrides={
-                "data.mixing.mixup_prob": 0.0,  # ours: one of the two ways of XCL-Mix
-                "data.mixing.cutmix_prob": 1.0,  # ours: one of the two ways of XCL-Mix
-            },
-        ),
-        Variant(
-            name="either",
-            why="MixUp or CutMix with equal chance, as the recipe xcl_mix has it",
-            overrides={
-                "data.mixing.mixup_prob": 0.5,  # ours: as in xcl_mix
-                "data.mixing.cutmix_prob": 0.5,  # ours: as in xcl_mix
-            },
-        ),
-        Variant(
-            name="variance",
-            why="the third output is a variance: the other reading of N(μ, σI)",
-            overrides={
-                "objective.scale": "variance",  # §A.1
-            },
-        ),
+        variant("kd", "knowledge distillation: the images as they are, nothing mixed"),
+        ("data.mixing.mixup_prob", 0.0, "ours: distillation on the images as they are, as in Supp. Table 4"),
+        variant("mse", "without uncertainty: the student learns the teacher's gaze alone, by squared error"),
+        ("objective.loss", "mse", TWO_OUTPUTS),
+        variant("cutmix", "CutMix in every batch in place of MixUp"),
+        *at("ours: one of the two ways of XCL-Mix", {"data.mixing.mixup_prob": 0.0, "data.mixing.cutmix_prob": 1.0}),
+        variant("either", "MixUp or CutMix with equal chance, as the recipe xcl_mix has it"),
+        *at("ours: as in xcl_mix", {"data.mixing.mixup_prob": 0.5, "data.mixing.cutmix_prob": 0.5}),
+        variant("variance", "the third output is a variance: the other reading of N(μ, σI)"),
+        ("objective.scale", "variance", "§A.1"),
     ),
 )

@@ -8,7 +8,7 @@ from ...base.errors import UsageError
 from .exrep import PAPER as EXREP
 from .meal_v2 import PAPER as MEAL_V2
 from .ssld import PAPER as SSLD
-from .table import Column, Evaluate, Network, OnLabels, Paper, RecipeRun, Reference, Row, Table, Transfer
+from .table import Column, Evaluate, Network, NotRun, OnLabels, Paper, RecipeRun, Row, Table, Transfer
 from .xcl import PAPER as XCL
 
 PAPERS: dict[str, Paper] = {paper.key: paper for paper in (MEAL_V2, SSLD, XCL, EXREP)}
@@ -19,10 +19,10 @@ __all__ = [
     "Column",
     "Evaluate",
     "Network",
+    "NotRun",
     "OnLabels",
     "Paper",
     "RecipeRun",
-    "Reference",
     "Row",
     "Table",
     "Transfer",

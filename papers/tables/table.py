@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import ClassVar, Literal, TypeAlias
 
 Number = float | str | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Column:
     """A column of numbers.
 
@@ -26,6 +26,7 @@ class Column:
 
     key: str
     heading: str
+    _: KW_ONLY
     unit: str = "%"
     better: Literal["higher", "lower"] | None = "higher"
     measured: str | None = None
@@ -44,7 +45,7 @@ class OnLabels:
     settings: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Network:
     """A network that a row trains or learns from.
 
@@ -57,12 +58,13 @@ class Network:
     """
 
     model: str
+    _: KW_ONLY
     small: str = "cifar_resnet8"
     trained: OnLabels | None = None
     copies: int = 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class RecipeRun:
     """A run of a recipe.
 
@@ -80,6 +82,7 @@ class RecipeRun:
     kind: ClassVar[str] = "recipe"
     recipe: str
     student: Network
+    _: KW_ONLY
     variants: tuple[str, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
     teachers: tuple[Network, ...] = ()
@@ -88,7 +91,7 @@ class RecipeRun:
     released: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Evaluate:
     """An evaluation of published weights.
 
@@ -99,6 +102,7 @@ class Evaluate:
 
     kind: ClassVar[str] = "evaluate"
     model: str
+    _: KW_ONLY
     dataset: str = "imagenet"
 
 
@@ -122,8 +126,8 @@ class Transfer:
     protocol: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reference:
+@dataclass(frozen=True)
+class NotRun:
     """A published number with nothing to run.
 
     Attributes:
@@ -132,6 +136,10 @@ class Reference:
 
     kind: ClassVar[str] = "reference"
     why: str
+    _: KW_ONLY
+
+
+Takes: TypeAlias = RecipeRun | Evaluate | Transfer | NotRun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +158,7 @@ class Row:
 
     label: str
     numbers: Mapping[str, Number]
-    takes: RecipeRun | Evaluate | Transfer | Reference
+    takes: Takes
     small: RecipeRun | Network | str | None = None
     measured: Mapping[str, str | None] = field(default_factory=dict)
     note: str = ""
@@ -201,3 +209,24 @@ class Paper:
     url: str
     tables: tuple[Table, ...]
     notes: tuple[str, ...] = ()
+
+
+def row(
+    columns: Sequence[Column],
+    label: str,
+    takes: Takes,
+    *numbers: Number,
+    small: RecipeRun | Network | str | None = None,
+    measured: Mapping[str, str | None] | None = None,
+    note: str = "",
+) -> Row:
+    """A row of these columns, a number each; the rest as in `Row`."""
+    keys = [column.key for column in columns]
+    return Row(
+        label=label,
+        numbers=dict(zip(keys, numbers, strict=True)),
+        takes=takes,
+        small=small,
+        measured=measured or {},
+        note=note,
+    )

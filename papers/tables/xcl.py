@@ -2,71 +2,55 @@
 
 from __future__ import annotations
 
-from .table import Column, Network, OnLabels, Paper, RecipeRun, Row, Table
+from dataclasses import replace
+from functools import partial
 
-_ENTROPY = Column(key="entropy", heading="Ĥ", better=None)
-_TOP1 = Column(key="top1", heading="top-1", measured="top1")
-_STUDENT = Network(model="cifar_resnet18")
+from .table import Column, Network, OnLabels, Paper, RecipeRun, Row, Table, row
+
+_ENTROPY = Column("entropy", "Ĥ", better=None)
+_TOP1 = Column("top1", "top-1", measured="top1")
+_STUDENT = Network("cifar_resnet18")
 
 
 def _ensemble(*variants: str) -> tuple[Network, ...]:
     """Eight ResNet-18 from different initial weights (§C)."""
     trained = OnLabels(variants=("cifar", *variants))
-    return (Network(model="cifar_resnet18", small="cifar_resnet14", trained=trained, copies=8),)
+    return (Network("cifar_resnet18", small="cifar_resnet14", trained=trained, copies=8),)
 
 
 _CUTMIX_ENSEMBLE = _ensemble("cutmix")
 _PYRAMIDS = (
     Network(
-        model="cifar_pyramidnet200_a240",
+        "cifar_pyramidnet200_a240",
         small="cifar_wrn_16_1",
         trained=OnLabels(variants=("cifar_pyramidnet", "cutmix")),
         copies=8,
     ),
 )
-_RESNET152D = (Network(model="resnet152d", small="cifar_resnet14", trained=OnLabels(variants=("cutmix",))),)
-_RESNET50 = Network(model="resnet50")
-_S1 = ("top1", "gap", "top5", "v2a", "v2b", "v2c")
-
-
-def _s1(label: str, run: RecipeRun, *numbers: float | None) -> Row:
-    return Row(label=label, numbers=dict(zip(_S1, numbers, strict=True)), takes=run)
-
-
+_RESNET152D = (Network("resnet152d", small="cifar_resnet14", trained=OnLabels(variants=("cutmix",))),)
+_RESNET50 = Network("resnet50")
+_S1 = (
+    Column("top1", "val top-1", measured="top1"),
+    Column("gap", "gap", unit="points", better="lower", measured="gap_top1"),
+    Column("top5", "val top-5", measured="top5"),
+    Column("v2a", "V2-A top-1", measured="on:imagenetv2-threshold0.7"),
+    Column("v2b", "V2-B top-1", measured="on:imagenetv2-matched-frequency"),
+    Column("v2c", "V2-C top-1", measured="on:imagenetv2-top-images"),
+)
+_s1 = partial(row, _S1)
+_ERM = RecipeRun("supervised", _RESNET50)
+_XCL = RecipeRun("xcl_mix", _RESNET50, teachers=_RESNET152D)
 _TABLE_S1 = Table(
     number="S1",
     title="ResNet-50 on ImageNet and ImageNetV2",
     citation="XCL, supplement, Table 1",
-    columns=(
-        Column(key="top1", heading="val top-1", measured="top1"),
-        Column(key="gap", heading="gap", unit="points", better="lower", measured="gap_top1"),
-        Column(key="top5", heading="val top-5", measured="top5"),
-        Column(key="v2a", heading="V2-A top-1", measured="on:imagenetv2-threshold0.7"),
-        Column(key="v2b", heading="V2-B top-1", measured="on:imagenetv2-matched-frequency"),
-        Column(key="v2c", heading="V2-C top-1", measured="on:imagenetv2-top-images"),
-    ),
+    columns=_S1,
     rows=(
-        _s1("ERM", RecipeRun(recipe="supervised", student=_RESNET50), 77.3, None, 93.6, 74.5, 65.6, 79.4),
-        _s1(
-            "ERM + MixUp",
-            RecipeRun(recipe="supervised", variants=("mixup",), student=_RESNET50),
-            *(77.8, None, 93.9, 74.9, 66.4, 79.7),
-        ),
-        _s1(
-            "ERM + CutMix",
-            RecipeRun(recipe="supervised", variants=("cutmix",), student=_RESNET50),
-            *(78.7, None, 94.3, 75.5, 66.9, 80.2),
-        ),
-        _s1(
-            "KD",
-            RecipeRun(recipe="xcl_mix", variants=("kd",), student=_RESNET50, teachers=_RESNET152D),
-            *(79.2, 2.4, 94.3, 75.6, 67.3, 80.6),
-        ),
-        _s1(
-            "XCL-Mix",
-            RecipeRun(recipe="xcl_mix", student=_RESNET50, teachers=_RESNET152D),
-            *(80.0, 1.6, 95.0, 77.2, 68.2, 81.3),
-        ),
+        _s1("ERM", _ERM, 77.3, None, 93.6, 74.5, 65.6, 79.4),
+        _s1("ERM + MixUp", replace(_ERM, variants=("mixup",)), 77.8, None, 93.9, 74.9, 66.4, 79.7),
+        _s1("ERM + CutMix", replace(_ERM, variants=("cutmix",)), 78.7, None, 94.3, 75.5, 66.9, 80.2),
+        _s1("KD", replace(_XCL, variants=("kd",)), 79.2, 2.4, 94.3, 75.6, 67.3, 80.6),
+        _s1("XCL-Mix", _XCL, 80.0, 1.6, 95.0, 77.2, 68.2, 81.3),
     ),
     notes=(
         "the teacher, ResNet-152-D with CutMix (81.6), has no public weights: it is trained first",
@@ -77,25 +61,25 @@ _TABLE_S1 = Table(
 )
 
 
-def _s2(label: str, teachers: tuple[Network, ...], entropy: float, teacher_top1: float, top1: float, std: float) -> Row:
-    return Row(
-        label=label,
-        numbers={"entropy": entropy, "teacher_top1": teacher_top1, "top1": top1, "std": std},
-        takes=RecipeRun(recipe="xcl_mix", variants=("cifar",), student=_STUDENT, teachers=teachers),
-    )
+_STD = Column("std", "±", unit="points", better=None)
+_S2 = (
+    _ENTROPY,
+    Column("teacher_top1", "teacher top-1", better=None, measured="teacher_top1"),
+    Column("top1", "student top-1", measured="top1"),
+    _STD,
+)
 
 
-_STD = Column(key="std", heading="±", unit="points", better=None)
+def _s2(label: str, teachers: tuple[Network, ...], *numbers: float) -> Row:
+    run = RecipeRun("xcl_mix", _STUDENT, variants=("cifar",), teachers=teachers)
+    return row(_S2, label, run, *numbers)
+
+
 _TABLE_S2 = Table(
     number="S2",
     title="ResNet-18 on CIFAR-100 from different teachers",
     citation="XCL, supplement, Table 2",
-    columns=(
-        _ENTROPY,
-        Column(key="teacher_top1", heading="teacher top-1", better=None, measured="teacher_top1"),
-        Column(key="top1", heading="student top-1", measured="top1"),
-        _STD,
-    ),
+    columns=_S2,
     rows=(
         _s2("ResNet-18", _ensemble(), 23.4, 81.4, 80.2, 0.1),
         _s2("+ LS ε=0.1", _ensemble("label_smoothing"), 44.9, 82.5, 80.9, 0.2),
@@ -108,32 +92,33 @@ _TABLE_S2 = Table(
 )
 
 
-def _swept(label: str, run: RecipeRun, entropy: float, top1: float, std: float) -> Row:
-    return Row(label=label, numbers={"entropy": entropy, "top1": top1, "std": std}, takes=run)
+_SWEPT = (_ENTROPY, _TOP1, _STD)
+_SMOOTHED = RecipeRun("supervised", _STUDENT, variants=("cifar", "label_smoothing"))
+_UNMIXED = RecipeRun("xcl_mix", _STUDENT, variants=("cifar", "unmixed"), teachers=_CUTMIX_ENSEMBLE)
+_MIXED = replace(_UNMIXED, variants=("cifar",))
+
+
+def _swept(run: RecipeRun, sign: str, setting: str, *lines: tuple[float, float, float, float]) -> tuple[Row, ...]:
+    """Rows that differ in a setting: its value and the numbers of each."""
+    return tuple(
+        row(_SWEPT, f"{sign} = {value:g}", replace(run, settings={setting: value}), *numbers)
+        for value, *numbers in lines
+    )
 
 
 _TABLE_S3 = Table(
     number="S3",
     title="Label smoothing without a teacher",
     citation="XCL, supplement, Table 3",
-    columns=(_ENTROPY, _TOP1, _STD),
-    rows=tuple(
-        _swept(
-            f"ε = {epsilon}",
-            RecipeRun(
-                recipe="supervised",
-                variants=("cifar", "label_smoothing"),
-                settings={"objective.label_smoothing": epsilon},
-                student=_STUDENT,
-            ),
-            *numbers,
-        )
-        for epsilon, *numbers in (
-            (0.1, 17.0, 79.3, 0.3),
-            (0.18, 28.2, 78.8, 0.2),
-            (0.4, 54.5, 78.0, 0.3),
-            (0.8, 90.7, 78.3, 0.2),
-        )
+    columns=_SWEPT,
+    rows=_swept(
+        _SMOOTHED,
+        "ε",
+        "objective.label_smoothing",
+        (0.1, 17.0, 79.3, 0.3),
+        (0.18, 28.2, 78.8, 0.2),
+        (0.4, 54.5, 78.0, 0.3),
+        (0.8, 90.7, 78.3, 0.2),
     ),
     epochs=400,
     notes=(
@@ -143,38 +128,21 @@ _TABLE_S3 = Table(
 )
 
 
-def _temperatures(variants: tuple[str, ...], rows: tuple[tuple[float, float, float, float], ...]) -> tuple[Row, ...]:
-    return tuple(
-        _swept(
-            f"T = {temperature:g}",
-            RecipeRun(
-                recipe="xcl_mix",
-                variants=variants,
-                settings={"objective.temperature": temperature},
-                student=_STUDENT,
-                teachers=_CUTMIX_ENSEMBLE,
-            ),
-            *numbers,
-        )
-        for temperature, *numbers in rows
-    )
-
-
 _TEACHER_UNNAMED = "the teacher is not named; Table 5's first row equals Table 2's CutMix row, whose teachers are taken"
 _TABLE_S4 = Table(
     number="S4",
     title="Temperature in plain distillation",
     citation="XCL, supplement, Table 4",
-    columns=(_ENTROPY, _TOP1, _STD),
-    rows=_temperatures(
-        ("cifar", "unmixed"),
-        (
-            (1.0, 10.5, 80.0, 0.2),
-            (1.5, 52.8, 79.9, 0.3),
-            (2.0, 81.2, 80.2, 0.1),
-            (5.0, 99.2, 81.2, 0.3),
-            (10.0, 99.9, 81.1, 0.3),
-        ),
+    columns=_SWEPT,
+    rows=_swept(
+        _UNMIXED,
+        "T",
+        "objective.temperature",
+        (1.0, 10.5, 80.0, 0.2),
+        (1.5, 52.8, 79.9, 0.3),
+        (2.0, 81.2, 80.2, 0.1),
+        (5.0, 99.2, 81.2, 0.3),
+        (10.0, 99.9, 81.1, 0.3),
     ),
     epochs=400,
     notes=(_TEACHER_UNNAMED,),
@@ -184,16 +152,16 @@ _TABLE_S5 = Table(
     number="S5",
     title="Temperature in XCL",
     citation="XCL, supplement, Table 5",
-    columns=(_ENTROPY, _TOP1, _STD),
-    rows=_temperatures(
-        ("cifar",),
-        (
-            (1.0, 28.2, 83.1, 0.2),
-            (1.5, 65.0, 83.0, 0.1),
-            (2.0, 85.8, 83.1, 0.2),
-            (5.0, 99.2, 83.2, 0.2),
-            (10.0, 99.9, 83.1, 0.1),
-        ),
+    columns=_SWEPT,
+    rows=_swept(
+        _MIXED,
+        "T",
+        "objective.temperature",
+        (1.0, 28.2, 83.1, 0.2),
+        (1.5, 65.0, 83.0, 0.1),
+        (2.0, 85.8, 83.1, 0.2),
+        (5.0, 99.2, 83.2, 0.2),
+        (10.0, 99.9, 83.1, 0.1),
     ),
     epochs=400,
     notes=(

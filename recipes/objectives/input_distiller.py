@@ -9,6 +9,7 @@ file has two more blocks on either side of the bottom and ends in tanh (8,385,53
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -122,16 +123,40 @@ class InputDistiller(nn.Module):
         return images + self.residual(images)
 
 
+def distil(network: InputDistiller, images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """x + G(x) for images in [0, 1], where G reads and adds in normalised units.
+
+    Args:
+        network: G.
+        images: (B, 3, H, W), sides divisible by 8.
+        mean: Normalisation of what G reads.
+        std: As ``mean``.
+
+    Returns:
+        (B, 3, H, W); not confined to [0, 1].
+    """
+    offset, scale = (images.new_tensor(values)[None, :, None, None] for values in (mean, std))
+    return images + scale * network.residual((images - offset) / scale)
+
+
 def published_width(image_size: int) -> int:
     """Channels of the first convolution in the authors' networks: 2^14 // image size (68 at 240, 73 at 224)."""
     return 2**14 // image_size
 
 
-def notebook_input_distiller(image_size: int) -> InputDistiller:
-    """The network printed in the training notebooks: 3,662,851 parameters at 240 pixels, 3,805,981 at 224."""
-    return InputDistiller(published_width(image_size))
+def published_distiller(
+    form: Literal["notebook", "repository"], image_size: int, *, width: int = 0, max_width: int = 256
+) -> InputDistiller:
+    """G as the authors had it, with fresh weights.
 
-
-def repository_input_distiller(image_size: int, max_width: int = 256) -> InputDistiller:
-    """The network of the repository's last revision: 8,385,539 parameters at 240 pixels and a cap of 256."""
-    return InputDistiller(published_width(image_size), max_width=max_width, num_bottom_blocks=2, tanh=True)
+    Args:
+        form: ``notebook``: as the training notebooks print it, 3,662,851 parameters at 240 pixels, 3,805,981 at 224;
+            ``repository``: of the repository's last revision, 8,385,539 at 240.
+        image_size: Of its input, pixels.
+        width: Channels of the first convolution; 0 for the published rule.
+        max_width: Cap of the channels.
+    """
+    deeper = form == "repository"
+    return InputDistiller(
+        width or published_width(image_size), max_width=max_width, num_bottom_blocks=2 if deeper else 0, tanh=deeper
+    )

@@ -13,7 +13,7 @@ from PIL import Image
 from kdzoo.base.errors import UsageError
 from kdzoo.papers.measured import evaluate_published, teachers_together
 from kdzoo.papers.reproduce import reproduce, select_rows
-from kdzoo.papers.tables import Column, Evaluate, Network, OnLabels, Paper, RecipeRun, Reference, Row, Table
+from kdzoo.papers.tables import Column, Evaluate, Network, NotRun, OnLabels, Paper, RecipeRun, Row, Table
 
 COLUMNS = (
     Column(key="top1", heading="top-1", measured="top1"),
@@ -36,7 +36,7 @@ def table_of(model: str) -> tuple[Paper, Table]:
         Row(label="mixed", numbers={"top1": 80.0}, takes=run),
         Row(label="unmixed", numbers={"top1": 70.0, "gap": 1.0}, takes=plain),
         Row(label="published", numbers={"top1": 60.0, "bright": 50.0}, takes=Evaluate(model=model)),
-        Row(label="number", numbers={"top1": 50.0}, takes=Reference(why="nobody can")),
+        Row(label="number", numbers={"top1": 50.0}, takes=NotRun(why="nobody can")),
     )
     table = Table(number="1", title="A table", citation="Own, Table 1", columns=COLUMNS, rows=rows, epochs=4)
     return Paper(key="own", title="Own", authors="-", year=2020, url="-", tables=(table,)), table

@@ -7,15 +7,13 @@ from pathlib import Path
 import pytest
 
 from kdzoo.recipes.citation_table import INFERRED, OPENED, page, places, reading, readings
-from kdzoo.recipes.citations import read_values, recipe_source
 from kdzoo.recipes.registry import get_recipe, recipe_names
 
 PAGE = Path(__file__).parents[2] / "docs" / "citations.md"
 
 
 def cited(name: str) -> list[str]:
-    values = read_values(recipe_source(get_recipe(name)))
-    return list(dict.fromkeys(value.citation or "" for value in values))
+    return list(dict.fromkeys(row.citation for row in get_recipe(name).cited))
 
 
 @pytest.mark.parametrize("name", recipe_names())

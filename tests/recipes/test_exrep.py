@@ -9,8 +9,8 @@ from kdzoo.engine.distributed import Processes
 from kdzoo.engine.phases import run_phases, start_phases
 from kdzoo.engine.step import Step
 from kdzoo.engine.teachers import Answers
-from kdzoo.recipes.exrep import RECIPE, ExRep, distil
-from kdzoo.recipes.objectives.input_distiller import InputDistiller
+from kdzoo.recipes.exrep import RECIPE, ExRep
+from kdzoo.recipes.objectives.input_distiller import InputDistiller, distil
 from kdzoo.recipes.overrides import override
 from kdzoo.recipes.recipe import Shapes
 

@@ -11,7 +11,7 @@ from kdzoo.engine.job import TrainResult
 from kdzoo.planning.plan import Given
 from kdzoo.planning.resolution import resolve
 from kdzoo.planning.run import run
-from kdzoo.recipes.exrep_transfer import load_distiller
+from kdzoo.recipes.input_distiller import load_distiller
 from kdzoo.zoo import load_model
 
 from .conftest import STORED_TEACHER, small_plan

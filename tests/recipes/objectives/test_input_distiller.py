@@ -10,9 +10,8 @@ from torch import nn
 
 from kdzoo.recipes.objectives.input_distiller import (
     InputDistiller,
-    notebook_input_distiller,
+    published_distiller,
     published_width,
-    repository_input_distiller,
 )
 
 
@@ -22,14 +21,14 @@ def count(module: nn.Module) -> int:
 
 def test_parameter_counts_are_the_published_ones() -> None:
     assert (published_width(240), published_width(224)) == (68, 73)
-    assert count(notebook_input_distiller(240)) == 3_662_851
-    assert count(notebook_input_distiller(224)) == 3_805_981
-    assert count(repository_input_distiller(240)) == 8_385_539
+    assert count(published_distiller("notebook", 240)) == 3_662_851
+    assert count(published_distiller("notebook", 224)) == 3_805_981
+    assert count(published_distiller("repository", 240)) == 8_385_539
 
 
 def test_feature_maps_have_the_sizes_that_the_notebook_prints() -> None:
     torch.manual_seed(0)
-    network = notebook_input_distiller(240)
+    network = published_distiller("notebook", 240)
     seen = []
     for block in network.encoder:
         block.register_forward_hook(lambda _m, _i, out: seen.append(tuple(out.shape[1:])))

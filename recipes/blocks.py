@@ -1,0 +1,106 @@
+"""Settings that papers share, under the field's names: values alone for `at` to cite, and rows that need no paper."""
+
+from __future__ import annotations
+
+from .rows import at, variant
+
+CIFAR_VIEWS = {
+    "data.augmentation.image_size": 32,
+    "data.augmentation.crop": "pad4",
+    "data.augmentation.hflip_prob": 0.5,
+    "data.evaluation.crop_pct": 1.0,
+}
+"""CIFAR's padded crop and flip; tested on the image as it is."""
+
+IMAGENET_VIEWS = {
+    "data.augmentation.image_size": 224,
+    "data.augmentation.crop": "random_resized",
+    "data.evaluation.crop_pct": 0.875,
+}
+"""Inception's crop and, in evaluation, the centre of an image of 256 px."""
+
+TORCHVISION_CROP = {"data.augmentation.scale": (0.08, 1.0), "data.augmentation.ratio": (0.75, 1.3333333333333333)}
+"""The bounds of Inception's crop, torchvision's defaults."""
+
+PLAIN = {
+    "data.augmentation.policy": None,
+    "data.augmentation.color_jitter": None,
+    "data.augmentation.lighting_std": 0.0,
+    "data.augmentation.erase_prob": 0.0,
+}
+"""Neither colours changed nor anything erased."""
+
+UNMIXED = {"data.mixing.mixup_prob": 0.0, "data.mixing.cutmix_prob": 0.0}
+"""No MixUp, no CutMix."""
+
+ON_CIFAR100 = {
+    "data.dataset": "cifar100",
+    "data.augmentation.image_size": 32,
+    "data.augmentation.crop": "pad4",
+    "data.augmentation.color_jitter": None,
+    "data.augmentation.lighting_std": 0.0,
+    "data.evaluation.crop_pct": 1.0,
+}
+"""A variant's way from ImageNet's images to CIFAR-100's."""
+
+REPDISTILLER_COLOURS = {"data.mean": (0.5071, 0.4867, 0.4408), "data.std": (0.2675, 0.2565, 0.2761)}
+"""RepDistiller's mean and standard deviation of CIFAR-100."""
+
+IMAGENET_COLOURS = {"data.mean": (0.485, 0.456, 0.406), "data.std": (0.229, 0.224, 0.225)}
+"""ImageNet's mean and standard deviation."""
+
+MIXING_ON_REQUEST = (
+    ("data.mixing.mixup_alpha", 1.0, "ours: of use with --set data.mixing.mixup_prob only"),
+    ("data.mixing.cutmix_alpha", 1.0, "ours: of use with --set data.mixing.cutmix_prob only"),
+)
+OTHER_SIZES = at(
+    "ours: of use for images of another size only",
+    {"data.augmentation.interpolation": "bilinear", "data.evaluation.interpolation": "bilinear"},
+)
+OWN_VALIDATION = ("data.val_dataset", None, "ours: the data set's own validation split")
+LABELS_ALONE = at("ours: labels alone", {"teachers.models": (), "data.unlabeled": None})
+
+SMALL_IMAGES = (
+    ("data.augmentation.crop", "pad4", "ours: as CIFAR is trained on"),
+    ("data.evaluation.crop_pct", 1.0, "ours: as CIFAR is tested on"),
+)
+"""For images of about 32 px, where ImageNet's crops leave too little."""
+
+BENCHMARK = "code: README, benchmark 1 (the paper's Table 1)"
+"""Where RepDistiller's table of students stands."""
+
+REPDISTILLER = (
+    *at("code: dataset/cifar100.py", CIFAR_VIEWS, PLAIN, REPDISTILLER_COLOURS),
+    *OTHER_SIZES,
+    OWN_VALIDATION,
+    *at("code: helper/loops.py", UNMIXED),
+    *MIXING_ON_REQUEST,
+    ("training.precision", "fp32", "code: train_student.py, nothing is cast"),
+    ("schedule.name", "milestones", "code: helper/util.py"),
+    *at(
+        "code: train_student.py",
+        {
+            "student.init": "random",
+            "data.dataset": "cifar100",
+            "data.unlabeled": None,
+            "training.epochs": 240,
+            "training.batch_size": 64,
+            "optimizer.name": "sgd",
+            "optimizer.lr": 0.05,
+            "optimizer.momentum": 0.9,
+            "optimizer.nesterov": False,
+            "optimizer.weight_decay": 5e-4,
+            "optimizer.decay_norm_and_bias": True,
+            "schedule.milestones": (150, 180, 210),
+            "schedule.gamma": 0.1,
+            "schedule.warmup_epochs": 0.0,
+        },
+    ),
+)
+"""RepDistiller's training of CIFAR-100 students, which most papers since CRD compare in."""
+
+MOBILE_RATE = (
+    variant("mobile", "the learning rate for MobileNet and ShuffleNet students", ("*mobilenet*", "*shufflenet*")),
+    ("optimizer.lr", 0.01, "code: train_student.py"),
+)
+"""RepDistiller's variant for small architectures."""
