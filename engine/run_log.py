@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .metrics import JsonLines, length_until, write_csv
+from .metric_lines import JsonLines, length_until, write_csv
 from .progress import say
 from .run_folder import RunFolder
 from .trackers import Tracker, open_trackers

@@ -9,6 +9,7 @@ from typing import Literal
 
 from markupsafe import Markup
 
+from ..engine.metrics.intervals import wilson
 from .scales import linear_scale, number
 
 Role = Literal["student", "baseline", "teacher", "ensemble"]
@@ -29,14 +30,6 @@ class Score:
     role: Role
     top1: float
     num_images: int
-
-
-def wilson(percent: float, num_images: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson, 1927), in percent: what sampling ``num_images`` images leaves open."""
-    z, n, p = 1.959964, num_images, min(1.0, max(0.0, percent / 100))
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return 100 * max(0.0, centre - half), 100 * min(1.0, centre + half)
 
 
 def dot_plot(scores: Sequence[Score], unit: str = "\u00a0%") -> Markup:

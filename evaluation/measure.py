@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .dots import Role
 from .overview import ComparedModel
@@ -52,7 +52,7 @@ def measure(
         Interrupted: A signal came.
     """
     from ..data import open_source
-    from ..engine.evaluate import eval_transform, evaluate_ensemble, evaluate_model
+    from ..engine.evaluate import PassSettings, eval_transform, evaluate_ensemble, evaluate_model
     from ..engine.teachers import TeacherEnsemble
     from ..zoo import load_model
     from .examples import find_examples
@@ -62,16 +62,23 @@ def measure(
     sizes = [sum(p.numel() for p in model.model.parameters()) for model in models]
     num_teachers = sum(run.role == "teacher" for run in runs)
     teachers = TeacherEnsemble(models[:num_teachers], processes.device)
-    how: dict[str, Any] = {"batch_size": 64, "workers": 0, "processes": processes, "stop": stop}
-    *results, together = evaluate_ensemble(teachers, source, eval_transform(models[-1].preprocessing), **how)
-    results += [evaluate_model(model, source, **how) for model in models[num_teachers:]]
+    how = PassSettings(batch_size=64, workers=0, processes=processes, stop=stop)
+    *results, together = evaluate_ensemble(teachers, source, eval_transform(models[-1].preprocessing), how)
+    results += [evaluate_model(model, source, how) for model in models[num_teachers:]]
     rows = [
-        ComparedModel(run.name, run.role, size, r.top1, r.loss, r.num_images, run.seconds, str(run.path))
+        ComparedModel(run.name, run.role, size, r["top1"], r["loss"], r.num_images, run.seconds, str(run.path))
         for run, size, r in zip(runs, sizes, results, strict=True)
     ]
     size = sum(sizes[:num_teachers])
     ensemble = ComparedModel(
-        "Ensemble of the teachers", "ensemble", size, together.top1, together.loss, together.num_images, None, None
+        "Ensemble of the teachers",
+        "ensemble",
+        size,
+        together["top1"],
+        together["loss"],
+        together.num_images,
+        None,
+        None,
     )
     rows.insert(num_teachers, ensemble)
     return rows, find_examples(models[-1], source, processes.device, teachers=teachers)

@@ -12,7 +12,7 @@ from ..base.errors import UsageError
 from ..base.setting_values import Colours, Deviations, check_value
 
 if TYPE_CHECKING:
-    from ..engine.evaluate import EvalResult
+    from ..base.metrics import Metrics
     from ..zoo import Preprocessing
     from .results import Predictions, Result
 
@@ -34,7 +34,7 @@ class Measured:
 
     model: str
     dataset: str
-    result: EvalResult
+    result: Metrics
     preprocessing: Preprocessing
     document: Result
     predictions: Predictions
@@ -44,7 +44,7 @@ class Measured:
     def difference(self) -> float | None:
         """Measured minus published top-1, in points; None where nothing comparable is published."""
         published = self.document.published.get("top1")
-        return None if published is None else self.result.top1 - published
+        return None if published is None else self.result["top1"] - published
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object: the data set, its numbers, the published one beside them, and the protocol."""
@@ -125,11 +125,11 @@ def evaluate(
         UsageError: The preprocessing makes no sense.
         Interrupted: SIGTERM or SIGINT came; what was measured so far is kept.
     """
+    from ..base.metrics import TOP1, Metrics
     from ..data import open_source
     from ..data.pairs import require_classes
     from ..data.specs import expand_spec, parse_data_spec
     from ..engine.distributed import start_processes
-    from ..engine.evaluate import EvalResult
     from ..engine.progress import say
     from ..engine.signals import StopRequest
     from ..zoo import load_model
@@ -159,7 +159,7 @@ def evaluate(
     def receive(model: int, source: int, look: Preprocessing, document: Result, predictions: Predictions) -> None:
         reference, numbers = document.model.reference, document.metrics
         path = write_result(folder_of(reference), document, predictions) if save else None
-        result = EvalResult(numbers["top1"], numbers["top5"], numbers["loss"], document.num_images)
+        result = Metrics(TOP1, {name: numbers[name] for name in TOP1.names}, document.num_images)
         measured[model, source] = Measured(reference, specs[source], result, look, document, predictions, path)
 
     with StopRequest() as stop:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..base.errors import DataError
 
 if TYPE_CHECKING:
-    from ..engine.evaluate import EvalResult
+    from ..base.metrics import Metrics
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class MeasuredGaze:
 
     model: str
     dataset: str
-    result: EvalResult
+    result: Metrics
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -59,7 +59,7 @@ def evaluate_gaze(
     """
     from ..data import open_source
     from ..engine.distributed import start_processes
-    from ..engine.evaluate import evaluate_model
+    from ..engine.evaluate import PassSettings, evaluate_model
     from ..engine.signals import StopRequest
     from ..zoo import load_model
 
@@ -76,15 +76,14 @@ def evaluate_gaze(
                         hint="evaluate a model that the recipe gaze or xcl_gaze trained",
                     )
                 for source in sources:
-                    result = evaluate_model(
-                        loaded,
-                        source,
+                    how = PassSettings(
                         batch_size=batch_size,
                         workers=min(8, os.cpu_count() or 1) if workers is None else workers,
                         processes=processes,
                         stop=stop,
                         title=f"{loaded.reference} on {source.name}" if processes.is_main else None,
                     )
+                    result = evaluate_model(loaded, source, how)
                     measured.append(MeasuredGaze(loaded.reference, source.name, result))
         finally:
             processes.stop()

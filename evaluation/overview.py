@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..engine.metrics.intervals import Z
 from .curves import Series, line_chart
 from .dots import Role, Score, dot_plot
 from .examples import Example, picture
@@ -18,7 +19,6 @@ from .run_charts import run_charts, steps_per_epoch
 from .run_record import RunRecord, as_number, read_run
 from .run_sections import plain
 
-_Z = 1.959964
 _DECIDE_VIEWS = ("run.seed", "data.", "training.", "student.")
 
 
@@ -59,7 +59,7 @@ def verdict(baseline: ComparedModel, distilled: ComparedModel) -> str:
     """
     gain = distilled.top1 - baseline.top1
     shares = [(model.top1 / 100, model.num_images) for model in (baseline, distilled)]
-    margin = 100 * _Z * math.sqrt(sum(p * (1 - p) / n for p, n in shares))
+    margin = 100 * Z * math.sqrt(sum(p * (1 - p) / n for p, n in shares))
     change = "lower" if distilled.loss < baseline.loss else "higher" if distilled.loss > baseline.loss else "no other"
     loss = f"Its cross-entropy is {change}: {distilled.loss:.3f} against {baseline.loss:.3f} nats."
     points = f"{abs(gain):.2f} points {'above' if gain > 0 else 'below'}"

@@ -247,7 +247,7 @@ def _result_of(stage: _Stage) -> TrainResult:
     found = stage.result()
     if found is None:
         raise RunError(f"{stage.folder.result} cannot be read", hint="start again in another --out")
-    return TrainResult(**{**found, "run": str(stage.path), "model": str(stage.folder.model)})
+    return TrainResult.from_dict(found, run=stage.path, model=stage.folder.model)
 
 
 def _finish(out: Path, stages: Sequence[_Stage], processes: Processes) -> TrainResult:

@@ -11,13 +11,8 @@ import numpy as np
 from ...data import ImageSource
 from ...data.several_labels import accepted_labels
 from ...engine.class_match import ClassMatch
-from ..metrics import (
-    class_accuracies,
-    expected_calibration_error,
-    mean_class_accuracy,
-    reliability_bins,
-    share_within,
-)
+from ...engine.metrics.accuracy import class_accuracies, mean_class_accuracy, share_within
+from ...engine.metrics.calibration import expected_calibration_error, reliability_bins
 from ..results import MeasuredModel, PerClass, Predictions, Result
 from .one_pass import Contender
 from .protocol import describe_protocol

@@ -2,7 +2,7 @@
 
 from .compare import ComparedResult, Comparison, compare_results
 from .numbers import ComparedNumber
-from .paired import PairedTest, mcnemar, paired_test
+from .paired import PairedTest, paired_test
 
 __all__ = [
     "ComparedNumber",
@@ -10,6 +10,5 @@ __all__ = [
     "Comparison",
     "PairedTest",
     "compare_results",
-    "mcnemar",
     "paired_test",
 ]

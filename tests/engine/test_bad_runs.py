@@ -24,7 +24,7 @@ from kdzoo.engine.checkpoint import checkpoint_path, digest_path
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.job import TrainJob
 from kdzoo.engine.loop import train
-from kdzoo.engine.metrics import read_lines
+from kdzoo.engine.metric_lines import read_lines
 from kdzoo.engine.objective import Objective, Phase, StepView, student_group
 from kdzoo.engine.run_folder import RunFolder
 from kdzoo.engine.signals import StopRequest

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from fork_server import ForkServer
 
-from kdzoo.engine.metrics import read_lines
+from kdzoo.engine.metric_lines import read_lines
 
 pytestmark = [pytest.mark.slow, pytest.mark.numeric]
 

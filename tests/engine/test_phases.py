@@ -15,7 +15,7 @@ from kdzoo.data import ArraySource, open_source
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.job import TrainJob
 from kdzoo.engine.loop import train
-from kdzoo.engine.metrics import read_lines
+from kdzoo.engine.metric_lines import read_lines
 from kdzoo.engine.objective import Objective, ParameterGroup, Phase, StepView, student_group
 from kdzoo.engine.settings import OptimizerSettings
 from kdzoo.engine.signals import StopRequest

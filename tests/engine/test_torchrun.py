@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from transfer_trees import class_folders
 
-from kdzoo.engine.metrics import read_lines
+from kdzoo.engine.metric_lines import read_lines
 from kdzoo.zoo import load_model
 
 pytestmark = pytest.mark.slow

@@ -4,8 +4,9 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from kdzoo.engine.metrics.intervals import wilson
 from kdzoo.evaluation.curves import Level, Series, line_chart
-from kdzoo.evaluation.dots import Score, dot_plot, wilson
+from kdzoo.evaluation.dots import Score, dot_plot
 from kdzoo.evaluation.page import count, duration
 from kdzoo.evaluation.scales import linear_scale, log_scale, number
 
