@@ -101,6 +101,11 @@ class Metrics:
         """The number that decides."""
         return self.values[self.primary.name]
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether the number that decides is there."""
+        return self.primary.name in self.values
+
     def to_dict(self) -> dict[str, float | int]:
         """As a JSON object; `from_dict` reads it."""
         return {**self.values, "num_images": self.num_images}

@@ -18,7 +18,7 @@ from .output import print_fields, print_json, work
 from .run_options import given_settings
 
 if TYPE_CHECKING:
-    from ..engine.job import TrainResult
+    from ..base.run_documents import TrainResult
     from ..planning.plan import Plan
 
 

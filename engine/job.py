@@ -66,64 +66,6 @@ class TrainJob:
     labels: LabelStore | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainResult:
-    """What a finished run gave; ``result.json`` in the run folder.
-
-    Attributes:
-        run: The run folder.
-        model: The exported student, timm's own layout.
-        metrics: Of the exported weights, on all held-out images: ``result.metrics["top1"]``.
-        best: The best value of the metric that decides, of any evaluation.
-        epochs: Finished.
-        steps: Finished.
-        images_per_s: Training throughput of the last process that worked on the run, all ranks together.
-        seconds: That this process trained.
-        unreadable: Training images that could not be decoded and were replaced.
-    """
-
-    run: str
-    model: str
-    metrics: Metrics
-    best: float
-    epochs: int
-    steps: int
-    images_per_s: float
-    seconds: float
-    unreadable: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """As a JSON object; `from_dict` reads it."""
-        return {
-            "run": self.run,
-            "model": self.model,
-            **self.metrics.to_dict(),
-            **{name: getattr(self, name) for name in ("epochs", "steps", "images_per_s", "seconds")},
-            f"best_{self.metrics.primary.name}": self.best,
-            "unreadable": self.unreadable,
-        }
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any], *, run: Path, model: Path) -> TrainResult:
-        """Read ``result.json`` of a run that may have moved since.
-
-        Raises:
-            KeyError, TypeError, ValueError: An entry is missing or of another type.
-        """
-        metrics = Metrics.from_dict(document)
-        return cls(
-            run=str(run),
-            model=str(model),
-            metrics=metrics,
-            best=float(document[f"best_{metrics.primary.name}"]),
-            epochs=int(document["epochs"]),
-            steps=int(document["steps"]),
-            images_per_s=float(document["images_per_s"]),
-            seconds=float(document["seconds"]),
-            unreadable=int(document["unreadable"]),
-        )
-
-
 @dataclass
 class Position:
     """Where a run stands, and what it has counted since its last line of metrics.

@@ -12,6 +12,7 @@ from torch import nn
 
 from ..base.errors import CheckpointError, Interrupted, RunError
 from ..base.metrics import Metrics
+from ..base.run_documents import TrainResult
 from ..base.writing import write_json
 from ..data import Batch, BatchOrder, train_batches
 from ..data.randomness import seed_torch
@@ -19,7 +20,7 @@ from ..zoo import save_model
 from .checkpoint import checkpoint_path, is_good, keep_as_best, newest_good, save_checkpoint
 from .distributed import Processes, share_batch
 from .evaluate import PassSettings, evaluate
-from .job import Position, TrainJob, TrainResult
+from .job import Position, TrainJob
 from .phases import RunningPhase, run_phases, start_phases
 from .precision import deterministic
 from .progress import Progress, say
@@ -56,11 +57,11 @@ def train(job: TrainJob, processes: Processes, stop: StopRequest) -> TrainResult
     claim = folder.claim(job.config, job.fixed, resume=job.resume) if processes.is_main else contextlib.nullcontext()
     with claim, deterministic(job.training.deterministic):
         processes.barrier()
-        finished = folder.read_result() if job.resume else None
+        finished = folder.train_result() if job.resume else None
         if finished is not None:
             if processes.is_main:
                 say(f"the run in {folder.path} is finished; nothing to do")
-            return TrainResult.from_dict(finished, run=folder.path, model=folder.model)
+            return finished
         run = Run(job, processes, stop)
         try:
             run.start()

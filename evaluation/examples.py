@@ -148,3 +148,11 @@ def picture(example: Example) -> dict[str, Any]:
         "correct": example.student[0].name == example.truth,
         "beliefs": beliefs,
     }
+
+
+def pictures_note(examples: Sequence[Example]) -> str:
+    """How the pictures were chosen."""
+    mistakes = sum(example.chosen == "mistake" for example in examples)
+    even = len(examples) - mistakes
+    text = f"{even} spread evenly over the held-out images"
+    return f"{text}, then the {mistakes} mistakes that the student was surest of." if mistakes else f"{text}."

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
         TeacherError,
         UsageError,
     )
+    from .base.run_documents import TrainResult
     from .data import check_source, open_source
     from .demo import run_demo
-    from .engine.job import TrainResult
     from .engine.labelling import LabelResult
     from .evaluation.analysis import write_analysis
     from .evaluation.comparison import compare_results
@@ -59,7 +59,7 @@ _HOMES = {
     "Recipe": "kdzoo.recipes.recipe",
     "RunError": "kdzoo.base.errors",
     "TeacherError": "kdzoo.base.errors",
-    "TrainResult": "kdzoo.engine.job",
+    "TrainResult": "kdzoo.base.run_documents",
     "TransferReport": "kdzoo.transfer.classification.measure",
     "UsageError": "kdzoo.base.errors",
     "check_source": "kdzoo.data",

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..curves import Series
-from ..run_record import as_count, as_number
-from .charts import MOST, Lines
+from ...base.run_documents import as_count, as_number, as_objects
+from ..charts import MOST, Lines, Series
 from .inputs import Stored
 from .section import Section, Table, columns, points, slug
 
@@ -45,8 +44,7 @@ def calibration_section(stored: Sequence[Stored]) -> Section | None:
 
 
 def _line(one: Stored) -> tuple[tuple[float, float], ...]:
-    bins = one.result.details.get("reliability")
-    rows = [row for row in bins if isinstance(row, dict)] if isinstance(bins, list) else []
-    rows = [row for row in rows if as_count(row.get("count")) >= 10]
+    bins = as_objects(one.result.details.get("reliability"))
+    rows = [row for row in bins if as_count(row.get("count")) >= 10]
     found = [(as_number(row.get("confidence")), as_number(row.get("accuracy"))) for row in rows]
     return tuple(point for point in found if all(map(math.isfinite, point)))

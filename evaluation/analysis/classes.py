@@ -9,9 +9,9 @@ from itertools import product
 import numpy as np
 
 from ...base.errors import UsageError
+from ..charts import Points, Scatter
 from ..comparison.sides import differing_settings
 from ..results import PerClass
-from .charts import Points, Scatter
 from .confusion import ClassPair, confusion_matrix, similar_pairs
 from .inputs import Stored
 from .section import Section, Table, columns, points, slug

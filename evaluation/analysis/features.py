@@ -14,7 +14,7 @@ from ...data import ImageSource, eval_batches
 from ...engine.evaluate import eval_transform
 from ...engine.teachers import normalise
 from ...zoo import LoadedModel, forward_with_features
-from .charts import MOST, Points, Scatter
+from ..charts import MOST, Points, Scatter
 from .confusion import confusion_matrix, contrasting_classes
 from .section import Section, slug
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ...base.run_documents import as_count, as_number, as_object
+from ..charts import Chart, Points, Scatter
 from ..comparison.sides import differing_settings
 from ..page import count
-from ..run_record import as_count, as_number
 from ..run_sections import plain
-from .charts import Chart, Points, Scatter
 from .inputs import Stored
 from .section import Section, Table, columns, points, slug
 
@@ -57,8 +57,7 @@ def _metric(one: Stored) -> str | None:
 
 
 def _speed(one: Stored) -> float | None:
-    found = one.result.details.get("throughput")
-    speed = as_number(found.get("network_images_per_s")) if isinstance(found, dict) else 0.0
+    speed = as_number(as_object(one.result.details.get("throughput")).get("network_images_per_s"))
     return speed if speed > 0 else None
 
 
@@ -67,8 +66,7 @@ _MACHINE = ("device", "threads", "batch_size", "machine")
 
 def _machine(one: Stored) -> tuple[str | None, ...]:
     """On what a speed was measured, as texts; older results say less, and stand apart from newer ones."""
-    found = one.result.details.get("throughput")
-    known = found if isinstance(found, dict) else {}
+    known = as_object(one.result.details.get("throughput"))
     return tuple(None if known.get(name) is None else str(known[name]) for name in _MACHINE)
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ...base.errors import DataError, KdzooError
+from ..drawing import draw
 from ..page import write_page
 from .calibration import calibration_section
 from .classes import class_sections
 from .files import write_figures
-from .inline import inline
 from .inputs import Inputs, read_inputs
 from .section import Section, listed
 from .trade_off import trade_off_sections
@@ -94,7 +94,7 @@ def write_analysis(
         "analysis.html.j2",
         headline=_headline(inputs),
         sources=[str(path) for path in paths],
-        sections=[{**vars(section), "charts": [inline(chart) for chart in section.charts]} for section in sections],
+        sections=[{**vars(section), "charts": [draw(chart) for chart in section.charts]} for section in sections],
         problems=[f"{name}: {line}" for name, run in inputs.runs.items() for line in run.problems],
         missing=missing,
     )
@@ -173,11 +173,10 @@ def _looked_at(
     chosen = tuple(dict.fromkeys(classes)) or choose_classes(models, source, where)
     sections = [feature_section(models, source, chosen, where, given=bool(classes))]
     for name, run in runs.items():
-        references = run.get("teachers")
-        if not isinstance(references, list) or not references:
+        if not run.config.teachers:
             continue
         try:
-            loaded = [load_model(str(one)) for one in references]
+            loaded = [load_model(one) for one in run.config.teachers]
         except KdzooError as error:
             missing.append((f"soft labels of {name}'s teachers: {error.message}", "call it where they are found"))
             continue

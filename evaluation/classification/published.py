@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...base.run_documents import read_config
 from ...data import ImageSource
 from ...data.eval_views import OPENCV
 from ...zoo import LoadedModel
 from ...zoo.entries import ENTRIES, Entry, Published
-from ..run_record import read_run
 from .one_pass import Contender
 
 IMAGENET_IMAGES = 50_000
@@ -80,10 +80,10 @@ def _elsewhere(contender: Contender, entry: Entry, source: ImageSource, own_colo
 
 def _own_images(reference: str) -> str | None:
     """The fingerprint of the images that a run measured its promise on; None where it is no run."""
-    folder = Path(reference).expanduser()
-    if not (folder / "config.json").is_file():
+    try:
+        found = read_config(Path(reference).expanduser() / "config.json").fixed.get("data.val_fingerprint")
+    except (OSError, ValueError):
         return None
-    found = read_run(folder).get("fixed", "data.val_fingerprint")
     return found if isinstance(found, str) else None
 
 

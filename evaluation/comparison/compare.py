@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ...base.errors import DataError
-from ..overview import differences
 from ..results import Result
+from ..run_sections import differences
 from .numbers import ComparedNumber, model_numbers, shared_numbers
 from .paired import PairedTest, paired_test, why_not_paired
 from .sides import OWN, Side, differing_settings, measured_like, open_side

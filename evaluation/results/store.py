@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from ...base.errors import DataError
-from ...base.redact import redact
+from ...base.redact import redact_values
 from ...base.regular_files import read_json
 from ...base.writing import write_arrays, write_json
 from .document import Result, from_json
@@ -52,7 +52,7 @@ def write_result(folder: Path, result: Result, predictions: Predictions | None =
     for metric, value in result.metrics.items():
         if not math.isfinite(value):
             raise ValueError(f"{metric} of {result.dataset} is {value}: not a number to keep")
-    result = from_json(_finite(_hidden(result.to_json())), result.name)  # as a reader will see it, its name too
+    result = from_json(_finite(redact_values(result.to_json())), result.name)  # as a reader will see it, its name too
     path = folder / f"{result.name}.json"
     if predictions is not None:
         write_arrays(path.with_suffix(".predictions"), predictions.arrays(), option=_OPTION)
@@ -141,14 +141,6 @@ def _read(path: Path) -> Result:
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read ({error})", hint="delete it and measure again") from None
     return from_json(document, str(path))
-
-
-def _hidden(value: Any) -> Any:
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, dict):
-        return {str(key): _hidden(item) for key, item in value.items()}
-    return [_hidden(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _finite(value: Any) -> Any:

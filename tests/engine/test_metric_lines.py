@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from kdzoo.engine.metric_lines import JsonLines, read_lines, write_csv
+from kdzoo.base.run_documents import read_lines
+from kdzoo.engine.metric_lines import JsonLines, write_csv
 
 
 def test_a_resumed_log_continues_where_the_checkpoint_stood(tmp_path: Path) -> None:
@@ -18,18 +19,18 @@ def test_a_resumed_log_continues_where_the_checkpoint_stood(tmp_path: Path) -> N
     log.close()
     with open(path, "a") as file:
         file.write('{"kind": "train", "st')  # killed inside a line
-    assert [line["step"] for line in read_lines(path)] == [1, 2]
+    assert [line["step"] for line in read_lines(path)[0]] == [1, 2]
     log = JsonLines(path, length)
     log.write({"kind": "train", "step": 2, "loss": 0.3})
     log.close()
-    assert [line["loss"] for line in read_lines(path)] == [0.5, 0.3]
+    assert [line["loss"] for line in read_lines(path)[0]] == [0.5, 0.3]
 
 
 def test_numbers_that_json_lacks_are_words(tmp_path: Path) -> None:
     log = JsonLines(tmp_path / "metrics.jsonl")
     log.write({"loss": float("nan"), "lr": 1 / 3})
     log.close()
-    assert read_lines(tmp_path / "metrics.jsonl") == [{"loss": "nan", "lr": 0.3333333}]
+    assert read_lines(tmp_path / "metrics.jsonl")[0] == [{"loss": "nan", "lr": 0.3333333}]
 
 
 def test_the_table_holds_the_same_lines(tmp_path: Path) -> None:

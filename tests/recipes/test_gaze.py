@@ -12,10 +12,10 @@ import torch
 from mini_mpiigaze import PEOPLE, write_mpiigaze
 
 from kdzoo.base.errors import DataError, ModelError, TeacherError, UsageError
+from kdzoo.base.run_documents import TrainResult
 from kdzoo.data import Mixing
 from kdzoo.data.batch import Batch
 from kdzoo.engine.distributed import Processes
-from kdzoo.engine.job import TrainResult
 from kdzoo.engine.step import Step, split_step
 from kdzoo.engine.teachers import Answers
 from kdzoo.evaluation.report import write_report

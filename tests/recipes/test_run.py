@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from kdzoo.base.errors import CheckpointError, DataError, ModelError, RunError, TeacherError
-from kdzoo.engine.job import TrainResult
+from kdzoo.base.run_documents import TrainResult
 from kdzoo.planning.run import run
 from kdzoo.recipes.registry import get_recipe
 from kdzoo.zoo import load_model, save_model
