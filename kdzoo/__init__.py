@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .engine.labelling import LabelResult
     from .evaluation.analysis import write_analysis
     from .evaluation.comparison import compare_results
-    from .evaluation.measuring import Measured, evaluate
+    from .evaluation.evaluate import EvaluationResult, evaluate
     from .evaluation.report import write_report
     from .planning.plan import Plan
     from .planning.resolution import resolve
@@ -49,11 +49,11 @@ __version__ = "0.1.0"
 _HOMES = {
     "CheckpointError": "kdzoo.base.errors",
     "DataError": "kdzoo.base.errors",
+    "EvaluationResult": "kdzoo.evaluation.evaluate",
     "Interrupted": "kdzoo.base.errors",
     "KdzooError": "kdzoo.base.errors",
     "LabelResult": "kdzoo.engine.labelling",
     "LoadedModel": "kdzoo.zoo",
-    "Measured": "kdzoo.evaluation.measuring",
     "ModelError": "kdzoo.base.errors",
     "Plan": "kdzoo.planning.plan",
     "Recipe": "kdzoo.recipes.recipe",
@@ -66,7 +66,7 @@ _HOMES = {
     "compare_results": "kdzoo.evaluation.comparison",
     "create_model": "kdzoo.zoo",
     "distill": "kdzoo.api",
-    "evaluate": "kdzoo.evaluation.measuring",
+    "evaluate": "kdzoo.evaluation.evaluate",
     "export_model": "kdzoo.zoo.exporting",
     "get_recipe": "kdzoo.recipes.registry",
     "label": "kdzoo.api",
@@ -90,11 +90,11 @@ _HOMES = {
 __all__ = [
     "CheckpointError",
     "DataError",
+    "EvaluationResult",
     "Interrupted",
     "KdzooError",
     "LabelResult",
     "LoadedModel",
-    "Measured",
     "ModelError",
     "Plan",
     "Recipe",

@@ -28,10 +28,10 @@ def evaluate_published(model: str, spec: str, wanted: Sequence[str], device: str
         DataError, ModelError: Data or weights are missing, or their classes differ.
         Interrupted: A signal came.
     """
-    from ..evaluation.measuring import evaluate
+    from ..evaluation.evaluate import evaluate
 
-    result = evaluate(model, spec, device=device)[0].to_dict()
-    found = {"top1": float(result["top1"]), "top5": float(result["top5"])}
+    metrics = evaluate(model, spec, device=device)[0].metrics
+    found = {name: metrics[name] for name in ("top1", "top5")}
     names = [name.removeprefix(_CLASS) for name in wanted if name.startswith(_CLASS)]
     if names:
         found.update(_accuracy_on_classes(model, spec, names, device))

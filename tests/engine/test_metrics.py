@@ -23,7 +23,7 @@ from kdzoo.engine.metrics.ranking import (
     rank_of_label,
 )
 from kdzoo.evaluation.classification.answers import judge
-from kdzoo.evaluation.classification.summary import metrics_of
+from kdzoo.evaluation.classification.summary import classification_metrics
 
 SAME = ClassMatch("same")
 
@@ -38,7 +38,7 @@ def single(labels: np.ndarray) -> np.ndarray:
 
 def measured(logits: torch.Tensor, accepted: np.ndarray, match: ClassMatch = SAME, crops: int = 1) -> dict[str, float]:
     answers, _ = judge(logits, torch.from_numpy(accepted.astype(np.int64)), match, crops=crops)
-    return metrics_of(answers.numpy(), accepted, logits.shape[1], subset=match.kind == "subset")
+    return classification_metrics(answers.numpy(), accepted, logits.shape[1], subset=match.kind == "subset")
 
 
 @pytest.mark.parametrize(("images", "classes"), [(300, 10), (200, 100), (50, 3), (20, 2)])
@@ -116,7 +116,7 @@ def test_a_subset_is_answered_among_its_own_classes_and_among_all() -> None:
     labels = np.random.default_rng(0).integers(0, 3, 200)
     match = ClassMatch("subset", columns)
     answers, _ = judge(logits, torch.from_numpy(labels)[:, None], match, crops=1)
-    found = metrics_of(answers.numpy(), single(labels), 3, subset=True)
+    found = classification_metrics(answers.numpy(), single(labels), 3, subset=True)
     values = logits.numpy()
     assert found["top1"] == pytest.approx(100 * np.mean(values[:, columns].argmax(axis=1) == labels))
     assert found["top1_all_classes"] == pytest.approx(100 * np.mean(values.argmax(axis=1) == np.array(columns)[labels]))
