@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .json_document import as_count, as_number
+
 
 @dataclass(frozen=True, kw_only=True)
 class PrimaryMetric:
@@ -107,21 +109,15 @@ class Metrics:
         return self.primary.name in self.values
 
     def to_dict(self) -> dict[str, float | int]:
-        """As a JSON object; `from_dict` reads it."""
+        """As a JSON object; `from_json` reads it."""
         return {**self.values, "num_images": self.num_images}
 
     @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> Metrics:
-        """The set among the entries of a JSON object.
-
-        Raises:
-            KeyError, TypeError, ValueError: There is no primary metric, or an entry is no number.
-        """
-        primary = find_primary(document)
-        if primary is None:
-            raise KeyError(" or ".join(one.name for one in PRIMARY_METRICS))
-        values = {name: float(document[name]) for name in primary.names if name in document}
-        return cls(primary, values, int(document["num_images"]))
+    def from_json(cls, document: Mapping[str, Any]) -> Metrics:
+        """The set among the entries of a JSON object: those that are numbers."""
+        primary = find_primary(document) or TOP1
+        values = {name: number for name in primary.names if math.isfinite(number := as_number(document.get(name)))}
+        return cls(primary, values, as_count(document.get("num_images")))
 
     def summary(self) -> str:
         """Short text for a log line."""

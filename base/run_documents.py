@@ -8,50 +8,15 @@ NaN, None), never an error. Whoever cannot go on without a field looks at it.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from .json_document import as_count, as_number, as_object, as_objects, as_text, decode
 from .metrics import TOP1, Metrics, PrimaryMetric, find_primary
 from .regular_files import read_json, refuse_special
 from .writing import write_json
-
-_LARGEST = 1e30  # what a file gives beyond it is damage, not a measurement
-
-
-def as_number(value: object) -> float:
-    """A number of a JSON document; NaN for what is none (metrics write ``nan`` and ``inf`` as words)."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -_LARGEST < value < _LARGEST:
-        return math.nan
-    return float(value)
-
-
-def as_count(value: object) -> int:
-    """A count of a JSON document; 0 for what is none."""
-    number = as_number(value)
-    return int(number) if number > 0 else 0
-
-
-def as_object(value: object) -> dict[str, Any]:
-    """An object of a JSON document; empty for what is none."""
-    return value if isinstance(value, dict) else {}
-
-
-def as_objects(value: object) -> list[dict[str, Any]]:
-    """The objects in a list of a JSON document, without entries of another form."""
-    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
-
-
-def as_text(value: object) -> str:
-    """A text of a JSON document; empty for what is none."""
-    return value if isinstance(value, str) else ""
-
-
-def as_texts(value: object) -> tuple[str, ...]:
-    """A list of a JSON document, its entries as texts."""
-    return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
 @dataclass(frozen=True)
@@ -81,21 +46,6 @@ class DataSummary:
     num_classes: int
     path: str | None
     targets: tuple[str, ...]
-
-    @classmethod
-    def from_json(cls, value: object) -> DataSummary | None:
-        """Read one; None where there is no object."""
-        if not isinstance(value, dict):
-            return None
-        path = value.get("path")
-        return cls(
-            name=str(value.get("name") or ""),
-            split=as_text(value.get("split")),
-            num_images=as_count(value.get("num_images")),
-            num_classes=as_count(value.get("num_classes")),
-            path=None if path is None else str(path),
-            targets=as_texts(value.get("targets")),
-        )
 
 
 @dataclass(frozen=True)
@@ -167,23 +117,11 @@ class RunConfig:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> RunConfig:
         """Read config.json's object."""
-        settings = {
-            str(name): Setting(entry.get("value"), as_text(entry.get("source")))
-            if isinstance(entry, dict)
-            else Setting(entry)
-            for name, entry in as_object(document.get("settings")).items()
-        }
-        texts = ("variants", "teachers", "notes", "warnings", "class_names")
-        return cls(
-            recipe=as_text(document.get("recipe")),
-            origin=as_text(document.get("origin")),
-            settings=settings,
-            train_data=DataSummary.from_json(document.get("train_data")),
-            val_data=DataSummary.from_json(document.get("val_data")),
-            teacher_reports=tuple(map(TeacherSummary.from_json, as_objects(document.get("teacher_reports")))),
-            fixed=as_object(document.get("fixed")),
-            **{name: as_texts(document.get(name)) for name in texts},
-        )
+        settings = as_object(document.get("settings"))
+        values = {name: entry if isinstance(entry, dict) else {"value": entry} for name, entry in settings.items()}
+        reports = as_objects(document.get("teacher_reports"))
+        config = decode(cls, {**document, "settings": values, "teacher_reports": []})
+        return replace(config, teacher_reports=tuple(map(TeacherSummary.from_json, reports)))
 
     def setting(self, name: str) -> Any:
         """A setting's value by its dotted name, or None."""
@@ -242,31 +180,10 @@ class Session:
     world_size: int | None = None
     git_revision: str | None = None
 
-    @classmethod
-    def from_json(cls, entry: Mapping[str, Any]) -> Session:
-        """Read one."""
-        return cls(
-            command=as_texts(entry.get("command")),
-            devices=as_texts(entry.get("devices")),
-            versions={str(name): str(value) for name, value in as_object(entry.get("versions")).items()},
-            processor=as_text(entry.get("processor")) or None,
-            git_revision=as_text(entry.get("git_revision")) or None,
-            started=as_text(entry.get("started")),
-            python=as_text(entry.get("python")),
-            platform=as_text(entry.get("platform")),
-            cpu_cores=as_count(entry.get("cpu_cores")) or None,
-            torch_threads=as_count(entry.get("torch_threads")) or None,
-            world_size=as_count(entry.get("world_size")) or None,
-        )
 
-
-def read_sessions(path: Path) -> tuple[Session, ...]:
-    """The sessions of environment.json, the first one first.
-
-    Raises:
-        OSError, ValueError: It is missing or cannot be read, or holds no JSON object.
-    """
-    return tuple(map(Session.from_json, as_objects(_read_object(path).get("sessions"))))
+def sessions_from_json(document: Mapping[str, Any]) -> tuple[Session, ...]:
+    """The sessions of environment.json's object, the first one first."""
+    return tuple(decode(Session, entry) for entry in as_objects(document.get("sessions")))
 
 
 def append_session(path: Path, session: Session) -> None:
@@ -322,7 +239,7 @@ class TrainResult:
     @classmethod
     def from_json(cls, document: Mapping[str, Any], folder: Path) -> TrainResult:
         """Read result.json's object, of a run that may have moved to ``folder`` since."""
-        metrics = metrics_from_json(document)
+        metrics = Metrics.from_json(document)
         return cls(
             run=str(folder),
             model=str(folder / "model"),
@@ -334,13 +251,6 @@ class TrainResult:
             seconds=as_number(document.get("seconds")),
             unreadable=as_count(document.get("unreadable")),
         )
-
-
-def metrics_from_json(document: Mapping[str, Any]) -> Metrics:
-    """The metrics among the entries of an object: those that are numbers."""
-    primary = find_primary(document) or TOP1
-    values = {name: number for name in primary.names if math.isfinite(number := as_number(document.get(name)))}
-    return Metrics(primary, values, as_count(document.get("num_images")))
 
 
 def read_result(folder: Path) -> TrainResult | None:

@@ -10,7 +10,7 @@ from typing import Any
 from .errors import RunError
 from .metrics import TOP1, PrimaryMetric, find_primary
 from .regular_files import read_json
-from .run_documents import MetricLine, RunConfig, Session, TrainResult, as_objects, read_lines
+from .run_documents import MetricLine, RunConfig, Session, TrainResult, read_lines, sessions_from_json
 
 _NAME_ONE = "name the --out folder of 'kdzoo train' or 'kdzoo distill'"
 
@@ -62,14 +62,14 @@ def read_run(folder: Path) -> RunRecord:
         raise RunError(f"{folder} is not a run folder", hint=_NAME_ONE)
     problems: list[str] = []
     config = _document(folder, "config.json", problems)
-    sessions = _document(folder, "environment.json", problems).get("sessions")
+    environment = _document(folder, "environment.json", problems)
     lines, speed = (_lines(folder, name, problems) for name in ("metrics.jsonl", "speed.jsonl"))
     result = _document(folder, "result.json", problems, "the run is not finished")
     model = _document(folder, "model/config.json", problems, "the student is exported when the run ends")
     record = RunRecord(
         path=folder,
         config=RunConfig.from_json(config),
-        sessions=tuple(map(Session.from_json, as_objects(sessions))),
+        sessions=sessions_from_json(environment),
         lines=lines,
         speed=speed,
         model=model,

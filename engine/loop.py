@@ -312,7 +312,7 @@ class Run:
         """Export the student and write result.json."""
         training, at = self.job.training, self.at
         weights = self.student.candidates()[self.student.exported]
-        metrics = Metrics.from_dict(at.last if training.export == "last" else self._load_best(weights))
+        metrics = Metrics.from_json(at.last if training.export == "last" else self._load_best(weights))
         result = TrainResult(
             run=str(self.folder.path),
             model=str(self.folder.model),

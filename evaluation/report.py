@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..base.metrics import ANGULAR_ERROR, TOP1, Metrics
-from ..base.run_documents import metrics_from_json
 from ..base.run_record import RunRecord, read_run
 from .dots import Score, dot_plot
 from .drawing import draw
@@ -89,7 +88,7 @@ def _final(run: RunRecord) -> Metrics | None:
     if run.result is not None:
         return run.result.metrics
     line = last_evaluation(run)
-    return None if line is None else metrics_from_json(line.values)
+    return None if line is None else Metrics.from_json(line.values)
 
 
 def _headline(run: RunRecord) -> str:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ..base.run_documents import MetricLine, TeacherSummary, as_number
+from ..base.json_document import as_number
+from ..base.run_documents import MetricLine, TeacherSummary
 from ..base.run_record import RunRecord
 from .charts import Level, Lines, recorded_series
 

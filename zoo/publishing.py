@@ -12,7 +12,7 @@ from typing import Any
 
 from ..base.digests import sha256_of
 from ..base.errors import ModelError, UsageError
-from ..base.run_documents import as_object
+from ..base.json_document import as_object
 from ..base.writing import copy_file
 from .building import load_model
 from .card import render_card

@@ -13,9 +13,10 @@ from typing import Any, Literal
 from timm.models import get_pretrained_cfg, is_model, split_model_name_tag
 
 from ..base.errors import ModelError, RunError
+from ..base.json_document import as_number, as_object
 from ..base.metrics import TOP1
 from ..base.redact import redact_values
-from ..base.run_documents import RunConfig, Session, TrainResult, as_number, as_object, as_objects
+from ..base.run_documents import RunConfig, Session, TrainResult, sessions_from_json
 from .json_file import read_json
 from .licences import Source
 from .preprocessing import CENTRE_CROP, describe_view
@@ -139,7 +140,7 @@ def read_evidence(run: Path, choice: ResultsChoice | None = None) -> Evidence:
         model_config=model,
         config=config,
         result=result,
-        sessions=tuple(map(Session.from_json, as_objects(environment.get("sessions")))),
+        sessions=sessions_from_json(environment),
         evaluations=_each_once([choice.marked(one) for one in (*own, *kept)]),
         sources=tuple(sources_of(provenance)),
         provenance=provenance,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ...base.run_documents import as_count, as_number, as_objects
+from ...base.json_document import as_count, as_number, as_objects
 from ..charts import MOST, Lines, Series
 from .inputs import Stored
 from .section import Section, Table, columns, points, slug

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...base.errors import DataError
+from ...base.json_document import as_count
 from ...base.metrics import TOP1
-from ...base.run_documents import as_count
 from ...base.run_record import RunRecord, read_run
 from ..results import MeasuredModel, Predictions, Result, default_folder, read_predictions, read_results
 from ..run_sections import plain
