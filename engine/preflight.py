@@ -80,7 +80,7 @@ def check_classes(member: LoadedModel, class_names: Sequence[str], data: str) ->
     """
     if member.provenance.get("task") == REGRESSION:
         raise TeacherError(
-            f"teacher {member.reference} predicts {targets_of(member)}, {data} has classes",
+            f"teacher {member.reference} predicts {predicted_targets(member)}, {data} has classes",
             hint="use a teacher trained on these classes ('kdzoo train' makes one)",
         )
     if member.num_classes != len(class_names):
@@ -114,7 +114,7 @@ def check_gaze(member: LoadedModel, source: ImageSource) -> None:
     theirs = member.provenance.get("targets")
     if theirs is not None and list(theirs) != list(source.target_names):
         raise TeacherError(
-            f"teacher {member.reference} predicts {targets_of(member)}, {source.name} has the targets {targets}",
+            f"teacher {member.reference} predicts {predicted_targets(member)}, {source.name} has the targets {targets}",
             hint="use a teacher trained on these targets",
         )
     try:
@@ -123,7 +123,7 @@ def check_gaze(member: LoadedModel, source: ImageSource) -> None:
         raise TeacherError(error.message, hint=error.hint) from None
 
 
-def targets_of(member: LoadedModel) -> str:
+def predicted_targets(member: LoadedModel) -> str:
     """What a network of numbers predicts, for a message."""
     names = member.provenance.get("targets")
     return " and ".join(map(str, names)) if isinstance(names, list | tuple) else "numbers"
@@ -239,7 +239,7 @@ def preflight(
                 f"teacher {member.reference} was trained at {_pixels(member.preprocessing.input_size[1:])} px, the run "
                 f"shows {_pixels(transform.size)} px: its images are resized"
             )
-        order = None if val_source.is_regression else _order_of(member, match, val_source)
+        order = None if val_source.is_regression else _order_note(member, match, val_source)
         reports.append(TeacherReport(member.reference, result, promised, member.licence, order))
     return [*reports, TeacherReport("ensemble", together)], warnings
 
@@ -263,7 +263,7 @@ def _class_fault(
     return (wrong, _CHECK) if wrong else None
 
 
-def _order_of(member: LoadedModel, match: ClassMatch, source: ImageSource) -> str | None:
+def _order_note(member: LoadedModel, match: ClassMatch, source: ImageSource) -> str | None:
     """Why a teacher's answers are taken to be in the data's order, where its own class names do not say so."""
     if match.kind == "assumed" and not member.class_names:
         known = "all published models share it" if has_published_order(member, source) else "its answers were looked at"

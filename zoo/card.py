@@ -12,7 +12,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from .card_metadata import card_head
-from .card_sections import changed_settings, cost_line, licence_lines, limits_of, setting_rows
+from .card_sections import changed_settings, cost_line, licence_lines, limit_lines, setting_rows
 from .card_subject import CardSubject
 from .markdown import Markdown, block, cell, code, link, plain, prose
 from .references import is_kdzoo_network
@@ -73,7 +73,7 @@ def _content(subject: CardSubject) -> dict[str, Any]:
         "licence_notes": licence_lines(subject.licence, evidence.sources),
         "data": data,
         "data_notes": _data_notes(evidence.result.unreadable),
-        "limits": limits_of(subject.licence, evidence),
+        "limits": limit_lines(subject.licence, evidence),
         "cost": cost_line(evidence),
         "digest": code(subject.digest),
         "origin": _origin(subject),

@@ -68,7 +68,7 @@ def licence_lines(licence: Licence, sources: Sequence[Source]) -> list[Markdown]
     return [Markdown(line) for line in lines]
 
 
-def limits_of(licence: Licence, evidence: Evidence) -> list[Markdown]:
+def limit_lines(licence: Licence, evidence: Evidence) -> list[Markdown]:
     """What the numbers do not say."""
     first = evidence.evaluations[0]
     lines = [

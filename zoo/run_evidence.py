@@ -142,7 +142,7 @@ def read_evidence(run: Path, choice: ResultsChoice | None = None) -> Evidence:
         result=result,
         sessions=sessions_from_json(environment),
         evaluations=_each_once([choice.marked(one) for one in (*own, *kept)]),
-        sources=tuple(sources_of(provenance)),
+        sources=tuple(model_sources(provenance)),
         provenance=provenance,
         left_out=len(left_out),
     )
@@ -174,7 +174,7 @@ def public_name(reference: str) -> str:
     return Path(reference).name if "/" in reference else reference
 
 
-def sources_of(provenance: Mapping[str, Any], *, of: str = "", depth: int = 0) -> list[Source]:
+def model_sources(provenance: Mapping[str, Any], *, of: str = "", depth: int = 0) -> list[Source]:
     """What a model was made from, teachers of teachers included where these are runs that are still there.
 
     Args:
@@ -195,7 +195,7 @@ def sources_of(provenance: Mapping[str, Any], *, of: str = "", depth: int = 0) -
         found.append(Source(public_name(reference), f"{role} of {of}" if of else role, licence))
         inner = _local_config(reference)
         if inner and depth < _DEPTH:
-            found += sources_of(as_object(inner.get("kdzoo")), of=public_name(reference), depth=depth + 1)
+            found += model_sources(as_object(inner.get("kdzoo")), of=public_name(reference), depth=depth + 1)
     return list(dict.fromkeys(found))
 
 

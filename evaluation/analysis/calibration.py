@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ...base.json_document import as_count, as_number, as_objects
 from ..charts import MOST, Lines, Series
 from .inputs import Stored
-from .section import Section, Table, columns, points, slug
+from .section import ReportTable, Section, columns, points, slug
 
 
 def calibration_section(stored: Sequence[Stored]) -> Section | None:
@@ -38,7 +38,7 @@ def calibration_section(stored: Sequence[Stored]) -> Section | None:
             rows.append((f"{one.name}, {dataset}", points(metrics.get("ece"), unit=" %"), points(metrics.get("top1"))))
     if not charts:
         return None
-    table = Table(columns("Model", "expected calibration error", "top-1"), tuple(rows))
+    table = ReportTable(columns("Model", "expected calibration error", "top-1"), tuple(rows))
     notes = ("Below the straight line a model is surer than it is right. Bins of fewer than 10 images are left out.",)
     return Section("Calibration", charts=tuple(charts), tables=(table,), notes=notes)
 

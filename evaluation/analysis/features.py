@@ -63,7 +63,7 @@ def choose_classes(models: Mapping[str, LoadedModel], source: ImageSource, devic
     return tuple(source.class_names[label] for label in contrasting_classes(matrices))
 
 
-def images_of(source: ImageSource, classes: Sequence[str], most: int = MOST_IMAGES) -> list[int]:
+def class_positions(source: ImageSource, classes: Sequence[str], most: int = MOST_IMAGES) -> list[int]:
     """Positions of the classes' images, at most ``most`` of each, evenly spread, class by class.
 
     Raises:
@@ -124,7 +124,7 @@ def feature_section(
     chosen = tuple(dict.fromkeys(classes))
     if len(chosen) > MOST:
         raise UsageError(f"{len(chosen)} classes cannot be told apart", hint=f"--classes with at most {MOST}")
-    positions = images_of(source, chosen)
+    positions = class_positions(source, chosen)
     if len(positions) < 4:
         raise UsageError(f"{len(positions)} images make no map", hint="choose classes with more images")
     labels = np.asarray(source.labels)[positions]

@@ -23,7 +23,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """Rows of texts; the first column names the row."""
 
     columns: tuple[Column, ...]
@@ -47,7 +47,7 @@ class Section:
     title: str
     lede: tuple[str, ...] = ()
     charts: tuple[Chart, ...] = ()
-    tables: tuple[Table, ...] = ()
+    tables: tuple[ReportTable, ...] = ()
     notes: tuple[str, ...] = ()
     pictures: tuple[dict[str, Any], ...] = field(default=(), repr=False)
 

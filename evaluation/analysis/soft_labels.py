@@ -12,8 +12,8 @@ from ...data import ImageSource
 from ...engine.teachers import TeacherEnsemble
 from ...zoo import LoadedModel
 from ..examples import find_examples, mean_probabilities, picture, pictures_note, shown_batches
-from .features import images_of
-from .section import Section, Table, columns, points
+from .features import class_positions
+from .section import ReportTable, Section, columns, points
 
 _SHOWN = 4
 
@@ -39,13 +39,13 @@ def soft_label_section(
     examples = find_examples(student, source, device, teachers=teachers, num_even=4, num_mistakes=4)
     tables = []
     for of in classes:
-        positions = images_of(source, [of])
+        positions = class_positions(source, [of])
         ours, theirs = _mean_answers(student, teachers, source, positions, device)
         order = np.argsort(-theirs, kind="stable")[:_SHOWN]
         shown = [(source.class_names[c], float(100 * theirs[c]), float(100 * ours[c])) for c in order]
         rows = tuple((label, points(one, unit=" %"), points(other, unit=" %")) for label, one, other in shown)
         title = f"Mean answer to {len(positions)} images of {of}"
-        tables.append(Table(columns("Class", "teachers", name), rows, title))
+        tables.append(ReportTable(columns("Class", "teachers", name), rows, title))
     who = "its teachers' mean" if len(teachers) > 1 else "its teacher"
     return Section(
         f"Soft labels of {name} and {who}",

@@ -12,7 +12,7 @@ from ..comparison.sides import differing_settings
 from ..page import count
 from ..run_sections import plain
 from .inputs import Stored
-from .section import Section, Table, columns, points, slug
+from .section import ReportTable, Section, columns, points, slug
 
 _METRICS = ("top1", "mAP11", "AP", "mIoU")
 
@@ -159,7 +159,7 @@ def _section(members: Sequence[Stored], charts: Sequence[Chart]) -> Section:
                 "" if speed is None else count(round(speed)),
             )
         )
-    table = Table(columns("Model", metric, "published", "parameters", "MACs", "images/s"), tuple(rows))
+    table = ReportTable(columns("Model", metric, "published", "parameters", "MACs", "images/s"), tuple(rows))
     notes = [
         "The line joins the models that no other one beats in both; a model between two of its corners is behind it.",
         "Each model is measured in its own preprocessing unless its result says otherwise.",

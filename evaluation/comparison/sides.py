@@ -17,8 +17,8 @@ from ..run_sections import plain
 
 
 @dataclass(frozen=True)
-class Side:
-    """One of the two.
+class ComparedSide:
+    """What a user names as one of the two sides: its results, and the run behind them.
 
     Attributes:
         name: What the reader calls it.
@@ -37,7 +37,7 @@ class Side:
         return read_predictions(self.folder, result)
 
 
-def open_side(text: str, store: Path | None) -> Side:
+def open_side(text: str, store: Path | None) -> ComparedSide:
     """Find what a text names.
 
     Args:
@@ -71,7 +71,7 @@ def open_side(text: str, store: Path | None) -> Side:
     results = _each_once(results)
     runs = [path, *(Path(one.model.run).expanduser() for one in results if one.model.run)]
     run = next((read_run(one) for one in runs if _is_run(one)), None)
-    return Side(text, tuple(results), folder, run)
+    return ComparedSide(text, tuple(results), folder, run)
 
 
 def _is_run(path: Path) -> bool:

@@ -21,6 +21,10 @@ from .predictions import Predictions
 
 _MAX_BYTES = 64 * 2**20
 _OPTION = "--results or KDZOO_RESULTS"
+_COLUMNS = (
+    *("model", "architecture", "task", "dataset", "split", "metric", "value", "published", "low", "high"),
+    *("num_images", "parameters", "macs", "protocol"),
+)
 
 
 def default_folder() -> Path:
@@ -97,31 +101,17 @@ def read_predictions(folder: Path, result: Result) -> Predictions | None:
 
 
 def results_frame(results: Sequence[Result]) -> pd.DataFrame:
-    """One row a number: model, architecture, task, dataset, split, metric, value, published, low, high, num_images,
-    parameters, macs, protocol."""
+    """One row a number; the columns are `_COLUMNS`."""
     rows: list[dict[str, Any]] = []
     for result in results:
+        model = {name: getattr(result.model, name) for name in ("architecture", "parameters", "macs")}
+        about = {name: getattr(result, name) for name in ("task", "dataset", "split", "num_images", "protocol")}
         for metric, value in result.metrics.items():
-            interval = result.intervals.get(metric)
-            rows.append(
-                {
-                    "model": result.model.reference,
-                    "architecture": result.model.architecture,
-                    "task": result.task,
-                    "dataset": result.dataset,
-                    "split": result.split,
-                    "metric": metric,
-                    "value": value,
-                    "published": result.published.get(metric),
-                    "low": interval.low if interval else None,
-                    "high": interval.high if interval else None,
-                    "num_images": result.num_images,
-                    "parameters": result.model.parameters,
-                    "macs": result.model.macs,
-                    "protocol": result.protocol,
-                }
-            )
-    return pd.DataFrame(rows)
+            interval, published = result.intervals.get(metric), result.published.get(metric)
+            ends = {"low": interval.low if interval else None, "high": interval.high if interval else None}
+            row = {"model": result.model.reference, "metric": metric, "value": value, "published": published}
+            rows.append({**row, **ends, **about, **model})
+    return pd.DataFrame(rows, columns=list(_COLUMNS) if rows else None)
 
 
 def _read_all(path: Path) -> list[Result]:
