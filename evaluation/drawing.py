@@ -43,13 +43,15 @@ class _Shape:
         dash: Its dash pattern; None for an area.
         transform: Of the path.
         title: Shown under the mouse.
+        disc: A disc in place of the path: x, y and radius.
     """
 
     style: str
-    d: str
+    d: str = ""
     dash: str | None = None
     transform: str = ""
     title: str = ""
+    disc: tuple[str, str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -178,8 +180,10 @@ def _line_shapes(drawing: _Drawing, line: Series, slot: int) -> list[_Shape]:
 
 
 def _dot(drawing: _Drawing, point: Place, slot: int, marker: str, size: float, title: str) -> _Shape:
-    move = f"translate({drawing.x_scale(point[0]):.1f} {drawing.y_scale(point[1]):.1f}) scale({size})"
-    return _Shape(style=f"dot c{slot % 7}", d=marker, transform=move, title=title)
+    x, y, style = f"{drawing.x_scale(point[0]):.1f}", f"{drawing.y_scale(point[1]):.1f}", f"dot c{slot % 7}"
+    if marker is _MARKERS[0]:
+        return _Shape(style=style, title=title, disc=(x, y, size))
+    return _Shape(style=style, d=marker, transform=f"translate({x} {y}) scale({size})", title=title)
 
 
 def _thin(points: Sequence[Place]) -> tuple[list[Place], list[Place], list[Place]]:
