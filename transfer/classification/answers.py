@@ -63,10 +63,10 @@ def measure_scores(scores: np.ndarray, known: Labels, *, probabilities: bool = F
         known: What the images show.
         probabilities: Whether the scores are probabilities rather than logits.
     """
-    order = rank_classes(torch.from_numpy(scores))
+    order = rank_classes(torch.tensor(scores))
     first = first_classes(order).numpy()
     if known.targets is None:
-        ahead = rank_of_label(order, torch.from_numpy(known.labels).long()).numpy()
+        ahead = rank_of_label(order, torch.tensor(known.labels, dtype=torch.int64)).numpy()
         right, counted = ahead == 0, np.ones(len(scores), dtype=np.bool_)
         values, counts = class_accuracies(right, known.labels[:, None], known.num_classes)
         metrics = {"top1": share_within(ahead, 1)}
