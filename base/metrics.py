@@ -108,6 +108,10 @@ class Metrics:
         """Whether the number that decides is there."""
         return self.primary.name in self.values
 
+    def is_better(self, than: float | None) -> bool:
+        """Whether the number that decides beats the best one so far; None where this is the first."""
+        return self.primary.is_better(self.value, than)
+
     def to_dict(self) -> dict[str, float | int]:
         """As a JSON object; `from_json` reads it."""
         return {**self.values, "num_images": self.num_images}

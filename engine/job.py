@@ -105,7 +105,7 @@ class Position:
 
     def count_evaluation(self, result: Metrics) -> bool:
         """The weights that are exported were evaluated here; returns whether they are the best so far."""
-        is_best = result.primary.is_better(result.value, self.best)
+        is_best = result.is_better(self.best)
         if is_best:
             self.best, self.best_step = result.value, self.step
         self.last = result.to_dict()

@@ -80,7 +80,7 @@ def check_classes(member: LoadedModel, class_names: Sequence[str], data: str) ->
     """
     if member.provenance.get("task") == REGRESSION:
         raise TeacherError(
-            f"teacher {member.reference} predicts {predicted_targets(member)}, {data} has classes",
+            f"teacher {member.reference} predicts {shown_targets(member)}, {data} has classes",
             hint="use a teacher trained on these classes ('kdzoo train' makes one)",
         )
     if member.num_classes != len(class_names):
@@ -103,7 +103,7 @@ def check_gaze(member: LoadedModel, source: ImageSource) -> None:
     """Refuse a teacher that does not predict the data's targets, or that knows classes.
 
     Raises:
-        TeacherError: The targets differ, or it knows classes.
+        TeacherError: It has other outputs than the targets, or class names.
     """
     targets = " and ".join(source.target_names)
     if member.class_names:
@@ -114,7 +114,7 @@ def check_gaze(member: LoadedModel, source: ImageSource) -> None:
     theirs = member.provenance.get("targets")
     if theirs is not None and list(theirs) != list(source.target_names):
         raise TeacherError(
-            f"teacher {member.reference} predicts {predicted_targets(member)}, {source.name} has the targets {targets}",
+            f"teacher {member.reference} predicts {shown_targets(member)}, {source.name} has the targets {targets}",
             hint="use a teacher trained on these targets",
         )
     try:
@@ -123,8 +123,8 @@ def check_gaze(member: LoadedModel, source: ImageSource) -> None:
         raise TeacherError(error.message, hint=error.hint) from None
 
 
-def predicted_targets(member: LoadedModel) -> str:
-    """What a network of numbers predicts, for a message."""
+def shown_targets(member: LoadedModel) -> str:
+    """What a regression network predicts, for a message."""
     names = member.provenance.get("targets")
     return " and ".join(map(str, names)) if isinstance(names, list | tuple) else "numbers"
 
