@@ -70,7 +70,7 @@ class TeacherSummary:
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> TeacherSummary:
-        """Read one."""
+        """Read an entry of ``teacher_reports``."""
         primary = find_primary(entry) or TOP1
         numbers = as_number(entry.get(primary.name)), as_number(entry.get(primary.promise))
         licence = as_text(entry.get("licence"))
@@ -284,7 +284,7 @@ class MetricLine:
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> MetricLine:
-        """Read one."""
+        """Read a line's object."""
         rest = {str(name): value for name, value in line.items() if name not in ("kind", "epoch", "step", "model")}
         return cls(
             kind=as_text(line.get("kind")),

@@ -79,7 +79,7 @@ def run_charts(run: RunRecord) -> list[Lines]:
 
 
 def _keys(train: Iterable[MetricLine], name: str) -> list[str]:
-    """``lr`` or ``<phase>/lr``; ``lr/<group>`` as well."""
+    """The keys that hold a number of this name: ``lr``, ``<phase>/lr``, ``lr/<group>``."""
     keys = dict.fromkeys(key for line in train for key in line.values)
     return [key for key in keys if name in (key.rsplit("/", 1)[-1], key.split("/", 1)[0])]
 

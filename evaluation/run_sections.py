@@ -19,7 +19,7 @@ def student_name(run: RunRecord) -> str:
 
 
 def teacher_row(row: TeacherSummary) -> dict[str, str]:
-    """What preflight found of one teacher."""
+    """A teacher's row: measured and promised value, images, licence."""
     return {
         "name": row.reference,
         "measured": row.primary.text(row.value) if math.isfinite(row.value) else "not measured",
@@ -30,7 +30,7 @@ def teacher_row(row: TeacherSummary) -> dict[str, str]:
 
 
 def data_rows(run: RunRecord) -> list[tuple[str, str]]:
-    """What the run was trained and evaluated on."""
+    """Rows on the training and held-out images, the classes, and the unreadable images."""
     rows = []
     for data, title in ((run.config.train_data, "Training"), (run.config.val_data, "Held out")):
         if data is not None:
@@ -108,7 +108,7 @@ def _last_command(run: RunRecord) -> str:
 
 
 def session_rows(session: Session) -> list[tuple[str, str]]:
-    """What one process ran on."""
+    """Rows on the command, versions, device and code revision of one process."""
     versions = ", ".join(f"{name} {version}" for name, version in session.versions.items())
     accelerators = ", ".join(session.devices) or "no CUDA device"
     cores = f"{session.cpu_cores} CPU cores, {session.torch_threads} torch threads"

@@ -47,7 +47,7 @@ def public_value(value: Any) -> Any:
 
 
 def licence_lines(licence: Licence, sources: Sequence[Source]) -> list[Markdown]:
-    """What the reader must know of the licence."""
+    """Lines on the licence of the weights, and of what they were made from."""
     text = f"{code(licence.shown)} ({link(licence.link)})" if licence.link else str(code(licence.shown))
     lines = [f"These weights are published under {text}."]
     if licence.inherited:
@@ -69,7 +69,7 @@ def licence_lines(licence: Licence, sources: Sequence[Source]) -> list[Markdown]
 
 
 def limit_lines(licence: Licence, evidence: Evidence) -> list[Markdown]:
-    """What the numbers do not say."""
+    """Lines on the limits of the model: classes, data it was measured on, licence."""
     first = evidence.evaluations[0]
     lines = [
         f"It knows the {evidence.model_config.get('num_classes')} classes of {code(first.dataset)} and gives one of "
@@ -92,7 +92,7 @@ def limit_lines(licence: Licence, evidence: Evidence) -> list[Markdown]:
 
 
 def cost_line(evidence: Evidence) -> Markdown:
-    """Device and time."""
+    """Training time, device and speed, as a sentence."""
     result, sessions = evidence.result, evidence.sessions
     last = sessions[-1] if sessions else Session()
     if last.devices and (evidence.config.setting("run.device") or "auto") != "cpu":

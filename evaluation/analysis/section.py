@@ -66,12 +66,12 @@ def points(value: float | None, *, sign: bool = False, unit: str = "") -> str:
 
 
 def slug(*words: str) -> str:
-    """A file name of lower-case words."""
+    """Words as a file name in lower case, joined by hyphens."""
     import re
 
     return "-".join(re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-")[:40] or "x" for word in words)
 
 
 def listed(names: Sequence[str]) -> str:
-    """``a, b and c``."""
+    """Names as a list in a sentence: ``a, b and c``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -98,7 +98,7 @@ def _shapes(path: Path, prefix: str = "") -> dict[str, list[int]]:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """``layer2`` before ``layer10``."""
+    """Sort key that puts ``layer2`` before ``layer10``."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 

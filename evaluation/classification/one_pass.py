@@ -174,7 +174,7 @@ class OnePass:
         return [found[index] for index in range(len(found))]
 
     def _keep(self, waiting: dict[int, list[Answers]]) -> None:
-        """Bring answers to the host and into the file."""
+        """Copy answers to the host and write them to the partial file."""
         if not waiting:
             return
         for number, answers in waiting.items():
@@ -237,7 +237,7 @@ class OnePass:
 
 
 class _Clock:
-    """Time spent inside it, on the device."""
+    """Measures the time spent inside its ``with`` block, on the device."""
 
     def __init__(self, device: torch.device) -> None:
         self._cuda = device.type == "cuda"
