@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 HIDDEN = "***"
 
@@ -55,6 +56,15 @@ def redact(text: str) -> str:
     text = _ASSIGNED.sub(_hide_value, text)
     text = _TOKENS.sub(HIDDEN, text)
     return _HEX40.sub(lambda found: found[0] if _REVISION.search(text[: found.start()]) else HIDDEN, text)
+
+
+def redact_values(value: Any) -> Any:
+    """A JSON value with every text in it, names of entries included, redacted."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {redact(str(key)): redact_values(item) for key, item in value.items()}
+    return [redact_values(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def redact_arguments(arguments: Iterable[str]) -> list[str]:

@@ -98,7 +98,7 @@ def by_kdzoo(arguments: argparse.Namespace, root: Path, model: Path) -> tuple[fl
         results=root / "results",
         save=True,
     )
-    return found.document.details["throughput"]["pass_images_per_s"], found.result.top1
+    return found.document.details["throughput"]["pass_images_per_s"], found.metrics["top1"]
 
 
 def quietly(call: Callable[[], tuple[float, float]]) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from .output import echo, print_json, print_rows, work
 from .settings import within
 
 if TYPE_CHECKING:
-    from ..evaluation.comparison import Comparison
+    from ..evaluation.comparison import ModelComparison
     from ..evaluation.results import Result
 
 
@@ -54,7 +54,7 @@ def command(first: str, second: str, results: str | None, seed: int, form: str, 
         _explain(comparison)
 
 
-def _rows(comparison: Comparison) -> list[dict[str, Any]]:
+def _rows(comparison: ModelComparison) -> list[dict[str, Any]]:
     rows = [{"data": "", **number.to_dict()} for number in comparison.cost]
     for result in comparison.results:
         data = _data_name(result.first)
@@ -76,7 +76,7 @@ def _rounded(row: dict[str, Any]) -> dict[str, Any]:
     return {name: f"{value:.4f}" if isinstance(value, float) else value for name, value in row.items()}
 
 
-def _columns(comparison: Comparison) -> dict[str, str]:
+def _columns(comparison: ModelComparison) -> dict[str, str]:
     columns = {
         "data": "data",
         "metric": "metric",
@@ -89,7 +89,7 @@ def _columns(comparison: Comparison) -> dict[str, str]:
     return columns
 
 
-def _explain(comparison: Comparison) -> None:
+def _explain(comparison: ModelComparison) -> None:
     """What the numbers mean, what was not compared, and where the two were made or measured differently."""
     echo()
     for result in comparison.results:

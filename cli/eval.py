@@ -15,7 +15,7 @@ from .output import echo, print_json, print_rows, work
 from .settings import config_option, setting, within
 
 if TYPE_CHECKING:
-    from ..evaluation.measuring import Measured
+    from ..evaluation.evaluate import EvaluationResult
 
 LOOK, KEEP = "Preprocessing, in place of each model's own", "Results"
 _GAZE_HEADINGS = {"angular_error": "degrees", "angular_spread": "spread", "loss": "squared error"}
@@ -136,15 +136,15 @@ def command(
     see an image in one pass, each in its own preprocessing. A published number of the same protocol stands beside the
     measured one. images/s are this machine's, of the network alone.
     """
-    from ..evaluation.measuring import evaluate
+    from ..evaluation.evaluate import evaluate
 
     specs = _shared(_specs(on), val_share)
-    if _is_gaze(specs):
-        _show_gaze(references, specs, crops, form, as_json, options)
-        return
     with work():
         measured = evaluate(references, specs, crops=int(crops), save=not no_save, **options)
     if os.environ.get("RANK", "0") != "0":
+        return
+    if measured[0].document.task == "regression":
+        _print_gaze(measured, form, as_json=as_json)
         return
     if as_json:
         documents = by_model(measured)
@@ -157,40 +157,7 @@ def command(
             echo(note, err=True)
 
 
-def _is_gaze(specs: list[str]) -> bool:
-    """Whether the data has gazes to predict; such data is measured apart."""
-    from ..base.errors import UsageError
-
-    gaze = [spec.partition(":")[0].partition("@")[0] == "mpiigaze" for spec in specs]
-    if any(gaze) and not all(gaze):
-        raise UsageError("classes and gazes are measured apart", hint="give mpiigaze in a command of its own")
-    return any(gaze)
-
-
-def _show_gaze(
-    references: tuple[str, ...], specs: list[str], crops: str, form: str, as_json: bool, options: dict[str, Any]
-) -> None:
-    """Measure angular errors, and print them; what belongs to classes alone is refused."""
-    from ..base.errors import UsageError
-    from ..evaluation.measuring_gaze import evaluate_gaze
-
-    for name in ("teacher", "image_size", "crop_pct", "interpolation", "mean", "std"):
-        if options.get(name) not in (None, ()):
-            raise UsageError(f"--{name.replace('_', '-')} has no meaning for a gaze", hint="leave it out")
-    if crops != "1":
-        raise UsageError("--crops has no meaning for a gaze", hint="leave it out")
-    for name in ("results", "fresh", "trust_classes", "classes"):
-        if options.get(name):
-            raise UsageError(
-                f"--{name.replace('_', '-')}: angular errors are printed and not kept",
-                hint="leave it out; --json prints all",
-            )
-    with work():
-        measured = evaluate_gaze(
-            references, specs, **{name: options[name] for name in ("batch_size", "workers", "device")}
-        )
-    if os.environ.get("RANK", "0") != "0":
-        return
+def _print_gaze(measured: list[EvaluationResult], form: str, *, as_json: bool) -> None:
     rows = [one.to_dict() for one in measured]
     if as_json:
         print_json({"models": rows})
@@ -199,7 +166,7 @@ def _show_gaze(
     print_rows(rows, {name: _GAZE_HEADINGS.get(name, name) for name in columns}, form)
 
 
-def by_model(measured: list[Measured]) -> list[dict[str, Any]]:
+def by_model(measured: list[EvaluationResult]) -> list[dict[str, Any]]:
     """``{"model", "results": [...]}`` for each model, in order."""
     documents: dict[str, dict[str, Any]] = {}
     for one in measured:
@@ -219,7 +186,7 @@ def _columns(rows: list[dict[str, Any]]) -> list[str]:
     return [*columns, "parameters", "macs", "images_per_s"]
 
 
-def _notes(one: Measured) -> list[str]:
+def _notes(one: EvaluationResult) -> list[str]:
     """What a reader of the table should know."""
     notes = []
     published = one.document.details.get("published")

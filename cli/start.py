@@ -8,7 +8,7 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,7 +18,7 @@ from .output import print_fields, print_json, work
 from .run_options import given_settings
 
 if TYPE_CHECKING:
-    from ..engine.job import TrainResult
+    from ..base.run_documents import TrainResult
     from ..planning.plan import Plan
 
 
@@ -119,27 +119,27 @@ def _report(out: Path) -> None:
 
 
 def _print(result: TrainResult, *, as_json: bool) -> None:
-    document = result.to_dict()
     if as_json:
-        print_json(document)
+        print_json(result.to_dict())
         return
     print_fields(
         {
-            "run": document["run"],
-            "model": document["model"],
-            **_accuracy(document),
-            "epochs": document["epochs"],
-            "speed": f"{document['images_per_s']:.0f} images/s",
+            "run": result.run,
+            "model": result.model,
+            **_metrics(result),
+            "epochs": result.epochs,
+            "speed": f"{result.images_per_s:.0f} images/s",
         }
     )
 
 
-def _accuracy(document: dict[str, Any]) -> dict[str, str]:
-    images = f"{document['num_images']:,} held-out images"
-    if "angular_error" in document:
-        best = f"{document['best_angular_error']:.2f}° after the best epoch"
-        return {"angular error": f"{document['angular_error']:.2f}° on average of {images}; {best}"}
-    return {"top-1": f"{document['top1']:.2f} % of {images}", "top-5": f"{document['top5']:.2f} %"}
+def _metrics(result: TrainResult) -> dict[str, str]:
+    metrics, primary = result.metrics, result.metrics.primary
+    images = f"{metrics.num_images:,} held-out images"
+    if primary.name == "top1":
+        return {"top-1": f"{primary.text(metrics.value)} of {images}", "top-5": f"{metrics['top5']:.2f} %"}
+    best = f"{primary.text(result.best)} after the best epoch"
+    return {primary.title: f"{primary.text(metrics.value)} on average of {images}; {best}"}
 
 
 def is_main() -> bool:

@@ -77,7 +77,7 @@ class OrderDoubt:
     """What speaks against a model's outputs being in the data's order.
 
     Attributes:
-        reason: In a line's part.
+        reason: Short text for a message.
         top1: Percent right in the better one of `ORDERS`; None where it is none of these that speaks against it.
     """
 

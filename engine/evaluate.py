@@ -1,95 +1,36 @@
-"""One pass over labelled images, each exactly once: top-1, top-5, loss and count; of a gaze, its angular error."""
+"""One pass over labelled images, each exactly once, for one model or several."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ..base.errors import DataError
+from ..base.metrics import Metrics
 from ..data import Batch, EvalTransform, ImageSource, eval_batches
 from ..zoo import LoadedModel, Preprocessing, network_output
 from .distributed import Processes
 from .precision import autocast
 from .progress import Progress
-from .regression import check_targets, count_errors, mean_and_spread
+from .regression import GAZE_SCORING
+from .scoring import CLASS_SCORING
 from .signals import StopRequest
 from .teachers import TeacherEnsemble, normalise
 
 
-@dataclass(frozen=True)
-class EvalResult:
-    """What a pass over labelled images gave.
+@dataclass(frozen=True, kw_only=True)
+class PassSettings:
+    """How a pass over images is made.
 
     Attributes:
-        top1: Percent of images whose first answer is right; NaN of a gaze.
-        top5: Percent whose right answer is among the first five (or all, where there are fewer classes); NaN of a gaze.
-        loss: Mean cross-entropy in nats; of a gaze, the mean squared error of pitch and yaw, radians².
-        num_images: Images counted.
-        angular_error: Mean angle between predicted and true gaze, degrees; None of classes.
-        angular_spread: Standard deviation of that angle over the images, degrees; None of classes.
-    """
-
-    top1: float
-    top5: float
-    loss: float
-    num_images: int
-    angular_error: float | None = None
-    angular_spread: float | None = None
-
-    def to_dict(self) -> dict[str, float | int]:
-        """As a JSON object: what was measured."""
-        apart = ("angular_error", "angular_spread") if self.angular_error is None else ("top1", "top5")
-        return {name: value for name, value in asdict(self).items() if name not in apart}
-
-    def summary(self) -> str:
-        """In a line's part."""
-        if self.angular_error is not None:
-            return f"angular error {self.angular_error:.2f}° (squared error {self.loss:.5f} rad²)"
-        return f"top-1 {self.top1:.2f} top-5 {self.top5:.2f} loss {self.loss:.4f}"
-
-
-def num_ahead(logits: Tensor, labels: Tensor) -> Tensor:
-    """How many classes each image's true class stands behind, int64 (B,); ties go to the lower class index.
-
-    Args:
-        logits: (B, C).
-        labels: (B,), each in [0, C).
-    """
-    true = logits.gather(1, labels[:, None])
-    earlier = torch.arange(logits.shape[1], device=logits.device)[None, :] < labels[:, None]
-    return ((logits > true) | ((logits == true) & earlier)).sum(dim=1)
-
-
-@torch.no_grad()
-def evaluate(
-    predict: Callable[..., Sequence[Tensor]],
-    source: ImageSource,
-    transform: EvalTransform,
-    *,
-    batch_size: int,
-    workers: int,
-    processes: Processes,
-    channels_last: bool = True,
-    limit: Sequence[int] | None = None,
-    stop: StopRequest | None = None,
-    title: str | None = None,
-) -> list[EvalResult]:
-    """Evaluate one or more predictions in one pass over the decoded images.
-
-    Args:
-        predict: Images in [0, 1] (B, 3, H, W) to one (B, C) tensor of logits a model; where the source has conditions,
-            they are its second argument, (B, P).
-        source: Labelled images, or images with a gaze.
-        transform: How an image becomes an input.
         batch_size: Images a process takes at once.
         workers: Loader processes.
         processes: Who takes which images; the counts are those of all.
@@ -97,116 +38,100 @@ def evaluate(
         limit: Positions to look at; all by default.
         stop: Asked between batches.
         title: Shows progress under this title.
+    """
+
+    batch_size: int
+    workers: int
+    processes: Processes
+    channels_last: bool = True
+    limit: Sequence[int] | None = None
+    stop: StopRequest | None = None
+    title: str | None = None
+
+    def batches(self, source: ImageSource, transform: EvalTransform) -> Generator[tuple[Batch, Tensor], None, None]:
+        """This process's batches with their images in [0, 1], (B, 3, H, W), on its device.
+
+        Raises:
+            DataError: An image cannot be read.
+            Interrupted: A signal came.
+        """
+        processes = self.processes
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        batches = eval_batches(
+            source,
+            transform,
+            batch_size=self.batch_size,
+            workers=self.workers,
+            rank=processes.rank,
+            world_size=processes.world_size,
+            limit=self.limit,
+        )
+        with contextlib.closing(batches):
+            for batch in batches:
+                if self.stop is not None and processes.world_size == 1:
+                    self.stop.raise_if_requested("evaluation")
+                yield batch, batch.to_float(processes.device, layout)
+
+    def progress(self, num_images: int) -> AbstractContextManager[Progress | None]:
+        """The progress of this process's share, where there is a title."""
+        if self.title is None:
+            return contextlib.nullcontext()
+        steps = math.ceil(math.ceil(num_images / self.processes.world_size) / self.batch_size)
+        return Progress(steps, self.title, self.batch_size, quiet=not self.processes.is_main)
+
+
+@torch.no_grad()
+def evaluate(
+    predict: Callable[..., Sequence[Tensor]], source: ImageSource, transform: EvalTransform, how: PassSettings
+) -> list[Metrics]:
+    """Evaluate one or more predictions in one pass over the decoded images.
+
+    Args:
+        predict: Images in [0, 1] (B, 3, H, W) to one (B, C) tensor of logits a model; where the source has conditions,
+            they are its second argument, (B, P).
+        source: Labelled images, or images with a gaze.
+        transform: How an image becomes an input.
+        how: Batches, processes, progress.
 
     Returns:
-        A result a model, in the order of ``predict``.
+        The metrics of each model, in the order of ``predict``.
 
     Raises:
         DataError: There is no image, an image has no label, or one cannot be read.
         Interrupted: A signal came.
     """
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    count = len(source) if limit is None else len(limit)
+    count = len(source) if how.limit is None else len(how.limit)
     if count == 0:
         raise DataError(f"{source.name} ({source.split}) has no image", hint="look at it with 'kdzoo data check'")
-    steps = math.ceil(math.ceil(count / processes.world_size) / batch_size)
-    batches = eval_batches(
-        source,
-        transform,
-        batch_size=batch_size,
-        workers=workers,
-        rank=processes.rank,
-        world_size=processes.world_size,
-        limit=limit,
-    )
-    progress: AbstractContextManager[Progress | None] = contextlib.nullcontext()
-    if title is not None:
-        progress = Progress(steps, title, batch_size, quiet=not processes.is_main)
+    scoring, processes = GAZE_SCORING if source.is_regression else CLASS_SCORING, how.processes
     sums: Tensor | None = None
-    gaze = source.is_regression
-    with contextlib.closing(batches), progress as shown:
-        for batch in batches:
-            if stop is not None and processes.world_size == 1:
-                stop.raise_if_requested("evaluation")
-            images = batch.to_float(processes.device, layout)
+    with contextlib.closing(how.batches(source, transform)) as batches, how.progress(count) as shown:
+        for batch, images in batches:
             beside = () if batch.conditions is None else (batch.conditions.to(processes.device, non_blocking=True),)
             answers = predict(images, *beside)
-            truth = check_targets(batch, source, answers) if gaze else _check_labels(batch, source, answers)
-            labels = truth.to(processes.device, non_blocking=True)
-            counts = torch.stack([_count(logits.float(), labels) for logits in answers])
+            truth = scoring.truth(batch, source, answers).to(processes.device, non_blocking=True)
+            counts = torch.stack([scoring.count(logits.float(), truth) for logits in answers])
             sums = counts if sums is None else sums + counts
             if shown is not None:
-                mean = float(sums[0, 0] / sums[0, 3])
-                shown.step({"degrees": mean} if gaze else {"top1": 100 * mean})
+                shown.step({scoring.label: scoring.metrics(sums[0].tolist()).value})
     results = processes.gather_objects(None if sums is None else sums.tolist())
     total = torch.tensor([part for part in results if part is not None], dtype=torch.float64).sum(dim=0).tolist()
-    if gaze:
-        return [_gaze_result(*sums) for sums in total]
-    return [EvalResult(100 * r / n, 100 * f / n, loss / n, int(n)) for r, f, loss, n in total]
+    return [scoring.metrics(one) for one in total]
 
 
-def _gaze_result(angles: float, squares: float, loss: float, count: float) -> EvalResult:
-    return EvalResult(math.nan, math.nan, loss / count, int(count), *mean_and_spread(angles, squares, count))
-
-
-def _check_labels(batch: Batch, source: ImageSource, answers: Sequence[Tensor]) -> Tensor:
-    classes = min(logits.shape[1] for logits in answers)
-    if int(batch.labels.min()) < 0 or int(batch.labels.max()) >= classes:
-        raise DataError(
-            f"{source.name} ({source.split}) has labels outside the model's {classes} classes",
-            hint="evaluate on data with the model's own classes",
-        )
-    return batch.labels
-
-
-def _count(logits: Tensor, labels: Tensor) -> Tensor:
-    """Right answers, right among the first five, summed loss and count: float64, (4,); of a gaze, `count_errors`.
-
-    An answer that is no number is wrong.
-    """
-    if labels.is_floating_point():
-        return count_errors(logits, labels)
-    ahead = num_ahead(logits, labels).masked_fill(logits.isnan().any(dim=1), logits.shape[1] + 5)
-    loss = functional.cross_entropy(logits, labels, reduction="none").double().sum()
-    return torch.stack([(ahead < 1).sum().double(), (ahead < 5).sum().double(), loss, loss.new_tensor(len(labels))])
-
-
-def evaluate_model(
-    model: LoadedModel,
-    source: ImageSource,
-    *,
-    batch_size: int,
-    workers: int,
-    processes: Processes,
-    precision: str = "fp32",
-    channels_last: bool = True,
-    limit: Sequence[int] | None = None,
-    stop: StopRequest | None = None,
-    title: str | None = None,
-) -> EvalResult:
+def evaluate_model(model: LoadedModel, source: ImageSource, how: PassSettings, *, precision: str = "fp32") -> Metrics:
     """Evaluate a loaded model with its own preprocessing; its training mode comes back afterwards."""
     look = model.preprocessing
-    network = model.model.to(processes.device)
+    network = model.model.to(how.processes.device)
     was_training = network.training
     network.eval()
 
     def predict(images: Tensor, conditions: Tensor | None = None) -> tuple[Tensor]:
-        with autocast(processes.device, precision):
+        with autocast(how.processes.device, precision):
             return (network_output(network, normalise(images, look.mean, look.std), conditions),)
 
     try:
-        return evaluate(
-            predict,
-            source,
-            eval_transform(look),
-            batch_size=batch_size,
-            workers=workers,
-            processes=processes,
-            channels_last=channels_last,
-            limit=limit,
-            stop=stop,
-            title=title,
-        )[0]
+        return evaluate(predict, source, eval_transform(look), how)[0]
     finally:
         network.train(was_training)
 
@@ -220,17 +145,8 @@ def eval_transform(look: Preprocessing) -> EvalTransform:
 
 
 def evaluate_ensemble(
-    teachers: TeacherEnsemble,
-    source: ImageSource,
-    transform: EvalTransform,
-    *,
-    batch_size: int,
-    workers: int,
-    processes: Processes,
-    limit: Sequence[int] | None = None,
-    stop: StopRequest | None = None,
-    title: str | None = None,
-) -> list[EvalResult]:
+    teachers: TeacherEnsemble, source: ImageSource, transform: EvalTransform, how: PassSettings
+) -> list[Metrics]:
     """Evaluate each teacher, and last the mean of their probabilities (of a gaze, of their means), in one pass.
 
     The images are those of ``transform``, brought to each teacher's own resolution and normalisation: what the
@@ -245,31 +161,12 @@ def evaluate_ensemble(
         mean = torch.stack([answer.softmax(dim=1) for answer in logits]).mean(dim=0)
         return [*logits, mean.clamp_min(1e-30).log()]
 
-    return evaluate(
-        predict,
-        source,
-        transform,
-        batch_size=batch_size,
-        workers=workers,
-        processes=processes,
-        limit=limit,
-        stop=stop,
-        title=title,
-    )
+    return evaluate(predict, source, transform, how)
 
 
 @torch.no_grad()
 def likeliest_outputs(
-    teachers: TeacherEnsemble,
-    index: int,
-    source: ImageSource,
-    *,
-    transform: EvalTransform,
-    batch_size: int,
-    workers: int,
-    processes: Processes,
-    limit: Sequence[int],
-    stop: StopRequest | None = None,
+    teachers: TeacherEnsemble, index: int, source: ImageSource, transform: EvalTransform, how: PassSettings
 ) -> tuple[np.ndarray, np.ndarray]:
     """One teacher's likeliest output for some images of a source, and their labels: int64, (N,) each, of all processes.
 
@@ -277,21 +174,10 @@ def likeliest_outputs(
         DataError: An image cannot be read.
         Interrupted: A signal came.
     """
-    batches = eval_batches(
-        source,
-        transform,
-        batch_size=batch_size,
-        workers=workers,
-        rank=processes.rank,
-        world_size=processes.world_size,
-        limit=limit,
-    )
     found: list[tuple[int, int]] = []
-    with contextlib.closing(batches):
-        for batch in batches:
-            if stop is not None and processes.world_size == 1:
-                stop.raise_if_requested("evaluation")
-            logits = teachers.one(index, batch.to_float(processes.device, torch.channels_last))[0]
+    with contextlib.closing(how.batches(source, transform)) as batches:
+        for batch, images in batches:
+            logits = teachers.one(index, images)[0]
             found += zip(logits.argmax(dim=1).tolist(), batch.labels.tolist(), strict=True)
-    pairs = np.array([pair for part in processes.gather_objects(found) for pair in part], dtype=np.int64)
+    pairs = np.array([pair for part in how.processes.gather_objects(found) for pair in part], dtype=np.int64)
     return pairs[:, 0], pairs[:, 1]

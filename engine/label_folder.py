@@ -11,10 +11,11 @@ from typing import Any
 from ..base.errors import CheckpointError, DataError, RunError
 from ..base.holding import LOCK, hold_folder
 from ..base.record_file import RecordFile
+from ..base.run_documents import append_session
 from ..base.writing import clear_errors, is_leftover, remove_leftovers, write_file
 from ..data.contents import is_image_digest, other_images
 from ..data.label_store import MANIFEST, LabelHead, LabelStore, epoch_file, read_document, write_document
-from .run_folder import append_session
+from .run_folder import describe_session
 
 _NUMERICS = ("batch_size", "accumulate", "precision", "channels_last", "device")
 """What the last bits of an answer depend on."""
@@ -67,7 +68,7 @@ class LabelFolder:
                 self._read()
             self._require_space(epochs)
             self._write()
-            append_session(self.path / "environment.json")
+            append_session(self.path / "environment.json", describe_session())
             try:
                 yield
             finally:

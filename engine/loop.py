@@ -11,14 +11,16 @@ import torch
 from torch import nn
 
 from ..base.errors import CheckpointError, Interrupted, RunError
+from ..base.metrics import Metrics
+from ..base.run_documents import TrainResult
 from ..base.writing import write_json
 from ..data import Batch, BatchOrder, train_batches
 from ..data.randomness import seed_torch
 from ..zoo import save_model
 from .checkpoint import checkpoint_path, is_good, keep_as_best, newest_good, save_checkpoint
 from .distributed import Processes, share_batch
-from .evaluate import EvalResult, evaluate
-from .job import Position, TrainJob, TrainResult
+from .evaluate import PassSettings, evaluate
+from .job import Position, TrainJob
 from .phases import RunningPhase, run_phases, start_phases
 from .precision import deterministic
 from .progress import Progress, say
@@ -30,6 +32,9 @@ from .step import split_step
 from .student import Student
 
 __all__ = ["TrainJob", "TrainResult", "train"]
+
+_EVIDENCE = ("top1", "top5", "angular_error", "num_images")
+"""What an exported model says of the metrics of its run."""
 
 
 def train(job: TrainJob, processes: Processes, stop: StopRequest) -> TrainResult:
@@ -52,11 +57,11 @@ def train(job: TrainJob, processes: Processes, stop: StopRequest) -> TrainResult
     claim = folder.claim(job.config, job.fixed, resume=job.resume) if processes.is_main else contextlib.nullcontext()
     with claim, deterministic(job.training.deterministic):
         processes.barrier()
-        finished = folder.read_result() if job.resume else None
+        finished = folder.train_result() if job.resume else None
         if finished is not None:
             if processes.is_main:
                 say(f"the run in {folder.path} is finished; nothing to do")
-            return TrainResult(**{**finished, "run": str(folder.path), "model": str(folder.model)})  # it may have moved
+            return finished
         run = Run(job, processes, stop)
         try:
             run.start()
@@ -148,7 +153,7 @@ class Run:
                 running.load(state["phases"][running.phase.name])
             position = dict(state["position"])
             logged = {name: position.pop(name) for name in list(position) if name.startswith("metrics_")}
-            self.at = Position(**position)
+            self.at = Position.from_dict(position)
         except (KeyError, ValueError, RuntimeError, TypeError) as error:
             first = " ".join(str(error).strip().splitlines()[:2])
             raise CheckpointError(
@@ -277,22 +282,20 @@ class Run:
         self.log.write_table()
         self.save(best=best)
 
-    def evaluate(self, model: nn.Module) -> EvalResult:
+    def evaluate(self, model: nn.Module) -> Metrics:
         """Evaluate weights of the student's architecture on the held-out images; its mode comes back afterwards."""
         self.processes.copy_buffers_from_main([model])
         was_training = model.training
         model.eval()
         try:
-            return evaluate(
-                self.student.predictor(model),
-                self.job.val_source,
-                self.job.eval_transform,
+            how = PassSettings(
                 batch_size=self.share,
                 workers=self.job.workers,
                 processes=self.processes,
                 channels_last=self.job.training.channels_last,
                 stop=self.stop,
-            )[0]
+            )
+            return evaluate(self.student.predictor(model), self.job.val_source, self.job.eval_transform, how)[0]
         finally:
             model.train(was_training)
 
@@ -309,13 +312,12 @@ class Run:
         """Export the student and write result.json."""
         training, at = self.job.training, self.at
         weights = self.student.candidates()[self.student.exported]
-        last = at.last if training.export == "last" else self._load_best(weights)
+        metrics = Metrics.from_json(at.last if training.export == "last" else self._load_best(weights))
         result = TrainResult(
             run=str(self.folder.path),
             model=str(self.folder.model),
-            **_of_task(last, at),
-            loss=last["loss"],
-            num_images=last["num_images"],
+            metrics=metrics,
+            best=metrics.value if at.best is None else at.best,
             epochs=training.epochs,
             steps=at.step,
             images_per_s=self.throughput.images_per_s,
@@ -323,8 +325,7 @@ class Run:
             unreadable=len(at.unreadable),
         )
         if self.processes.is_main:
-            names = ("top1", "top5", "angular_error", "num_images")
-            evidence: dict[str, Any] = {key: value for key, value in last.items() if key in names}
+            evidence = {name: value for name, value in metrics.to_dict().items() if name in _EVIDENCE}
             origin = {"weights": training.export, "seed": self.job.seed}
             provenance: dict[str, Any] = {**self.job.provenance, **evidence, **origin}
             save_model(self.job.student, self.folder.model, provenance=provenance, model=weights)
@@ -342,10 +343,3 @@ class Run:
         model.load_state_dict(state[self.student.exported])
         last: dict[str, Any] = state["position"]["last"]
         return last
-
-
-def _of_task(last: dict[str, Any], at: Position) -> dict[str, float]:
-    """The result's fields that classes have, or those that a gaze has."""
-    if "angular_error" in last:
-        return {"angular_error": last["angular_error"], "best_angular_error": at.best_error}
-    return {"top1": last["top1"], "top5": last["top5"], "best_top1": at.best_top1}

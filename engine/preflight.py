@@ -7,22 +7,21 @@ is caught here, by its accuracy on a slice of the validation data, and not by wa
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from ..base.errors import DataError, TeacherError
+from ..base.metrics import Metrics
 from ..data import EvalTransform, ImageSource
 from ..zoo import LoadedModel
 from .class_match import ClassMatch, has_published_order, match_classes
 from .class_order import OrderDoubt, doubt_order
-from .distributed import Processes
-from .evaluate import EvalResult, evaluate_ensemble, likeliest_outputs
+from .evaluate import PassSettings, evaluate_ensemble, likeliest_outputs
 from .regression import angular_errors, check_outputs
-from .signals import StopRequest
 from .teachers import TeacherEnsemble
 
 SLICE = 1024
@@ -38,40 +37,38 @@ class TeacherReport:
 
     Attributes:
         reference: The teacher, or ``"ensemble"``.
-        top1: Percent right on the slice.
-        promised_top1: What its entry promises in percent, or None.
-        num_images: Size of the slice.
+        metrics: On the slice.
+        promised: What its entry promises of the metric that decides, or None.
         licence: Of its weights, as its entry states it.
-        angular_error: Of a gaze, in place of top-1: degrees on the slice.
-        promised_error: Of a gaze: what its entry promises in degrees, or None.
         class_order: How its classes were brought into the data's order, or why they are taken to have it; None where
             its own class names say so.
     """
 
     reference: str
-    top1: float
-    promised_top1: float | None
-    num_images: int
+    metrics: Metrics
+    promised: float | None = None
     licence: str | None = None
-    angular_error: float | None = None
-    promised_error: float | None = None
     class_order: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object."""
-        apart = {"angular_error", "promised_error"} if self.angular_error is None else {"top1", "promised_top1"}
-        if self.class_order is None:
-            apart.add("class_order")
-        return {name: value for name, value in asdict(self).items() if name not in apart}
+        primary = self.metrics.primary
+        return {
+            "reference": self.reference,
+            primary.name: self.metrics.value,
+            primary.promise: self.promised,
+            "num_images": self.metrics.num_images,
+            "licence": self.licence,
+            **({} if self.class_order is None else {"class_order": self.class_order}),
+        }
 
     def summary(self) -> str:
-        """What was measured, and what is promised, in a line's part."""
-        if self.angular_error is not None:
-            promised = "" if self.promised_error is None else f" (promised {self.promised_error:.2f}°)"
-            return f"angular error {self.angular_error:.2f}°{promised} on {self.num_images} images"
-        promised = "" if self.promised_top1 is None else f" (promised {self.promised_top1:.2f})"
+        """Short text for a log line: what was measured, and what is promised."""
+        primary = self.metrics.primary
+        unit = "" if primary.unit == "%" else primary.unit
+        promised = "" if self.promised is None else f" (promised {self.promised:.2f}{unit})"
         order = "" if self.class_order is None else f"; {self.class_order}"
-        return f"top-1 {self.top1:.2f}{promised} on {self.num_images} images{order}"
+        return f"{primary.title} {self.metrics.value:.2f}{unit}{promised} on {self.metrics.num_images} images{order}"
 
 
 def check_classes(member: LoadedModel, class_names: Sequence[str], data: str) -> None:
@@ -83,7 +80,7 @@ def check_classes(member: LoadedModel, class_names: Sequence[str], data: str) ->
     """
     if member.provenance.get("task") == REGRESSION:
         raise TeacherError(
-            f"teacher {member.reference} predicts {targets_of(member)}, {data} has classes",
+            f"teacher {member.reference} predicts {shown_targets(member)}, {data} has classes",
             hint="use a teacher trained on these classes ('kdzoo train' makes one)",
         )
     if member.num_classes != len(class_names):
@@ -106,7 +103,7 @@ def check_gaze(member: LoadedModel, source: ImageSource) -> None:
     """Refuse a teacher that does not predict the data's targets, or that knows classes.
 
     Raises:
-        TeacherError: So it is.
+        TeacherError: It has other outputs than the targets, or class names.
     """
     targets = " and ".join(source.target_names)
     if member.class_names:
@@ -117,7 +114,7 @@ def check_gaze(member: LoadedModel, source: ImageSource) -> None:
     theirs = member.provenance.get("targets")
     if theirs is not None and list(theirs) != list(source.target_names):
         raise TeacherError(
-            f"teacher {member.reference} predicts {targets_of(member)}, {source.name} has the targets {targets}",
+            f"teacher {member.reference} predicts {shown_targets(member)}, {source.name} has the targets {targets}",
             hint="use a teacher trained on these targets",
         )
     try:
@@ -126,24 +123,20 @@ def check_gaze(member: LoadedModel, source: ImageSource) -> None:
         raise TeacherError(error.message, hint=error.hint) from None
 
 
-def targets_of(member: LoadedModel) -> str:
-    """What a network of numbers predicts, for a message."""
+def shown_targets(member: LoadedModel) -> str:
+    """What a regression network predicts, for a message."""
     names = member.provenance.get("targets")
     return " and ".join(map(str, names)) if isinstance(names, list | tuple) else "numbers"
 
 
-def gaze_verdict(
-    result: EvalResult, promised: float | None, source: ImageSource, positions: Sequence[int]
-) -> str | None:
+def gaze_verdict(result: Metrics, promised: float | None, source: ImageSource, positions: Sequence[int]) -> str | None:
     """What is wrong with a measured angular error, or None.
 
     A promise is missed when the measured value lies more than four standard errors and half a degree above it. Without
     a promise a teacher must be four standard errors better than always looking at these images' mean gaze.
     """
-    assert result.angular_error is not None
-    assert result.angular_spread is not None
     assert source.targets is not None
-    error, margin = result.angular_error, _SIGMAS * result.angular_spread / math.sqrt(result.num_images)
+    error, margin = result["angular_error"], _SIGMAS * result["angular_spread"] / math.sqrt(result.num_images)
     if promised is not None:
         if not error <= promised + margin + _SLACK_DEGREES:
             return f"errs by {error:.2f}° on {result.num_images} images where {promised:.2f}° is promised"
@@ -204,28 +197,17 @@ def verdict(top1: float, promised: float | None, num_images: int, num_classes: i
 
 
 def preflight(
-    teachers: TeacherEnsemble,
-    val_source: ImageSource,
-    transform: EvalTransform,
-    *,
-    batch_size: int,
-    workers: int,
-    processes: Processes,
-    trust: bool,
-    stop: StopRequest | None = None,
+    teachers: TeacherEnsemble, val_source: ImageSource, transform: EvalTransform, how: PassSettings, *, trust: bool
 ) -> tuple[list[TeacherReport], list[str]]:
     """Check every teacher before a run.
 
     Args:
         teachers: The frozen teachers.
-        val_source: Held-out labelled images.
+        val_source: Held-out labelled images; an even slice of them is looked at.
         transform: The run's own evaluation transform.
-        batch_size: Images at once.
-        workers: Loader processes.
-        processes: Who takes which images.
+        how: Batches and processes.
         trust: Go on when a teacher's accuracy is not what it should be, or its answers leave the order of its classes
             open (the classes must fit all the same).
-        stop: Asked between batches.
 
     Returns:
         A report a teacher and one of the ensemble, and the warnings to show.
@@ -238,19 +220,16 @@ def preflight(
             check_gaze(member, val_source)
         elif match.kind == "assumed":
             check_classes(member, val_source.class_names, val_source.name)
-    positions = even_slice(len(val_source))
-    look: dict[str, Any] = {
-        "transform": transform,
-        "batch_size": batch_size,
-        "workers": workers,
-        "processes": processes,
-        "limit": positions,
-        "stop": stop,
-    }
-    results = evaluate_ensemble(teachers, val_source, **look, title="checking teachers")
-    warnings = []
-    for index, (member, result) in enumerate(zip(teachers.members, results, strict=False)):
-        fault = _fault(teachers, index, result, val_source, look)
+    how = replace(how, limit=even_slice(len(val_source)), title="checking teachers")
+    *results, together = evaluate_ensemble(teachers, val_source, transform, how)
+    warnings, reports = [], []
+    for index, (member, match, result) in enumerate(zip(teachers.members, teachers.matches, results, strict=True)):
+        promised = _promise(member, val_source)
+        if val_source.is_regression:
+            wrong = gaze_verdict(result, promised, val_source, how.limit or ())
+            fault = (wrong, _CHECK) if wrong else None
+        else:
+            fault = _class_fault(teachers, index, result, promised, _doubt(teachers, index, val_source, transform, how))
         if fault is not None and not trust:
             raise TeacherError(f"teacher {member.reference} {fault[0]}", hint=fault[1])
         if fault is not None:
@@ -260,22 +239,9 @@ def preflight(
                 f"teacher {member.reference} was trained at {_pixels(member.preprocessing.input_size[1:])} px, the run "
                 f"shows {_pixels(transform.size)} px: its images are resized"
             )
-    reports = [
-        TeacherReport(
-            m.reference,
-            r.top1,
-            _promise(m, val_source),
-            r.num_images,
-            m.licence,
-            r.angular_error,
-            _promised_error(m, val_source),
-            None if val_source.is_regression else _order_of(m, match, val_source),
-        )
-        for m, r, match in zip(teachers.members, results, teachers.matches, strict=False)
-    ]
-    last = results[-1]
-    together = TeacherReport("ensemble", last.top1, None, last.num_images, angular_error=last.angular_error)
-    return [*reports, together], warnings
+        order = None if val_source.is_regression else _order_note(member, match, val_source)
+        reports.append(TeacherReport(member.reference, result, promised, member.licence, order))
+    return [*reports, TeacherReport("ensemble", together)], warnings
 
 
 _CHECK = "check its preprocessing and class order, or go on with --trust-teacher"
@@ -285,24 +251,19 @@ _WHICH_ORDER = (
 )
 
 
-def _fault(
-    teachers: TeacherEnsemble, index: int, result: EvalResult, source: ImageSource, look: Mapping[str, Any]
+def _class_fault(
+    teachers: TeacherEnsemble, index: int, result: Metrics, promised: float | None, doubt: OrderDoubt | None
 ) -> tuple[str, str] | None:
     """What is wrong with a teacher's answers and the way out, or None."""
-    member = teachers.members[index]
-    if source.is_regression:
-        wrong = gaze_verdict(result, _promised_error(member, source), source, look["limit"])
-        return (wrong, _CHECK) if wrong else None
-    outputs, promised = teachers.num_outputs(index), _promise(member, source)
-    wrong = verdict(result.top1, promised, result.num_images, outputs)
-    doubt = _doubt(teachers, index, source, look)
+    outputs = teachers.num_outputs(index)
+    wrong = verdict(result["top1"], promised, result.num_images, outputs)
     if doubt is not None and (not wrong or not verdict(doubt.top1 or 0.0, promised, result.num_images, outputs)):
         unnamed = f"does not name its {outputs} classes, and its answers leave their order open"
         return f"{unnamed}: {doubt.reason}", _WHICH_ORDER
     return (wrong, _CHECK) if wrong else None
 
 
-def _order_of(member: LoadedModel, match: ClassMatch, source: ImageSource) -> str | None:
+def _order_note(member: LoadedModel, match: ClassMatch, source: ImageSource) -> str | None:
     """Why a teacher's answers are taken to be in the data's order, where its own class names do not say so."""
     if match.kind == "assumed" and not member.class_names:
         known = "all published models share it" if has_published_order(member, source) else "its answers were looked at"
@@ -310,28 +271,27 @@ def _order_of(member: LoadedModel, match: ClassMatch, source: ImageSource) -> st
     return match.note or ("its class order was given" if not member.class_names else None)
 
 
-def _doubt(teachers: TeacherEnsemble, index: int, source: ImageSource, look: Mapping[str, Any]) -> OrderDoubt | None:
+def _doubt(
+    teachers: TeacherEnsemble, index: int, source: ImageSource, transform: EvalTransform, how: PassSettings
+) -> OrderDoubt | None:
     """What speaks against the data's order of classes, of a teacher about which nothing says it."""
     member = teachers.members[index]
     if teachers.matches[index].kind != "assumed" or member.class_names or has_published_order(member, source):
         return None
-    return doubt_order(*likeliest_outputs(teachers, index, source, **look), source.class_names)
+    return doubt_order(*likeliest_outputs(teachers, index, source, transform, how), source.class_names)
 
 
 def _pixels(size: tuple[int, int]) -> str:
     return str(size[0]) if size[0] == size[1] else f"{size[0]}×{size[1]}"
 
 
-def _promised_error(member: LoadedModel, source: ImageSource) -> float | None:
-    """What a teacher's own folder says that it erred by on the same data, degrees."""
-    error, data = member.provenance.get("angular_error"), member.provenance.get("data")
-    if isinstance(error, bool) or not isinstance(error, int | float) or not 0 <= error <= 180 or data != source.name:
-        return None
-    return float(error)
-
-
 def _promise(member: LoadedModel, source: ImageSource) -> float | None:
-    """A promise counts only where it was made on the same data."""
+    """What a teacher promises of the metric that decides; it counts only where it was made on the same data."""
+    if source.is_regression:
+        error, data = member.provenance.get("angular_error"), member.provenance.get("data")
+        if isinstance(error, bool) or not isinstance(error, int | float) or not 0 <= error <= 180:
+            return None
+        return float(error) if data == source.name else None
     if member.promised_top1 is None or member.promised_on not in (None, source.name):
         return None
     return member.promised_top1

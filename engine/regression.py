@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from ..base.errors import DataError
+from ..base.metrics import ANGULAR_ERROR, Metrics
 from ..data import Batch, ImageSource
+from .scoring import Scoring
 
 GAZE = ("pitch", "yaw")
 
@@ -49,10 +51,12 @@ def count_errors(outputs: Tensor, targets: Tensor) -> Tensor:
     return torch.stack([angles.sum(), angles.square().sum(), squared, squared.new_tensor(len(targets))])
 
 
-def mean_and_spread(total: float, squares: float, count: float) -> tuple[float, float]:
-    """Mean and standard deviation of values from their sum, the sum of their squares and their number."""
-    mean = total / count
-    return mean, math.sqrt(max(0.0, squares / count - mean * mean))
+def _gaze_metrics(sums: Sequence[float]) -> Metrics:
+    angles, squared_angles, squared_errors, count = sums
+    mean = angles / count
+    spread = math.sqrt(max(0.0, squared_angles / count - mean * mean))
+    values = {"angular_error": mean, "angular_spread": spread, "loss": squared_errors / count}
+    return Metrics(ANGULAR_ERROR, values, int(count))
 
 
 def check_targets(batch: Batch, source: ImageSource, answers: Sequence[Tensor]) -> Tensor:
@@ -82,7 +86,7 @@ def check_outputs(outputs: int, source: ImageSource, who: str = "the model") -> 
     """Refuse a network that does not predict these targets, with or without one number of uncertainty.
 
     Raises:
-        DataError: So it is.
+        DataError: The number of outputs is another one.
     """
     wanted = len(source.target_names)
     if outputs not in (wanted, wanted + 1):
@@ -90,3 +94,6 @@ def check_outputs(outputs: int, source: ImageSource, who: str = "the model") -> 
             f"{who} has {outputs} outputs, {source.name} has the targets {' and '.join(source.target_names)}",
             hint=f"it takes {wanted} outputs, or {wanted + 1} with the uncertainty",
         )
+
+
+GAZE_SCORING = Scoring(truth=check_targets, count=count_errors, metrics=_gaze_metrics, label="degrees")

@@ -19,7 +19,8 @@ import torch
 from ..base.errors import CheckpointError, RunError
 from ..base.holding import LOCK, hold_folder
 from ..base.redact import redact_arguments
-from ..base.writing import clear_errors, is_leftover, make_folder, remove_leftovers, write_json
+from ..base.run_documents import Session, TrainResult, append_session, read_fixed, write_config
+from ..base.writing import clear_errors, is_leftover, make_folder, remove_leftovers
 from ..data.contents import is_image_digest, other_images
 from .checkpoint import finished, require_good, tidy
 from .machine import processor_name
@@ -68,8 +69,8 @@ class RunFolder:
                 remove_leftovers(self.path, alone=True)
                 tidy(make_folder(self.checkpoints))
             if not self.has_progress():
-                write_json(self.config, {**config, "fixed": dict(fixed)})
-            append_session(self.environment)
+                write_config(self.config, config, fixed)
+            append_session(self.environment, describe_session())
             yield
 
     def has_progress(self) -> bool:
@@ -103,10 +104,23 @@ class RunFolder:
 
     def _unrecorded_images(self, fixed: Mapping[str, Any]) -> list[str]:
         """The digests of images that a run should be compared by before it goes on, and did not record."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            before = json.loads(self.config.read_text(encoding="utf-8"))["fixed"]
+        with contextlib.suppress(OSError, ValueError):
+            before = read_fixed(self.config)
             return [key for key in fixed if is_image_digest(key) and key not in before]
         return []
+
+    def fixed(self) -> dict[str, Any]:
+        """What the run was fixed to when it began.
+
+        Raises:
+            CheckpointError: config.json cannot be read.
+        """
+        try:
+            return read_fixed(self.config)
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"{self.config} cannot be read ({error})", hint="start again in another --out"
+            ) from error
 
     def read_result(self) -> dict[str, Any] | None:
         """The finished run's result, or None."""
@@ -116,13 +130,22 @@ class RunFolder:
             return None
         return document if isinstance(document, dict) else None
 
+    def train_result(self) -> TrainResult | None:
+        """The finished training's result, or None.
+
+        Raises:
+            CheckpointError: It has no accuracy.
+        """
+        found = self.read_result()
+        if found is None:
+            return None
+        result = TrainResult.from_json(found, self.path)
+        if not result.metrics.is_measured:
+            raise CheckpointError(f"{self.result} is damaged", hint="start again in another --out")
+        return result
+
     def _refuse_changes(self, fixed: Mapping[str, Any]) -> None:
-        try:
-            before = json.loads(self.config.read_text(encoding="utf-8"))["fixed"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(
-                f"{self.config} cannot be read ({error})", hint="start again in another --out"
-            ) from error
+        before = self.fixed()
         now = json.loads(json.dumps(fixed))
         keys = [key for key in sorted({*before, *now}) if not is_image_digest(key)]
         changed = [key for key in keys if before.get(key) != now.get(key)]
@@ -141,33 +164,25 @@ class RunFolder:
             )
 
 
-def append_session(path: Path) -> None:
-    """Add this process to an environment.json."""
-    sessions: list[Any] = []
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        sessions = list(json.loads(path.read_text(encoding="utf-8"))["sessions"])
-    write_json(path, {"sessions": [*sessions, describe_session()]})
-
-
-def describe_session() -> dict[str, Any]:
+def describe_session() -> Session:
     """What this process runs on: versions, device, revision of the code and the command, secrets taken out."""
     versions: dict[str, str] = {}
     for name in _PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
-    return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": redact_arguments(sys.argv),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "versions": versions,
-        "processor": processor_name(),
-        "cpu_cores": os.cpu_count(),
-        "torch_threads": torch.get_num_threads(),
-        "devices": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
-        "world_size": int(os.environ.get("WORLD_SIZE", "1")),
-        "git_revision": _git_revision(),
-    }
+    return Session(
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=tuple(redact_arguments(sys.argv)),
+        python=platform.python_version(),
+        platform=platform.platform(),
+        versions=versions,
+        processor=processor_name(),
+        cpu_cores=os.cpu_count(),
+        torch_threads=torch.get_num_threads(),
+        devices=tuple(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())),
+        world_size=int(os.environ.get("WORLD_SIZE", "1")),
+        git_revision=_git_revision(),
+    )
 
 
 def _git_revision() -> str | None:

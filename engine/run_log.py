@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .metrics import JsonLines, length_until, write_csv
+from .metric_lines import JsonLines, length_until, write_csv
 from .progress import say
 from .run_folder import RunFolder
 from .trackers import Tracker, open_trackers
@@ -52,7 +52,7 @@ class RunLog:
         self._write(self._metrics, line)
 
     def write_speed(self, line: dict[str, Any]) -> None:
-        """A line of times."""
+        """Write a line of speed.jsonl."""
         self._write(self._speed, line)
 
     def _write(self, target: JsonLines | None, line: dict[str, Any]) -> None:
@@ -93,21 +93,21 @@ class Throughput:
         self.seconds = 0.0
 
     def begin_step(self) -> None:
-        """A step begins: with waiting for its batch."""
+        """Start timing a step, the wait for its batch included."""
         self._began = time.perf_counter()
 
     def batch_arrived(self) -> None:
-        """The batch is here."""
+        """Count the time since the step began as waiting for images."""
         self._waited_s += time.perf_counter() - self._began
 
     def end_step(self) -> None:
-        """The step is done."""
+        """Count the finished step and its time."""
         self.seconds += time.perf_counter() - self._began
         self._steps += 1
 
     @property
     def images_per_s(self) -> float:
-        """Of all processes together."""
+        """Training images a second, all processes together."""
         return self._steps * self._batch_size / max(self.seconds, 1e-9)
 
     @property

@@ -9,6 +9,9 @@ from typing import Literal
 
 from markupsafe import Markup
 
+from ..base.metrics import TOP1, PrimaryMetric
+from ..engine.metrics.intervals import wilson
+from .page import render
 from .scales import linear_scale, number
 
 Role = Literal["student", "baseline", "teacher", "ensemble"]
@@ -16,54 +19,42 @@ Role = Literal["student", "baseline", "teacher", "ensemble"]
 
 @dataclass(frozen=True)
 class Score:
-    """A model's accuracy.
+    """A model's accuracy, or its error.
 
     Attributes:
         name: Shown at the row's left.
         role: ``student`` (filled dot), ``baseline`` and ``teacher`` (rings), ``ensemble`` (diamond).
-        top1: Percent; where the run predicts a gaze, its angular error in degrees.
+        value: Of the metric that decides.
         num_images: Images that it was measured on; 0 where that is not known, then no interval is drawn.
     """
 
     name: str
     role: Role
-    top1: float
+    value: float
     num_images: int
 
 
-def wilson(percent: float, num_images: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson, 1927), in percent: what sampling ``num_images`` images leaves open."""
-    z, n, p = 1.959964, num_images, min(1.0, max(0.0, percent / 100))
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return 100 * max(0.0, centre - half), 100 * min(1.0, centre + half)
-
-
-def dot_plot(scores: Sequence[Score], unit: str = "\u00a0%") -> Markup:
+def dot_plot(scores: Sequence[Score], metric: PrimaryMetric = TOP1) -> Markup:
     """The rows as an HTML list with a common axis; empty where there is no score."""
-    rows = [(score, *_interval(score)) for score in scores if math.isfinite(score.top1)]
-    if not rows:
+    intervals = [(score, *_interval(score)) for score in scores if math.isfinite(score.value)]
+    if not intervals:
         return Markup("")
-    low, high = min(low for _, low, _ in rows), max(high for _, _, high in rows)
+    low, high = min(low for _, low, _ in intervals), max(high for _, _, high in intervals)
     scale = linear_scale(low, high, 0.0, 100.0, ticks=5)
-    parts = []
-    for score, start, end in rows:
-        left, width = scale(start), scale(end) - scale(start)
-        whisker = Markup('<span class="whisker" style="left:{:.2f}%;width:{:.2f}%"></span>').format(left, width)
-        parts.append(
-            Markup(
-                '<li class="{}"><span>{}</span>'
-                '<span class="track">{}<span class="mark" style="left:{:.2f}%"></span></span>'
-                '<span class="value">{:.2f}{}</span></li>'
-            ).format(score.role, score.name, whisker, scale(score.top1), score.top1, unit)
-        )
-    marks = [
-        Markup('<i style="left:{:.2f}%">{}</i>').format(scale(tick), number(tick, scale.step)) for tick in scale.ticks
+    rows = [
+        {
+            "role": score.role,
+            "name": score.name,
+            "left": scale(start),
+            "width": scale(end) - scale(start),
+            "mark": scale(score.value),
+            "value": metric.text(score.value).replace(" ", "\u00a0"),
+        }
+        for score, start, end in intervals
     ]
-    axis = '<li class="axis" aria-hidden="true"><span></span><span class="track scale">{}</span><span></span></li>'
-    parts.append(Markup(axis).format(Markup("").join(marks)))
-    return Markup('<ul class="dots">{}</ul>').format(Markup("").join(parts))
+    ticks = [(scale(tick), number(tick, scale.step)) for tick in scale.ticks]
+    return render("dots.html.j2", rows=rows, ticks=ticks)
 
 
 def _interval(score: Score) -> tuple[float, float]:
-    return wilson(score.top1, score.num_images) if score.num_images > 0 else (score.top1, score.top1)
+    return wilson(score.value, score.num_images) if score.num_images > 0 else (score.value, score.value)

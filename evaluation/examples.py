@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..data import ImageSource
     from ..engine.teachers import TeacherEnsemble
-    from ..zoo import LoadedModel
+    from ..zoo import LoadedModel, Preprocessing
 
 _MOST_LOOKED_AT = 2000
 _SMALL = 48  # pixels; below this an image is shown enlarged with its pixels visible
@@ -74,59 +74,65 @@ def find_examples(
     """
     import torch
 
-    from ..data import eval_batches
-    from ..engine.evaluate import eval_transform
     from ..engine.preflight import even_slice
-    from ..engine.teachers import normalise
 
     look, network = student.preprocessing, student.model
     was_training, was_on = network.training, next(network.parameters()).device
     looked_at = even_slice(len(source), _MOST_LOOKED_AT)
-    batches = eval_batches(source, eval_transform(look), batch_size=64, workers=0, limit=looked_at)
-    answers: list[torch.Tensor] = []
     network.to(device).eval()
     try:
-        with torch.no_grad(), contextlib.closing(batches):
-            for batch in batches:
-                images = batch.to_float(device, torch.channels_last)
-                answers.append(network(normalise(images, look.mean, look.std)).float().softmax(dim=1).cpu())
+        with torch.no_grad():
+            batches = shown_batches(source, look, looked_at, device)
+            beliefs = torch.cat([network(inputs).float().softmax(dim=1).cpu() for _, inputs in batches])
     finally:
         network.to(was_on).train(was_training)
-    beliefs = torch.cat(answers)
     labels = torch.as_tensor(source.labels[looked_at])
     surest, guess = beliefs.max(dim=1)
     wrong = torch.where(guess != labels, surest, -1.0).argsort(descending=True, stable=True)
     mistakes = wrong[: min(num_mistakes, int((guess != labels).sum()))].tolist()
     even = [row for row in even_slice(len(looked_at), num_even) if row not in mistakes]
     rows = even + mistakes
-    theirs = _ask(teachers, source, [looked_at[row] for row in rows], eval_transform(look), device)
+    positions, theirs = [looked_at[row] for row in rows], None
+    if teachers is not None and rows:
+        shown = shown_batches(source, look, positions, device)
+        theirs = torch.cat([mean_probabilities(teachers, images).cpu() for images, _ in shown])
     names = source.class_names
     return [
         Example(
-            image=source.load(looked_at[row]),
-            identity=source.identity(looked_at[row]),
+            image=source.load(position),
+            identity=source.identity(position),
             truth=names[int(labels[row])],
             student=_likeliest(beliefs[row], names, num_classes),
             teachers=() if theirs is None else _likeliest(theirs[i], names, num_classes),
             chosen="mistake" if row in mistakes else "even",
         )
-        for i, row in enumerate(rows)
+        for i, (row, position) in enumerate(zip(rows, positions, strict=True))
     ]
 
 
-def _ask(
-    teachers: TeacherEnsemble | None, source: ImageSource, positions: list[int], transform: Any, device: torch.device
-) -> torch.Tensor | None:
-    """The teachers' mean probabilities for a few images, (len(positions), C)."""
-    if teachers is None or not positions:
-        return None
+def shown_batches(
+    source: ImageSource, look: Preprocessing, positions: Sequence[int], device: torch.device
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Batches of some images: in [0, 1], (B, 3, H, W), and as a model of this preprocessing takes them."""
     import torch
 
     from ..data import eval_batches
+    from ..engine.evaluate import eval_transform
+    from ..engine.teachers import normalise
 
-    with contextlib.closing(eval_batches(source, transform, batch_size=64, workers=0, limit=positions)) as batches:
-        found = [teachers(batch.to_float(device, torch.channels_last)).logits for batch in batches]
-    return torch.cat([torch.stack([logits.softmax(dim=1) for logits in part]).mean(dim=0) for part in found]).cpu()
+    with contextlib.closing(
+        eval_batches(source, eval_transform(look), batch_size=64, workers=0, limit=positions)
+    ) as batches:
+        for batch in batches:
+            images = batch.to_float(device, torch.channels_last)
+            yield images, normalise(images, look.mean, look.std)
+
+
+def mean_probabilities(teachers: TeacherEnsemble, images: torch.Tensor) -> torch.Tensor:
+    """The mean of the teachers' probabilities, (B, C)."""
+    import torch
+
+    return torch.stack([logits.softmax(dim=1) for logits in teachers(images).logits]).mean(dim=0)
 
 
 def _likeliest(probabilities: torch.Tensor, names: Sequence[str], number: int) -> tuple[Belief, ...]:
@@ -148,3 +154,11 @@ def picture(example: Example) -> dict[str, Any]:
         "correct": example.student[0].name == example.truth,
         "beliefs": beliefs,
     }
+
+
+def pictures_note(examples: Sequence[Example]) -> str:
+    """How the pictures were chosen."""
+    mistakes = sum(example.chosen == "mistake" for example in examples)
+    even = len(examples) - mistakes
+    text = f"{even} spread evenly over the held-out images"
+    return f"{text}, then the {mistakes} mistakes that the student was surest of." if mistakes else f"{text}."

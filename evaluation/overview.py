@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from .curves import Series, line_chart
+from ..base.run_record import RunRecord, read_run
+from ..engine.metrics.intervals import Z
+from .charts import Lines, recorded_series
 from .dots import Role, Score, dot_plot
-from .examples import Example, picture
+from .drawing import draw
+from .examples import Example, find_examples, picture, pictures_note
 from .page import write_page
-from .report import pictures_note
 from .run_charts import run_charts, steps_per_epoch
-from .run_record import RunRecord, as_number, read_run
-from .run_sections import plain
+from .run_sections import differences
 
-_Z = 1.959964
+if TYPE_CHECKING:
+    from ..base.metrics import Metrics
+    from ..engine.distributed import Processes
+    from ..engine.signals import StopRequest
+
 _DECIDE_VIEWS = ("run.seed", "data.", "training.", "student.")
 
 
@@ -51,6 +57,67 @@ class ComparedModel:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run whose student is to be measured.
+
+    Attributes:
+        name: What the reader calls its model.
+        role: What the model is in the comparison.
+        path: The run folder.
+        seconds: How long it trained.
+    """
+
+    name: str
+    role: Role
+    path: Path
+    seconds: float
+
+
+def evaluate_runs(
+    spec: str, runs: Sequence[FinishedRun], *, processes: Processes, stop: StopRequest | None = None
+) -> tuple[list[ComparedModel], list[Example]]:
+    """Evaluate every run's exported model, and the teachers' ensemble, on all held-out images.
+
+    Args:
+        spec: Data spec of the held-out images.
+        runs: Teachers first, at least one; the last one is the student whose answers are shown.
+        processes: Where to compute.
+        stop: Asked between batches.
+
+    Returns:
+        A row a model, the ensemble after its teachers; and a few images with the last student's answers.
+
+    Raises:
+        ModelError: A run has no readable model.
+        Interrupted: A signal came.
+    """
+    from ..data import open_source
+    from ..engine.evaluate import PassSettings, eval_transform, evaluate_ensemble, evaluate_model
+    from ..engine.teachers import TeacherEnsemble
+    from ..zoo import load_model
+
+    source = open_source(spec, "val")
+    models = [load_model(str(run.path)) for run in runs]
+    sizes = [sum(p.numel() for p in model.model.parameters()) for model in models]
+    num_teachers = sum(run.role == "teacher" for run in runs)
+    teachers = TeacherEnsemble(models[:num_teachers], processes.device)
+    how = PassSettings(batch_size=64, workers=0, processes=processes, stop=stop)
+    *results, together = evaluate_ensemble(teachers, source, eval_transform(models[-1].preprocessing), how)
+    results += [evaluate_model(model, source, how) for model in models[num_teachers:]]
+    rows = [
+        ComparedModel(run.name, run.role, size, *_numbers(metrics), run.seconds, str(run.path))
+        for run, size, metrics in zip(runs, sizes, results, strict=True)
+    ]
+    name, size = "Ensemble of the teachers", sum(sizes[:num_teachers])
+    rows.insert(num_teachers, ComparedModel(name, "ensemble", size, *_numbers(together), None, None))
+    return rows, find_examples(models[-1], source, processes.device, teachers=teachers)
+
+
+def _numbers(metrics: Metrics) -> tuple[float, float, int]:
+    return metrics["top1"], metrics["loss"], metrics.num_images
+
+
 def verdict(baseline: ComparedModel, distilled: ComparedModel) -> str:
     """What the comparison of two students shows, in plain words, whichever of them is ahead.
 
@@ -59,7 +126,7 @@ def verdict(baseline: ComparedModel, distilled: ComparedModel) -> str:
     """
     gain = distilled.top1 - baseline.top1
     shares = [(model.top1 / 100, model.num_images) for model in (baseline, distilled)]
-    margin = 100 * _Z * math.sqrt(sum(p * (1 - p) / n for p, n in shares))
+    margin = 100 * Z * math.sqrt(sum(p * (1 - p) / n for p, n in shares))
     change = "lower" if distilled.loss < baseline.loss else "higher" if distilled.loss > baseline.loss else "no other"
     loss = f"Its cross-entropy is {change}: {distilled.loss:.3f} against {baseline.loss:.3f} nats."
     points = f"{abs(gain):.2f} points {'above' if gain > 0 else 'below'}"
@@ -101,8 +168,11 @@ def write_overview(
     runs = {model.name: read_run(Path(model.run)) for model in models if model.run}
     last = runs[compared[1]]
     slots = _slots(models)
-    charts = [_curves(title, key, unit, runs, slots) for title, key, unit in _CURVES]
-    charts += [chart for chart in run_charts(last) if "Loss term" in chart]
+    charts = [
+        _curves("Top-1, held-out images", "top1", "%", runs, slots),
+        _curves("Held-out cross-entropy", "loss", "nats", runs, slots),
+        *(chart for chart in run_charts(last) if chart.title.startswith("Loss term")),
+    ]
     return write_page(
         path,
         "overview.html.j2",
@@ -110,7 +180,7 @@ def write_overview(
         lede=lede,
         dots=dot_plot([Score(m.name, m.role, m.top1, m.num_images) for m in models]),
         models=[{**m.to_dict(), "report": _link(path, m.run)} for m in models],
-        charts=charts,
+        charts=[draw(chart) for chart in charts],
         compared=compared,
         differences=(changes := differences(runs[compared[0]], last)),
         same_start=not any(name.startswith(_DECIDE_VIEWS) for name, _, _ in changes),
@@ -120,9 +190,6 @@ def write_overview(
     )
 
 
-_CURVES = (("Top-1, held-out images", "top1", "%"), ("Held-out cross-entropy", "loss", "nats"))
-
-
 def _slots(models: Sequence[ComparedModel]) -> dict[str, int]:
     """Each model's place in the palette: a role has the same colour in the dots and in the curves."""
     teachers = iter((4, 3, 6, 5))
@@ -130,25 +197,12 @@ def _slots(models: Sequence[ComparedModel]) -> dict[str, int]:
     return {m.name: fixed[m.role] if m.role in fixed else next(teachers, 5) for m in models}
 
 
-def _curves(title: str, key: str, unit: str, runs: dict[str, RunRecord], slots: dict[str, int]) -> Any:
+def _curves(title: str, key: str, unit: str, runs: Mapping[str, RunRecord], slots: Mapping[str, int]) -> Lines:
     series = []
     for name, run in runs.items():
-        scale = steps_per_epoch(run) or 1.0
-        lines = [line for line in run.of_kind("eval") if line.get("model", "student") == "student"]
-        points = tuple((as_number(line.get("step")) / scale, as_number(line.get(key))) for line in lines)
-        series.append(Series(name, points, slots[name]))
-    return line_chart(title, series, x_label="epochs", unit=unit)
-
-
-def differences(first: RunRecord, second: RunRecord) -> list[tuple[str, str, str]]:
-    """The settings in which two runs differ: name and both values."""
-    both = [run.get("settings") if isinstance(run.get("settings"), dict) else {} for run in (first, second)]
-    rows = []
-    for name in dict.fromkeys([*both[0], *both[1]]):
-        values = [plain(run.setting(name)) if name in of else "not there" for run, of in zip((first, second), both)]
-        if values[0] != values[1]:
-            rows.append((str(name), values[0], values[1]))
-    return rows
+        lines = [line for line in run.lines_of_kind("eval") if line.model == "student"]
+        series.append(recorded_series(name, lines, key, steps=steps_per_epoch(run) or 1.0, slot=slots[name]))
+    return Lines(title=title, series=tuple(series), x_label="epochs", unit=unit)
 
 
 def _link(page: Path, run: str | None) -> str | None:
@@ -156,10 +210,4 @@ def _link(page: Path, run: str | None) -> str | None:
     if run is None or not (Path(run) / "report.html").exists():
         return None
     relative = os.path.relpath(Path(run) / "report.html", page.parent)
-    return "/".join(_quote(part) for part in Path(relative).parts)
-
-
-def _quote(part: str) -> str:
-    from urllib.parse import quote
-
-    return quote(part)
+    return "/".join(quote(part) for part in Path(relative).parts)

@@ -33,6 +33,11 @@ def _environment() -> Environment:
     return environment
 
 
+def render(template: str, **content: Any) -> Markup:
+    """A template beside this module with its content; every value is escaped unless it is already ``Markup``."""
+    return Markup(_environment().get_template(template).render(**content))
+
+
 def write_page(path: Path, template: str, **content: Any) -> Path:
     """Render a template to one self-contained file, whole or not at all.
 
@@ -49,7 +54,7 @@ def write_page(path: Path, template: str, **content: Any) -> Path:
     """
     refuse_special(path, what="the page")
     written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    text = _environment().get_template(template).render(version=__version__, written=written, **content)
+    text = render(template, version=__version__, written=written, **content)
     # A lone surrogate (a file name in another encoding) has no UTF-8 form.
     write_file(path, text.encode("utf-8", errors="replace"))
     return path

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from ..base.metrics import ANGULAR_ERROR, TOP1, Metrics
+from ..base.run_record import RunRecord, read_run
 from .dots import Score, dot_plot
-from .examples import Example, picture
+from .drawing import draw
+from .examples import Example, picture, pictures_note
 from .page import count, duration, write_page
 from .run_charts import last_evaluation, run_charts, short_name
-from .run_record import RunRecord, as_count, as_number, read_run
 from .run_sections import commands, data_rows, session_rows, setting_groups, student_name, teacher_row
 
 _SHOWN_UNREADABLE = 20
@@ -34,7 +36,7 @@ def write_report(run_dir: Path, *, examples: Sequence[Example] = ()) -> Path:
         RunError: The folder holds no run, or the file cannot be written.
     """
     run = read_run(run_dir)
-    unreadable = run.of_kind("unreadable")
+    unreadable = run.lines_of_kind("unreadable")
     return write_page(
         run_dir / "report.html",
         "report.html.j2",
@@ -42,99 +44,82 @@ def write_report(run_dir: Path, *, examples: Sequence[Example] = ()) -> Path:
         headline=_headline(run),
         lede=_lede(run),
         problems=run.problems,
-        warnings=run.texts("warnings"),
+        warnings=run.config.warnings,
         figures=_figures(run),
-        gaze=run.is_gaze,
-        dots=dot_plot(scores(run), "°") if run.is_gaze else dot_plot(scores(run)),
+        metric=run.primary,
+        dots=dot_plot(scores(run), run.primary),
         dots_note=_dots_note(run),
-        charts=run_charts(run),
+        charts=[draw(chart) for chart in run_charts(run)],
         charts_note=_CHARTS_NOTE,
         pictures=[picture(example) for example in examples],
         pictures_note=pictures_note(examples),
-        teachers=[teacher_row(row) for row in run.table("teacher_reports")],
+        teachers=[teacher_row(row) for row in run.config.teacher_reports],
         data=data_rows(run),
-        unreadable=unreadable[:_SHOWN_UNREADABLE],
+        unreadable=[
+            {name: line.texts.get(name, "") for name in ("image", "reason")} for line in unreadable[:_SHOWN_UNREADABLE]
+        ],
         unreadable_more=max(0, len(unreadable) - _SHOWN_UNREADABLE),
         groups=setting_groups(run, defaults=False),
         default_groups=setting_groups(run, defaults=True),
-        notes=run.texts("notes"),
+        notes=run.config.notes,
         commands=commands(run),
         sessions=[session_rows(session) for session in run.sessions],
     )
 
 
 def scores(run: RunRecord) -> list[Score]:
-    """The student's last accuracy and what preflight measured of its teachers; of a gaze, the angular errors."""
-    if run.is_gaze:
-        return _gaze_scores(run)
+    """The student's last accuracy (of a gaze, its angular error) and what preflight measured of its teachers."""
     found = [
-        Score(
-            "Ensemble of the teachers"
-            if row.get("reference") == "ensemble"
-            else f"Teacher {short_name(str(row.get('reference')))}",
-            "ensemble" if row.get("reference") == "ensemble" else "teacher",
-            as_number(row.get("top1")),
-            as_count(row.get("num_images")),
-        )
-        for row in run.table("teacher_reports")
+        Score("Ensemble of the teachers", "ensemble", row.value, row.num_images)
+        if row.is_ensemble
+        else Score(f"Teacher {short_name(row.reference)}", "teacher", row.value, row.num_images)
+        for row in run.config.teacher_reports
     ]
     if len(found) == 2 and found[-1].role == "ensemble":  # one teacher is its own ensemble
         found.pop()
-    last = _final(run)
-    if math.isfinite(as_number(last.get("top1"))):
-        name = f"Student {student_name(run)}"
-        found.append(Score(name, "student", as_number(last["top1"]), as_count(last.get("num_images"))))
-    return found
+    final = _final(run)
+    if final is not None and final.is_measured:
+        found.append(Score(f"Student {student_name(run)}", "student", final.value, final.num_images))
+    return found if run.primary is TOP1 else [replace(score, num_images=0) for score in found]
 
 
-def _gaze_scores(run: RunRecord) -> list[Score]:
-    found = [
-        Score(f"Teacher {short_name(str(row.get('reference')))}", "teacher", as_number(row.get("angular_error")), 0)
-        for row in run.table("teacher_reports")
-        if row.get("reference") != "ensemble"
-    ]
-    error = as_number(_final(run).get("angular_error"))
-    if math.isfinite(error):
-        found.append(Score(f"Student {student_name(run)}", "student", error, 0))
-    return found
-
-
-def _final(run: RunRecord) -> dict[str, Any]:
-    """The exported weights' accuracy, or the last evaluation of an unfinished run."""
-    return run.result or last_evaluation(run) or {}
+def _final(run: RunRecord) -> Metrics | None:
+    """The exported weights' metrics, or those of the last evaluation of an unfinished run."""
+    if run.result is not None:
+        return run.result.metrics
+    line = last_evaluation(run)
+    return None if line is None else Metrics.from_json(line.values)
 
 
 def _headline(run: RunRecord) -> str:
-    student, recipe = student_name(run), run.get("recipe")
-    data = run.setting("data.dataset")
+    student, recipe = student_name(run), run.config.recipe
+    data = run.config.setting("data.dataset")
     parts = [f"{student} by {recipe}" if recipe else student, f"on {data}" if data else ""]
     return " ".join(part for part in parts if part)
 
 
+_FINDINGS = {
+    TOP1.name: ("the student is right on {} of {} held-out images", "was right on"),
+    ANGULAR_ERROR.name: ("the student's gaze is off by {} on average, over {} held-out images", "was off by"),
+}
+"""What the metric that decides says of the student, and what it says of its teachers."""
+
+
 def _lede(run: RunRecord) -> list[str]:
-    final, epochs = _final(run), run.setting("training.epochs")
-    if run.is_gaze and "angular_error" in final:
-        after = f"{_epochs(run.result.get('epochs'))}" if run.result else f"{final.get('epoch')} of {_epochs(epochs)}"
-        images = count(as_count(final.get("num_images")))
-        error = as_number(final.get("angular_error"))
-        return [f"After {after} the student's gaze is off by {error:.2f}° on average, over {images} held-out images."]
-    top1 = as_number(final.get("top1"))
-    sentences = []
-    if math.isfinite(top1):
-        right = f"right on {top1:.2f} % of {count(as_count(final.get('num_images')))} held-out images"
-        after = (
-            f"After {_epochs(run.result.get('epochs'))}"
-            if run.result
-            else f"After {final.get('epoch')} of {_epochs(epochs)}"
-        )
-        sentences.append(f"{after} the student is {right}.")
+    final, line = _final(run), last_evaluation(run)
+    if final is None or not final.is_measured:
+        sentence = "The student has not been evaluated yet."
     else:
-        sentences.append("The student has not been evaluated yet.")
-    ensemble = [row for row in run.table("teacher_reports") if math.isfinite(as_number(row.get("top1")))]
-    if ensemble:
-        who = "its teachers' ensemble" if len(ensemble) > 2 else "its teacher"
-        sentences[0] += f" Before the run {who} was right on {as_number(ensemble[-1]['top1']):.2f} %."
-    return sentences
+        finding = _FINDINGS[final.primary.name][0].format(final.primary.text(final.value), count(final.num_images))
+        planned = _epochs(run.config.setting("training.epochs"))
+        epoch = "some" if line is None or math.isnan(line.epoch) else f"{line.epoch:.0f}"
+        sentence = f"After {_epochs(run.result.epochs) if run.result else f'{epoch} of {planned}'} {finding}."
+    teachers = [row for row in run.config.teacher_reports if math.isfinite(row.value)]
+    if teachers:
+        who, last = "its teachers' ensemble" if len(teachers) > 2 else "its teacher", teachers[-1]
+        was = _FINDINGS[last.primary.name][1]
+        sentence += f" Before the run {who} {was} {last.primary.text(last.value)}."
+    return [sentence]
 
 
 def _epochs(number: object) -> str:
@@ -142,40 +127,26 @@ def _epochs(number: object) -> str:
 
 
 def _figures(run: RunRecord) -> list[dict[str, str]]:
-    final = _final(run)
+    final, result = _final(run), run.result
     shown = []
-    kinds = (("top1", "top-1", " %"), ("top5", "top-5", " %"), ("loss", "held-out cross-entropy", ""))
-    if run.is_gaze:
-        kinds = (
-            ("angular_error", "angular error", "°"),
-            ("best_angular_error", "smallest angular error of any epoch", "°"),
-            ("loss", "held-out squared error, rad²", ""),
-        )
-    for key, label, unit in kinds:
-        value = as_number(final.get(key))
-        if math.isfinite(value):
-            shown.append((f"{value:.{2 if unit else 4}f}{unit}", label))
-    best = as_number(run.result.get("best_top1"))
-    if math.isfinite(best) and best > as_number(final.get("top1")):
-        shown.append((f"{best:.2f} %", "best top-1 of any epoch"))
-    speed = as_number(run.result.get("images_per_s", run.speed[-1].get("images_per_s") if run.speed else None))
+    if final is not None:
+        primary = final.primary
+        labels = {primary.name: primary.title, "top5": "top-5"}
+        shown = [(primary.text(final[name]), label) for name, label in labels.items() if name in final.values]
+        if "loss" in final.values:
+            shown.append((f"{final['loss']:.4f}", f"held-out {primary.loss}, {primary.loss_unit}"))
+        if result and final.is_measured and math.isfinite(result.best) and primary.is_better(result.best, final.value):
+            shown.append((primary.text(result.best), f"best {primary.title} of any epoch"))
+    speed = math.nan if result is None else result.images_per_s
+    if math.isnan(speed) and run.speed:
+        speed = run.speed[-1].values.get("images_per_s", math.nan)
     if math.isfinite(speed):
         shown.append((count(round(speed)), "training images/s"))
-    if run.result:
-        seconds = as_number(run.result.get("seconds"))
-        if math.isfinite(seconds):
-            shown.append((duration(seconds), "training, evaluations apart"))
+    if result is not None and math.isfinite(result.seconds):
+        shown.append((duration(result.seconds), "training, evaluations apart"))
     return [{"value": value, "label": label} for value, label in shown]
 
 
 def _dots_note(run: RunRecord) -> str:
     sizes = {score.num_images for score in scores(run)}
     return "" if len(sizes) < 2 else "Teachers were measured on an even slice of the images that the student was."
-
-
-def pictures_note(examples: Sequence[Example]) -> str:
-    """How the pictures were chosen."""
-    mistakes = sum(example.chosen == "mistake" for example in examples)
-    even = len(examples) - mistakes
-    text = f"{even} spread evenly over the held-out images"
-    return f"{text}, then the {mistakes} mistakes that the student was surest of." if mistakes else f"{text}."

@@ -5,53 +5,43 @@ from __future__ import annotations
 import math
 import shlex
 from pathlib import Path
-from typing import Any
 
+from ..base.run_documents import Session, TeacherSummary
+from ..base.run_record import RunRecord
 from .page import count
-from .run_record import RunRecord, as_count, as_number
 
 DEFAULT = "kdzoo default"  # how a plan names the source of a setting that nobody set
 
 
 def student_name(run: RunRecord) -> str:
     """What the student is called: its architecture, or the reference it started from."""
-    return str(run.model.get("architecture") or run.setting("student.model") or "student")
+    return str(run.model.get("architecture") or run.config.setting("student.model") or "student")
 
 
-def teacher_row(row: dict[str, Any]) -> dict[str, str]:
-    """What preflight found of one teacher."""
-    gaze = "angular_error" in row
-    names, unit = (("angular_error", "promised_error"), "°") if gaze else (("top1", "promised_top1"), " %")
-    measured, promised = (as_number(row.get(name)) for name in names)
+def teacher_row(row: TeacherSummary) -> dict[str, str]:
+    """A teacher's row: measured and promised value, images, licence."""
     return {
-        "name": str(row.get("reference")),
-        "measured": f"{measured:.2f}{unit}" if math.isfinite(measured) else "not measured",
-        "promised": f"{promised:.2f}{unit}" if math.isfinite(promised) else "",
-        "images": count(as_count(row.get("num_images")) or ""),
-        "licence": "" if row.get("reference") == "ensemble" else str(row.get("licence") or "not stated"),
+        "name": row.reference,
+        "measured": row.primary.text(row.value) if math.isfinite(row.value) else "not measured",
+        "promised": row.primary.text(row.promised) if math.isfinite(row.promised) else "",
+        "images": count(row.num_images) if row.num_images else "",
+        "licence": "" if row.is_ensemble else row.licence or "not stated",
     }
 
 
 def data_rows(run: RunRecord) -> list[tuple[str, str]]:
-    """What the run was trained and evaluated on."""
+    """Rows on the training and held-out images, the classes, and the unreadable images."""
     rows = []
-    for key, title in (("train_data", "Training"), ("val_data", "Held out")):
-        entry = run.get(key)
-        if isinstance(entry, dict):
-            where = f", in {entry['path']}" if entry.get("path") else ", embedded"
-            targets = entry.get("targets")
-            what = (
-                f"{' and '.join(map(str, targets))} of each"
-                if isinstance(targets, list) and targets
-                else f"{entry.get('num_classes')} classes"
-            )
-            size = f"{count(as_count(entry.get('num_images')))} images, {what}"
-            rows.append((title, f"{entry.get('name')}: {size}{where}"))
-    names = run.get("class_names")
-    if isinstance(names, list) and names:
-        shown = ", ".join(str(name) for name in names[:20])
-        rows.append(("Classes, in order", shown + (f" and {len(names) - 20} more" if len(names) > 20 else "")))
-    replaced = len(run.of_kind("unreadable"))
+    for data, title in ((run.config.train_data, "Training"), (run.config.val_data, "Held out")):
+        if data is not None:
+            where = f", in {data.path}" if data.path else ", embedded"
+            what = f"{' and '.join(data.targets)} of each" if data.targets else f"{data.num_classes} classes"
+            rows.append((title, f"{data.name}: {count(data.num_images)} images, {what}{where}"))
+    names = run.config.class_names
+    if names:
+        more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+        rows.append(("Classes, in order", ", ".join(names[:20]) + more))
+    replaced = len(run.lines_of_kind("unreadable"))
     if rows or replaced:
         rows.append(("Unreadable training images", count(replaced) if run.lines else "not known"))
     return rows
@@ -64,14 +54,12 @@ def setting_groups(run: RunRecord, *, defaults: bool) -> list[tuple[str, list[di
         run: The run.
         defaults: Those that nobody set, in place of those that a recipe, the data or the user set.
     """
-    settings = run.get("settings")
     groups: dict[str, list[dict[str, str]]] = {}
-    for name, entry in (settings if isinstance(settings, dict) else {}).items():
-        value, source = (entry.get("value"), entry.get("source")) if isinstance(entry, dict) else (entry, "")
-        if (source == DEFAULT) != defaults:
-            continue
-        group, _, rest = str(name).partition(".")
-        groups.setdefault(group, []).append({"name": rest or group, "value": plain(value), "source": str(source or "")})
+    for name, setting in run.config.settings.items():
+        if (setting.source == DEFAULT) == defaults:
+            group, _, rest = name.partition(".")
+            row = {"name": rest or group, "value": plain(setting.value), "source": setting.source}
+            groups.setdefault(group, []).append(row)
     return list(groups.items())
 
 
@@ -87,23 +75,19 @@ def plain(value: object) -> str:
 def commands(run: RunRecord) -> list[tuple[str, str]]:
     """What to type next: (what for, command) pairs."""
     folder = str(run.path)
-    model = shlex.quote(f"{folder}/model")
     found = []
-    if not run.result:
+    if run.result is None:
         found.append(("Resume", resume_command(run)))
     if run.model:
-        data = shlex.quote(str(run.setting("data.val_dataset") or run.setting("data.dataset") or "DATA"))
-        found.append(("Evaluate", f"kdzoo eval {model} --on {data}"))
-        register = "import kdzoo.zoo  # registers the networks for small images\n" if _is_own(run) else ""
+        data = str(run.config.setting("data.val_dataset") or run.config.setting("data.dataset") or "DATA")
+        found.append(("Evaluate", f"kdzoo eval {shlex.quote(f'{folder}/model')} --on {shlex.quote(data)}"))
+        own = student_name(run).startswith("cifar_")
+        register = "import kdzoo.zoo  # registers the networks for small images\n" if own else ""
         load = f"model = timm.create_model({'local-dir:' + folder + '/model'!r}, pretrained=True)"
         found.append(("Load in Python", f"import timm\n{register}\n{load}"))
-    if run.result:
+    if run.result is not None:
         found.append(("Run it again", _last_command(run)))
     return [(title, code) for title, code in found if code]
-
-
-def _is_own(run: RunRecord) -> bool:
-    return student_name(run).startswith("cifar_")
 
 
 def resume_command(run: RunRecord) -> str:
@@ -115,26 +99,35 @@ def resume_command(run: RunRecord) -> str:
 
 
 def _last_command(run: RunRecord) -> str:
-    command = run.sessions[-1].get("command") if run.sessions else None
-    if not isinstance(command, list) or not command:
+    command = run.sessions[-1].command if run.sessions else ()
+    if not command:
         return ""
-    program = Path(str(command[0])).name
+    program = Path(command[0]).name
     program = "python -m kdzoo" if program == "__main__.py" else program
-    return " ".join([program, *(shlex.quote(str(part)) for part in command[1:])])
+    return " ".join([program, *map(shlex.quote, command[1:])])
 
 
-def session_rows(session: dict[str, Any]) -> list[tuple[str, str]]:
-    """What one process ran on."""
-    command = session.get("command")
-    rows = [("Command", " ".join(map(str, command)) if isinstance(command, list) else "")]
-    versions = session.get("versions")
-    if isinstance(versions, dict):
-        rows.append(("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
-    rows.append(("Python", f"{session.get('python')} on {session.get('platform')}"))
-    devices = session.get("devices")
-    accelerators = ", ".join(map(str, devices)) if isinstance(devices, list) and devices else "no CUDA device"
-    cores = f"{session.get('cpu_cores')} CPU cores, {session.get('torch_threads')} torch threads"
-    rows.append(("Device", f"{accelerators}; {cores}; {session.get('world_size')} process(es)"))
-    rows.append(("Revision", str(session.get("git_revision") or "installed package")))
-    rows.append(("Started", str(session.get("started") or "")))
+def session_rows(session: Session) -> list[tuple[str, str]]:
+    """Rows on the command, versions, device and code revision of one process."""
+    versions = ", ".join(f"{name} {version}" for name, version in session.versions.items())
+    accelerators = ", ".join(session.devices) or "no CUDA device"
+    cores = f"{session.cpu_cores} CPU cores, {session.torch_threads} torch threads"
+    return [
+        ("Command", " ".join(session.command)),
+        *([("Versions", versions)] if versions else []),
+        ("Python", f"{session.python} on {session.platform}"),
+        ("Device", f"{accelerators}; {cores}; {session.world_size} process(es)"),
+        ("Revision", session.git_revision or "installed package"),
+        ("Started", session.started),
+    ]
+
+
+def differences(first: RunRecord, second: RunRecord) -> list[tuple[str, str, str]]:
+    """The settings in which two runs differ: name and both values."""
+    both = first.config.settings, second.config.settings
+    rows = []
+    for name in dict.fromkeys([*both[0], *both[1]]):
+        one, other = (plain(of[name].value) if name in of else "not there" for of in both)
+        if one != other:
+            rows.append((name, one, other))
     return rows

@@ -93,7 +93,7 @@ def number(value: float, step: float = 0.0) -> str:
 
 
 def _power(text: str) -> str:
-    """``2.50e-05`` as ``2.5e-5``."""
+    """A number in scientific notation without padding: ``2.50e-05`` as ``2.5e-5``."""
     digits, _, power = text.partition("e")
     return f"{digits.rstrip('0').rstrip('.')}e{int(power)}"
 

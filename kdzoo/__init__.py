@@ -26,13 +26,13 @@ if TYPE_CHECKING:
         TeacherError,
         UsageError,
     )
+    from .base.run_documents import TrainResult
     from .data import check_source, open_source
     from .demo import run_demo
-    from .engine.job import TrainResult
     from .engine.labelling import LabelResult
     from .evaluation.analysis import write_analysis
     from .evaluation.comparison import compare_results
-    from .evaluation.measuring import Measured, evaluate
+    from .evaluation.evaluate import EvaluationResult, evaluate
     from .evaluation.report import write_report
     from .planning.plan import Plan
     from .planning.resolution import resolve
@@ -49,24 +49,24 @@ __version__ = "0.1.0"
 _HOMES = {
     "CheckpointError": "kdzoo.base.errors",
     "DataError": "kdzoo.base.errors",
+    "EvaluationResult": "kdzoo.evaluation.evaluate",
     "Interrupted": "kdzoo.base.errors",
     "KdzooError": "kdzoo.base.errors",
     "LabelResult": "kdzoo.engine.labelling",
     "LoadedModel": "kdzoo.zoo",
-    "Measured": "kdzoo.evaluation.measuring",
     "ModelError": "kdzoo.base.errors",
     "Plan": "kdzoo.planning.plan",
     "Recipe": "kdzoo.recipes.recipe",
     "RunError": "kdzoo.base.errors",
     "TeacherError": "kdzoo.base.errors",
-    "TrainResult": "kdzoo.engine.job",
+    "TrainResult": "kdzoo.base.run_documents",
     "TransferReport": "kdzoo.transfer.classification.measure",
     "UsageError": "kdzoo.base.errors",
     "check_source": "kdzoo.data",
     "compare_results": "kdzoo.evaluation.comparison",
     "create_model": "kdzoo.zoo",
     "distill": "kdzoo.api",
-    "evaluate": "kdzoo.evaluation.measuring",
+    "evaluate": "kdzoo.evaluation.evaluate",
     "export_model": "kdzoo.zoo.exporting",
     "get_recipe": "kdzoo.recipes.registry",
     "label": "kdzoo.api",
@@ -90,11 +90,11 @@ _HOMES = {
 __all__ = [
     "CheckpointError",
     "DataError",
+    "EvaluationResult",
     "Interrupted",
     "KdzooError",
     "LabelResult",
     "LoadedModel",
-    "Measured",
     "ModelError",
     "Plan",
     "Recipe",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .base.errors import UsageError
 
 if TYPE_CHECKING:
-    from .engine.job import TrainResult
+    from .base.run_documents import TrainResult
     from .engine.labelling import LabelResult
     from .planning.plan import Plan
 

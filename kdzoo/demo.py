@@ -18,7 +18,7 @@ from .base.errors import Interrupted, RunError
 from .base.regular_files import read_json
 
 if TYPE_CHECKING:
-    from .engine.job import TrainResult
+    from .base.run_documents import TrainResult
     from .evaluation.examples import Example
     from .evaluation.overview import ComparedModel
 
@@ -114,7 +114,7 @@ def run_demo(
     """
     from .engine.distributed import start_processes
     from .engine.signals import StopRequest
-    from .evaluation.measure import FinishedRun, measure
+    from .evaluation.overview import FinishedRun, evaluate_runs
 
     began = time.monotonic()
     folder = Path(out).expanduser()
@@ -134,7 +134,7 @@ def run_demo(
         result = _train("meal_v2", STUDENT, student_epochs, 10 * seed, folder / "student-meal_v2", teachers)
         finished.append(FinishedRun(DISTILLED, "student", folder / "student-meal_v2", result.seconds))
         with StopRequest() as stop:
-            models, examples = measure(DATA, finished, processes=start_processes(), stop=stop)
+            models, examples = evaluate_runs(DATA, finished, processes=start_processes(), stop=stop)
     except Interrupted as interrupted:
         raise Interrupted(interrupted.message, hint="run the same command again: it goes on from there") from None
     found, page = _report(folder, seed, models, examples)

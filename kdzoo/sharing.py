@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .base.errors import UsageError
-from .base.regular_files import read_json
+from .base.run_documents import read_config
 
 if TYPE_CHECKING:
     from .zoo.card_subject import RecipeFacts
@@ -123,8 +123,8 @@ def recipe_facts(run: Path) -> RecipeFacts | None:
     from .recipes.registry import get_recipe
     from .zoo.card_subject import RecipeFacts
 
-    with contextlib.suppress(OSError, ValueError, UsageError, TypeError, KeyError):
-        recipe = get_recipe(str(read_json(run / "config.json")["recipe"]))
+    with contextlib.suppress(OSError, ValueError, UsageError):
+        recipe = get_recipe(read_config(run / "config.json").recipe)
         return RecipeFacts(
             title=recipe.paper.title,
             authors=recipe.paper.authors,

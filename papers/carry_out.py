@@ -6,11 +6,10 @@ import contextlib
 import os
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import DataError, Interrupted, ModelError, TeacherError, UsageError
-from ..base.regular_files import read_json
+from ..base.run_documents import read_result
 from . import record as records
 from .jobs import Job, Jobs
 from .measured import evaluate_published, teachers_together
@@ -164,12 +163,11 @@ class Reproduction:
             CheckpointError: It was begun with other settings.
         """
         from ..base.writing import remove_leftovers
-        from ..engine.run_folder import RunFolder
         from ..planning.run import run
 
         folder, plan = self.out / job.folder, job.plan(self.out, self.device)
         remove_leftovers(folder)  # a finished one is not claimed again
-        if RunFolder(folder).read_result() is not None and (folder / "model" / "config.json").is_file():
+        if read_result(folder) is not None and (folder / "model" / "config.json").is_file():
             refuse_other_settings(job, plan, self.out)
             return
         _say(f"{job.folder}: {' + '.join([job.recipe, *job.variants])}")
@@ -206,7 +204,8 @@ class Reproduction:
         return {
             f"{prefix}{name}": value
             for prefix, folder in folders.items()
-            for name, value in _read_result(folder).items()
+            if (result := read_result(folder)) is not None
+            for name, value in result.metrics.values.items()
         }
 
     def _beside_teachers(self, name: str, job: Job, results: Mapping[str, float]) -> float | None:
@@ -251,14 +250,6 @@ def _by_column(measured: Iterable[Mapping[str, float]]) -> dict[str, list[float]
         for key, value in one.items():
             values.setdefault(key, []).append(value)
     return values
-
-
-def _read_result(folder: Path) -> dict[str, float]:
-    try:
-        document = read_json(folder / "result.json")
-    except (OSError, ValueError):
-        return {}
-    return {name: float(document[name]) for name in ("top1", "top5") if name in document}
 
 
 def _words(error: DataError | ModelError | TeacherError | UsageError) -> str:

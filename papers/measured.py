@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..base.errors import DataError
@@ -27,20 +28,20 @@ def evaluate_published(model: str, spec: str, wanted: Sequence[str], device: str
         DataError, ModelError: Data or weights are missing, or their classes differ.
         Interrupted: A signal came.
     """
-    from ..evaluation.measuring import evaluate
+    from ..evaluation.evaluate import evaluate
 
-    result = evaluate(model, spec, device=device)[0].to_dict()
-    found = {"top1": float(result["top1"]), "top5": float(result["top5"])}
+    metrics = evaluate(model, spec, device=device)[0].metrics
+    found = {name: metrics[name] for name in ("top1", "top5")}
     names = [name.removeprefix(_CLASS) for name in wanted if name.startswith(_CLASS)]
     if names:
-        found.update(_of_classes(model, spec, names, device))
+        found.update(_accuracy_on_classes(model, spec, names, device))
     return found
 
 
-def _of_classes(model: str, spec: str, names: Sequence[str], device: str) -> dict[str, float]:
+def _accuracy_on_classes(model: str, spec: str, names: Sequence[str], device: str) -> dict[str, float]:
     from ..data import open_source
     from ..engine.distributed import start_processes
-    from ..engine.evaluate import evaluate_model
+    from ..engine.evaluate import PassSettings, evaluate_model
     from ..engine.signals import StopRequest
     from ..zoo import load_model
 
@@ -49,17 +50,10 @@ def _of_classes(model: str, spec: str, names: Sequence[str], device: str) -> dic
         processes = start_processes(device)
         try:
             loaded = load_model(model, pretrained=True)
+            how = PassSettings(batch_size=_BATCH, workers=0, processes=processes, stop=stop)
             for name in names:
-                result = evaluate_model(
-                    loaded,
-                    source,
-                    batch_size=_BATCH,
-                    workers=0,
-                    processes=processes,
-                    limit=_positions(source, name),
-                    stop=stop,
-                )
-                found[f"{_CLASS}{name}"] = result.top1
+                metrics = evaluate_model(loaded, source, replace(how, limit=_positions(source, name)))
+                found[f"{_CLASS}{name}"] = metrics["top1"]
         finally:
             processes.stop()
     return found
@@ -86,7 +80,7 @@ def teachers_together(references: Sequence[str], spec: str, device: str) -> dict
     """
     from ..data import open_source
     from ..engine.distributed import start_processes
-    from ..engine.evaluate import eval_transform, evaluate_ensemble
+    from ..engine.evaluate import PassSettings, eval_transform, evaluate_ensemble
     from ..engine.signals import StopRequest
     from ..engine.teachers import TeacherEnsemble
     from ..zoo import load_model
@@ -96,15 +90,9 @@ def teachers_together(references: Sequence[str], spec: str, device: str) -> dict
         processes = start_processes(device)
         try:
             models = [load_model(reference) for reference in references]
-            *_, together = evaluate_ensemble(
-                TeacherEnsemble(models, processes.device),
-                source,
-                eval_transform(models[0].preprocessing),
-                batch_size=_BATCH,
-                workers=0,
-                processes=processes,
-                stop=stop,
-            )
+            how = PassSettings(batch_size=_BATCH, workers=0, processes=processes, stop=stop)
+            teachers, transform = TeacherEnsemble(models, processes.device), eval_transform(models[0].preprocessing)
+            *_, together = evaluate_ensemble(teachers, source, transform, how)
         finally:
             processes.stop()
-    return {"top1": together.top1, "top5": together.top5}
+    return {name: together[name] for name in ("top1", "top5")}

@@ -77,10 +77,10 @@ def begin(out: Path, paper: Paper, table: Table, choices: Choices, *, own: Seque
             f"{out} is not empty and holds no reproduction (it has {strangers[0]})",
             hint="use another --out; where only results.json was removed, --resume goes on",
         )
-    return Record(out, document_of(paper, table, choices, metadata.version("kdzoo")))
+    return Record(out, new_document(paper, table, choices, metadata.version("kdzoo")))
 
 
-def document_of(paper: Paper, table: Table, choices: Choices, version: str) -> dict[str, Any]:
+def new_document(paper: Paper, table: Table, choices: Choices, version: str) -> dict[str, Any]:
     """A document with every row left out."""
     return {
         "paper": paper.key,

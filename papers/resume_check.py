@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..base.regular_files import read_json
+from ..base.run_documents import read_fixed
 from .jobs import Job
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def refuse_other_settings(job: Job, plan: Plan, out: Path) -> None:
 def _fixed(folder: RunFolder) -> dict[str, Any]:
     """What a run was fixed to when it began; empty where that cannot be read."""
     try:
-        return dict(read_json(folder.config)["fixed"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_fixed(folder.config)
+    except (OSError, ValueError):
         return {}
 
 

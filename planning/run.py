@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import UsageError
+from ..base.run_documents import TrainResult
 from ..data import torch_seed
 from ..data.contents import contents_digest
 from ..engine.distributed import Processes, start_processes
-from ..engine.job import TrainJob, TrainResult
+from ..engine.job import TrainJob
 from ..engine.loop import train
 from ..engine.progress import say
 from ..engine.run_folder import RunFolder

@@ -12,6 +12,7 @@ from ..base.errors import DataError, UsageError
 from ..data import EvalTransform, LabelStore, TeacherRecord
 from ..engine.class_match import ClassMatch, needs_order
 from ..engine.distributed import Processes
+from ..engine.evaluate import PassSettings
 from ..engine.preflight import match_teacher, preflight
 from ..engine.progress import say
 from ..engine.signals import StopRequest
@@ -54,16 +55,13 @@ class RunTeachers:
             return self.labels.head.reports
         if self.ensemble is None:
             return ()
-        reports, warnings = preflight(
-            self.ensemble,
-            sources.val,
-            eval_transform_of(plan),
+        how = PassSettings(
             batch_size=min(_EVAL_BATCH, plan.recipe.training.batch_size),
             workers=plan.run.workers,
             processes=processes,
-            trust=trust,
             stop=stop,
         )
+        reports, warnings = preflight(self.ensemble, sources.val, eval_transform_of(plan), how, trust=trust)
         if processes.is_main:
             for report in reports:
                 say(f"teacher {report.reference}: {report.summary()}")

@@ -16,14 +16,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ..base.digests import sha256_of
 from ..base.errors import CheckpointError, Interrupted, RunError
 from ..base.regular_files import read_json
+from ..base.run_documents import TrainResult, write_config
 from ..base.writing import clear_errors, make_folder, remove_leftovers, write_folder, write_json
 from ..engine.distributed import Processes
-from ..engine.job import TrainResult
 from ..engine.progress import say
 from ..engine.run_folder import RunFolder
 from ..recipes.overrides import unknown
@@ -93,7 +92,7 @@ def run_stages(
             record.count(stage)
         processes.barrier()
     if chosen[-1] is not stages[-1]:
-        return _result_of(chosen[-1])
+        return _finished_result(chosen[-1])
     return _finish(out, stages, processes)
 
 
@@ -106,19 +105,9 @@ class _Stage:
         self.path = out / self.step.folder
         self.folder = RunFolder(self.path)
 
-    def result(self) -> dict[str, Any] | None:
+    def result(self) -> TrainResult | None:
         """What it gave, or None while it is not finished."""
-        return self.folder.read_result()
-
-    def config_fixed(self) -> dict[str, Any]:
-        """What its run was fixed to when it began."""
-        try:
-            fixed = read_json(self.folder.config)["fixed"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(
-                f"{self.folder.config} cannot be read ({error})", hint="start again in another --out"
-            ) from error
-        return dict(fixed)
+        return self.folder.train_result()
 
 
 def _run_stage(stage: _Stage, stages: Sequence[_Stage], out: Path, run_one: RunOne, processes: Processes) -> None:
@@ -170,7 +159,7 @@ class _Record:
             raise RunError(f"{self.out} already holds a run (stage {begun[-1].step.name})", hint=hint)
         for stage in begun:
             fixed = stage.plan.fixed()
-            known = {key: value for key, value in stage.config_fixed().items() if key not in fixed}
+            known = {key: value for key, value in stage.folder.fixed().items() if key not in fixed}
             try:
                 stage.folder.refuse_if_taken({**known, **fixed}, resume=True)
             except CheckpointError as error:
@@ -180,7 +169,7 @@ class _Record:
                 raise CheckpointError(error.message, hint=hint) from error
         if not self.path.exists():
             self._write({})
-        write_json(self.out / "config.json", plan.to_dict())
+        write_config(self.out / "config.json", plan.to_dict())
         for stage in stages:  # one that ended just before its line was written
             if stage.result() is not None:
                 self.count(stage)
@@ -213,7 +202,7 @@ class _Record:
         if before is None or not stage.folder.has_progress():
             return
         self.require_start(stage, stages)
-        if stage.config_fixed().get(START_DIGEST) != model_digest(before.folder.model):
+        if stage.folder.fixed().get(START_DIGEST) != model_digest(before.folder.model):
             raise RunError(
                 f"stages out of order: {stage.step.name} began from another student than {before.folder.model} holds",
                 hint=f"remove {stage.path} to run it anew, or use another --out",
@@ -243,16 +232,16 @@ class _Record:
             )
 
 
-def _result_of(stage: _Stage) -> TrainResult:
+def _finished_result(stage: _Stage) -> TrainResult:
     found = stage.result()
     if found is None:
         raise RunError(f"{stage.folder.result} cannot be read", hint="start again in another --out")
-    return TrainResult(**{**found, "run": str(stage.path), "model": str(stage.folder.model)})
+    return found
 
 
 def _finish(out: Path, stages: Sequence[_Stage], processes: Processes) -> TrainResult:
     """Put the last stage's student and result where those of a run without stages are."""
-    results = [_result_of(stage) for stage in stages if stage.result() is not None]
+    results = [result for stage in stages if (result := stage.result()) is not None]
     whole = replace(
         results[-1],
         run=str(out),

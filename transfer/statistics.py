@@ -1,31 +1,14 @@
-"""What several seeds say: a mean with its interval, a paired difference with its interval, and a plain sentence."""
+"""A backbone beside its baseline over several seeds: the paired difference, its interval, and a plain sentence."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-CONFIDENCE = 0.95
-
-
-def mean_interval(values: Sequence[float]) -> tuple[float, float, float] | None:
-    """The mean of a few measurements and its 95 % interval by Student's t; None for fewer than two.
-
-    Returns:
-        Mean, lower and upper end.
-    """
-    if len(values) < 2:
-        return None
-    from scipy.stats import t
-
-    mean = float(np.mean(values))
-    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    half = float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
-    return mean, mean - half, mean + half
+from ..engine.metrics.intervals import mean_interval
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from .card_metadata import card_head
-from .card_sections import changed_settings, cost_line, licence_lines, limits_of, setting_rows
+from .card_sections import changed_settings, cost_line, licence_lines, limit_lines, setting_rows
 from .card_subject import CardSubject
 from .markdown import Markdown, block, cell, code, link, plain, prose
 from .references import is_kdzoo_network
-from .run_evidence import Evaluation, Evidence, as_dict
+from .run_evidence import Evaluation, Evidence
 
 ACCURACIES = ("top1", "top5")
 
@@ -45,16 +45,14 @@ def _environment() -> Environment:
 
 def _content(subject: CardSubject) -> dict[str, Any]:
     evidence, config = subject.evidence, subject.config
-    result = evidence.result
-    train, val = as_dict(evidence.config.get("train_data")), as_dict(evidence.config.get("val_data"))
-    unreadable = result.get("unreadable")
     data = [
-        {"name": name, "images": one.get("num_images", "?"), "classes": one.get("num_classes", "?")}
-        for name, one in (
-            (Markdown(f"training: {cell(train.get('name', '?'))}"), train),
-            (Markdown(f"held out: {cell(val.get('name', '?'))}"), val),
-        )
-        if one
+        {
+            "name": Markdown(f"{title}: {cell(one.name or '?')}"),
+            "images": one.num_images or "?",
+            "classes": one.num_classes or "?",
+        }
+        for title, one in (("training", evidence.config.train_data), ("held out", evidence.config.val_data))
+        if one is not None
     ]
     rows = setting_rows(evidence)
     return {
@@ -70,21 +68,22 @@ def _content(subject: CardSubject) -> dict[str, Any]:
         "changed": changed_settings(rows, evidence),
         "settings": rows,
         "deviations": [prose(line) for line in subject.recipe.deviations],
-        "notes": [prose(str(line)) for line in _texts(evidence.config.get("notes"))],
+        "notes": [prose(line) for line in evidence.config.notes],
         "sources": _source_rows(evidence),
         "licence_notes": licence_lines(subject.licence, evidence.sources),
         "data": data,
-        "data_notes": [
-            f"{unreadable} training images could not be decoded; others took their places."
-            for _ in range(1)
-            if isinstance(unreadable, int) and unreadable > 0
-        ],
-        "limits": limits_of(subject.licence, evidence),
+        "data_notes": _data_notes(evidence.result.unreadable),
+        "limits": limit_lines(subject.licence, evidence),
         "cost": cost_line(evidence),
         "digest": code(subject.digest),
         "origin": _origin(subject),
         "citation": _citation(subject),
     }
+
+
+def _data_notes(unreadable: int) -> list[str]:
+    text = f"{unreadable} training images could not be decoded; others took their places."
+    return [text] if unreadable else []
 
 
 def _what(subject: CardSubject) -> Markdown:
@@ -93,7 +92,7 @@ def _what(subject: CardSubject) -> Markdown:
     first = evidence.evaluations[0]
     teachers = sum(source.role == "teacher" for source in evidence.sources)
     learned = f"distilled from {teachers} teacher{'s' if teachers > 1 else ''}" if teachers else "trained on labels"
-    recipe = evidence.config.get("recipe") or evidence.provenance.get("recipe")
+    recipe = evidence.config.recipe or evidence.provenance.get("recipe")
     with_recipe = f" with the recipe {code(str(recipe))}" if recipe else ""
     return Markdown(
         f"{code(str(config['architecture']))} ({_millions(subject.parameters)} parameters, {size} px, "
@@ -160,7 +159,7 @@ def _number_row(one: Evaluation) -> dict[str, Any]:
 
 
 def _number_notes(evidence: Evidence) -> list[str]:
-    best = evidence.provenance.get("weights") == "best" or evidence.setting("training.export") == "best"
+    best = evidence.provenance.get("weights") == "best" or evidence.config.setting("training.export") == "best"
     if best:
         return [
             "The weights are those of the epoch that did best on these very images, so the number is a little high."
@@ -170,9 +169,9 @@ def _number_notes(evidence: Evidence) -> list[str]:
 
 def _recipe_line(subject: CardSubject) -> Markdown:
     evidence, facts = subject.evidence, subject.recipe
-    name = evidence.config.get("recipe") or evidence.provenance.get("recipe") or "not recorded"
+    name = evidence.config.recipe or evidence.provenance.get("recipe") or "not recorded"
     parts = [f"Recipe {code(str(name))}"]
-    variants = _texts(evidence.config.get("variants"))
+    variants = evidence.config.variants
     if variants:
         parts[0] += " with " + ", ".join(code(one) for one in variants)
     if facts.summary:
@@ -183,23 +182,17 @@ def _recipe_line(subject: CardSubject) -> Markdown:
         parts.append(f"Paper: {plain(facts.authors)}, {plain(facts.title)}, {facts.year}, {link(facts.url)}.")
     elif isinstance(evidence.provenance.get("paper"), str):
         parts.append(f"Paper: {link(str(evidence.provenance['paper']))}.")
-    result = evidence.result
-    epochs = result.get("epochs", "?")
-    parts.append(f"{plain(epochs)} epoch{'' if epochs == 1 else 's'}, {plain(result.get('steps', '?'))} steps.")
+    epochs = evidence.result.epochs
+    parts.append(f"{epochs or '?'} epoch{'' if epochs == 1 else 's'}, {evidence.result.steps or '?'} steps.")
     return Markdown(" ".join(parts))
 
 
 def _source_rows(evidence: Evidence) -> list[dict[str, Any]]:
-    reports = evidence.config.get("teacher_reports")
-    measured = [as_dict(one) for one in reports] if isinstance(reports, list) else []
-    rows, position = [], 0
+    measured = iter(evidence.config.teacher_reports)
+    rows = []
     for source in evidence.sources:
-        top1: Any = ""
-        if source.role == "teacher":
-            report = measured[position] if position < len(measured) else {}
-            position += 1
-            if isinstance(report.get("top1"), int | float):
-                top1 = f"{report['top1']:.2f} ({report.get('num_images', '?')} images)"
+        report = next(measured, None) if source.role == "teacher" else None
+        top1 = "" if report is None or math.isnan(report.value) else f"{report.value:.2f} ({report.num_images} images)"
         rows.append(
             {
                 "role": cell(source.role) if source.role != "teacher" else "teacher",
@@ -211,15 +204,11 @@ def _source_rows(evidence: Evidence) -> list[dict[str, Any]]:
     return rows
 
 
-def _texts(value: Any) -> list[str]:
-    return [str(one) for one in value] if isinstance(value, list) else []
-
-
 def _origin(subject: CardSubject) -> list[tuple[str, Markdown]]:
     evidence = subject.evidence
-    versions = as_dict(evidence.sessions[-1].get("versions")) if evidence.sessions else {}
-    rows = [("seed", code(evidence.provenance.get("seed", evidence.setting("run.seed"))))]
-    rows += [(str(plain(name)), code(str(version))) for name, version in versions.items()]
+    versions = evidence.sessions[-1].versions if evidence.sessions else {}
+    rows = [("seed", code(evidence.provenance.get("seed", evidence.config.setting("run.seed"))))]
+    rows += [(str(plain(name)), code(version)) for name, version in versions.items()]
     return rows
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..base.run_documents import Session
 from .licences import Licence, Source, is_non_commercial, unclear
 from .markdown import Markdown, cell, code, link, plain
-from .run_evidence import Evidence, as_dict, public_name
+from .run_evidence import Evidence, public_name
 
 _FEW_IMAGES = 1000
 _NOT_CHANGES = ("kdzoo default", "data:")
@@ -16,25 +18,21 @@ _OF_NO_EFFECT = ("run.", "training.log_every", "training.evaluate_every", "train
 
 def setting_rows(evidence: Evidence) -> list[dict[str, Any]]:
     """Every setting of the run, with where it came from."""
-    rows = []
-    for name, entry in as_dict(evidence.config.get("settings")).items():
-        entry = as_dict(entry)
-        source = str(entry.get("source", ""))
-        rows.append(
-            {
-                "key": name,
-                "origin": source,
-                "name": cell(str(name)),
-                "value": cell(public_value(entry.get("value"))),
-                "source": cell(source),
-            }
-        )
-    return rows
+    return [
+        {
+            "key": name,
+            "origin": setting.source,
+            "name": cell(name),
+            "value": cell(public_value(setting.value)),
+            "source": cell(setting.source),
+        }
+        for name, setting in evidence.config.settings.items()
+    ]
 
 
 def changed_settings(rows: Sequence[dict[str, Any]], evidence: Evidence) -> list[dict[str, Any]]:
     """The settings that neither the recipe nor the data decided."""
-    recipes = tuple(f"{name}:" for name in {evidence.config.get("origin"), evidence.config.get("recipe")} if name)
+    recipes = tuple(f"{name}:" for name in {evidence.config.origin, evidence.config.recipe} if name)
     decided = (*recipes, *_NOT_CHANGES)
     return [row for row in rows if not (row["origin"].startswith(decided) or row["key"].startswith(_OF_NO_EFFECT))]
 
@@ -49,7 +47,7 @@ def public_value(value: Any) -> Any:
 
 
 def licence_lines(licence: Licence, sources: Sequence[Source]) -> list[Markdown]:
-    """What the reader must know of the licence."""
+    """Lines on the licence of the weights, and of what they were made from."""
     text = f"{code(licence.shown)} ({link(licence.link)})" if licence.link else str(code(licence.shown))
     lines = [f"These weights are published under {text}."]
     if licence.inherited:
@@ -70,8 +68,8 @@ def licence_lines(licence: Licence, sources: Sequence[Source]) -> list[Markdown]
     return [Markdown(line) for line in lines]
 
 
-def limits_of(licence: Licence, evidence: Evidence) -> list[Markdown]:
-    """What the numbers do not say."""
+def limit_lines(licence: Licence, evidence: Evidence) -> list[Markdown]:
+    """Lines on the limits of the model: classes, data it was measured on, licence."""
     first = evidence.evaluations[0]
     lines = [
         f"It knows the {evidence.model_config.get('num_classes')} classes of {code(first.dataset)} and gives one of "
@@ -94,24 +92,18 @@ def limits_of(licence: Licence, evidence: Evidence) -> list[Markdown]:
 
 
 def cost_line(evidence: Evidence) -> Markdown:
-    """Device and time."""
+    """Training time, device and speed, as a sentence."""
     result, sessions = evidence.result, evidence.sessions
-    seconds = result.get("seconds")
-    last = sessions[-1] if sessions else {}
-    devices = [str(one) for one in last.get("devices") or []] if isinstance(last.get("devices"), list) else []
-    device = str(evidence.setting("run.device") or "auto")
-    size = last.get("world_size")
-    count = size if isinstance(size, int) else 1
-    if devices and device != "cpu":
-        where = f"{max(1, count)} × {plain(devices[0])}"
+    last = sessions[-1] if sessions else Session()
+    if last.devices and (evidence.config.setting("run.device") or "auto") != "cpu":
+        where = f"{last.world_size or 1} × {plain(last.devices[0])}"
     else:
-        where = f"a CPU with {last.get('cpu_cores', '?')} cores"
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+        where = f"a CPU with {last.cpu_cores or '?'} cores"
+    if math.isnan(result.seconds):
         return Markdown(f"Not recorded; on {where}.")
-    parts = [f"{_duration(float(seconds))} on {where}"]
-    speed = result.get("images_per_s")
-    if isinstance(speed, int | float):
-        parts.append(f"{speed:.0f} training images a second")
+    parts = [f"{_duration(result.seconds)} on {where}"]
+    if math.isfinite(result.images_per_s):
+        parts.append(f"{result.images_per_s:.0f} training images a second")
     text = ", ".join(parts) + "."
     if len(sessions) > 1:
         text += f" The run was interrupted {len(sessions) - 1} times; this is the time of its last part."

@@ -12,12 +12,13 @@ from typing import Any
 
 from ..base.digests import sha256_of
 from ..base.errors import ModelError, UsageError
+from ..base.json_document import as_object
 from ..base.writing import copy_file
 from .building import load_model
 from .card import render_card
 from .card_subject import CardSubject, RecipeFacts
 from .licences import Licence, choose_licence
-from .run_evidence import Evidence, ResultsChoice, as_dict, public_name, read_evidence
+from .run_evidence import Evidence, ResultsChoice, public_name, read_evidence
 from .saving import write_model_folder
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
@@ -149,18 +150,18 @@ def _check_weights(evidence: Evidence) -> int:
 def _config(evidence: Evidence, licence: Licence) -> dict[str, Any]:
     """config.json as it is sent: the run's own, its licence, and a record that names no folder of this machine."""
     config = json.loads(json.dumps(evidence.model_config))
-    record = as_dict(config.get("pretrained_cfg"))
+    record = as_object(config.get("pretrained_cfg"))
     record["license"] = licence.identifier if licence.identifier != "other" else licence.name
     config["pretrained_cfg"] = record
     block = {key: _public(value) for key, value in evidence.provenance.items()}
-    training = as_dict(block.get("training_data"))
+    training = as_object(block.get("training_data"))
     if training:
         block["training_data"] = {key: value for key, value in training.items() if key != "path"}
     block["license"] = record["license"]
     block["results"] = [vars(one) for one in evidence.evaluations]
-    settings = as_dict(evidence.config.get("settings"))
+    settings = evidence.config.settings
     if settings:
-        block["settings"] = {name: _public(as_dict(entry).get("value")) for name, entry in settings.items()}
+        block["settings"] = {name: _public(setting.value) for name, setting in settings.items()}
     config["kdzoo"] = block
     return config
 

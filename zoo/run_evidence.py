@@ -13,7 +13,10 @@ from typing import Any, Literal
 from timm.models import get_pretrained_cfg, is_model, split_model_name_tag
 
 from ..base.errors import ModelError, RunError
-from ..base.redact import redact
+from ..base.json_document import as_number, as_object
+from ..base.metrics import TOP1
+from ..base.redact import redact_values
+from ..base.run_documents import RunConfig, Session, TrainResult, sessions_from_json
 from .json_file import read_json
 from .licences import Source
 from .preprocessing import CENTRE_CROP, describe_view
@@ -85,7 +88,7 @@ class Evidence:
         model_config: model/config.json.
         config: The run's config.json; empty where the run has none.
         result: result.json.
-        sessions: One entry a process that worked on the run.
+        sessions: One entry a process that worked on the run, the first one first.
         evaluations: Every number once, the run's own first, those of one measurement together.
         left_out: Measurements that were not chosen.
         sources: What the weights were made from.
@@ -94,18 +97,13 @@ class Evidence:
     run: Path
     name: str
     model_config: dict[str, Any]
-    config: dict[str, Any]
-    result: dict[str, Any]
-    sessions: tuple[dict[str, Any], ...]
+    config: RunConfig
+    result: TrainResult
+    sessions: tuple[Session, ...]
     evaluations: tuple[Evaluation, ...]
     sources: tuple[Source, ...]
     provenance: Mapping[str, Any] = field(default_factory=dict)
     left_out: int = 0
-
-    def setting(self, name: str) -> Any:
-        """A setting of the run by its dotted name, or None."""
-        entry = as_dict(as_dict(self.config.get("settings")).get(name))
-        return entry.get("value")
 
 
 def read_evidence(run: Path, choice: ResultsChoice | None = None) -> Evidence:
@@ -126,26 +124,25 @@ def read_evidence(run: Path, choice: ResultsChoice | None = None) -> Evidence:
         what = "is not finished: it has no result.json" if begun else "holds no run"
         hint = "go on with --resume, then publish" if begun else "name the --out folder of a finished run"
         raise RunError(f"{run} {what}", hint=hint)
-    result = _object(run / "result.json")
+    result = TrainResult.from_json(_object(run / "result.json"), run)
     model = _object(run / "model" / "config.json")
-    config = _object(run / "config.json") if (run / "config.json").is_file() else {}
+    config = RunConfig.from_json(_object(run / "config.json") if (run / "config.json").is_file() else {})
     environment = _object(run / "environment.json") if (run / "environment.json").is_file() else {}
-    provenance = as_dict(model.get("kdzoo"))
+    provenance = as_object(model.get("kdzoo"))
     choice = choice or ResultsChoice()
     own = _own_evaluations(run, result, model, config, provenance)
     further = _further_evaluations(run / "results")
     kept = [one for one in further if choice.keeps(one)]
     left_out = {_measurement(one) for one in further} - {_measurement(one) for one in kept}
-    sessions = environment.get("sessions")
     return Evidence(
         run=run,
         name=run.resolve().name,
         model_config=model,
         config=config,
         result=result,
-        sessions=tuple(map(as_dict, sessions)) if isinstance(sessions, list) else (),
+        sessions=sessions_from_json(environment),
         evaluations=_each_once([choice.marked(one) for one in (*own, *kept)]),
-        sources=tuple(sources_of(provenance)),
+        sources=tuple(model_sources(provenance)),
         provenance=provenance,
         left_out=len(left_out),
     )
@@ -163,20 +160,6 @@ def _each_once(evaluations: list[Evaluation]) -> tuple[Evaluation, ...]:
     return tuple(one for group in groups.values() for one in group.values())
 
 
-def as_dict(value: Any) -> dict[str, Any]:
-    """The value where it is an object; empty elsewhere."""
-    return value if isinstance(value, dict) else {}
-
-
-def without_secrets(value: Any) -> Any:
-    """A JSON value in which every text that looks like a token, a key or a password is hidden."""
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, dict):
-        return {redact(str(key)): without_secrets(item) for key, item in value.items()}
-    return [without_secrets(item) for item in value] if isinstance(value, list) else value
-
-
 def public_name(reference: str) -> str:
     """A model reference or data spec without the folders of the machine it was used on."""
     if reference.startswith("hf-hub:"):
@@ -191,7 +174,7 @@ def public_name(reference: str) -> str:
     return Path(reference).name if "/" in reference else reference
 
 
-def sources_of(provenance: Mapping[str, Any], *, of: str = "", depth: int = 0) -> list[Source]:
+def model_sources(provenance: Mapping[str, Any], *, of: str = "", depth: int = 0) -> list[Source]:
     """What a model was made from, teachers of teachers included where these are runs that are still there.
 
     Args:
@@ -212,7 +195,7 @@ def sources_of(provenance: Mapping[str, Any], *, of: str = "", depth: int = 0) -
         found.append(Source(public_name(reference), f"{role} of {of}" if of else role, licence))
         inner = _local_config(reference)
         if inner and depth < _DEPTH:
-            found += sources_of(as_dict(inner.get("kdzoo")), of=public_name(reference), depth=depth + 1)
+            found += model_sources(as_object(inner.get("kdzoo")), of=public_name(reference), depth=depth + 1)
     return list(dict.fromkeys(found))
 
 
@@ -225,7 +208,7 @@ def stated_licence(reference: str) -> str | None:
         except RuntimeError:
             return None
         return record.license if record is not None else None
-    licence = as_dict((_local_config(reference) or {}).get("pretrained_cfg")).get("license")
+    licence = as_object((_local_config(reference) or {}).get("pretrained_cfg")).get("license")
     return licence if isinstance(licence, str) else None
 
 
@@ -245,58 +228,56 @@ def _object(path: Path) -> dict[str, Any]:
     document = read_json(path)
     if not isinstance(document, dict):
         raise ModelError(f"{path} holds no JSON object", hint="the run is damaged: make it again")
-    return as_dict(without_secrets(document))
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
+    return as_object(redact_values(document))
 
 
 def _own_evaluations(
-    run: Path, result: Mapping[str, Any], model: Mapping[str, Any], config: Mapping[str, Any], provenance: Any
+    run: Path, result: TrainResult, model: Mapping[str, Any], config: RunConfig, provenance: Mapping[str, Any]
 ) -> list[Evaluation]:
-    if "angular_error" in result:
+    metrics = result.metrics
+    if metrics.primary is not TOP1:
         raise ModelError(
             f"{run} predicts a gaze: model cards are written for classifiers so far",
             hint="its model folder can be shared as it is: its README.md has its numbers",
         )
-    top1, count = _number(result.get("top1")), _number(result.get("num_images"))
-    if top1 is None or not count or count < 1 or not 0 <= top1 <= 100:
+    if not metrics.is_measured or metrics.num_images < 1 or not 0 <= metrics.value <= 100:
         raise ModelError(
             f"{run} was not evaluated: result.json has no top1 and num_images",
             hint="a model is published with its numbers: train it with validation data",
         )
-    promised = _number(as_dict(provenance).get("top1"))
-    if promised is None or abs(promised - top1) > 1e-6:
+    top1, promised = metrics.value, as_number(provenance.get("top1"))
+    if not abs(promised - top1) <= 1e-6:
+        there = None if math.isnan(promised) else promised
         raise ModelError(
-            f"{run / 'model'} is not the model that result.json speaks of: top-1 {promised} there, {top1} here",
+            f"{run / 'model'} is not the model that result.json speaks of: top-1 {there} there, {top1} here",
             hint="publish a run as it was finished",
         )
-    data = as_dict(config.get("val_data"))
-    look = as_dict(model.get("pretrained_cfg"))
-    size = (look.get("input_size") or [None])[-1]
-    protocol = describe_view(size, _number(look.get("crop_pct")), str(look.get("interpolation")), *CENTRE_CROP)
-    dataset = str(data.get("name") or as_dict(provenance).get("data") or "unknown data")
-    split = str(data.get("split") or "val")
-    values = {"top1": top1, "top5": _number(result.get("top5"))}
+    data, look = config.val_data, as_object(model.get("pretrained_cfg"))
+    size, crop_pct = (look.get("input_size") or [None])[-1], as_number(look.get("crop_pct"))
+    shown_crop = None if math.isnan(crop_pct) else crop_pct
+    protocol = describe_view(size, shown_crop, str(look.get("interpolation")), *CENTRE_CROP)
+    dataset = (data and data.name) or str(provenance.get("data") or "unknown data")
+    split = (data and data.split) or "val"
     return [
-        Evaluation("classification", public_name(dataset), split, metric, value, int(count), protocol)
-        for metric, value in values.items()
-        if value is not None
+        Evaluation("classification", public_name(dataset), split, name, metrics[name], metrics.num_images, protocol)
+        for name in ("top1", "top5")
+        if name in metrics.values
     ]
 
 
 def _further_evaluations(folder: Path) -> list[Evaluation]:
     found: list[Evaluation] = []
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
-        document = without_secrets(read_json(path))
+        document = redact_values(read_json(path))
         for entry in document if isinstance(document, list) else [document]:
-            for record in _records(as_dict(entry)):
-                value, count = _number(record.get("value")), _number(record.get("num_images"))
+            for record in _records(as_object(entry)):
+                value, count = as_number(record.get("value")), as_number(record.get("num_images"))
                 texts = [record.get(key) for key in ("task", "dataset", "split", "metric")]
-                if value is None or count is None or not all(isinstance(text, str) and text.strip() for text in texts):
+                if (
+                    math.isnan(value)
+                    or math.isnan(count)
+                    or not all(isinstance(text, str) and text.strip() for text in texts)
+                ):
                     raise ModelError(
                         f"{path} is not an evaluation: "
                         "it needs task, dataset, split, metric, value, num_images, protocol",

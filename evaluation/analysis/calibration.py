@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..curves import Series
-from ..run_record import as_count, as_number
-from .charts import MOST, Lines
+from ...base.json_document import as_count, as_number, as_objects
+from ..charts import MOST, Lines, Series
 from .inputs import Stored
-from .section import Section, Table, columns, points, slug
+from .section import ReportTable, Section, columns, points, slug
 
 
 def calibration_section(stored: Sequence[Stored]) -> Section | None:
@@ -39,14 +38,13 @@ def calibration_section(stored: Sequence[Stored]) -> Section | None:
             rows.append((f"{one.name}, {dataset}", points(metrics.get("ece"), unit=" %"), points(metrics.get("top1"))))
     if not charts:
         return None
-    table = Table(columns("Model", "expected calibration error", "top-1"), tuple(rows))
+    table = ReportTable(columns("Model", "expected calibration error", "top-1"), tuple(rows))
     notes = ("Below the straight line a model is surer than it is right. Bins of fewer than 10 images are left out.",)
     return Section("Calibration", charts=tuple(charts), tables=(table,), notes=notes)
 
 
 def _line(one: Stored) -> tuple[tuple[float, float], ...]:
-    bins = one.result.details.get("reliability")
-    rows = [row for row in bins if isinstance(row, dict)] if isinstance(bins, list) else []
-    rows = [row for row in rows if as_count(row.get("count")) >= 10]
+    bins = as_objects(one.result.details.get("reliability"))
+    rows = [row for row in bins if as_count(row.get("count")) >= 10]
     found = [(as_number(row.get("confidence")), as_number(row.get("accuracy"))) for row in rows]
     return tuple(point for point in found if all(map(math.isfinite, point)))

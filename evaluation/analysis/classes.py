@@ -9,12 +9,12 @@ from itertools import product
 import numpy as np
 
 from ...base.errors import UsageError
+from ..charts import Points, Scatter
 from ..comparison.sides import differing_settings
 from ..results import PerClass
-from .charts import Points, Scatter
 from .confusion import ClassPair, confusion_matrix, similar_pairs
 from .inputs import Stored
-from .section import Section, Table, columns, points, slug
+from .section import ReportTable, Section, columns, points, slug
 
 _PAIRS, _CHANGES = 8, 10
 
@@ -169,7 +169,7 @@ def _where(pairs: Sequence[ClassPair], change: dict[int, float]) -> list[str]:
     ]
 
 
-def _pair_table(pairs: Sequence[ClassPair], one: PerClass, other: PerClass, before: str, after: str) -> Table:
+def _pair_table(pairs: Sequence[ClassPair], one: PerClass, other: PerClass, before: str, after: str) -> ReportTable:
     rows = []
     for pair in pairs:
         for label in (pair.first, pair.second):
@@ -178,15 +178,15 @@ def _pair_table(pairs: Sequence[ClassPair], one: PerClass, other: PerClass, befo
             values = _row(one, other, label)
             rows.append((f"{one.names[label]}", f"with {one.names[partner]}", confused, *values))
     heads = columns("Class", "taken", "confusion", before, after, "change", "images", text=2)
-    return Table(heads, tuple(rows), "The most similar classes")
+    return ReportTable(heads, tuple(rows), "The most similar classes")
 
 
-def _change_table(one: PerClass, other: PerClass, change: dict[int, float], before: str, after: str) -> Table:
+def _change_table(one: PerClass, other: PerClass, change: dict[int, float], before: str, after: str) -> ReportTable:
     order = sorted(change, key=lambda label: (-abs(change[label]), label))[:_CHANGES]
     order.sort(key=lambda label: -change[label])
     rows = tuple((one.names[label], *_row(one, other, label)) for label in order)
     title = "The largest changes" if len(change) > len(order) else "Every class"
-    return Table(columns("Class", before, after, "change", "images"), rows, title)
+    return ReportTable(columns("Class", before, after, "change", "images"), rows, title)
 
 
 def _row(one: PerClass, other: PerClass, label: int) -> tuple[str, str, str, str]:

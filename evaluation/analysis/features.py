@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,11 +9,10 @@ import numpy as np
 import torch
 
 from ...base.errors import UsageError
-from ...data import ImageSource, eval_batches
-from ...engine.evaluate import eval_transform
-from ...engine.teachers import normalise
+from ...data import ImageSource
 from ...zoo import LoadedModel, forward_with_features
-from .charts import MOST, Points, Scatter
+from ..charts import MOST, Points, Scatter
+from ..examples import shown_batches
 from .confusion import confusion_matrix, contrasting_classes
 from .section import Section, slug
 
@@ -40,11 +38,9 @@ def look(loaded: LoadedModel, source: ImageSource, positions: Sequence[int], dev
     """Run a model over some images in its own preprocessing; it is left in evaluation mode on the device."""
     network, own = loaded.model.to(device).eval(), loaded.preprocessing
     features, answers = [], []
-    batches = eval_batches(source, eval_transform(own), batch_size=64, workers=0, limit=positions)
-    with torch.no_grad(), contextlib.closing(batches):
-        for batch in batches:
-            images = batch.to_float(device, torch.channels_last)
-            logits, pooled = forward_with_features(network, normalise(images, own.mean, own.std))
+    with torch.no_grad():
+        for _, inputs in shown_batches(source, own, positions, device):
+            logits, pooled = forward_with_features(network, inputs)
             features.append(pooled.float().flatten(1).cpu().numpy())
             answers.append(logits.argmax(dim=1).cpu().numpy())
     return Seen(np.concatenate(features), np.concatenate(answers))
@@ -67,7 +63,7 @@ def choose_classes(models: Mapping[str, LoadedModel], source: ImageSource, devic
     return tuple(source.class_names[label] for label in contrasting_classes(matrices))
 
 
-def images_of(source: ImageSource, classes: Sequence[str], most: int = MOST_IMAGES) -> list[int]:
+def class_positions(source: ImageSource, classes: Sequence[str], most: int = MOST_IMAGES) -> list[int]:
     """Positions of the classes' images, at most ``most`` of each, evenly spread, class by class.
 
     Raises:
@@ -128,7 +124,7 @@ def feature_section(
     chosen = tuple(dict.fromkeys(classes))
     if len(chosen) > MOST:
         raise UsageError(f"{len(chosen)} classes cannot be told apart", hint=f"--classes with at most {MOST}")
-    positions = images_of(source, chosen)
+    positions = class_positions(source, chosen)
     if len(positions) < 4:
         raise UsageError(f"{len(positions)} images make no map", hint="choose classes with more images")
     labels = np.asarray(source.labels)[positions]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...base.writing import write_file
-from .charts import Chart, Lines, Scatter
+from ..charts import Chart, Lines, Scatter
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...base.errors import DataError
+from ...base.run_record import RunRecord, read_run
 from ..comparison.sides import reading_order
 from ..results import Predictions, Result, read_predictions, read_results
-from ..run_record import RunRecord, read_run
 
 
 @dataclass(frozen=True)

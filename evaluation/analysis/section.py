@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .charts import Chart
+from ..charts import Chart
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """Rows of texts; the first column names the row."""
 
     columns: tuple[Column, ...]
@@ -47,7 +47,7 @@ class Section:
     title: str
     lede: tuple[str, ...] = ()
     charts: tuple[Chart, ...] = ()
-    tables: tuple[Table, ...] = ()
+    tables: tuple[ReportTable, ...] = ()
     notes: tuple[str, ...] = ()
     pictures: tuple[dict[str, Any], ...] = field(default=(), repr=False)
 
@@ -66,12 +66,12 @@ def points(value: float | None, *, sign: bool = False, unit: str = "") -> str:
 
 
 def slug(*words: str) -> str:
-    """A file name of lower-case words."""
+    """Words as a file name in lower case, joined by hyphens."""
     import re
 
     return "-".join(re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-")[:40] or "x" for word in words)
 
 
 def listed(names: Sequence[str]) -> str:
-    """``a, b and c``."""
+    """Names as a list in a sentence: ``a, b and c``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

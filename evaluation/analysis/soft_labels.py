@@ -3,20 +3,17 @@ Fig. 2, part 3)."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from ...data import ImageSource, eval_batches
-from ...engine.evaluate import eval_transform
-from ...engine.teachers import TeacherEnsemble, normalise
+from ...data import ImageSource
+from ...engine.teachers import TeacherEnsemble
 from ...zoo import LoadedModel
-from ..examples import find_examples, picture
-from ..report import pictures_note
-from .features import images_of
-from .section import Section, Table, columns, points
+from ..examples import find_examples, mean_probabilities, picture, pictures_note, shown_batches
+from .features import class_positions
+from .section import ReportTable, Section, columns, points
 
 _SHOWN = 4
 
@@ -42,13 +39,13 @@ def soft_label_section(
     examples = find_examples(student, source, device, teachers=teachers, num_even=4, num_mistakes=4)
     tables = []
     for of in classes:
-        positions = images_of(source, [of])
+        positions = class_positions(source, [of])
         ours, theirs = _mean_answers(student, teachers, source, positions, device)
         order = np.argsort(-theirs, kind="stable")[:_SHOWN]
         shown = [(source.class_names[c], float(100 * theirs[c]), float(100 * ours[c])) for c in order]
         rows = tuple((label, points(one, unit=" %"), points(other, unit=" %")) for label, one, other in shown)
         title = f"Mean answer to {len(positions)} images of {of}"
-        tables.append(Table(columns("Class", "teachers", name), rows, title))
+        tables.append(ReportTable(columns("Class", "teachers", name), rows, title))
     who = "its teachers' mean" if len(teachers) > 1 else "its teacher"
     return Section(
         f"Soft labels of {name} and {who}",
@@ -63,14 +60,9 @@ def _mean_answers(
     student: LoadedModel, teachers: TeacherEnsemble, source: ImageSource, positions: Sequence[int], device: torch.device
 ) -> tuple[np.ndarray, np.ndarray]:
     """The student's and the teachers' mean probabilities over some images, (C,) each."""
-    own = student.preprocessing
     network = student.model.to(device).eval()
     ours, theirs = [], []
-    batches = eval_batches(source, eval_transform(own), batch_size=64, workers=0, limit=positions)
-    with contextlib.closing(batches):
-        for batch in batches:
-            images = batch.to_float(device, torch.channels_last)
-            ours.append(network(normalise(images, own.mean, own.std)).softmax(dim=1).cpu().numpy())
-            answers = [logits.softmax(dim=1) for logits in teachers(images).logits]
-            theirs.append(torch.stack(answers).mean(dim=0).cpu().numpy())
+    for images, inputs in shown_batches(source, student.preprocessing, positions, device):
+        ours.append(network(inputs).softmax(dim=1).cpu().numpy())
+        theirs.append(mean_probabilities(teachers, images).cpu().numpy())
     return np.concatenate(ours).mean(axis=0), np.concatenate(theirs).mean(axis=0)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from ...base.json_document import as_count, as_number, as_object
+from ..charts import Chart, Points, Scatter
 from ..comparison.sides import differing_settings
 from ..page import count
-from ..run_record import as_count, as_number
 from ..run_sections import plain
-from .charts import Chart, Points, Scatter
 from .inputs import Stored
-from .section import Section, Table, columns, points, slug
+from .section import ReportTable, Section, columns, points, slug
 
 _METRICS = ("top1", "mAP11", "AP", "mIoU")
 
@@ -46,7 +47,7 @@ def trade_off_sections(stored: Sequence[Stored]) -> list[Section]:
             groups.setdefault(key, []).append(one)
     sections = []
     for members in groups.values():
-        charts = [chart for cost in _COSTS if (chart := _chart(members, *cost)) is not None]
+        charts = [chart for cost in _COSTS if (chart := _chart(members, cost)) is not None]
         if len(members) > 1 and charts:
             sections.append(_section(members, charts))
     return sections
@@ -57,8 +58,7 @@ def _metric(one: Stored) -> str | None:
 
 
 def _speed(one: Stored) -> float | None:
-    found = one.result.details.get("throughput")
-    speed = as_number(found.get("network_images_per_s")) if isinstance(found, dict) else 0.0
+    speed = as_number(as_object(one.result.details.get("throughput")).get("network_images_per_s"))
     return speed if speed > 0 else None
 
 
@@ -67,8 +67,7 @@ _MACHINE = ("device", "threads", "batch_size", "machine")
 
 def _machine(one: Stored) -> tuple[str | None, ...]:
     """On what a speed was measured, as texts; older results say less, and stand apart from newer ones."""
-    found = one.result.details.get("throughput")
-    known = found if isinstance(found, dict) else {}
+    known = as_object(one.result.details.get("throughput"))
     return tuple(None if known.get(name) is None else str(known[name]) for name in _MACHINE)
 
 
@@ -78,29 +77,51 @@ def _macs(one: Stored) -> int | None:
     return None if macs is None else macs * (as_count(one.result.settings.get("crops", 1)) or 1)
 
 
-_COSTS: tuple[tuple[str, str], ...] = (
-    ("parameters", "millions of parameters"),
-    ("macs", "10⁹ multiply-accumulates an image"),  # of all its crops, as the speed is
-    ("images_per_s", "images/s of the network"),
+@dataclass(frozen=True)
+class _Cost:
+    """What accuracy is drawn against.
+
+    Attributes:
+        name: In the file's name.
+        words: In the chart's title.
+        label: Of the axis.
+        value: Of a result, in the label's unit; None where it is not known.
+        less_is_better: False for a speed.
+    """
+
+    name: str
+    words: str
+    label: str
+    value: Callable[[Stored], float | None]
+    less_is_better: bool = True
+
+
+_COSTS = (
+    _Cost(
+        "parameters",
+        "parameters",
+        "millions of parameters",
+        lambda one: (one.result.model.parameters or 0) / 1e6 or None,
+    ),
+    _Cost(
+        "macs",
+        "multiply-accumulates",
+        "10⁹ multiply-accumulates an image",  # of all its crops, as the speed is
+        lambda one: (_macs(one) or 0) / 1e9 or None,
+    ),
+    _Cost("images_per_s", "throughput", "images/s of the network", _speed, less_is_better=False),
 )
-_SCALES = {"parameters": 1e-6, "macs": 1e-9, "images_per_s": 1.0}
 
 
-def _cost(one: Stored, cost: str) -> float | None:
-    value = {"parameters": one.result.model.parameters, "macs": _macs(one), "images_per_s": _speed(one)}[cost]
-    return None if not value else value * _SCALES[cost]
-
-
-def _chart(members: Sequence[Stored], cost: str, label: str) -> Chart | None:
-    known = [(i, x) for i, one in enumerate(members) if (x := _cost(one, cost)) is not None]
+def _chart(members: Sequence[Stored], cost: _Cost) -> Chart | None:
+    known = [(i, x) for i, one in enumerate(members) if (x := cost.value(one)) is not None]
     if len({x for _, x in known}) < 2:
         return None  # all cost the same: there is nothing to trade
-    if cost == "images_per_s" and len({_machine(members[i]) for i, _ in known}) > 1:
+    if not cost.less_is_better and len({_machine(members[i]) for i, _ in known}) > 1:
         return None  # speeds of several machines say nothing of the models
-    metric = str(_metric(members[0]))
+    metric, dataset = str(_metric(members[0])), members[0].result.dataset
     found = [(x, float(members[i].result.metrics[metric])) for i, x in known]
-    front = pareto_front(found, less_is_better=cost != "images_per_s")
-    dataset = members[0].result.dataset
+    front = pareto_front(found, less_is_better=cost.less_is_better)
     best = tuple(found[i] for i in front)
     groups = []
     for name, slot, chosen in (("on the front", 0, True), ("beaten by another", 1, False)):
@@ -110,15 +131,14 @@ def _chart(members: Sequence[Stored], cost: str, label: str) -> Chart | None:
             titles = tuple(f"{members[known[k][0]].name}: {found[k][1]:.2f} at {found[k][0]:.4g}" for k in rows)
             group = Points(name=name, points=tuple(found[k] for k in rows), labels=numbers, titles=titles, slot=slot)
             groups.append(group)
-    words = {"parameters": "parameters", "macs": "multiply-accumulates", "images_per_s": "throughput"}
     return Scatter(
-        name=slug("trade-off", dataset, cost),
-        title=f"{metric} against {words[cost]}",
+        name=slug("trade-off", dataset, cost.name),
+        title=f"{metric} against {cost.words}",
         groups=tuple(groups),
-        x_label=label,
+        x_label=cost.label,
         y_label="%",
-        log_x=cost != "images_per_s",
-        front=tuple(sorted(best)) if cost != "images_per_s" else (),
+        log_x=cost.less_is_better,
+        front=tuple(sorted(best)) if cost.less_is_better else (),
     )
 
 
@@ -139,7 +159,7 @@ def _section(members: Sequence[Stored], charts: Sequence[Chart]) -> Section:
                 "" if speed is None else count(round(speed)),
             )
         )
-    table = Table(columns("Model", metric, "published", "parameters", "MACs", "images/s"), tuple(rows))
+    table = ReportTable(columns("Model", metric, "published", "parameters", "MACs", "images/s"), tuple(rows))
     notes = [
         "The line joins the models that no other one beats in both; a model between two of its corners is behind it.",
         "Each model is measured in its own preprocessing unless its result says otherwise.",

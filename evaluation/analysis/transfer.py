@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .inputs import Stored
-from .section import Section, Table, columns, points
+from .section import ReportTable, Section, columns, points
 
 _WORDS = {"finetune": "fine-tuned", "linear": "linear probe", "knn": "nearest neighbours"}
 
@@ -21,7 +21,7 @@ def transfer_section(stored: Sequence[Stored]) -> Section | None:
             groups.setdefault((one.result.dataset, mode, one.result.protocol), []).append(one)
     if not groups:
         return None
-    tables: list[Table] = []
+    tables: list[ReportTable] = []
     findings: list[str] = []
     protocols: list[str] = []
     for (dataset, mode, protocol), members in groups.items():
@@ -36,7 +36,7 @@ def transfer_section(stored: Sequence[Stored]) -> Section | None:
             if isinstance(difference, dict) and isinstance(difference.get("sentence"), str):
                 findings.append(f"{dataset}, {_WORDS.get(mode, mode)}: {difference['sentence']}.")
         title = f"{dataset}, {_WORDS.get(mode, mode)}" if mode else dataset
-        table = Table(columns("Backbone", "metric", "mean", "95 % interval", "seeds", text=2), tuple(rows), title)
+        table = ReportTable(columns("Backbone", "metric", "mean", "95 % interval", "seeds", text=2), tuple(rows), title)
         tables.append(table)
         protocols.append(f"{title}: {protocol}.")
     note = "Intervals are of the mean over seeds, by Student's t."

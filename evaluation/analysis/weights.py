@@ -11,11 +11,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from ...base.errors import UsageError
+from ...base.run_record import RunRecord
 from ...engine.checkpoint import is_good
 from ...zoo.weights_digest import check_folder
-from ..curves import Series
-from ..run_record import RunRecord
-from .charts import MOST, Chart, Lines
+from ..charts import MOST, Chart, Lines, Series
 from .section import Section, listed, slug
 
 PERCENTILES = (10, 25, 50, 75, 90)  # MEAL V2, Fig. 8
@@ -99,7 +98,7 @@ def _shapes(path: Path, prefix: str = "") -> dict[str, list[int]]:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """``layer2`` before ``layer10``."""
+    """Sort key that puts ``layer2`` before ``layer10``."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ...base.errors import DataError, KdzooError
+from ..drawing import draw
 from ..page import write_page
 from .calibration import calibration_section
 from .classes import class_sections
 from .files import write_figures
-from .inline import inline
 from .inputs import Inputs, read_inputs
 from .section import Section, listed
 from .trade_off import trade_off_sections
@@ -94,7 +94,7 @@ def write_analysis(
         "analysis.html.j2",
         headline=_headline(inputs),
         sources=[str(path) for path in paths],
-        sections=[{**vars(section), "charts": [inline(chart) for chart in section.charts]} for section in sections],
+        sections=[{**vars(section), "charts": [draw(chart) for chart in section.charts]} for section in sections],
         problems=[f"{name}: {line}" for name, run in inputs.runs.items() for line in run.problems],
         missing=missing,
     )
@@ -110,36 +110,28 @@ def _headline(inputs: Inputs) -> str:
 
 
 def _sections(inputs: Inputs, missing: list[tuple[str, str]], pair: Sequence[str]) -> list[Section]:
-    """What needs neither weights nor images."""
+    """The sections that are made from documents alone, without weights or images."""
     stored = inputs.stored
-    names = " ".join(str(run.path) for run in inputs.runs.values()) or "REF REF"
-    found: list[Section | None] = []
-    training = training_section(inputs.runs)
-    found.append(training)
-    if training is None:
-        missing.append(("training curves: no run among the paths", "kdzoo report RUN …"))
+    evaluate = f"kdzoo eval {' '.join(str(run.path) for run in inputs.runs.values()) or 'REF REF'} --on DATA"
+    found: list[Section] = []
+
+    def add(made: Sequence[Section | None], what: str, how: str) -> None:
+        there = [section for section in made if section is not None]
+        found.extend(there)
+        if not there and what:
+            missing.append((what, how))
+
+    add([training_section(inputs.runs)], "training curves: no run among the paths", "kdzoo report RUN …")
     trades = trade_off_sections(stored)
-    if not trades:
-        missing.append(("accuracy against cost: no two models of other cost on the same data", _eval(names)))
-    found += trades
+    add(trades, "accuracy against cost: no two models of other cost on the same data", evaluate)
     known = len(missing)
-    by_class = class_sections(stored, missing, pair)
-    if not by_class and len(missing) == known:
-        missing.append(("accuracy class by class: fewer than two models on the same data", _eval(names)))
-    found += by_class
-    calibration = calibration_section(stored)
-    if calibration is None:
-        missing.append(("reliability diagrams: no result of 'kdzoo eval'", _eval(names)))
-    found.append(calibration)
-    transfer = transfer_section(stored)
-    if transfer is None:
-        missing.append(("transfer tables: no result of 'kdzoo transfer'", "kdzoo transfer TASK --backbone REF"))
-    found.append(transfer)
-    return [section for section in found if section is not None]
-
-
-def _eval(names: str) -> str:
-    return f"kdzoo eval {names} --on DATA"
+    by_class = class_sections(stored, missing, pair)  # says itself what keeps two models from being compared
+    why = "" if len(missing) > known else "accuracy class by class: fewer than two models on the same data"
+    add(by_class, why, evaluate)
+    add([calibration_section(stored)], "reliability diagrams: no result of 'kdzoo eval'", evaluate)
+    transfer = "transfer tables: no result of 'kdzoo transfer'"
+    add([transfer_section(stored)], transfer, "kdzoo transfer TASK --backbone REF")
+    return found
 
 
 def _looked_at(
@@ -149,7 +141,7 @@ def _looked_at(
     classes: Sequence[str],
     device: str,
 ) -> list[Section]:
-    """What needs the runs' models to look at images."""
+    """The sections for which the runs' models look at images: features, soft labels."""
     runs = {name: run for name, run in inputs.runs.items() if (run.path / "model" / "config.json").is_file()}
     if data is None or not runs:
         if inputs.runs:
@@ -173,11 +165,10 @@ def _looked_at(
     chosen = tuple(dict.fromkeys(classes)) or choose_classes(models, source, where)
     sections = [feature_section(models, source, chosen, where, given=bool(classes))]
     for name, run in runs.items():
-        references = run.get("teachers")
-        if not isinstance(references, list) or not references:
+        if not run.config.teachers:
             continue
         try:
-            loaded = [load_model(str(one)) for one in references]
+            loaded = [load_model(one) for one in run.config.teachers]
         except KdzooError as error:
             missing.append((f"soft labels of {name}'s teachers: {error.message}", "call it where they are found"))
             continue

@@ -1,6 +1,6 @@
 """Classification: several models in one pass over the decoded images, every number with its protocol."""
 
-from .measure import MeasureSettings, measure_classification
-from .protocol import Overrides
+from .classifiers import ClassificationSettings, evaluate_classifiers
+from .protocol import EvaluatedModel, Overrides
 
-__all__ = ["MeasureSettings", "Overrides", "measure_classification"]
+__all__ = ["ClassificationSettings", "EvaluatedModel", "Overrides", "evaluate_classifiers"]

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from ...engine.class_match import ClassMatch
-from ..metrics import kl_divergence, log_probabilities, negative_log_likelihood, num_ahead, rank_classes
+from ...engine.metrics.agreement import kl_divergence
+from ...engine.metrics.ranking import (
+    first_classes,
+    log_probabilities,
+    negative_log_likelihood,
+    rank_classes,
+    rank_of_label,
+)
 
 
 @dataclass(frozen=True)
@@ -62,20 +69,17 @@ def judge(
     log_p = log_probabilities(chosen, crops)
     scores = chosen if crops == 1 else log_p
     order = rank_classes(scores)
-    ahead = ahead_of_all = num_ahead(order, accepted)
+    ahead = ahead_of_all = rank_of_label(order, accepted)
     if match.kind == "subset":
         columns = torch.tensor(match.columns, device=logits.device)
         among_all = torch.where(accepted >= 0, columns[accepted.clamp_min(0)], -1)
         whole = logits if crops == 1 else log_probabilities(logits, crops)
-        ahead_of_all = num_ahead(rank_classes(whole), among_all)
-    top5 = order[:, :5]
-    if top5.shape[1] < 5:
-        top5 = torch.nn.functional.pad(top5, (0, 5 - top5.shape[1]), value=-1)
+        ahead_of_all = rank_of_label(rank_classes(whole), among_all)
     divergence = torch.zeros_like(log_p[:, 0]) if teacher_log_p is None else kl_divergence(log_p, teacher_log_p)
     answers = Answers(
         ahead=ahead.int(),
         ahead_of_all=ahead_of_all.int(),
-        top5=top5.int(),
+        top5=first_classes(order),
         confidence=log_p.gather(1, order[:, :1])[:, 0].exp().float(),
         loss=negative_log_likelihood(log_p, accepted),
         divergence=divergence,

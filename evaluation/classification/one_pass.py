@@ -21,28 +21,14 @@ from ...data import ImageSource
 from ...data.eval_views import EvalView, ViewBatch, view_batches
 from ...data.several_labels import accepted_labels
 from ...engine.class_match import ClassMatch
-from ...engine.distributed import Processes
+from ...engine.evaluate import PassSettings
 from ...engine.progress import Progress, say
-from ...engine.signals import StopRequest
 from ...engine.teachers import normalise
-from ...zoo import LoadedModel
 from .answers import NAMES, Answers, judge
 from .partial import PartialFile
+from .protocol import EvaluatedModel
 
 KEEP_EVERY = 20  # batches
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A model in one preprocessing.
-
-    Attributes:
-        loaded: The model; its ``preprocessing`` has the mean and the standard deviation.
-        view: What it sees of an image.
-    """
-
-    loaded: LoadedModel
-    view: EvalView
 
 
 @dataclass(frozen=True)
@@ -50,8 +36,8 @@ class PassResult:
     """What a pass gave.
 
     Attributes:
-        answers: For each contender its arrays by name, in the order of the source; see `Answers`.
-        seconds: What each contender's network took for ``num_timed`` images.
+        answers: For each model its arrays by name, in the order of the source; see `Answers`.
+        seconds: What each model's network took for ``num_timed`` images.
         num_timed: Images that this process showed to the networks, with those of the processes before it.
         wall_seconds: What the whole took for them, reading images included.
     """
@@ -67,43 +53,36 @@ class OnePass:
 
     Args:
         source: Labelled images.
-        contenders: The models; their networks are moved to the device.
-        matches: One a contender.
-        teacher: Which contender the others are compared with, or None.
-        batch_size: Images at once.
-        workers: Processes that read images.
-        processes: Who takes which batches.
-        stop: Asked between batches.
+        models: Their networks are moved to the device.
+        matches: One a model.
+        how: Batches, processes, and the title of the progress.
+        teacher: Which model the others are compared with, or None.
         partial: Where to keep what is done; None to keep nothing.
-        title: Of the progress.
     """
 
     def __init__(
         self,
         source: ImageSource,
-        contenders: Sequence[Contender],
+        models: Sequence[EvaluatedModel],
         matches: Sequence[ClassMatch],
+        how: PassSettings,
         *,
         teacher: int | None,
-        batch_size: int,
-        workers: int,
-        processes: Processes,
-        stop: StopRequest,
         partial: PartialFile | None,
-        title: str,
     ) -> None:
-        self._source, self._contenders, self._matches = source, tuple(contenders), tuple(matches)
-        self._teacher, self._batch_size, self._workers = teacher, batch_size, workers
-        self._processes, self._stop, self._partial, self._title = processes, stop, partial, title
-        self._views = list(dict.fromkeys(contender.view for contender in self._contenders))
+        self._source, self._models, self._matches = source, tuple(models), tuple(matches)
+        self._teacher, self._partial, self._title = teacher, partial, how.title or source.name
+        self._batch_size, self._workers = how.batch_size, how.workers
+        self._processes, self._stop = how.processes, how.stop
+        self._views = list(dict.fromkeys(model.view for model in self._models))
         # The teacher first: the others are compared with its answers.
-        others = [index for index in range(len(self._contenders)) if index != teacher]
+        others = [index for index in range(len(self._models)) if index != teacher]
         self._order = others if teacher is None else [teacher, *others]
         self._accepted = accepted_labels(source)
-        self._num_batches = math.ceil(len(source) / batch_size)
+        self._num_batches = math.ceil(len(source) / how.batch_size)
         self._done: dict[int, list[dict[str, np.ndarray]]] = {}
-        self._clocks = [_Clock(processes.device) for _ in self._contenders]
-        self._earlier = np.zeros(2 + len(self._contenders))  # images, all seconds, each network's: before this process
+        self._clocks = [_Clock(self._processes.device) for _ in self._models]
+        self._earlier = np.zeros(2 + len(self._models))  # images, all seconds, each network's: before this process
         self._seen, self._began = 0, time.perf_counter()
 
     def run(self) -> PassResult | None:
@@ -130,13 +109,13 @@ class OnePass:
             raise RuntimeError("batches are missing")  # no signal and no error leads here
         answers = [
             {name: np.concatenate([done[number][index][name] for number in sorted(done)]) for name in NAMES}
-            for index in range(len(self._contenders))
+            for index in range(len(self._models))
         ]
-        for contender, arrays in zip(self._contenders, answers, strict=True):
+        for model, arrays in zip(self._models, answers, strict=True):
             if not arrays["finite"].all():
                 first = self._source.identity(int(np.argmin(arrays["finite"])))
                 raise ModelError(
-                    f"{contender.loaded.reference} gives answers that are no numbers, first for {first}",
+                    f"{model.loaded.reference} gives answers that are no numbers, first for {first}",
                     hint="its weights are damaged, or were trained until they diverged",
                 )
         images, wall, *seconds = timing.tolist()
@@ -165,7 +144,7 @@ class OnePass:
             for batch in batches:
                 waiting[batch.number] = self._answers(batch)
                 self._seen += len(batch.ids)
-                if len(waiting) == KEEP_EVERY or self._stop.requested:
+                if len(waiting) == KEEP_EVERY or self._interrupted:
                     self._keep(waiting)
                 self._check_stop()
                 first = waiting.get(batch.number)
@@ -175,7 +154,7 @@ class OnePass:
         self._keep(waiting)
 
     def _answers(self, batch: ViewBatch) -> list[Answers]:
-        """What each contender says of a batch, in the order in which they were given."""
+        """What each model says of a batch, in the order in which they were given."""
         device = self._processes.device
         pixels: dict[EvalView, Tensor] = {}
         for view, images in zip(self._views, batch.images, strict=True):
@@ -185,19 +164,17 @@ class OnePass:
         found: dict[int, Answers] = {}
         teacher_log_p: Tensor | None = None
         for index in self._order:
-            contender, match = self._contenders[index], self._matches[index]
-            look = contender.loaded.preprocessing
+            model, match = self._models[index], self._matches[index]
+            look = model.loaded.preprocessing
             with self._clocks[index]:
-                logits = contender.loaded.model(normalise(pixels[contender.view], look.mean, look.std)).float()
-            found[index], log_p = judge(
-                logits, accepted, match, crops=contender.view.crops, teacher_log_p=teacher_log_p
-            )
+                logits = model.loaded.model(normalise(pixels[model.view], look.mean, look.std)).float()
+            found[index], log_p = judge(logits, accepted, match, crops=model.view.crops, teacher_log_p=teacher_log_p)
             if index == self._teacher:
                 teacher_log_p = log_p
         return [found[index] for index in range(len(found))]
 
     def _keep(self, waiting: dict[int, list[Answers]]) -> None:
-        """Bring answers to the host and into the file."""
+        """Copy answers to the host and write them to the partial file."""
         if not waiting:
             return
         for number, answers in waiting.items():
@@ -211,7 +188,7 @@ class OnePass:
         numbers = sorted(self._done)
         arrays = {
             f"{index}.{name}": np.concatenate([self._done[number][index][name] for number in numbers])
-            for index in range(len(self._contenders))
+            for index in range(len(self._models))
             for name in NAMES
         }
         self._partial.write(np.array(numbers), self._timing(), arrays)
@@ -231,7 +208,7 @@ class OnePass:
 
     def _take_over(self, numbers: list[int], timing: np.ndarray, arrays: dict[str, np.ndarray]) -> None:
         ends = np.cumsum([self._size(number) for number in numbers])
-        expected = {f"{index}.{name}" for index in range(len(self._contenders)) for name in NAMES}
+        expected = {f"{index}.{name}" for index in range(len(self._models)) for name in NAMES}
         if set(arrays) != expected or any(len(array) != (ends[-1] if len(ends) else 0) for array in arrays.values()):
             return
         if timing.shape == self._earlier.shape and np.isfinite(timing).all():
@@ -239,14 +216,18 @@ class OnePass:
         for number, end in zip(numbers, ends.tolist(), strict=True):
             rows = slice(end - self._size(number), end)
             self._done[number] = [
-                {name: arrays[f"{index}.{name}"][rows] for name in NAMES} for index in range(len(self._contenders))
+                {name: arrays[f"{index}.{name}"][rows] for name in NAMES} for index in range(len(self._models))
             ]
 
     def _size(self, number: int) -> int:
         return min(self._batch_size, len(self._source) - number * self._batch_size)
 
+    @property
+    def _interrupted(self) -> bool:
+        return self._stop is not None and self._stop.requested
+
     def _check_stop(self) -> None:
-        signal = self._stop.received
+        signal = None if self._stop is None else self._stop.received
         if signal is not None:
             kept = "" if self._partial is None else "; what was measured so far is kept"
             raise Interrupted(
@@ -256,7 +237,7 @@ class OnePass:
 
 
 class _Clock:
-    """Time spent inside it, on the device."""
+    """Measures the time spent inside its ``with`` block, on the device."""
 
     def __init__(self, device: torch.device) -> None:
         self._cuda = device.type == "cuda"
@@ -279,7 +260,7 @@ class _Clock:
             self._sum += time.perf_counter() - self._began
 
     def seconds(self) -> float:
-        """So far."""
+        """Seconds measured so far."""
         if self._cuda:
             torch.cuda.synchronize()
             self._sum = sum(begin.elapsed_time(end) for begin, end in self._events) / 1000

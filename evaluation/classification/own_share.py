@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ...base.errors import KdzooError, UsageError
+from ...base.run_documents import read_config
 from ...data.specs import DataSpec, parse_data_spec
-from ..run_record import read_run
 
 
 def held_out_spec(text: str, references: Sequence[str]) -> tuple[str, str | None]:
@@ -46,11 +47,7 @@ def held_out_spec(text: str, references: Sequence[str]) -> tuple[str, str | None
 
 def _trained_on(reference: str) -> DataSpec | None:
     """The data of a run; None where it is no run, or its data is not there."""
-    folder = Path(reference).expanduser()
-    if not (folder / "config.json").is_file():
-        return None
-    try:
-        found = read_run(folder).get("settings", "data.dataset", "value")
+    with contextlib.suppress(OSError, ValueError, KdzooError):
+        found = read_config(Path(reference).expanduser() / "config.json").setting("data.dataset")
         return parse_data_spec(found) if isinstance(found, str) else None
-    except KdzooError:
-        return None
+    return None

@@ -10,11 +10,25 @@ from ...data.check import EXPECTED_COUNTS
 from ...data.eval_views import EvalView
 from ...data.several_labels import SeveralLabelsSource
 from ...engine.class_match import ClassMatch
-from ...zoo import LoadedModel
+from ...zoo import LoadedModel, Preprocessing
 from ...zoo.preprocessing import CENTRE_CROP, describe_view
-from .one_pass import Contender
 
 Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """A model in the preprocessing in which it is measured.
+
+    Attributes:
+        loaded: The model; its ``preprocessing`` has the mean and the standard deviation.
+        view: What it sees of an image.
+        own: The preprocessing that the model was published with.
+    """
+
+    loaded: LoadedModel
+    view: EvalView
+    own: Preprocessing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +36,6 @@ class Overrides:
     """What to take in place of each model's own preprocessing; None for its own.
 
     Attributes:
-        image_sizes: Pixels; every model is measured at each of them. Empty for its own.
         crop_pct: Crop over resized short side.
         interpolation: ``bilinear``, ``bicubic`` or ``opencv-bilinear``.
         crops: 1, 5 or 10.
@@ -30,14 +43,13 @@ class Overrides:
         std: Per channel, of images in [0, 1].
     """
 
-    image_sizes: tuple[int, ...] = ()
     crop_pct: float | None = None
     interpolation: str | None = None
     crops: int = 1
     mean: Colour | None = None
     std: Colour | None = None
 
-    def apply(self, loaded: LoadedModel) -> Contender:
+    def apply(self, loaded: LoadedModel) -> EvaluatedModel:
         """A model as it is to be measured; its image size is already the wanted one.
 
         Raises:
@@ -57,12 +69,12 @@ class Overrides:
             interpolation=look.interpolation,
             crops=self.crops,
         )
-        return Contender(replace(loaded, preprocessing=look), view)
+        return EvaluatedModel(replace(loaded, preprocessing=look), view, loaded.preprocessing)
 
 
-def describe_protocol(contender: Contender, source: ImageSource, match: ClassMatch) -> tuple[str, dict[str, Any]]:
+def describe_protocol(model: EvaluatedModel, source: ImageSource, match: ClassMatch) -> tuple[str, dict[str, Any]]:
     """In one line for a reader, and as settings: two numbers are comparable where these are equal."""
-    view, look = contender.view, contender.loaded.preprocessing
+    view, look = model.view, model.loaded.preprocessing
     crops = {1: CENTRE_CROP[0], 5: "mean probability of 5 crops", 10: "mean probability of 5 crops and their mirrors"}
     size = f"{view.image_size}" if view.image_width is None else f"{view.size[0]}x{view.size[1]}"
     parts = [crops[view.crops]]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...base.run_documents import read_config
 from ...data import ImageSource
 from ...data.eval_views import OPENCV
-from ...zoo import LoadedModel
 from ...zoo.entries import ENTRIES, Entry, Published
-from ..run_record import read_run
-from .one_pass import Contender
+from .protocol import EvaluatedModel
 
 IMAGENET_IMAGES = 50_000
 """Of the validation split, on which entries' numbers were measured."""
@@ -31,45 +30,41 @@ class PublishedNumber:
     note: str = ""
 
 
-def find_published(contender: Contender, original: LoadedModel, source: ImageSource) -> PublishedNumber | str | None:
+def find_published(model: EvaluatedModel, source: ImageSource) -> PublishedNumber | str | None:
     """The published number of a model for a data set.
 
     Args:
-        contender: The model as it is measured.
-        original: The model as it was loaded, with its own preprocessing.
+        model: The model as it is measured.
         source: The data.
 
     Returns:
         The number; a sentence, where there are only numbers by other protocols; None where there is none.
     """
-    loaded, view = contender.loaded, contender.view
-    own_colours = loaded.preprocessing.mean == original.preprocessing.mean and (
-        loaded.preprocessing.std == original.preprocessing.std
-    )
+    loaded, view, own = model.loaded, model.view, model.own
+    own_colours = (loaded.preprocessing.mean, loaded.preprocessing.std) == (own.mean, own.std)
     plain = own_colours and view.crops == 1 and source.split == "val"
     entry = _entry(loaded.reference)
     if entry is not None and entry.results and source.name == "imagenet":
         for row in entry.results:
-            if plain and len(source) == IMAGENET_IMAGES and not _other(row, contender, entry):
+            if plain and len(source) == IMAGENET_IMAGES and not _other(row, model, entry):
                 metrics = {"top1": row.top1} | ({} if row.top5 is None else {"top5": row.top5})
                 return PublishedNumber(metrics, row.source, _unsaid(row))
-        return _elsewhere(contender, entry, source, own_colours)
-    promised = original.promised_top1
-    if promised is None or original.promised_on != source.name or not plain:
+        return _elsewhere(model, entry, source, own_colours)
+    promised = loaded.promised_top1
+    if promised is None or loaded.promised_on != source.name or not plain:
         return None
-    look = original.preprocessing
-    if (view.size, view.crop_pct, view.interpolation) != (look.input_size[1:], look.crop_pct, look.interpolation):
+    if (view.size, view.crop_pct, view.interpolation) != (own.input_size[1:], own.crop_pct, own.interpolation):
         return None
-    if _own_images(original.reference) not in (None, source.fingerprint()):
+    if _own_images(loaded.reference) not in (None, source.fingerprint()):
         return None
     return PublishedNumber({"top1": promised}, "its own model card or run")
 
 
-def _elsewhere(contender: Contender, entry: Entry, source: ImageSource, own_colours: bool) -> str:
+def _elsewhere(model: EvaluatedModel, entry: Entry, source: ImageSource, own_colours: bool) -> str:
     """What the nearest published number takes to be measured."""
-    row = min(entry.results, key=lambda one: len(_other(one, contender, entry)))
-    takes = _other(row, contender, entry)
-    if contender.view.crops != 1:
+    row = min(entry.results, key=lambda one: len(_other(one, model, entry)))
+    takes = _other(row, model, entry)
+    if model.view.crops != 1:
         takes.append("--crops 1")
     if not own_colours:
         takes.append("without --mean and --std")
@@ -80,10 +75,10 @@ def _elsewhere(contender: Contender, entry: Entry, source: ImageSource, own_colo
 
 def _own_images(reference: str) -> str | None:
     """The fingerprint of the images that a run measured its promise on; None where it is no run."""
-    folder = Path(reference).expanduser()
-    if not (folder / "config.json").is_file():
+    try:
+        found = read_config(Path(reference).expanduser() / "config.json").fixed.get("data.val_fingerprint")
+    except (OSError, ValueError):
         return None
-    found = read_run(folder).get("fixed", "data.val_fingerprint")
     return found if isinstance(found, str) else None
 
 
@@ -92,9 +87,9 @@ def _entry(reference: str) -> Entry | None:
     return found or next((one for one in ENTRIES.values() if one.timm_name and one.timm_name == reference), None)
 
 
-def _other(row: Published, contender: Contender, entry: Entry) -> list[str]:
+def _other(row: Published, model: EvaluatedModel, entry: Entry) -> list[str]:
     """The options that would measure a published number, in place of what they are now; none where all is the same."""
-    view = contender.view
+    view = model.view
     filters = {view.interpolation}
     if view.interpolation == OPENCV:
         filters = {"bilinear"} if entry.source == "paddleclas" else set()

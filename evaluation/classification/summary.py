@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -11,22 +11,18 @@ import numpy as np
 from ...data import ImageSource
 from ...data.several_labels import accepted_labels
 from ...engine.class_match import ClassMatch
-from ..metrics import (
-    class_accuracies,
-    expected_calibration_error,
-    mean_class_accuracy,
-    reliability_bins,
-    share_within,
-)
+from ...engine.metrics.accuracy import class_accuracies, mean_class_accuracy, share_within
+from ...engine.metrics.calibration import expected_calibration_error, reliability_bins
 from ..results import MeasuredModel, PerClass, Predictions, Result
-from .one_pass import Contender
-from .protocol import describe_protocol
-from .published import PublishedNumber
+from .protocol import EvaluatedModel, describe_protocol
+from .published import PublishedNumber, find_published
 
 Arrays = Mapping[str, np.ndarray]
 
 
-def metrics_of(arrays: Arrays, accepted: np.ndarray, num_classes: int, *, subset: bool = False) -> dict[str, float]:
+def classification_metrics(
+    arrays: Arrays, accepted: np.ndarray, num_classes: int, *, subset: bool = False
+) -> dict[str, float]:
     """Every number of one model but those that need a teacher.
 
     Args:
@@ -54,32 +50,46 @@ def metrics_of(arrays: Arrays, accepted: np.ndarray, num_classes: int, *, subset
     return metrics
 
 
+@dataclass(frozen=True)
+class ModelAnswers:
+    """One model's answers to all images of a data set.
+
+    Attributes:
+        model: The model.
+        described: As results name it.
+        match: Which of its outputs stand for the data's classes.
+        arrays: Its answers by name, see `Answers`.
+    """
+
+    model: EvaluatedModel
+    described: MeasuredModel
+    match: ClassMatch
+    arrays: Arrays
+
+
 def summarise(
-    contender: Contender,
+    one: ModelAnswers,
     source: ImageSource,
-    match: ClassMatch,
-    arrays: Arrays,
     *,
-    model: MeasuredModel,
     fingerprint: str,
-    published: PublishedNumber | str | None,
     throughput: Mapping[str, Any],
-    teacher: tuple[MeasuredModel, Arrays] | None,
+    teacher: ModelAnswers | None,
 ) -> tuple[Result, Predictions]:
     """The document and the predictions of one model on one data set.
 
     Args:
-        arrays: The model's answers.
+        one: The model and its answers.
+        source: The data.
         fingerprint: Of the data.
-        published: As `find_published` gives it.
         throughput: Measured in this run.
-        teacher: Whom it is compared with, and that model's answers; None without.
+        teacher: Whom it is compared with; None without.
     """
+    match, arrays, published = one.match, one.arrays, find_published(one.model, source)
     accepted = accepted_labels(source)
     counted: np.ndarray = np.any(accepted >= 0, axis=1)
     correct = (arrays["ahead"] == 0) & counted
-    protocol, settings = describe_protocol(contender, source, match)
-    metrics = metrics_of(arrays, accepted, len(source.class_names), subset=match.kind == "subset")
+    protocol, settings = describe_protocol(one.model, source, match)
+    metrics = classification_metrics(arrays, accepted, len(source.class_names), subset=match.kind == "subset")
     per_class, counts = class_accuracies(correct[counted], accepted[counted], len(source.class_names))
     details: dict[str, Any] = {
         "reliability": [asdict(one) for one in reliability_bins(arrays["confidence"][counted], correct[counted])],
@@ -88,10 +98,10 @@ def summarise(
     if match.note:
         details["classes"] = match.note
     if teacher is not None:
-        same = arrays["top5"][:, 0] == teacher[1]["top5"][:, 0]
+        same = arrays["top5"][:, 0] == teacher.arrays["top5"][:, 0]
         metrics["agreement"] = 100.0 * float(same[counted].mean())
         metrics["kl_to_teacher"] = float(arrays["divergence"][counted].mean())
-        details["teacher"] = {"reference": teacher[0].reference, "weights_sha256": teacher[0].weights_sha256}
+        details["teacher"] = {name: getattr(teacher.described, name) for name in ("reference", "weights_sha256")}
     numbers: dict[str, float] = {}
     if isinstance(published, PublishedNumber):
         numbers = published.metrics
@@ -103,7 +113,7 @@ def summarise(
         dataset=source.name,
         split=source.split,
         num_images=int(counted.sum()),
-        model=model,
+        model=one.described,
         protocol=protocol,
         metrics=metrics,
         settings=settings,

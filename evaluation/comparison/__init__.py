@@ -1,15 +1,14 @@
 """Two models side by side: every number that both have, tested in pairs where their answers are kept."""
 
-from .compare import ComparedResult, Comparison, compare_results
+from .compare import ComparedResult, ModelComparison, compare_results
 from .numbers import ComparedNumber
-from .paired import PairedTest, mcnemar, paired_test
+from .paired import PairedTest, paired_test
 
 __all__ = [
     "ComparedNumber",
     "ComparedResult",
-    "Comparison",
+    "ModelComparison",
     "PairedTest",
     "compare_results",
-    "mcnemar",
     "paired_test",
 ]

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ...base.errors import DataError
-from ..overview import differences
 from ..results import Result
+from ..run_sections import differences
 from .numbers import ComparedNumber, model_numbers, shared_numbers
 from .paired import PairedTest, paired_test, why_not_paired
-from .sides import OWN, Side, differing_settings, measured_like, open_side
+from .sides import OWN, ComparedSide, differing_settings, measured_like, open_side
 
 LOOK = {"image_size", "image_width", "crop_pct", "interpolation", "mean", "std", "crops", "classes", "num_classes"}
 """A model's own preprocessing and classes."""
@@ -57,8 +57,8 @@ class ComparedResult:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Two models side by side.
+class ModelComparison:
+    """Two models side by side, by what was measured of both.
 
     Attributes:
         first: What the first one is called.
@@ -90,7 +90,7 @@ class Comparison:
 
 def compare_results(
     first: str | Path, second: str | Path, *, results: str | Path | None = None, seed: int = 0
-) -> Comparison:
+) -> ModelComparison:
     """Compare two models by what was measured of them; every difference is the second less the first.
 
     Args:
@@ -108,7 +108,7 @@ def compare_results(
     return compare_sides(*sides, seed=seed)
 
 
-def compare_sides(first: Side, second: Side, *, seed: int = 0) -> Comparison:
+def compare_sides(first: ComparedSide, second: ComparedSide, *, seed: int = 0) -> ModelComparison:
     """As `compare_results`, of two sides that were found already."""
     names = (first.name, second.name) if first.name != second.name else (f"{first.name} (A)", f"{second.name} (B)")
     first, second = replace(first, name=names[0]), replace(second, name=names[1])
@@ -121,10 +121,10 @@ def compare_sides(first: Side, second: Side, *, seed: int = 0) -> Comparison:
     runs = (first.run, second.run)
     changed = tuple(differences(runs[0], runs[1])) if runs[0] is not None and runs[1] is not None else None
     cost = next((found for pair in pairs if (found := model_numbers(pair.first, pair.second))), [])
-    return Comparison(first.name, second.name, tuple(pairs), tuple(cost), changed, tuple(refused))
+    return ModelComparison(first.name, second.name, tuple(pairs), tuple(cost), changed, tuple(refused))
 
 
-def _pairs(first: Side, second: Side) -> tuple[list[tuple[Result, Result]], list[str]]:
+def _pairs(first: ComparedSide, second: ComparedSide) -> tuple[list[tuple[Result, Result]], list[str]]:
     """Results of the same task, split and images, those of equal settings first; and why the others stay alone."""
     ranked = sorted(
         (rank, i, j)
@@ -158,7 +158,9 @@ def _rank(one: Result, other: Result) -> tuple[bool, bool, int, bool] | None:
     return bool(changed), one.protocol == OWN, len(changed), one.data_fingerprint != other.data_fingerprint
 
 
-def _why_alone(first: Side, second: Side, ones: Sequence[Result], others: Sequence[Result]) -> list[str]:
+def _why_alone(
+    first: ComparedSide, second: ComparedSide, ones: Sequence[Result], others: Sequence[Result]
+) -> list[str]:
     """A line for each result without a partner; two that stand in each other's way have one together."""
     reasons = []
     for one in ones:
@@ -191,7 +193,7 @@ def _on_other_images(pairs: Iterable[tuple[Result, Result]]) -> str | None:
     return None
 
 
-def _only(side: Side, result: Result) -> str:
+def _only(side: ComparedSide, result: Result) -> str:
     return f"{result.dataset} ({result.split}): by {result.protocol!r}, only {side.name} was measured"
 
 
@@ -208,7 +210,7 @@ def _other_images(one: Result, other: Result) -> str | None:
     return None
 
 
-def _compare(first: Side, second: Side, one: Result, other: Result, seed: int) -> ComparedResult:
+def _compare(first: ComparedSide, second: ComparedSide, one: Result, other: Result, seed: int) -> ComparedResult:
     numbers = shared_numbers(one, other)
     paired, finding = _pair(first, second, one, other, seed)
     if paired is not None:
@@ -216,7 +218,9 @@ def _compare(first: Side, second: Side, one: Result, other: Result, seed: int) -
     return ComparedResult(one, other, tuple(numbers), differing_settings(one, other), paired, finding)
 
 
-def _pair(first: Side, second: Side, one: Result, other: Result, seed: int) -> tuple[PairedTest | None, str]:
+def _pair(
+    first: ComparedSide, second: ComparedSide, one: Result, other: Result, seed: int
+) -> tuple[PairedTest | None, str]:
     if one.task == "regression":
         return None, "no paired test: the answers of a run that predicts a gaze are not kept"
     both = first.predictions(one), second.predictions(other)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 
+from ...engine.metrics.intervals import mean_interval
 from ..results import Interval, Result
 
 
@@ -71,10 +71,7 @@ def model_numbers(first: Result, second: Result) -> list[ComparedNumber]:
 
 def _over_seeds(first: Interval | None, second: Interval | None) -> tuple[float, float] | None:
     """The 95 % interval of the mean difference of runs with the same seeds; None where there are none."""
-    if first is None or second is None or first.seeds != second.seeds or len(first.seeds) < 2:
+    if first is None or second is None or first.seeds != second.seeds:
         return None
-    from scipy.stats import t
-
-    differences = np.subtract(second.values, first.values)
-    half = float(t.ppf(0.975, len(differences) - 1)) * float(np.std(differences, ddof=1)) / math.sqrt(len(differences))
-    return float(differences.mean()) - half, float(differences.mean()) + half
+    found = mean_interval(np.subtract(second.values, first.values).tolist())
+    return None if found is None else found[1:]

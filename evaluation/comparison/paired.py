@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ...data import generator
+from ...engine.metrics.intervals import CONFIDENCE, mcnemar
 from ..results import Predictions
 
-CONFIDENCE = 0.95
 RESAMPLES = 10_000
 
 
@@ -62,23 +62,6 @@ class PairedTest:
             word = "more" if self.difference > 0 else "less"
             return f"{second} is right {word} often than {first}, by {abs(self.difference):.2f} points {basis}"
         return f"no difference between {first} and {second} can be told: {self.difference:+.2f} points {basis}"
-
-
-def mcnemar(only_first: int, only_second: int) -> float:
-    """The two-sided p of McNemar's exact test (Q. McNemar, Psychometrika 12, 1947): of the images that one model alone
-    has right, either model has each with probability one half.
-
-    Args:
-        only_first: Images that the first model alone has right.
-        only_second: Images that the second model alone has right.
-
-    Returns:
-        In (0, 1]; 1 where there is no such image.
-    """
-    from scipy.stats import binom
-
-    total = only_first + only_second
-    return min(1.0, 2 * float(binom.cdf(min(only_first, only_second), total, 0.5)))
 
 
 def paired_test(first: Predictions, second: Predictions, *, seed: int = 0) -> PairedTest:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ...base.errors import DataError
+from ...base.json_document import as_count
+from ...base.metrics import TOP1
+from ...base.run_record import RunRecord, read_run
 from ..results import MeasuredModel, Predictions, Result, default_folder, read_predictions, read_results
-from ..run_record import RunRecord, as_count, as_number, read_run
 from ..run_sections import plain
 
 
 @dataclass(frozen=True)
-class Side:
-    """One of the two.
+class ComparedSide:
+    """What a user names as one of the two sides: its results, and the run behind them.
 
     Attributes:
         name: What the reader calls it.
@@ -37,7 +37,7 @@ class Side:
         return read_predictions(self.folder, result)
 
 
-def open_side(text: str, store: Path | None) -> Side:
+def open_side(text: str, store: Path | None) -> ComparedSide:
     """Find what a text names.
 
     Args:
@@ -71,7 +71,7 @@ def open_side(text: str, store: Path | None) -> Side:
     results = _each_once(results)
     runs = [path, *(Path(one.model.run).expanduser() for one in results if one.model.run)]
     run = next((read_run(one) for one in runs if _is_run(one)), None)
-    return Side(text, tuple(results), folder, run)
+    return ComparedSide(text, tuple(results), folder, run)
 
 
 def _is_run(path: Path) -> bool:
@@ -125,24 +125,22 @@ OWN = "as the run measured its student when it ended"
 def own_numbers(path: Path) -> list[Result]:
     """What a finished run measured of its student when it ended; its protocol is `OWN`."""
     run = read_run(path)
-    data: dict[str, Any] = run.get("val_data") or {}
-    own = ("angular_error", "angular_spread") if run.is_gaze else ("top1", "top5")
-    metrics = {name: as_number(run.result.get(name)) for name in (*own, "loss")}
-    metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
-    count = run.result.get("num_images")
-    if not metrics or not isinstance(count, int) or count < 1 or not isinstance(data, dict) or not data.get("name"):
+    data, fingerprint = run.config.val_data, run.config.fixed.get("data.val_fingerprint")
+    if run.result is None or data is None or not data.name:
+        return []
+    metrics = run.result.metrics
+    if not metrics.values or metrics.num_images < 1:
         return []
     reference = str(path)
-    fingerprint = run.get("fixed", "data.val_fingerprint")
     return [
         Result(
-            task="regression" if run.is_gaze else "classification",
-            dataset=str(data["name"]),
-            split=str(data.get("split") or "val"),
-            num_images=count,
+            task="classification" if metrics.primary is TOP1 else "regression",
+            dataset=data.name,
+            split=data.split or "val",
+            num_images=metrics.num_images,
             model=MeasuredModel(reference=reference, run=reference),
             protocol=OWN,
-            metrics=metrics,
+            metrics=metrics.values,
             settings={"measured_by": "run"},
             data_fingerprint=fingerprint if isinstance(fingerprint, str) else None,
         )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ...base.errors import DataError
+from ...base.json_document import decode
 
 SCHEMA = 1
 TASKS = ("classification", "multilabel", "detection", "segmentation", "regression")
@@ -138,77 +138,26 @@ def from_json(document: Any, source: str) -> Result:
             f"{source} was written by another version (form {document['kdzoo_result']!r}; this one reads {SCHEMA})",
             hint="update kdzoo, or measure again",
         )
-    known = {item.name for item in fields(Result)}
-    values = {key: value for key, value in document.items() if key in known}
     try:
-        result = Result(
-            **{
-                **values,
-                "model": MeasuredModel(**values["model"]),
-                "intervals": {name: _interval(value) for name, value in values.get("intervals", {}).items()},
-                "per_class": tuple(_per_class(value) for value in values.get("per_class", [])),
-            }
-        )
+        result = decode(Result, document, strict=True)
         _check(result)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except ValueError as error:
         raise DataError(f"{source} is a damaged result ({error})", hint="delete it and measure again") from None
     return result
 
 
-def _interval(value: Mapping[str, Any]) -> Interval:
-    record = Interval(**{**value, "seeds": tuple(value["seeds"]), "values": tuple(value["values"])})
-    if len(record.seeds) != len(record.values):
-        raise ValueError("seeds and values of an interval differ in number")
-    ends = [end for end in (record.low, record.high) if end is not None]
-    if not all(map(_is_number, (*record.values, *ends))):
-        raise ValueError("a value of an interval is not a number")
-    return record
-
-
-def _per_class(value: Mapping[str, Any]) -> PerClass:
-    values: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
-    record = PerClass(**values)
-    if not len(record.names) == len(record.values) == len(record.counts):
-        raise ValueError("names, values and counts of the classes differ in number")
-    if not all(isinstance(name, str) for name in (record.metric, *record.names)):
-        raise ValueError("a class's name is not a text")
-    if not all(value is None or _is_number(value) for value in (*record.values, *record.counts)):
-        raise ValueError("a value or count of a class is not a number")
-    return record
-
-
 def _check(result: Result) -> None:
+    """Raise ValueError where the fields, each of its type, make no result together."""
     for name in ("task", "dataset", "split", "protocol"):
-        if not isinstance(getattr(result, name), str) or not getattr(result, name):
-            raise ValueError(f"{name} is not a text")
+        if not getattr(result, name):
+            raise ValueError(f"{name} is empty")
     if result.task not in TASKS:
         raise ValueError(f"unknown task {result.task!r}")
-    if isinstance(result.num_images, bool) or not isinstance(result.num_images, int) or result.num_images < 1:
+    if result.num_images < 1:
         raise ValueError("num_images is not a positive number")
-    for name in ("settings", "details"):
-        if not isinstance(getattr(result, name), Mapping):
-            raise ValueError(f"{name} is no JSON object")
-    if not isinstance(result.data_fingerprint, str | None):
-        raise ValueError("data_fingerprint is not a text")
-    _check_model(result.model)
-    for group in (result.metrics, result.published):
-        for metric, value in group.items():
-            if not _is_number(value):
-                raise ValueError(f"{metric} is not a number")
-
-
-def _check_model(model: MeasuredModel) -> None:
-    if not isinstance(model.reference, str):
-        raise ValueError("the model's reference is not a text")
-    for name in ("architecture", "weights_sha256", "run"):
-        if not isinstance(getattr(model, name), str | None):
-            raise ValueError(f"the model's {name} is not a text")
-    for name in ("parameters", "macs"):
-        value = getattr(model, name)
-        if value is not None and not (isinstance(value, int) and _is_number(value) and value >= 0):
-            raise ValueError(f"the model's {name} are not a count")
-
-
-def _is_number(value: Any) -> bool:
-    """Whether a JSON value is a number that a float can hold; JSON's readers also give NaN and infinities."""
-    return not isinstance(value, bool) and isinstance(value, int | float) and abs(value) <= sys.float_info.max
+    if any(count is not None and count < 0 for count in (result.model.parameters, result.model.macs)):
+        raise ValueError("the model's parameters or MACs are not a count")
+    if any(len(one.seeds) != len(one.values) for one in result.intervals.values()):
+        raise ValueError("seeds and values of an interval differ in number")
+    if any(not len(one.names) == len(one.values) == len(one.counts) for one in result.per_class):
+        raise ValueError("names, values and counts of the classes differ in number")

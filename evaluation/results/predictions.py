@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_TYPES = {"labels": np.int32, "top5": np.int32, "confidence": np.float32, "correct": np.bool_, "counted": np.bool_}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
@@ -30,10 +32,4 @@ class Predictions:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """By name, each of its stated type."""
-        return {
-            "labels": np.ascontiguousarray(self.labels, dtype=np.int32),
-            "top5": np.ascontiguousarray(self.top5, dtype=np.int32),
-            "confidence": np.ascontiguousarray(self.confidence, dtype=np.float32),
-            "correct": np.ascontiguousarray(self.correct, dtype=np.bool_),
-            "counted": np.ascontiguousarray(self.counted, dtype=np.bool_),
-        }
+        return {name: np.ascontiguousarray(getattr(self, name), dtype=kind) for name, kind in _TYPES.items()}

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from ...base.errors import DataError
-from ...base.redact import redact
+from ...base.redact import redact_values
 from ...base.regular_files import read_json
 from ...base.writing import write_arrays, write_json
 from .document import Result, from_json
@@ -21,6 +21,10 @@ from .predictions import Predictions
 
 _MAX_BYTES = 64 * 2**20
 _OPTION = "--results or KDZOO_RESULTS"
+_COLUMNS = (
+    *("model", "architecture", "task", "dataset", "split", "metric", "value", "published", "low", "high"),
+    *("num_images", "parameters", "macs", "protocol"),
+)
 
 
 def default_folder() -> Path:
@@ -52,7 +56,7 @@ def write_result(folder: Path, result: Result, predictions: Predictions | None =
     for metric, value in result.metrics.items():
         if not math.isfinite(value):
             raise ValueError(f"{metric} of {result.dataset} is {value}: not a number to keep")
-    result = from_json(_finite(_hidden(result.to_json())), result.name)  # as a reader will see it, its name too
+    result = from_json(_finite(redact_values(result.to_json())), result.name)  # as a reader will see it, its name too
     path = folder / f"{result.name}.json"
     if predictions is not None:
         write_arrays(path.with_suffix(".predictions"), predictions.arrays(), option=_OPTION)
@@ -97,31 +101,17 @@ def read_predictions(folder: Path, result: Result) -> Predictions | None:
 
 
 def results_frame(results: Sequence[Result]) -> pd.DataFrame:
-    """One row a number: model, architecture, task, dataset, split, metric, value, published, low, high, num_images,
-    parameters, macs, protocol."""
+    """One row a number; the columns are `_COLUMNS`."""
     rows: list[dict[str, Any]] = []
     for result in results:
+        model = {name: getattr(result.model, name) for name in ("architecture", "parameters", "macs")}
+        about = {name: getattr(result, name) for name in ("task", "dataset", "split", "num_images", "protocol")}
         for metric, value in result.metrics.items():
-            interval = result.intervals.get(metric)
-            rows.append(
-                {
-                    "model": result.model.reference,
-                    "architecture": result.model.architecture,
-                    "task": result.task,
-                    "dataset": result.dataset,
-                    "split": result.split,
-                    "metric": metric,
-                    "value": value,
-                    "published": result.published.get(metric),
-                    "low": interval.low if interval else None,
-                    "high": interval.high if interval else None,
-                    "num_images": result.num_images,
-                    "parameters": result.model.parameters,
-                    "macs": result.model.macs,
-                    "protocol": result.protocol,
-                }
-            )
-    return pd.DataFrame(rows)
+            interval, published = result.intervals.get(metric), result.published.get(metric)
+            ends = {"low": interval.low if interval else None, "high": interval.high if interval else None}
+            row = {"model": result.model.reference, "metric": metric, "value": value, "published": published}
+            rows.append({**row, **ends, **about, **model})
+    return pd.DataFrame(rows, columns=list(_COLUMNS) if rows else None)
 
 
 def _read_all(path: Path) -> list[Result]:
@@ -141,14 +131,6 @@ def _read(path: Path) -> Result:
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read ({error})", hint="delete it and measure again") from None
     return from_json(document, str(path))
-
-
-def _hidden(value: Any) -> Any:
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, dict):
-        return {str(key): _hidden(item) for key, item in value.items()}
-    return [_hidden(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _finite(value: Any) -> Any:

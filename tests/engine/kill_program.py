@@ -23,11 +23,12 @@ import numpy as np
 import torch
 
 import kdzoo.engine.checkpoint as checkpoint
-import kdzoo.engine.evaluate as evaluation
 import kdzoo.engine.loop as loop
-import kdzoo.engine.metrics as metrics
+import kdzoo.engine.metric_lines as metrics
 import kdzoo.engine.phases as phases
+import kdzoo.engine.scoring as scoring
 from kdzoo.base.errors import Interrupted
+from kdzoo.base.metrics import Metrics
 from kdzoo.data import ArraySource, Augmentation, EvalTransform, Mixing, open_source, torch_seed
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.job import Position, TrainJob
@@ -101,8 +102,9 @@ def count_instead_of_measuring() -> None:
     """Let all evaluations but the last be the best so far: which accuracy is one hangs on the processor."""
     real = Position.count_evaluation
 
-    def counted(self: Position, result: evaluation.EvalResult) -> bool:
-        return real(self, replace(result, top1=(10.0, 20.0, 30.0, 25.0)[self.step // 8 - 1]))
+    def counted(self: Position, result: Metrics) -> bool:
+        top1 = (10.0, 20.0, 30.0, 25.0)[self.step // 8 - 1]
+        return real(self, replace(result, values={**result.values, "top1": top1}))
 
     Position.count_evaluation = counted  # type: ignore[method-assign]
 
@@ -170,7 +172,7 @@ def arm(place: str) -> None:
     elif name == "before_best":
         before(checkpoint, "keep_as_best", Countdown(number))
     elif name == "evaluation":
-        before(evaluation, "_count", Countdown(number))
+        before(scoring, "rank_classes", Countdown(number))
     elif name == "inside_a_log_line":
         real_write = metrics.JsonLines.write
 

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 
 from kdzoo.base.digests import sha256_of
 from kdzoo.base.errors import CheckpointError, KdzooError, RunError
+from kdzoo.base.run_documents import read_lines
 from kdzoo.data import open_source
 from kdzoo.engine.checkpoint import checkpoint_path, digest_path
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.job import TrainJob
 from kdzoo.engine.loop import train
-from kdzoo.engine.metrics import read_lines
 from kdzoo.engine.objective import Objective, Phase, StepView, student_group
 from kdzoo.engine.run_folder import RunFolder
 from kdzoo.engine.signals import StopRequest
@@ -200,7 +200,7 @@ def test_garbage_among_the_images_stops_the_run_past_the_threshold(
     tolerant = replace(job.training, max_unreadable_fraction=0.5, batch_size=64, checkpoint_every_steps=0)
     job = make_job(train_source=train_source, val_source=val_source, training=tolerant)
     _train(job)
-    named = [line["image"] for line in read_lines(job.out / "metrics.jsonl") if line["kind"] == "unreadable"]
+    named = [line["image"] for line in read_lines(job.out / "metrics.jsonl")[0] if line["kind"] == "unreadable"]
     assert len(named) == len(set(named))
     assert set(named) <= {f"{label}/{number * 4:03}.png" for number in range(25) for label in (0, 1)}
     assert "another image takes its place" in capsys.readouterr().err

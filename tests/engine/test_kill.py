@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from fork_server import ForkServer
 
-from kdzoo.engine.metrics import read_lines
+from kdzoo.base.run_documents import read_lines
 
 pytestmark = [pytest.mark.slow, pytest.mark.numeric]
 
@@ -107,6 +107,6 @@ def test_sigterm_loses_no_finished_step(undisturbed: Path, tmp_path: Path, fork_
 
 
 def test_the_log_of_the_undisturbed_run_is_complete(undisturbed: Path) -> None:
-    lines = read_lines(undisturbed / "metrics.jsonl")
+    lines = read_lines(undisturbed / "metrics.jsonl")[0]
     assert [line["step"] for line in lines if line["kind"] == "train"] == list(range(2, 33, 2))
     assert [line["step"] for line in lines if line["kind"] == "eval"] == [8, 8, 16, 16, 24, 24, 32, 32]

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from kdzoo.base.run_documents import read_lines
 from kdzoo.data import ArraySource, open_source
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.job import TrainJob
 from kdzoo.engine.loop import train
-from kdzoo.engine.metrics import read_lines
 from kdzoo.engine.objective import Objective, ParameterGroup, Phase, StepView, student_group
 from kdzoo.engine.settings import OptimizerSettings
 from kdzoo.engine.signals import StopRequest
@@ -28,7 +28,7 @@ MakeJob = Callable[..., TrainJob]
 def _train(job: TrainJob) -> list[dict]:
     with StopRequest() as stop:
         train(job, CPU, stop)
-    return [line for line in read_lines(job.out / "metrics.jsonl") if line["kind"] == "train"]
+    return [line for line in read_lines(job.out / "metrics.jsonl")[0] if line["kind"] == "train"]
 
 
 def _frozen_norms() -> object:

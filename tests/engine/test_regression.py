@@ -9,9 +9,10 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from kdzoo.base.errors import DataError
+from kdzoo.base.metrics import ANGULAR_ERROR, TOP1, Metrics
 from kdzoo.data import ArraySource, EvalTransform
 from kdzoo.engine.distributed import Processes
-from kdzoo.engine.evaluate import EvalResult, evaluate
+from kdzoo.engine.evaluate import PassSettings, evaluate
 from kdzoo.engine.job import Position
 from kdzoo.engine.regression import angular_errors, directions
 
@@ -60,12 +61,13 @@ def source(targets: np.ndarray, names: tuple[str, ...] = ("pitch", "yaw"), **mor
     )  # type: ignore[arg-type]
 
 
-def measure(answers: Tensor, eyes: ArraySource, **more: object) -> EvalResult:
+def measure(answers: Tensor, eyes: ArraySource, **more: object) -> Metrics:
     def predict(images: Tensor, conditions: Tensor | None = None) -> list[Tensor]:
         found = answers[(images.mean(dim=(1, 2, 3)) * 255).round().long()]
         return [found if conditions is None else found + conditions]
 
-    return evaluate(predict, eyes, TRANSFORM, batch_size=7, workers=0, processes=CPU, **more)[0]  # type: ignore[arg-type]
+    how = PassSettings(batch_size=7, workers=0, processes=CPU, **more)  # type: ignore[arg-type]
+    return evaluate(predict, eyes, TRANSFORM, how)[0]
 
 
 def test_an_evaluation_is_the_mean_over_all_images() -> None:
@@ -74,15 +76,15 @@ def test_an_evaluation_is_the_mean_over_all_images() -> None:
     answers = rng.normal(0, 0.3, (40, 3)).astype(np.float32)
     expected = reference(answers[:, :2].astype(float), targets.astype(float))
     result = measure(torch.from_numpy(answers), source(targets))
-    assert result.angular_error == pytest.approx(expected.mean(), rel=1e-9)
-    assert result.angular_spread == pytest.approx(expected.std(), rel=1e-9)
-    assert result.loss == pytest.approx(((answers[:, :2].astype(float) - targets) ** 2).mean(), rel=1e-9)
+    assert result["angular_error"] == pytest.approx(expected.mean(), rel=1e-9)
+    assert result["angular_spread"] == pytest.approx(expected.std(), rel=1e-9)
+    assert result["loss"] == pytest.approx(((answers[:, :2].astype(float) - targets) ** 2).mean(), rel=1e-9)
     assert set(result.to_dict()) == {"angular_error", "angular_spread", "loss", "num_images"}
     assert "angular error" in result.summary()
-    assert measure(torch.from_numpy(targets), source(targets)).angular_error == pytest.approx(0.0, abs=1e-9)
+    assert measure(torch.from_numpy(targets), source(targets))["angular_error"] == pytest.approx(0.0, abs=1e-9)
     poses = rng.normal(0, 0.3, (40, 2)).astype(np.float32)
     result = measure(torch.from_numpy(targets - poses), source(targets, conditions=poses))
-    assert result.angular_error == pytest.approx(0.0, abs=1e-5)
+    assert result["angular_error"] == pytest.approx(0.0, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -99,10 +101,25 @@ def test_what_cannot_be_measured_is_refused(targets, names, width, message) -> N
         measure(torch.zeros(len(targets), width), source(targets, names))
 
 
-def test_the_best_of_a_gaze_is_the_smallest_error() -> None:
+@pytest.mark.parametrize(
+    ("primary", "values", "is_best", "best"),
+    [
+        (ANGULAR_ERROR, (5.0, 6.0, 4.0, 4.0), [True, False, True, False], 4.0),
+        (TOP1, (5.0, 6.0, 4.0, 6.0), [True, True, False, False], 6.0),
+        (ANGULAR_ERROR, (float("nan"), 9.0, float("nan"), 8.0), [True, True, False, True], 8.0),
+    ],
+)
+def test_the_best_is_what_the_primary_metric_says(primary, values, is_best, best) -> None:
     at = Position()
-    nan = float("nan")
-    assert [at.count_evaluation(EvalResult(nan, nan, 1.0, 9, error, 1.0)) for error in (5.0, 6.0, 4.0, 4.0)] == [
-        True, False, True, False,
-    ]  # fmt: skip
-    assert (at.best_error, at.best_top1) == (4.0, -1.0)
+    results = [Metrics(primary, {primary.name: value, "loss": 1.0}, 9) for value in values]
+    assert [at.count_evaluation(result) for result in results] == is_best
+    assert at.best == best
+
+
+def test_a_checkpoint_with_a_best_value_of_a_task_goes_on() -> None:
+    """As checkpoints were written before: each task had a name for its best value, the other's was -1."""
+    before = {"step": 8, "evaluated": 8, "best_step": 8, "last": {}, "sums": {}, "count": 0, "unreadable": {}}
+    assert Position.from_dict({**before, "best_top1": 70.5, "best_error": -1.0}).best == 70.5
+    assert Position.from_dict({**before, "best_top1": -1.0, "best_error": 4.5}).best == 4.5
+    assert Position.from_dict({**before, "best_top1": -1.0, "best_error": -1.0}).best is None
+    assert Position.from_dict({**before, "best": 3.5}).best == 3.5

@@ -12,6 +12,7 @@ from torch import nn
 from kdzoo.base.errors import TeacherError
 from kdzoo.data import ArraySource, EvalTransform, open_source
 from kdzoo.engine.distributed import Processes
+from kdzoo.engine.evaluate import PassSettings
 from kdzoo.engine.preflight import check_classes, even_slice, preflight, verdict
 from kdzoo.engine.teachers import TeacherEnsemble, freeze, normalise, resize
 from kdzoo.zoo import LoadedModel, load_model
@@ -167,10 +168,10 @@ def test_preflight_catches_a_shifted_class_order(order: list[int], right: bool) 
     teacher.preprocessing = replace(teacher.preprocessing, mean=(0.0,) * 3, std=(1.0,) * 3)
     teacher.promised_top1, teacher.promised_on = 100.0, "brightness"
     ensemble = TeacherEnsemble([teacher], CPU.device)
-    arguments = {"batch_size": 64, "workers": 0, "processes": CPU}
+    how = PassSettings(batch_size=64, workers=0, processes=CPU)
     if right:
-        reports, warnings = preflight(ensemble, _brightness_source(), TRANSFORM, trust=False, **arguments)
-        assert [report.top1 for report in reports] == [100.0, 100.0]
+        reports, warnings = preflight(ensemble, _brightness_source(), TRANSFORM, how, trust=False)
+        assert [report.metrics["top1"] for report in reports] == [100.0, 100.0]
         assert (
             reports[0]
             .summary()
@@ -179,8 +180,8 @@ def test_preflight_catches_a_shifted_class_order(order: list[int], right: bool) 
         assert not warnings
         return
     with pytest.raises(TeacherError, match=r"scores 0\.0 % on 200 images where 100\.0 % is promised"):
-        preflight(ensemble, _brightness_source(), TRANSFORM, trust=False, **arguments)
-    _, warnings = preflight(ensemble, _brightness_source(), TRANSFORM, trust=True, **arguments)
+        preflight(ensemble, _brightness_source(), TRANSFORM, how, trust=False)
+    _, warnings = preflight(ensemble, _brightness_source(), TRANSFORM, how, trust=True)
     assert "going on because it is trusted" in warnings[0]
 
 
@@ -194,8 +195,6 @@ def test_a_teacher_that_says_the_same_of_all_is_no_better_than_chance() -> None:
             TeacherEnsemble([teacher], CPU.device),
             open_source("digits", "val"),
             TRANSFORM,
-            batch_size=120,
-            workers=0,
-            processes=CPU,
+            PassSettings(batch_size=120, workers=0, processes=CPU),
             trust=False,
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from transfer_trees import class_folders
 
-from kdzoo.engine.metrics import read_lines
+from kdzoo.base.run_documents import read_lines
 from kdzoo.zoo import load_model
 
 pytestmark = pytest.mark.slow
@@ -37,5 +37,5 @@ def test_torchrun_trains_in_two_processes_as_typed(tmp_path: Path) -> None:
     assert document["steps"] == 18 // 6
     assert document["num_images"] == 9
     run = tmp_path / "run"
-    assert len([line for line in read_lines(run / "metrics.jsonl") if line["kind"] == "eval"]) == 1
+    assert len([line for line in read_lines(run / "metrics.jsonl")[0] if line["kind"] == "eval"]) == 1
     assert load_model(str(run)).num_classes == 3

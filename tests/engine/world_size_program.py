@@ -64,7 +64,7 @@ def main(folder: Path) -> None:
     )
     with StopRequest() as stop:
         result = train(job, processes, stop)
-    answer = {"seen": recorder.seen, "num_images": result.num_images}
+    answer = {"seen": recorder.seen, "num_images": result.metrics.num_images}
     (folder / f"seen-{processes.rank}.json").write_text(json.dumps(answer))
     processes.stop()
 

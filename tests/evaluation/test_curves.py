@@ -4,10 +4,16 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from kdzoo.evaluation.curves import Level, Series, line_chart
-from kdzoo.evaluation.dots import Score, dot_plot, wilson
+from kdzoo.engine.metrics.intervals import wilson
+from kdzoo.evaluation.charts import Level, Lines, Series
+from kdzoo.evaluation.dots import Score, dot_plot
+from kdzoo.evaluation.drawing import draw
 from kdzoo.evaluation.page import count, duration
 from kdzoo.evaluation.scales import linear_scale, log_scale, number
+
+
+def line_chart(title: str, series: list[Series], levels: tuple[Level, ...] = (), x_label: str = "epochs") -> str:
+    return draw(Lines(title=title, series=tuple(series), x_label=x_label, levels=levels))
 
 
 def svg_of(chart: str) -> ET.Element:
@@ -66,7 +72,7 @@ def test_series_differ_by_dashes_and_not_by_colour_alone() -> None:
 
 
 def test_a_chart_speaks_its_last_values() -> None:
-    chart = line_chart("Loss", [Series("a", ((0, 1.0), (1, 0.25)))], x_label="epochs", levels=[Level("limit", 0.1)])
+    chart = line_chart("Loss", [Series("a", ((0, 1.0), (1, 0.25)))], x_label="epochs", levels=(Level("limit", 0.1),))
     assert svg_of(chart).get("aria-label") == "Loss: a ends at 0.25"
     assert "limit <b>0.1</b>" in chart
 

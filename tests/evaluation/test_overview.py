@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from kdzoo.evaluation.overview import ComparedModel, differences, verdict, write_overview
-from kdzoo.evaluation.run_record import read_run
+from kdzoo.base.run_record import read_run
+from kdzoo.evaluation.overview import ComparedModel, verdict, write_overview
+from kdzoo.evaluation.run_sections import differences
 
 LABELS = ComparedModel("on labels", "baseline", 78_042, 95.0, 0.2, 360, 6.0, None)
 

@@ -14,7 +14,7 @@ from kdzoo.base.digests import sha256_of
 from kdzoo.base.errors import CheckpointError, RunError
 from kdzoo.cli.main import main
 from kdzoo.engine.checkpoint import checkpoint_path, digest_path, newest_good, save_checkpoint
-from kdzoo.engine.metrics import JsonLines
+from kdzoo.engine.metric_lines import JsonLines
 from kdzoo.engine.run_folder import RunFolder
 from kdzoo.zoo import load_model, save_model
 

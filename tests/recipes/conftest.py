@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from kdzoo.base.run_documents import TrainResult
 from kdzoo.data import open_source
-from kdzoo.engine.job import TrainResult
 from kdzoo.planning.plan import Given, Plan
 from kdzoo.planning.resolution import resolve
 from kdzoo.planning.run import run

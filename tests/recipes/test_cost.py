@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from kdzoo.engine.job import TrainResult
+from kdzoo.base.run_documents import TrainResult
 from kdzoo.planning.cost import count, estimate
 from kdzoo.planning.models import student_of
 from kdzoo.planning.resolution import resolve

@@ -165,9 +165,9 @@ def test_a_class_that_the_teacher_lacks_is_named(
 def test_eval_takes_the_same_orders(make_teacher: Callable[..., str], photos: Path, tmp_path: Path) -> None:
     teacher = make_teacher(None)
     how: dict[str, Any] = {"workers": 0, "device": "cpu"}
-    right = kdzoo.evaluate(teacher, str(photos), classes="natural", **how)[0].result.top1
-    wrong = kdzoo.evaluate(teacher, str(photos), trust_classes=True, **how)[0].result.top1
+    right = kdzoo.evaluate(teacher, str(photos), classes="natural", **how)[0].metrics["top1"]
+    wrong = kdzoo.evaluate(teacher, str(photos), trust_classes=True, **how)[0].metrics["top1"]
     assert right > 60
     assert wrong < 40
-    assert right == kdzoo.evaluate(make_teacher(NAMES, "named"), str(photos), **how)[0].result.top1
+    assert right == kdzoo.evaluate(make_teacher(NAMES, "named"), str(photos), **how)[0].metrics["top1"]
     assert match_classes(load_model(teacher), open_source(str(photos), "val"), order="string").kind == "same"

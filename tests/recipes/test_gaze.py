@@ -11,10 +11,10 @@ import torch
 from mini_mpiigaze import PEOPLE, write_mpiigaze
 
 from kdzoo.base.errors import DataError, ModelError, TeacherError, UsageError
+from kdzoo.base.run_documents import TrainResult
 from kdzoo.data import Mixing
 from kdzoo.data.batch import Batch
 from kdzoo.engine.distributed import Processes
-from kdzoo.engine.job import TrainResult
 from kdzoo.engine.step import Step, split_step
 from kdzoo.engine.teachers import Answers
 from kdzoo.evaluation.report import write_report
@@ -74,17 +74,17 @@ def test_a_recipe_takes_real_steps_and_lands_on_its_golden_losses(case, eyes, tm
 def test_a_teachers_result_is_an_angular_error_everywhere(eyes, gaze_teacher: TrainResult):
     folder = Path(gaze_teacher.run)
     document = json.loads((folder / "result.json").read_text())
-    assert document["angular_error"] == gaze_teacher.angular_error > document["best_angular_error"] - 1e-9
+    assert document["angular_error"] == gaze_teacher.metrics["angular_error"] > document["best_angular_error"] - 1e-9
     assert not {"top1", "top5", "best_top1"} & set(document)
     provenance = load_model(gaze_teacher.model).provenance
-    assert provenance["angular_error"] == gaze_teacher.angular_error
+    assert provenance["angular_error"] == gaze_teacher.metrics["angular_error"]
     assert (provenance["task"], provenance["targets"], provenance["data"]) == (
         "regression", ["pitch", "yaw"], "mpiigaze@p00",
     )  # fmt: skip
     assert provenance["output"] == {"form": "gaussian", "scale": "std", "positivity": "softplus", "floor": 1e-4}
     assert "gaze estimation model" in (folder / "model/README.md").read_text()
     page = write_report(folder).read_text()
-    assert f"{gaze_teacher.angular_error:.2f}°" in page
+    assert f"{gaze_teacher.metrics['angular_error']:.2f}°" in page
     assert "Angular error, held-out images" in page
     assert "pitch and yaw of each" in page
     assert "top-1" not in page.lower()
@@ -103,8 +103,8 @@ def test_the_teacher_is_what_it_was_after_the_run_and_a_pose_reaches_both(eyes, 
     after = load_model(gaze_teacher.model).model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     reports = json.loads((tmp_path / "run/config.json").read_text())["teacher_reports"]
-    assert [report["angular_error"] for report in reports] == pytest.approx([gaze_teacher.angular_error] * 3, rel=1e-4)
-    assert reports[0]["promised_error"] == gaze_teacher.angular_error
+    assert [report["angular_error"] for report in reports] == pytest.approx([gaze_teacher.metrics.value] * 3, rel=1e-4)
+    assert reports[0]["promised_error"] == gaze_teacher.metrics["angular_error"]
     assert "Measured angular error" in write_report(Path(result.run)).read_text()
 
 

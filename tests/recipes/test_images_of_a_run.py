@@ -35,7 +35,7 @@ def test_the_share_is_stored_and_replaced_images_are_noticed(
 ) -> None:
     out, spec = tmp_path / "run", f"{photos}@val-share=0.2"
     first = run(_plan(spec), out=out)
-    assert first.num_images == 2
+    assert first.metrics.num_images == 2
     config = json.loads((out / "config.json").read_text())
     assert config["settings"]["data.dataset"]["value"] == config["fixed"]["data.dataset"] == spec
     assert (config["train_data"]["num_images"], config["train_data"]["val_share"]) == (8, 0.2)

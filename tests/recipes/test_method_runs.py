@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from kdzoo.base.errors import KdzooError, UsageError
+from kdzoo.base.run_documents import TrainResult
 from kdzoo.engine.checkpoint import newest_good
-from kdzoo.engine.job import TrainResult
 from kdzoo.planning.plan import Given
 from kdzoo.planning.resolution import resolve
 from kdzoo.planning.run import run

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from kdzoo.base.errors import CheckpointError, DataError, ModelError, RunError, TeacherError
-from kdzoo.engine.job import TrainResult
+from kdzoo.base.run_documents import TrainResult
 from kdzoo.planning.run import run
 from kdzoo.recipes.registry import get_recipe
 from kdzoo.zoo import load_model, save_model
@@ -45,8 +45,8 @@ def test_the_result_is_a_timm_model_that_carries_the_recipes_normalisation(teach
     assert loaded.preprocessing.mean == (0.485, 0.456, 0.406)
     assert loaded.preprocessing.image_size == 16
     assert len(loaded.class_names) == 10
-    assert loaded.promised_top1 == pytest.approx(teacher.top1)
-    assert teacher.top1 > 40  # chance is 10; stored_teacher, the same training once, has 81.7
+    assert loaded.promised_top1 == pytest.approx(teacher.metrics["top1"])
+    assert teacher.metrics["top1"] > 40  # chance is 10; stored_teacher, the same training once, has 81.7
     assert loaded.provenance["recipe"] == "supervised"
 
 
@@ -87,7 +87,7 @@ def test_a_teacher_no_better_than_chance_stops_the_run_unless_trusted(tmp_path: 
     with pytest.raises(TeacherError, match=r"95\.0 % is promised"):
         run(plan, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    assert math.isfinite(run(plan, out=tmp_path / "run", trust_teacher=True).loss)
+    assert math.isfinite(run(plan, out=tmp_path / "run", trust_teacher=True).metrics["loss"])
 
 
 def test_a_teacher_without_weights_says_how_to_make_one(tmp_path: Path):

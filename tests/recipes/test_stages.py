@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 
 from kdzoo.base.errors import CheckpointError, RunError, UsageError
+from kdzoo.base.run_documents import TrainResult
 from kdzoo.data import ImageSource
 from kdzoo.engine.distributed import Processes
-from kdzoo.engine.job import TrainResult
 from kdzoo.engine.loop import train
 from kdzoo.engine.signals import StopRequest
 from kdzoo.planning.plan import Given, Plan

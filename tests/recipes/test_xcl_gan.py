@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from kdzoo.base.errors import ModelError, UsageError
-from kdzoo.engine.job import TrainResult
+from kdzoo.base.run_documents import TrainResult
 from kdzoo.engine.step import Step
 from kdzoo.engine.teachers import Answers
 from kdzoo.planning.run import run

@@ -8,6 +8,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
+from kdzoo.transfer.classification.answers import measure_scores
 from kdzoo.transfer.classification.knn import neighbour_scores
 from kdzoo.transfer.classification.linear import (
     Labels,
@@ -17,10 +18,15 @@ from kdzoo.transfer.classification.linear import (
     train_lbfgs,
     train_sgd,
 )
-from kdzoo.transfer.classification.metrics import multilabel_precisions, top_k
+from kdzoo.transfer.classification.metrics import multilabel_precisions
 from kdzoo.transfer.classification.protocols import MEAL_V2
 
 pytestmark = pytest.mark.numeric
+
+
+def top1(scores: np.ndarray, known: Labels) -> float:
+    return measure_scores(scores, known).metrics["top1"]
+
 
 CPU = torch.device("cpu")
 
@@ -71,12 +77,11 @@ def test_lbfgs_reads_features_as_they_are() -> None:
     """The layer is trained on standardised features and given back for the features themselves."""
     features, known = blobs(2)
     scaled = features * np.array([1e3, 1, 1e-3, 1, 1, 1], dtype=np.float32) + 5
-    layer, strength = train_lbfgs(scaled, known, 0, lambda scores, part: top_k(scores, part.labels, 1))
+    layer, strength = train_lbfgs(scaled, known, 0, top1)
     assert 1e-6 <= strength <= 1e2
     test, expected = blobs(3)
-    accuracy = top_k(
-        apply_layer(layer, test * np.array([1e3, 1, 1e-3, 1, 1, 1], dtype=np.float32) + 5), expected.labels, 1
-    )
+    scores = apply_layer(layer, test * np.array([1e3, 1, 1e-3, 1, 1, 1], dtype=np.float32) + 5)
+    accuracy = top1(scores, expected)
     other = LogisticRegression().fit(features, known.labels).score(test, expected.labels)
     assert accuracy == pytest.approx(100 * other, abs=5)
 
@@ -89,7 +94,7 @@ def test_sgd_learns_and_depends_on_the_seed_alone() -> None:
     assert not torch.equal(one.weight, other.weight)
     test, expected = blobs(5)
     best = LogisticRegression().fit(features, known.labels).score(test, expected.labels)
-    assert top_k(apply_layer(one, test), expected.labels, 1) == pytest.approx(100 * best, abs=5)
+    assert top1(apply_layer(one, test), expected) == pytest.approx(100 * best, abs=5)
 
 
 def test_sgd_learns_several_classes() -> None:

@@ -8,15 +8,7 @@ from sklearn.metrics import average_precision_score, balanced_accuracy_score, to
 
 from kdzoo.transfer.classification.answers import measure_scores, shown_metrics
 from kdzoo.transfer.classification.linear import Labels
-from kdzoo.transfer.classification.metrics import (
-    average_precision,
-    eleven_point_precision,
-    mean_per_class,
-    multilabel_precisions,
-    ranked,
-    recall_of_classes,
-    top_k,
-)
+from kdzoo.transfer.classification.metrics import average_precision, eleven_point_precision, multilabel_precisions
 
 
 def voc_eleven_points(scores: list[float], positive: list[bool]) -> float:
@@ -84,19 +76,20 @@ def test_difficult_objects_are_left_out_of_their_class_alone() -> None:
 def test_accuracies_equal_scikit_learns(seed: int) -> None:
     rng = np.random.default_rng(seed)
     scores, labels = rng.normal(size=(80, 7)), rng.integers(0, 7, 80)
-    for k in (1, 3, 5):
-        assert top_k(scores, labels, k) == pytest.approx(100 * top_k_accuracy_score(labels, scores, k=k))
-    predicted = scores.argmax(axis=1)
-    assert mean_per_class(predicted, labels, 7) == pytest.approx(100 * balanced_accuracy_score(labels, predicted))
+    found = measure_scores(scores, Labels(labels, None, 7)).metrics
+    for k in (1, 5):
+        assert found[f"top{k}"] == pytest.approx(100 * top_k_accuracy_score(labels, scores, k=k))
+    expected = 100 * balanced_accuracy_score(labels, scores.argmax(axis=1))
+    assert found["mean_per_class"] == pytest.approx(expected)
 
 
 def test_absent_classes_are_left_out_of_the_mean() -> None:
     labels, predicted = np.array([0, 0, 2, 2]), np.array([0, 1, 2, 2])
-    values, counts = recall_of_classes(predicted, labels, 4)
-    assert values[[0, 2]].tolist() == [50, 100]
-    assert np.isnan(values[[1, 3]]).all()
-    assert counts.tolist() == [2, 0, 2, 0]
-    assert mean_per_class(predicted, labels, 4) == 75
+    found = measure_scores(np.eye(4)[predicted], Labels(labels, None, 4))
+    assert found.class_values[[0, 2]].tolist() == [50, 100]
+    assert np.isnan(found.class_values[[1, 3]]).all()
+    assert found.class_counts.tolist() == [2, 0, 2, 0]
+    assert found.metrics["mean_per_class"] == 75
 
 
 def test_images_of_one_class_only() -> None:
@@ -107,8 +100,9 @@ def test_images_of_one_class_only() -> None:
 
 
 def test_ties_go_to_the_lower_class() -> None:
-    assert ranked(np.zeros((1, 3)), 5).tolist() == [[0, 1, 2, -1, -1]]
-    assert top_k(np.zeros((3, 3)), np.array([0, 1, 2]), 1) == pytest.approx(100 / 3)
+    found = measure_scores(np.zeros((3, 3)), Labels(np.array([0, 1, 2]), None, 3))
+    assert found.predictions.top5.tolist() == [[0, 1, 2, -1, -1]] * 3
+    assert found.metrics["top1"] == pytest.approx(100 / 3)
 
 
 def test_what_is_kept_of_each_answer() -> None:

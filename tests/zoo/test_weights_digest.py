@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 
 import kdzoo
 from kdzoo.base.errors import ModelError
+from kdzoo.base.run_record import read_run
 from kdzoo.cli.main import main
 from kdzoo.evaluation.analysis.weights import weight_section
-from kdzoo.evaluation.run_record import read_run
 from kdzoo.zoo import load_model, save_model
 from kdzoo.zoo.exporting import export_model
 from kdzoo.zoo.generators import load_generator, save_generator

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
+from ...engine.metrics.accuracy import class_accuracies, mean_class_accuracy, share_within
+from ...engine.metrics.ranking import first_classes, rank_classes, rank_of_label
 from ...evaluation.results import Predictions
 from .linear import Labels
-from .metrics import mean_per_class, multilabel_precisions, ranked, recall_of_classes, top_k
+from .metrics import multilabel_precisions
 
 WORDS = {
     "top1": "top-1 accuracy",
@@ -60,14 +63,16 @@ def measure_scores(scores: np.ndarray, known: Labels, *, probabilities: bool = F
         known: What the images show.
         probabilities: Whether the scores are probabilities rather than logits.
     """
-    first = ranked(scores)
+    order = rank_classes(torch.tensor(scores))
+    first = first_classes(order).numpy()
     if known.targets is None:
-        metrics = {"top1": top_k(scores, known.labels, 1)}
+        ahead = rank_of_label(order, torch.tensor(known.labels, dtype=torch.int64)).numpy()
+        right, counted = ahead == 0, np.ones(len(scores), dtype=np.bool_)
+        values, counts = class_accuracies(right, known.labels[:, None], known.num_classes)
+        metrics = {"top1": share_within(ahead, 1)}
         if known.num_classes >= _TOP5_CLASSES:
-            metrics["top5"] = top_k(scores, known.labels, 5)
-        metrics["mean_per_class"] = mean_per_class(first[:, 0], known.labels, known.num_classes)
-        values, counts = recall_of_classes(first[:, 0], known.labels, known.num_classes)
-        right, counted = first[:, 0] == known.labels, np.ones(len(scores), dtype=np.bool_)
+            metrics["top5"] = share_within(ahead, 5)
+        metrics["mean_per_class"] = mean_class_accuracy(values)
         kind = "top1"
     else:
         values = multilabel_precisions(scores, known.targets, eleven_points=True)

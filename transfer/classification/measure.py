@@ -13,12 +13,13 @@ from ...base.errors import Interrupted, KdzooError
 from ...base.writing import make_folder, remove_leftovers, write_json
 from ...data import ImageSource
 from ...engine.distributed import Processes, start_processes
+from ...engine.metrics.intervals import CONFIDENCE, mean_interval
 from ...engine.progress import say
 from ...engine.signals import StopRequest
 from ...evaluation.results import Interval, PerClass, Result, describe_model, results_folder, write_result
 from ...zoo import LoadedModel
 from ..sides import RANDOM
-from ..statistics import CONFIDENCE, Difference, mean_interval, paired_difference
+from ..statistics import Difference, paired_difference
 from .answers import WORDS, Measured, measure_scores, shown_metrics
 from .choose import choose_settings
 from .features import Pass, stored_features

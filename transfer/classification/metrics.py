@@ -1,55 +1,8 @@
-"""What is measured of answers: NumPy in, percent out. The usual definitions, with ties settled."""
+"""The average precision of classes of which an image may show several: NumPy in, percent out; ties are settled."""
 
 from __future__ import annotations
 
 import numpy as np
-
-
-def ranked(scores: np.ndarray, count: int = 5) -> np.ndarray:
-    """The classes of the highest scores, in falling order: int32, (N, count); -1 where there are fewer classes.
-
-    Of equal scores the lower class comes first.
-
-    Args:
-        scores: (N, C).
-        count: How many.
-    """
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :count].astype(np.int32)
-    missing = np.full((len(scores), max(0, count - scores.shape[1])), -1, dtype=np.int32)
-    return np.concatenate([order, missing], axis=1)
-
-
-def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
-    """Percent of images whose class is among the k highest scores.
-
-    Args:
-        scores: (N, C).
-        labels: int, (N,).
-        k: At least 1.
-    """
-    return 100 * float((ranked(scores, k) == labels[:, None]).any(axis=1).mean())
-
-
-def recall_of_classes(predicted: np.ndarray, labels: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Percent of each class's images that were given that class, NaN for a class without images; and their counts.
-
-    Args:
-        predicted: int, (N,).
-        labels: int, (N,).
-        num_classes: C.
-
-    Returns:
-        float64 (C,) and int64 (C,).
-    """
-    counts = np.bincount(labels, minlength=num_classes)
-    right = np.bincount(labels[predicted == labels], minlength=num_classes)
-    with np.errstate(invalid="ignore"):
-        return 100 * right / np.where(counts == 0, np.nan, counts), counts
-
-
-def mean_per_class(predicted: np.ndarray, labels: np.ndarray, num_classes: int) -> float:
-    """The mean of `recall_of_classes` over the classes that have images."""
-    return float(np.nanmean(recall_of_classes(predicted, labels, num_classes)[0]))
 
 
 def precision_recall(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
 from kdzoo.base.errors import DataError, UsageError
+from kdzoo.base.run_record import read_run
 from kdzoo.evaluation.analysis.calibration import calibration_section
 from kdzoo.evaluation.analysis.classes import class_sections
 from kdzoo.evaluation.analysis.confusion import confusion_matrix, contrasting_classes, similar_pairs
@@ -17,7 +18,6 @@ from kdzoo.evaluation.analysis.transfer import transfer_section
 from kdzoo.evaluation.analysis.weights import weight_section
 from kdzoo.evaluation.page import count
 from kdzoo.evaluation.results import Interval, MeasuredModel
-from kdzoo.evaluation.run_record import read_run
 
 
 @pytest.mark.parametrize("less_is_better", [True, False])

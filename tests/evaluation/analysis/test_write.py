@@ -11,8 +11,8 @@ from PIL import Image
 
 from kdzoo.base.errors import DataError, UsageError
 from kdzoo.evaluation.analysis import write_analysis
-from kdzoo.evaluation.analysis.charts import Points, Scatter
 from kdzoo.evaluation.analysis.files import write_figures
+from kdzoo.evaluation.charts import Points, Scatter
 from kdzoo.evaluation.results import MeasuredModel
 from kdzoo.zoo import load_model, save_model
 

@@ -18,15 +18,16 @@ from kdzoo.data import ArraySource, ImageSource, folders, open_source
 from kdzoo.data.imagenet import wordnet_ids
 from kdzoo.engine.class_match import match_classes
 from kdzoo.engine.distributed import Processes
+from kdzoo.engine.evaluate import PassSettings
 from kdzoo.engine.signals import StopRequest
-from kdzoo.evaluation.classification import MeasureSettings, Overrides, measure_classification
+from kdzoo.evaluation.classification import ClassificationSettings, Overrides, evaluate_classifiers
 from kdzoo.evaluation.classification.published import PublishedNumber, find_published
 from kdzoo.evaluation.results import Predictions, Result
 from kdzoo.zoo import LoadedModel, Preprocessing
 from kdzoo.zoo.entries import ENTRIES
 
 CPU = Processes(0, 1, torch.device("cpu"))
-SETTINGS = MeasureSettings(overrides=Overrides(), batch_size=128, workers=0, partial_folder=None)
+SETTINGS = ClassificationSettings(how=PassSettings(batch_size=128, workers=0, processes=CPU))
 
 
 class Reader(nn.Module):
@@ -69,16 +70,25 @@ def write(path: Path, number: int) -> None:
 def measure(
     models: Sequence[LoadedModel],
     sources: Sequence[ImageSource],
-    settings: MeasureSettings = SETTINGS,
+    settings: ClassificationSettings = SETTINGS,
     teacher: LoadedModel | None = None,
+    overrides: Overrides | None = None,
 ) -> dict[tuple[int, int], tuple[Result, Predictions]]:
     found = {}
 
-    def receive(model: int, source: int, look: Preprocessing, result: Result, predictions: Predictions) -> None:
+    def receive(model: int, source: int, result: Result, predictions: Predictions) -> None:
         found[model, source] = (result, predictions)
 
     with StopRequest() as stop:
-        measure_classification(models, sources, settings, teacher=teacher, processes=CPU, stop=stop, receive=receive)
+        settings = replace(settings, how=replace(settings.how, stop=stop))
+        judge = None if teacher is None else Overrides().apply(teacher)
+        evaluate_classifiers(
+            [(overrides or Overrides()).apply(model) for model in models],
+            sources,
+            settings,
+            teacher=judge,
+            receive=receive,
+        )
     return found
 
 
@@ -239,11 +249,10 @@ def test_models_of_different_preprocessing_share_a_pass() -> None:
 
 def test_overrides_replace_every_models_own() -> None:
     overrides = Overrides(crop_pct=0.5, interpolation="opencv-bilinear", crops=5, mean=(0.5,) * 3, std=(0.5,) * 3)
-    contender = overrides.apply(reader())
-    assert (contender.view.crop_pct, contender.view.interpolation, contender.view.crops) == (0.5, "opencv-bilinear", 5)
-    assert contender.loaded.preprocessing.mean == (0.5, 0.5, 0.5)
-    settings = replace(SETTINGS, overrides=overrides)
-    result, _ = measure([reader(["a"], [0])], [small(["a"], [0])], settings)[0, 0]
+    changed = overrides.apply(reader())
+    assert (changed.view.crop_pct, changed.view.interpolation, changed.view.crops) == (0.5, "opencv-bilinear", 5)
+    assert changed.loaded.preprocessing.mean == (0.5, 0.5, 0.5)
+    result, _ = measure([reader(["a"], [0])], [small(["a"], [0])], overrides=overrides)[0, 0]
     assert result.protocol == "8 px, crop_pct 0.5, opencv-bilinear, mean probability of 5 crops, each image once"
     assert result.settings["std"] == [0.5, 0.5, 0.5]
     with pytest.raises(UsageError, match="nearest"):
@@ -274,7 +283,7 @@ def published(
     pixels = np.broadcast_to(np.zeros(1, dtype=np.uint8), (count, 8, 8, 3))
     labels, names = np.zeros(count, dtype=np.int64), [str(row) for row in range(count)]
     source = ArraySource(dataset, "val", ["a"], labels, pixels, names)
-    return find_published(overrides.apply(model), model, source)
+    return find_published(overrides.apply(model), source)
 
 
 def test_a_published_number_stands_beside_its_own_protocol_only() -> None:
@@ -300,8 +309,8 @@ def test_a_models_own_promise_counts_as_published() -> None:
     model = replace(reader(["a"], [0]), promised_top1=90.0, promised_on="small")
     result, _ = measure([model], [small(["a"], [0])])[0, 0]
     assert result.published == {"top1": 90.0}
-    assert find_published(Overrides(crop_pct=0.5).apply(model), model, small(["a"], [0])) is None
-    assert find_published(Overrides().apply(model), model, small(["a"], [0], "other")) is None
+    assert find_published(Overrides(crop_pct=0.5).apply(model), small(["a"], [0])) is None
+    assert find_published(Overrides().apply(model), small(["a"], [0], "other")) is None
 
 
 def test_a_runs_promise_is_for_its_own_images(tmp_path: Path) -> None:
@@ -310,7 +319,7 @@ def test_a_runs_promise_is_for_its_own_images(tmp_path: Path) -> None:
     for fingerprint, number in ((source.fingerprint(), 90.0), ("another", None)):
         document = {"fixed": {"data.val_fingerprint": fingerprint}}
         (tmp_path / "config.json").write_text(json.dumps(document))
-        found = find_published(Overrides().apply(model), model, source)
+        found = find_published(Overrides().apply(model), source)
         assert (found.metrics["top1"] if isinstance(found, PublishedNumber) else found) == number
 
 

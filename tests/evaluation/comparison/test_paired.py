@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, bootstrap
 
-from kdzoo.evaluation.comparison import mcnemar, paired_test
+from kdzoo.engine.metrics.intervals import mcnemar
+from kdzoo.evaluation.comparison import paired_test
 from kdzoo.evaluation.comparison.paired import why_not_paired
 from kdzoo.evaluation.results import Predictions
 

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from ..base.record_file import RecordFile
+from ..base.run_documents import read_lines
 from ..base.writing import write_file
 
 _WITHOUT = "remove it: the run then goes on, and its log begins there"
@@ -53,18 +54,6 @@ class JsonLines:
         self._file.close()
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Every whole line of a JSON-lines file; a last line cut short by a kill is left out."""
-    lines: list[dict[str, Any]] = []
-    if path.exists():
-        for text in path.read_text(encoding="utf-8").splitlines():
-            try:
-                lines.append(json.loads(text))
-            except ValueError:
-                continue
-    return lines
-
-
 def length_until(path: Path, step: int) -> int:
     """Bytes of the lines up to ``step``; what comes after was written by steps that will be run again."""
     length = 0
@@ -82,6 +71,6 @@ def length_until(path: Path, step: int) -> int:
 def write_csv(metrics: Path) -> Path:
     """metrics.csv beside metrics.jsonl: the same lines as a table."""
     path = metrics.with_suffix(".csv")
-    frame = pd.DataFrame(read_lines(metrics))
+    frame = pd.DataFrame(read_lines(metrics)[0])
     write_file(path, frame.to_csv(index=False))
     return path

@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def log_probabilities(logits: Tensor, crops: int = 1) -> Tensor:
@@ -26,14 +27,26 @@ def rank_classes(scores: Tensor) -> Tensor:
     return torch.sort(scores, dim=1, descending=True, stable=True).indices
 
 
-def num_ahead(order: Tensor, accepted: Tensor) -> Tensor:
-    """How many classes stand before the first right one, int64, (B,); C where no answer is right.
+def first_classes(order: Tensor, count: int = 5) -> Tensor:
+    """The first classes of a ranking, int32, (B, count); -1 where there are fewer classes.
 
     Args:
         order: As `rank_classes` gives it, (B, C).
-        accepted: The right answers, int64, (B, A), each in [0, C), filled up with -1.
+        count: How many.
+    """
+    return functional.pad(order[:, :count], (0, max(0, count - order.shape[1])), value=-1).int()
+
+
+def rank_of_label(order: Tensor, labels: Tensor) -> Tensor:
+    """How many classes stand before the right one, int64, (B,); C where no answer is right.
+
+    Args:
+        order: As `rank_classes` gives it, (B, C).
+        labels: The right class, int64, (B,), each in [0, C); or several right ones, (B, A), filled up with -1, of which
+            the first in the order counts.
     """
     classes = order.shape[1]
+    accepted = labels[:, None] if labels.ndim == 1 else labels
     places = torch.empty_like(order).scatter_(1, order, torch.arange(classes, device=order.device).expand_as(order))
     found = places.gather(1, accepted.clamp_min(0))
     return found.masked_fill(accepted < 0, classes).amin(dim=1)
