@@ -73,3 +73,18 @@ def torch_server() -> Iterator[ForkServer]:
     server = ForkServer(preload="torch")
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def few_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """160 training and 40 held-out digits in class folders, 40 more without labels in ``more``."""
+    from kdzoo.data import open_source
+
+    root = tmp_path_factory.mktemp("few_digits")
+    for split, first, count in (("train", 0, 160), ("val", 0, 40), ("more", 160, 40)):
+        digits = open_source("digits", "val" if split == "val" else "train")
+        for index in range(first, first + count):
+            folder = root / split / ("" if split == "more" else str(int(digits.labels[index])))
+            folder.mkdir(parents=True, exist_ok=True)
+            digits.load(index).save(folder / f"{index:04d}.png")
+    return root

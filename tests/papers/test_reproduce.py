@@ -22,7 +22,7 @@ from kdzoo.papers.tables import PAPERS, Paper, RecipeRun, Table, Transfer
 
 TABLES = [(paper, table) for paper in PAPERS.values() for table in paper.tables]
 IDS = [f"{paper.key}-{table.number}" for paper, table in TABLES]
-RUN = ("xcl", "S1", "--scale", "small", "--data", "digits", "--epochs", "1", "--row", "ERM", "--row", "KD")
+RUN: tuple[str, ...] = ("xcl", "S1", "--scale", "small", "--epochs", "1", "--row", "ERM", "--row", "KD")
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -36,6 +36,13 @@ def kdzoo(capsys: pytest.CaptureFixture[str]) -> Call:
         return code, seen.out, seen.err
 
     return call
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_images(few_digits: Path) -> None:
+    """All runs are on a few images."""
+    global RUN
+    RUN = (*RUN, "--data", str(few_digits))
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +135,7 @@ def test_training_is_on_the_device_that_was_asked_for(
         return start(device)
 
     monkeypatch.setattr(run, "start_processes", recorded)
-    arguments = ("xcl", "S1", "--scale", "small", "--epochs", "1", "--row", "ERM", "--device", "cpu")
+    arguments = ("xcl", "S1", "--scale", "small", "--epochs", "1", "--row", "ERM", "--data", RUN[-1], "--device", "cpu")
     assert kdzoo(*arguments, "--out", str(tmp_path / "table"))[0] == 0
     assert asked == ["cpu"]
 

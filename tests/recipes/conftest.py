@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from kdzoo.base.run_documents import TrainResult
-from kdzoo.data import open_source
 from kdzoo.planning.plan import Given, Plan
 from kdzoo.planning.resolution import resolve
 from kdzoo.planning.run import run
@@ -48,16 +47,3 @@ def stored_teacher(tmp_path_factory: pytest.TempPathFactory) -> str:
     Training amplifies a processor's rounding: two of them end four epochs with teachers of visibly other losses.
     """
     return str(shutil.copytree(STORED_TEACHER, tmp_path_factory.mktemp("stored") / "teacher"))
-
-
-@pytest.fixture(scope="session")
-def few_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """160 training and 40 held-out digits in class folders, 40 more without labels in ``more``."""
-    root = tmp_path_factory.mktemp("few_digits")
-    for split, first, count in (("train", 0, 160), ("val", 0, 40), ("more", 160, 40)):
-        digits = open_source("digits", "val" if split == "val" else "train")
-        for index in range(first, first + count):
-            folder = root / split / ("" if split == "more" else str(int(digits.labels[index])))
-            folder.mkdir(parents=True, exist_ok=True)
-            digits.load(index).save(folder / f"{index:04d}.png")
-    return root
