@@ -12,6 +12,7 @@ from ..data import Augmentation, EvalTransform, ImageSource, LabelStore, Mixing
 from ..zoo import LoadedModel
 from .evaluate import EvalResult
 from .objective import Objective
+from .position import Position
 from .settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from .teachers import TeacherEnsemble
 
@@ -111,43 +112,18 @@ class TrainResult:
 
 
 @dataclass
-class Position:
-    """Where a run stands, and what it has counted since its last line of metrics.
+class TrainPosition(Position):
+    """Where a student's run stands.
 
     Attributes:
-        step: Finished steps.
-        evaluated: Finished steps at the last evaluation, or -1.
         best_top1: Highest top-1 so far, or -1.
-        best_step: Where that was.
-        last: The newest evaluation of the student, as a dict.
-        sums: Sum of each term since the last line.
-        count: Steps since the last line.
         unreadable: Position and reason of each training image that could not be decoded.
         best_error: Smallest angular error so far, or -1; of a gaze.
     """
 
-    step: int = 0
-    evaluated: int = -1
     best_top1: float = -1.0
-    best_step: int = -1
-    last: dict[str, Any] = field(default_factory=dict)
-    sums: dict[str, float] = field(default_factory=dict)
-    count: int = 0
     unreadable: dict[int, str] = field(default_factory=dict)
     best_error: float = -1.0
-
-    def count_step(self, values: dict[str, float]) -> None:
-        """One more step is finished; its terms are added to the sums."""
-        self.step += 1
-        self.count += 1
-        for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-
-    def take_means(self) -> dict[str, float]:
-        """Each term's mean since the last call; the sums begin anew."""
-        means = {name: total / self.count for name, total in self.sums.items()}
-        self.sums, self.count = {}, 0
-        return means
 
     def count_evaluation(self, result: EvalResult) -> bool:
         """The weights that are exported were evaluated here; returns whether they are the best so far."""
@@ -157,8 +133,4 @@ class Position:
         else:
             best = result.top1 > self.best_top1
             self.best_top1 = result.top1 if best else self.best_top1
-        if best:
-            self.best_step = self.step
-        self.last = result.to_dict()
-        self.evaluated = self.step
-        return best
+        return self.evaluated_here(result.to_dict(), best=best)

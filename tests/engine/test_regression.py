@@ -12,7 +12,7 @@ from kdzoo.base.errors import DataError
 from kdzoo.data import ArraySource, EvalTransform
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.evaluate import EvalResult, evaluate
-from kdzoo.engine.job import Position
+from kdzoo.engine.job import TrainPosition
 from kdzoo.engine.regression import angular_errors, directions
 
 CPU = Processes(0, 1, torch.device("cpu"))
@@ -100,7 +100,7 @@ def test_what_cannot_be_measured_is_refused(targets, names, width, message) -> N
 
 
 def test_the_best_of_a_gaze_is_the_smallest_error() -> None:
-    at = Position()
+    at = TrainPosition()
     nan = float("nan")
     assert [at.count_evaluation(EvalResult(nan, nan, 1.0, 9, error, 1.0)) for error in (5.0, 6.0, 4.0, 4.0)] == [
         True, False, True, False,

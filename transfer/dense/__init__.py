@@ -7,11 +7,12 @@ from .cost import DenseCost
 from .groups import parameter_groups
 from .runs import DenseTask, Run, dense_job, run_plan
 from .schedule import IterationSchedule
-from .train import DenseJob, train_dense
+from .train import DenseEvaluation, DenseJob, train_dense
 
 __all__ = [
     "Comparison",
     "DenseCost",
+    "DenseEvaluation",
     "DenseJob",
     "DenseTask",
     "IterationSchedule",

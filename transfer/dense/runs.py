@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -26,7 +26,7 @@ from .comparison import Comparison, Measured, compare, keep
 from .engines import DenseNetwork, Engine
 from .plan import DensePlan
 from .schedule import IterationSchedule
-from .train import DenseJob, train_dense
+from .train import DenseEvaluation, DenseJob, train_dense
 
 Plan = TypeVar("Plan", bound=DensePlan[Any, Any, Any])
 Network = TypeVar("Network", bound=DenseNetwork)
@@ -153,7 +153,7 @@ def dense_job(
     schedule: IterationSchedule,
     load: Task[Any],
     losses: Callable[[nn.Module, Any, torch.device], dict[str, Tensor]],
-    evaluate: Callable[[nn.Module], Mapping[str, Any]],
+    evaluate: Callable[[nn.Module], DenseEvaluation],
 ) -> DenseJob:
     """A run's job: SGD as the plan's settings have it, and what a resumed run must share with its beginning.
 
@@ -171,6 +171,7 @@ def dense_job(
     train, val = plan.data
     return DenseJob(
         title=f"{plan.network} over {run.side.reference}, seed {run.seed}",
+        name=run.side.role,
         model=network.model,
         optimizer=torch.optim.SGD(groups, lr=own.lr, momentum=own.momentum),
         lr=own.lr,
@@ -198,8 +199,11 @@ def dense_job(
             "val": val.fingerprint(),
             **plan.values(),
         },
+        trackers=plan.trackers,
+        precision=plan.precision,
         max_grad_norm=own.max_grad_norm or None,
         checkpoint_every=own.checkpoint_every,
+        evaluate_every=plan.evaluate_every,
         extra_state=network.extra_state,
     )
 

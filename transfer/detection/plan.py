@@ -40,6 +40,7 @@ class DetectionPlan(DensePlan[DetectionSpec, DetectionSettings, BoxSource]):
         return (
             f"{name}-FPN by {self.engine.name}, {own.iterations:,} iterations of {own.batch_size}, SGD lr {own.lr:g}, "
             f"short side {own.test_short_side}, {own.batchnorm} BatchNorm, {frozen_line(own.frozen_stages)}"
+            f"{self.precision_note}"
         )
 
 

@@ -49,6 +49,7 @@ class SegmentationPlan(DensePlan[SegmentationSpec, SegmentationSettings, MaskSou
             f"{_NAMES[own.head]} by {self.engine.name}, {own.iterations:,} iterations of {own.batch_size}, SGD lr "
             f"{own.lr:g} poly, crop {own.crop[0]}x{own.crop[1]}, output stride {own.output_stride}, {own.batchnorm} "
             f"BatchNorm, {frozen_line(own.frozen_stages)}{weights}, single-scale test on {test}"
+            f"{self.precision_note}"
         )
 
 
