@@ -80,7 +80,7 @@ def list_to_file(root: Path, listing: Path, left_out: Counter[str] | None = None
         The number of images.
 
     Raises:
-        DataError: A folder cannot be read, or an image is no regular file.
+        DataError: There is no image, a folder cannot be read, or an image is no regular file.
     """
     special: list[tuple[str, str]] = []
     count = position = 0
@@ -102,6 +102,11 @@ def list_to_file(root: Path, listing: Path, left_out: Counter[str] | None = None
             offsets.write(struct.pack("<q", position))
             count += 1
     refuse_special(root, special)
+    if count == 0:
+        raise DataError(
+            f"no images under {root}",
+            hint="give a folder that holds images (JPEG, PNG, WebP, …), at any depth",
+        )
     return count
 
 
@@ -118,12 +123,3 @@ def _images(root: Path, left_out: Counter[str], special: list[tuple[str, str]]) 
         left_out.update(found.left_out)
         special += [(prefix + name, what) for name, what in found.special]
         yield from (prefix + name for name in found.images)
-
-
-def require_images(root: Path, count: int) -> None:
-    """Raises DataError where there are none."""
-    if count == 0:
-        raise DataError(
-            f"no images under {root}",
-            hint="give a folder that holds images (JPEG, PNG, WebP, …), at any depth",
-        )
