@@ -22,7 +22,7 @@ from .listing import describe_left_out, list_images
 from .official_classes import unlike_official
 from .overlap import TOLERATED
 from .pairs import require_classes, require_split
-from .pixel_check import FACTS, describe_pixels, facts_of
+from .pixel_check import FACTS, describe_pixels, image_facts
 from .several_labels import accepted_labels
 from .sources import FileSource, ImageSource
 from .specs import EVALUATION_ONLY, IMAGENETV2, DataSpec, expand_spec, open_source, parse_data_spec
@@ -249,7 +249,7 @@ class _DecodeTask:
         unreadable = []
         for row, sample_id in enumerate(indices):
             try:
-                facts[row] = facts_of(self.source, sample_id)
+                facts[row] = image_facts(self.source, sample_id)
             except UnreadableImage as error:
                 unreadable.append((sample_id, error.reason))
         return facts, unreadable

@@ -18,7 +18,7 @@ _LEAST_DEVIATION = 2.0  # of 255: a lens cap's noise; a page with one printed li
 _SHOWN = 3
 
 
-def facts_of(source: ImageSource, index: int) -> tuple[int, bool, bool]:
+def image_facts(source: ImageSource, index: int) -> tuple[int, bool, bool]:
     """One image's `FACTS`.
 
     Raises:

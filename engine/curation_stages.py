@@ -52,7 +52,7 @@ _READ = 65_536
 
 @dataclass(frozen=True, kw_only=True)
 class CurationSettings:
-    """What a curation does.
+    """The settings of a curation.
 
     Attributes:
         top: Images kept a class (SSLD, §3.3.4: 4,000).
@@ -72,7 +72,7 @@ class CurationSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class CurationResult:
-    """What came out.
+    """What a curation chose and left out.
 
     Attributes:
         manifest: The chosen images.
@@ -133,7 +133,7 @@ class Curation:
         return self.state.out
 
     def run(self) -> CurationResult:
-        """All stages, or what is left of them.
+        """Run the stages that are not done yet.
 
         Raises:
             Interrupted: A signal came; what was done is kept.
@@ -245,13 +245,13 @@ class Curation:
                 unreadable += int((rows["class"] == UNREADABLE).sum())
                 kept = (rows["class"] != UNREADABLE) & ~np.isin(ids, duplicates)
                 best.add(ids[kept], rows["class"][kept], rows["score"][kept])
-        counts = [len(best.of(label)[0]) for label in range(num_classes)]
+        counts = [len(best.ranked(label)[0]) for label in range(num_classes)]
         names = self.class_names or tuple(map(str, range(num_classes)))
         manifest = self.out / "manifest.jsonl"
 
         def rows_of() -> Iterator[tuple[str, int, float]]:
             for label in range(num_classes):
-                for sample_id, score in zip(*(part.tolist() for part in best.of(label))):
+                for sample_id, score in zip(*(part.tolist() for part in best.ranked(label))):
                     yield self.images.identity(sample_id), label, round(score, 6)
 
         def write(new: Path) -> None:

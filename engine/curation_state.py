@@ -56,18 +56,18 @@ class CurationState:
             RecordFile(self.folder / name, self._files[name]).close()
 
     def open_files(self, *names: str) -> list[RecordFile]:
-        """This stage's files, cut back to what was committed."""
+        """Open this stage's files, cut back to what was committed."""
         return [RecordFile(self.folder / name, self._files.get(name)) for name in names]
 
     def commit(self, position: int, files: Sequence[RecordFile]) -> None:
-        """Everything before step ``position`` of this stage is done."""
+        """Record that everything before step ``position`` of this stage is done."""
         self.position = position
         self._files.update({file.path.name: file.commit() for file in files})
         document = {"stage": self.stage, "position": self.position, "files": self._files}
         write_json(self.folder / "progress.json", document)
 
     def finish(self, next_stage: str, files: Sequence[RecordFile]) -> None:
-        """This stage is done."""
+        """Close this stage and record the next one as begun."""
         self.stage = next_stage
         self.commit(0, files)
         for file in files:

@@ -62,10 +62,10 @@ class Evaluation(Protocol):
 
     @property
     def num_images(self) -> int:
-        """Images counted."""
+        """How many images were evaluated."""
 
     def to_dict(self) -> dict[str, Any]:
-        """For a line of metrics."""
+        """The metrics by name, for a line of metrics.jsonl."""
 
     def summary(self) -> str:
         """Short text for a line on the terminal."""

@@ -92,7 +92,7 @@ class LabelResult:
 
 
 def store_labels(job: LabelJob, processes: Processes, stop: StopRequest) -> LabelResult:
-    """Store what is still missing, to the end or to the next signal.
+    """Store the teachers' labels that are still missing, to the end or to the next signal.
 
     Raises:
         Interrupted: A signal came; every finished step is stored.

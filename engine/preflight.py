@@ -65,7 +65,7 @@ class TeacherReport:
         return {name: value for name, value in asdict(self).items() if name not in apart}
 
     def summary(self) -> str:
-        """What was measured, and what is promised, in a line's part."""
+        """Short text for a log line: what was measured, and what is promised."""
         if self.angular_error is not None:
             promised = "" if self.promised_error is None else f" (promised {self.promised_error:.2f}°)"
             return f"angular error {self.angular_error:.2f}°{promised} on {self.num_images} images"
@@ -83,7 +83,7 @@ def check_classes(member: LoadedModel, class_names: Sequence[str], data: str) ->
     """
     if member.provenance.get("task") == REGRESSION:
         raise TeacherError(
-            f"teacher {member.reference} predicts {targets_of(member)}, {data} has classes",
+            f"teacher {member.reference} predicts {shown_targets(member)}, {data} has classes",
             hint="use a teacher trained on these classes ('kdzoo train' makes one)",
         )
     if member.num_classes != len(class_names):
@@ -106,7 +106,7 @@ def check_gaze(member: LoadedModel, source: ImageSource) -> None:
     """Refuse a teacher that does not predict the data's targets, or that knows classes.
 
     Raises:
-        TeacherError: So it is.
+        TeacherError: It has other outputs than the targets, or class names.
     """
     targets = " and ".join(source.target_names)
     if member.class_names:
@@ -117,7 +117,7 @@ def check_gaze(member: LoadedModel, source: ImageSource) -> None:
     theirs = member.provenance.get("targets")
     if theirs is not None and list(theirs) != list(source.target_names):
         raise TeacherError(
-            f"teacher {member.reference} predicts {targets_of(member)}, {source.name} has the targets {targets}",
+            f"teacher {member.reference} predicts {shown_targets(member)}, {source.name} has the targets {targets}",
             hint="use a teacher trained on these targets",
         )
     try:
@@ -126,8 +126,8 @@ def check_gaze(member: LoadedModel, source: ImageSource) -> None:
         raise TeacherError(error.message, hint=error.hint) from None
 
 
-def targets_of(member: LoadedModel) -> str:
-    """What a network of numbers predicts, for a message."""
+def shown_targets(member: LoadedModel) -> str:
+    """What a regression network predicts, for a message."""
     names = member.provenance.get("targets")
     return " and ".join(map(str, names)) if isinstance(names, list | tuple) else "numbers"
 

@@ -48,11 +48,11 @@ class RunLog:
             self._trackers = open_trackers(trackers, self._folder.path, dict(config))
 
     def write(self, line: dict[str, Any]) -> None:
-        """A line of metrics: the same for a run that was killed and resumed."""
+        """Write a line of metrics; a run that was killed and resumed writes the same lines."""
         self._write(self._metrics, line)
 
     def write_speed(self, line: dict[str, Any]) -> None:
-        """A line of times."""
+        """Write a line of images/s and data wait, which no two runs share."""
         self._write(self._speed, line)
 
     def _write(self, target: JsonLines | None, line: dict[str, Any]) -> None:
@@ -79,7 +79,7 @@ class RunLog:
 
 
 class Throughput:
-    """How fast steps go, evaluations and checkpoints left out.
+    """Measures how fast steps go, evaluations and checkpoints left out.
 
     Args:
         batch_size: Images in a global batch.
@@ -93,21 +93,21 @@ class Throughput:
         self.seconds = 0.0
 
     def begin_step(self) -> None:
-        """A step begins: with waiting for its batch."""
+        """Start the clock of a step, which begins with waiting for its batch."""
         self._began = time.perf_counter()
 
     def batch_arrived(self) -> None:
-        """The batch is here."""
+        """Count the time since the step began as waiting for data."""
         self._waited_s += time.perf_counter() - self._began
 
     def end_step(self) -> None:
-        """The step is done."""
+        """Stop the clock of a step."""
         self.seconds += time.perf_counter() - self._began
         self._steps += 1
 
     @property
     def images_per_s(self) -> float:
-        """Of all processes together."""
+        """Training images a second, all processes together."""
         return self._steps * self._batch_size / max(self.seconds, 1e-9)
 
     @property

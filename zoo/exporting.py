@@ -35,7 +35,7 @@ _CHECKED_BATCHES = (1, 3)
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
-    """A written file.
+    """One exported file.
 
     Attributes:
         path: The file.

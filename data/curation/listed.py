@@ -29,12 +29,12 @@ class ListedImages:
 
     Args:
         root: The folder that the paths are relative to.
-        listing: The file with the paths; beside it, at ``offsets_of``, lies where each begins.
+        listing: The file with the paths; beside it, at ``offsets_path``, lies where each begins.
     """
 
     def __init__(self, root: Path, listing: Path) -> None:
         self.root = root
-        self._listing, self._offsets = os.fspath(listing), os.fspath(offsets_of(listing))
+        self._listing, self._offsets = os.fspath(listing), os.fspath(offsets_path(listing))
         self._count = os.path.getsize(self._offsets) // 8 - 1
 
     def __len__(self) -> int:
@@ -60,7 +60,7 @@ class ListedImages:
         return read_rgb(path, path)
 
 
-def offsets_of(listing: Path) -> Path:
+def offsets_path(listing: Path) -> Path:
     """The file beside a listing that says where each of its paths begins: int64, one more than there are paths."""
     return listing.with_suffix(".offsets")
 
@@ -94,7 +94,7 @@ def list_to_file(root: Path, listing: Path, left_out: Counter[str] | None = None
         del run
         merged = heapq.merge(*map(_read_run, runs))
         output = stack.enter_context(open_scratch(listing))
-        offsets = stack.enter_context(open_scratch(offsets_of(listing)))
+        offsets = stack.enter_context(open_scratch(offsets_path(listing)))
         offsets.write(struct.pack("<q", 0))
         for name in merged:
             output.write(name + _END)

@@ -15,7 +15,7 @@ from ..pixel_check import FACTS, describe_facts, pixel_facts
 from ..workers import TaskIterator
 from . import coco, voc
 from .source import BoxSource
-from .specs import EXPECTED, parse_detection_spec, place_of
+from .specs import EXPECTED, parse_detection_spec
 
 _CHUNK = 32
 
@@ -32,7 +32,7 @@ def check_detection(spec: str, *, workers: int | None = None, progress: Progress
         DataError, UsageError: There is nothing to check.
     """
     parsed = parse_detection_spec(spec)
-    path = place_of(parsed)
+    path = parsed.locate()
     report = CheckReport(spec=spec, path=str(path))
     sources: dict[str, BoxSource] = {}
     for split in ("train", "val"):

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from kdzoo.base.errors import ModelError
-from kdzoo.zoo.conversion import conversions, convert, network_of
+from kdzoo.zoo.conversion import conversions, convert, released_network
 from kdzoo.zoo.pdparams import read_pdparams
 
 REFERENCES = Path(__file__).parents[1] / "references"
@@ -190,13 +190,13 @@ def test_another_networks_file_is_named_as_such() -> None:
 
 def test_released_files_are_known_by_their_names() -> None:
     base = "https://paddle-imagenet-models-name.bj.bcebos.com/dygraph/"
-    assert network_of(f"{base}legendary_models/ResNet50_vd_ssld_pretrained.pdparams") == "ResNet50_vd"
-    assert network_of("ResNet50_vd_ssld_v2_pretrained.pdparams") == "ResNet50_vd"
-    assert network_of("Fix_ResNet50_vd_ssld_v2_pretrained.pdparams") == "ResNet50_vd"
-    assert network_of("MobileNetV2_ssld_pretrained.pdparams") == "MobileNetV2"
-    assert all(network_of(f"{name}_ssld_pretrained.pdparams") == name for name in conversions())
+    assert released_network(f"{base}legendary_models/ResNet50_vd_ssld_pretrained.pdparams") == "ResNet50_vd"
+    assert released_network("ResNet50_vd_ssld_v2_pretrained.pdparams") == "ResNet50_vd"
+    assert released_network("Fix_ResNet50_vd_ssld_v2_pretrained.pdparams") == "ResNet50_vd"
+    assert released_network("MobileNetV2_ssld_pretrained.pdparams") == "MobileNetV2"
+    assert all(released_network(f"{name}_ssld_pretrained.pdparams") == name for name in conversions())
     with pytest.raises(ModelError) as caught:
-        network_of("ResNet51_vd")
+        released_network("ResNet51_vd")
     assert caught.value.hint == "did you mean ResNet50_vd?"
 
 

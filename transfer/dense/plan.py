@@ -195,12 +195,12 @@ def open_splits(
 
 
 def take_part(source: Source, subset: int | None) -> Source:
-    """So many of the images, the same ones whatever the seed."""
+    """The source with so many of its images, the same ones whatever the seed."""
     if subset is None or subset >= len(source):
         return source
     return source.take(sorted(epoch_order(len(source), 0, 0, "subset")[:subset].tolist()))
 
 
-def iterations_of(epochs: float, num_images: int, batch_size: int) -> int:
-    """So many passes, in iterations; at least one."""
+def passes_to_iterations(epochs: float, num_images: int, batch_size: int) -> int:
+    """How many iterations so many passes over the images take; at least one."""
     return max(1, round(epochs * num_images / batch_size))

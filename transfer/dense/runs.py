@@ -22,7 +22,7 @@ from ...engine.signals import StopRequest
 from ...engine.teachers import weights_sha256
 from ...evaluation.results import MeasuredModel, PerClass, describe_model
 from ..sides import Side
-from .comparison import Comparison, Measured, compare, keep
+from .comparison import Comparison, SideRuns, compare, keep
 from .engines import DenseNetwork, Engine
 from .plan import DensePlan
 from .schedule import IterationSchedule
@@ -33,7 +33,7 @@ Network = TypeVar("Network", bound=DenseNetwork)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class DenseRun:
     """One run of a plan.
 
     Attributes:
@@ -95,11 +95,11 @@ class DenseTask(ABC, Generic[Plan, Network]):
         """The framework that was chosen."""
 
     @abstractmethod
-    def job(self, plan: Plan, network: Network, run: Run) -> DenseJob:
+    def job(self, plan: Plan, network: Network, run: DenseRun) -> DenseJob:
         """What a run trains and how it is measured; see `dense_job`."""
 
     @abstractmethod
-    def per_class(self, plan: Plan, measured: Measured) -> PerClass:
+    def per_class(self, plan: Plan, measured: SideRuns) -> PerClass:
         """One side's values by class."""
 
     @abstractmethod
@@ -147,7 +147,7 @@ def run_plan(task: DenseTask[Plan, Any], plan: Plan, *, out: str | Path, resume:
 def dense_job(
     plan: DensePlan[Any, Any, Any],
     network: DenseNetwork,
-    run: Run,
+    run: DenseRun,
     *,
     groups: list[dict[str, Any]],
     schedule: IterationSchedule,
@@ -216,9 +216,9 @@ def _run_side(
     resume: bool,
     processes: Processes,
     stop: StopRequest,
-) -> Measured:
+) -> SideRuns:
     engine = task.engine(plan)
-    measured: Measured | None = None
+    measured: SideRuns | None = None
     described: MeasuredModel | None = None
     for seed in plan.seeds:
         loaded = side.load(seed=seed)
@@ -226,11 +226,11 @@ def _run_side(
         described = described or describe_model(loaded)  # before the engine takes it apart
         network = engine.build(loaded, plan.settings, plan.num_classes, seed)
         if measured is None:
-            measured = Measured(side, described, engine.version, network.unused, network.notes)
+            measured = SideRuns(side, described, engine.version, network.unused, network.notes)
             if processes.is_main:
                 for line in (*network.notes, unused_line(side.reference, task.NETWORK, network.unused)):
                     say(f"{side.role}: {line}")
-        run = Run(
+        run = DenseRun(
             side=side,
             seed=seed,
             weights=weights,

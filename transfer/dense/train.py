@@ -44,7 +44,7 @@ class DenseEvaluation:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """For a line of metrics."""
+        """The metrics by name, for a line of metrics.jsonl."""
         return dict(self.metrics)
 
     def summary(self) -> str:

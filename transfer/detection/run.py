@@ -21,10 +21,10 @@ from ..dense import (
     Comparison,
     DenseEvaluation,
     DenseJob,
+    DenseRun,
     DenseTask,
     IterationSchedule,
-    Measured,
-    Run,
+    SideRuns,
     dense_job,
     parameter_groups,
 )
@@ -72,7 +72,7 @@ class DetectionTask(DenseTask[DetectionPlan, Detector]):
                 logging.getLogger(name).removeHandler(handler)
             handler.close()
 
-    def job(self, plan: DetectionPlan, network: Detector, run: Run) -> DenseJob:
+    def job(self, plan: DetectionPlan, network: Detector, run: DenseRun) -> DenseJob:
         own, (train, _) = plan.settings, plan.data
         groups = parameter_groups(
             network.model,
@@ -102,7 +102,7 @@ class DetectionTask(DenseTask[DetectionPlan, Detector]):
             evaluate=partial(_evaluate, plan, network, run),
         )
 
-    def per_class(self, plan: DetectionPlan, measured: Measured) -> PerClass:
+    def per_class(self, plan: DetectionPlan, measured: SideRuns) -> PerClass:
         _, val = plan.data
         return PerClass(
             metric="AP",
@@ -115,7 +115,7 @@ class DetectionTask(DenseTask[DetectionPlan, Detector]):
         return write_detection_report(comparison)
 
 
-def _evaluate(plan: DetectionPlan, detector: Detector, run: Run, model: nn.Module) -> DenseEvaluation:
+def _evaluate(plan: DetectionPlan, detector: Detector, run: DenseRun, model: nn.Module) -> DenseEvaluation:
     """Look at every evaluation image once, all processes together; rank 0 keeps what was found and measures it."""
     own, (_, val), processes = plan.settings, plan.data, run.processes
     mine = range(processes.rank, len(val), processes.world_size)

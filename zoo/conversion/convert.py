@@ -57,7 +57,7 @@ def conversions() -> dict[str, Conversion]:
     return {table.network: table for table in (*RESNETS, *MOBILE_NETWORKS)}
 
 
-def network_of(release: str) -> str:
+def released_network(release: str) -> str:
     """The network whose weights a released file holds, e.g. Fix_ResNet50_vd_ssld_v2_pretrained.pdparams: ResNet50_vd.
 
     Raises:
@@ -85,7 +85,7 @@ def convert(network: str, source: Mapping[str, Tensor]) -> ConvertedWeights:
     Raises:
         ModelError: A tensor is missing, left over, of another shape or type, or not finite.
     """
-    table = conversions()[network_of(network)]
+    table = conversions()[released_network(network)]
     dialect = _dialect_of(table, source)
     num_classes = _num_classes(table, dialect, source)
     targets = _target_shapes(table, num_classes)
