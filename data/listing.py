@@ -168,7 +168,7 @@ def walk(root: str | Path, elsewhere: Mapping[Inode, str] | None = None) -> Iter
 
     Args:
         root: The folder.
-        elsewhere: By `read_inode`, folders whose images are not this folder's, and what to call each; may have the root.
+        elsewhere: By `read_inode`, folders whose images are not this one's, and what to call each; may have the root.
 
     Raises:
         DataError: A folder cannot be read, or a link leads to one of ``elsewhere``.

@@ -19,7 +19,7 @@ from ..base.errors import CheckpointError, Interrupted
 from ..data.randomness import seed_torch
 from .checkpoint import checkpoint_path, keep_as_best, newest_good, save_checkpoint
 from .distributed import Processes
-from .position import Cadence, Position
+from .position import Cadence, Evaluation, Position
 from .precision import deterministic
 from .progress import Progress, say
 from .run_folder import RunFolder
@@ -55,20 +55,6 @@ class RunJob(Protocol):
     def fixed(self) -> Mapping[str, Any]: ...
     @property
     def trackers(self) -> Sequence[str]: ...
-
-
-class Evaluation(Protocol):
-    """What evaluating one network gave."""
-
-    @property
-    def num_images(self) -> int:
-        """How many images were evaluated."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The metrics by name, for a line of metrics.jsonl."""
-
-    def summary(self) -> str:
-        """Short text for a line on the terminal."""
 
 
 class Training(ABC, Generic[BatchT]):
@@ -216,7 +202,7 @@ class _Run:
         try:
             position = self.training.load(state)
             logged = {name: position.pop(name) for name in list(position) if name.startswith("metrics_")}
-            self.training.at = type(self.training.at)(**position)
+            self.training.at = Position.from_dict(position)
         except (KeyError, ValueError, RuntimeError, TypeError) as error:
             first = " ".join(str(error).strip().splitlines()[:2])
             raise CheckpointError(

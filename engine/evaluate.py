@@ -45,6 +45,17 @@ class EvalResult:
     angular_error: float | None = None
     angular_spread: float | None = None
 
+    @property
+    def value(self) -> float:
+        """The number by which evaluations are compared: top-1, or the angular error."""
+        return self.top1 if self.angular_error is None else self.angular_error
+
+    def is_better(self, than: float | None) -> bool:
+        """Whether the value beats the best one so far, None where this is the first."""
+        if than is None or math.isnan(than):
+            return True
+        return self.value > than if self.angular_error is None else self.value < than
+
     def to_dict(self) -> dict[str, float | int]:
         """As a JSON object: what was measured."""
         apart = ("angular_error", "angular_spread") if self.angular_error is None else ("top1", "top5")

@@ -10,9 +10,7 @@ from typing import Any
 
 from ..data import Augmentation, EvalTransform, ImageSource, LabelStore, Mixing
 from ..zoo import LoadedModel
-from .evaluate import EvalResult
 from .objective import Objective
-from .position import Position
 from .settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from .teachers import TeacherEnsemble
 
@@ -109,28 +107,3 @@ class TrainResult:
         of_gaze, of_classes = ("angular_error", "best_angular_error"), ("top1", "top5", "best_top1")
         apart = of_gaze if self.angular_error is None else of_classes
         return {name: value for name, value in asdict(self).items() if name not in apart}
-
-
-@dataclass
-class TrainPosition(Position):
-    """Where a student's run stands.
-
-    Attributes:
-        best_top1: Highest top-1 so far, or -1.
-        unreadable: Position and reason of each training image that could not be decoded.
-        best_error: Smallest angular error so far, or -1; of a gaze.
-    """
-
-    best_top1: float = -1.0
-    unreadable: dict[int, str] = field(default_factory=dict)
-    best_error: float = -1.0
-
-    def count_evaluation(self, result: EvalResult) -> bool:
-        """The weights that are exported were evaluated here; returns whether they are the best so far."""
-        if result.angular_error is not None:
-            best = self.best_error < 0 or result.angular_error < self.best_error
-            self.best_error = result.angular_error if best else self.best_error
-        else:
-            best = result.top1 > self.best_top1
-            self.best_top1 = result.top1 if best else self.best_top1
-        return self.evaluated_here(result.to_dict(), best=best)

@@ -172,18 +172,8 @@ class _Labelling:
     @torch.no_grad()
     def _ask(self, batch: Batch, index: int) -> Tensor:
         """What the teachers answer to a step's images: float32, (B, sum of the widths)."""
-        job, device = self.job, self.processes.device
-        conditions = None if batch.conditions is None else batch.conditions.to(device, non_blocking=True)
-        mixed = mix_batch(
-            batch.to_float(device, self.layout),
-            batch.labels.to(device, non_blocking=True),
-            job.mixing,
-            seed=job.seed,
-            epoch=index // self.per_epoch,
-            step=index,
-            processes=self._alone,
-            conditions=conditions,
-        )
+        job, epoch = self.job, index // self.per_epoch
+        mixed = mix_batch(batch, job.mixing, self._alone, self.layout, seed=job.seed, epoch=epoch, step=index)
         at_once = self.size // job.training.accumulate
         parts = []
         for first in range(0, len(batch), at_once):

@@ -17,16 +17,16 @@ from ..data import Batch, BatchOrder, train_batches
 from ..zoo import save_model
 from .checkpoint import is_good
 from .distributed import Processes, share_batch
-from .driver import Evaluation, Training, drive
+from .driver import Training, drive
 from .evaluate import EvalResult, evaluate
-from .job import TrainJob, TrainPosition, TrainResult
+from .job import TrainJob, TrainResult
 from .phases import run_phases, start_phases
-from .position import Cadence
+from .position import Cadence, Evaluation, Position
 from .run_folder import RunFolder
 from .run_log import Throughput
 from .signals import StopRequest
 from .state_file import State, read_state
-from .step import split_step
+from .step import StepContext, split_step
 from .student import Student
 from .unreadable import UnreadableImages
 
@@ -93,14 +93,25 @@ class StudentTraining(Training[Batch]):
             checkpoint_every=training.checkpoint_every_steps,
             log_every=training.log_every_steps,
         )
-        self.layout = torch.channels_last if training.channels_last else torch.contiguous_format
         self.student = Student(job.student, training, processes, reads_maps=job.objective.reads_maps)
         job.objective.to(processes.device)
         processes.copy_from_main([job.objective])
         self.phases = start_phases(
             job.objective, self.student.model, job.optimizer, job.schedule, training.precision, processes.device
         )
-        self.at: TrainPosition = TrainPosition()
+        self.context = StepContext(
+            student=self.student,
+            teachers=job.teachers,
+            num_training_images=len(job.train_source),
+            seed=job.seed,
+            processes=processes,
+            reads_maps=job.objective.reads_maps,
+            mixing=job.mixing,
+            parts=training.accumulate,
+            layout=torch.channels_last if training.channels_last else torch.contiguous_format,
+            store=job.labels,
+        )
+        self.at = Position()
 
     @property
     def unreadable(self) -> UnreadableImages:
@@ -147,21 +158,8 @@ class StudentTraining(Training[Batch]):
         self.student.model.train()
         job.objective.train()
         job.objective.set_modes(self.student.model)
-        parts = split_step(
-            batch,
-            parts=training.accumulate,
-            mixing=job.mixing,
-            seed=job.seed,
-            epoch=self.at.step // self.order.steps_per_epoch,
-            step=self.at.step,
-            num_training_images=len(job.train_source),
-            processes=self.processes,
-            layout=self.layout,
-            student=self.student,
-            teachers=job.teachers,
-            store=job.labels,
-            reads_maps=job.objective.reads_maps,
-        )
+        epoch = self.at.step // self.order.steps_per_epoch
+        parts = split_step(batch, self.context, epoch=epoch, step=self.at.step)
         found = run_phases(
             self.phases, job.objective, parts, training, self.processes, steps_per_epoch=self.order.steps_per_epoch
         )
@@ -176,9 +174,7 @@ class StudentTraining(Training[Batch]):
 
     def count_evaluation(self, found: Mapping[str, Evaluation]) -> bool:
         """Note what the weights that are exported gave; returns whether they are the best so far."""
-        result = found[self.student.exported]
-        assert isinstance(result, EvalResult)
-        return self.at.count_evaluation(result)
+        return self.at.count_evaluation(found[self.student.exported])
 
     def _evaluate(self, model: nn.Module) -> EvalResult:
         """Evaluate weights of the student's architecture; the network's mode comes back afterwards."""
@@ -245,8 +241,10 @@ class StudentTraining(Training[Batch]):
         return last
 
 
-def _of_task(last: dict[str, Any], at: TrainPosition) -> dict[str, float]:
+def _of_task(last: dict[str, Any], at: Position) -> dict[str, Any]:
     """The result's fields that classes have, or those that a gaze has."""
     if "angular_error" in last:
-        return {"angular_error": last["angular_error"], "best_angular_error": at.best_error}
-    return {"top1": last["top1"], "top5": last["top5"], "best_top1": at.best_top1}
+        error = last["angular_error"]
+        return {"angular_error": error, "best_angular_error": error if at.best is None else at.best}
+    top1 = last["top1"]
+    return {"top1": top1, "top5": last["top5"], "best_top1": top1 if at.best is None else at.best}

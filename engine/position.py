@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,27 @@ class Cadence:
         return {} if self.epoch is None else {"epoch": step // self.epoch}
 
 
+class Evaluation(Protocol):
+    """What evaluating one network gave."""
+
+    @property
+    def num_images(self) -> int:
+        """How many images were evaluated."""
+
+    @property
+    def value(self) -> float:
+        """The number by which evaluations are compared."""
+
+    def is_better(self, than: float | None) -> bool:
+        """Whether the value beats the best one so far, None where this is the first."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The metrics by name, for a line of metrics.jsonl."""
+
+    def summary(self) -> str:
+        """Short text for a log line."""
+
+
 @dataclass
 class Position:
     """Where a run stands, and what it has counted since its last line of metrics.
@@ -58,18 +79,22 @@ class Position:
     Attributes:
         step: Finished steps.
         evaluated: Finished steps at the last evaluation, or -1.
-        best_step: Finished steps at the best evaluation, or -1.
+        best: Best value so far of the number by which evaluations are compared, or None.
+        best_step: Finished steps at the evaluation that gave it, or -1.
         last: The newest evaluation, as a dict.
         sums: Sum of each term since the last line.
         count: Steps since the last line.
+        unreadable: Position and reason of each training image that could not be decoded.
     """
 
     step: int = 0
     evaluated: int = -1
+    best: float | None = None
     best_step: int = -1
     last: dict[str, Any] = field(default_factory=dict)
     sums: dict[str, float] = field(default_factory=dict)
     count: int = 0
+    unreadable: dict[int, str] = field(default_factory=dict)
 
     def count_step(self, values: Mapping[str, float]) -> None:
         """One more step is finished; its terms are added to the sums."""
@@ -84,8 +109,21 @@ class Position:
         self.sums, self.count = {}, 0
         return means
 
-    def evaluated_here(self, last: dict[str, Any], *, best: bool) -> bool:
-        """The weights that are exported were evaluated at this step; returns ``best``."""
-        self.last, self.evaluated = last, self.step
-        self.best_step = self.step if best else self.best_step
-        return best
+    def count_evaluation(self, result: Evaluation) -> bool:
+        """The weights that are exported were evaluated here; returns whether they are the best so far."""
+        is_best = result.is_better(self.best)
+        if is_best:
+            self.best, self.best_step = result.value, self.step
+        self.last, self.evaluated = result.to_dict(), self.step
+        return is_best
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Position:
+        """Read a checkpoint's position; older ones keep the best value under a name of its own, -1 for none.
+
+        Raises:
+            TypeError: It is of another form.
+        """
+        values = dict(document)
+        known = [values.pop(name) for name in ("best_top1", "best_error") if name in values]
+        return cls(**{"best": next((value for value in known if value >= 0), None), **values})

@@ -30,7 +30,8 @@ import kdzoo.engine.phases as phases
 from kdzoo.base.errors import Interrupted
 from kdzoo.data import ArraySource, Augmentation, EvalTransform, Mixing, open_source, torch_seed
 from kdzoo.engine.distributed import Processes
-from kdzoo.engine.job import TrainJob, TrainPosition
+from kdzoo.engine.job import TrainJob
+from kdzoo.engine.position import Position
 from kdzoo.engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from kdzoo.engine.signals import StopRequest
 from kdzoo.engine.teachers import TeacherEnsemble
@@ -99,12 +100,12 @@ def make_job(out: Path, workers: int) -> TrainJob:
 
 def count_instead_of_measuring() -> None:
     """Let all evaluations but the last be the best so far: which accuracy is one hangs on the processor."""
-    real = TrainPosition.count_evaluation
+    real = Position.count_evaluation
 
-    def counted(self: TrainPosition, result: evaluation.EvalResult) -> bool:
+    def counted(self: Position, result: evaluation.EvalResult) -> bool:
         return real(self, replace(result, top1=(10.0, 20.0, 30.0, 25.0)[self.step // 8 - 1]))
 
-    TrainPosition.count_evaluation = counted  # type: ignore[method-assign]
+    Position.count_evaluation = counted  # type: ignore[method-assign]
 
 
 def job_of_plan(out: Path, stop: StopRequest) -> TrainJob:

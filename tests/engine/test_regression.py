@@ -12,7 +12,7 @@ from kdzoo.base.errors import DataError
 from kdzoo.data import ArraySource, EvalTransform
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.evaluate import EvalResult, evaluate
-from kdzoo.engine.job import TrainPosition
+from kdzoo.engine.position import Position
 from kdzoo.engine.regression import angular_errors, directions
 
 CPU = Processes(0, 1, torch.device("cpu"))
@@ -100,9 +100,17 @@ def test_what_cannot_be_measured_is_refused(targets, names, width, message) -> N
 
 
 def test_the_best_of_a_gaze_is_the_smallest_error() -> None:
-    at = TrainPosition()
+    at = Position()
     nan = float("nan")
     assert [at.count_evaluation(EvalResult(nan, nan, 1.0, 9, error, 1.0)) for error in (5.0, 6.0, 4.0, 4.0)] == [
         True, False, True, False,
     ]  # fmt: skip
-    assert (at.best_error, at.best_top1) == (4.0, -1.0)
+    assert at.best == 4.0
+
+
+def test_a_checkpoint_with_a_best_value_of_a_task_goes_on() -> None:
+    """As checkpoints were written before: each task had a name for its best value, the other's was -1."""
+    before = {"step": 8, "evaluated": 8, "best_step": 8, "last": {}, "sums": {}, "count": 0, "unreadable": {}}
+    assert Position.from_dict({**before, "best_top1": 70.5, "best_error": -1.0}).best == 70.5
+    assert Position.from_dict({**before, "best_top1": -1.0, "best_error": 4.5}).best == 4.5
+    assert Position.from_dict({**before, "best_top1": -1.0, "best_error": -1.0}).best is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -15,8 +16,8 @@ from ...base.writing import write_json
 from ...data import TaskIterator
 from ...data.workers import Task
 from ...engine.distributed import Processes
-from ...engine.driver import Evaluation, Training, drive
-from ...engine.position import Cadence, Position
+from ...engine.driver import Training, drive
+from ...engine.position import Cadence, Evaluation, Position
 from ...engine.precision import autocast
 from ...engine.progress import say
 from ...engine.run_folder import RunFolder
@@ -42,6 +43,15 @@ class DenseEvaluation:
     metrics: Mapping[str, float]
     num_images: int
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def value(self) -> float:
+        """The primary metric, percent."""
+        return self.metrics[self.primary]
+
+    def is_better(self, than: float | None) -> bool:
+        """Whether the value beats the best one so far, None where this is the first."""
+        return than is None or math.isnan(than) or self.value > than
 
     def to_dict(self) -> dict[str, Any]:
         """The metrics by name, for a line of metrics.jsonl."""
@@ -107,17 +117,6 @@ class DenseJob:
     extra_state: tuple[Callable[[], Any], Callable[[Any], None]] | None = None
 
 
-@dataclass
-class DensePosition(Position):
-    """Where a dense run stands.
-
-    Attributes:
-        best: Highest value of the primary metric, percent, or -1.
-    """
-
-    best: float = -1.0
-
-
 def train_dense(job: DenseJob, processes: Processes, stop: StopRequest) -> dict[str, Any]:
     """Run a job to its end, or to the next signal.
 
@@ -160,7 +159,7 @@ class DenseTraining(Training[Any]):
             log_every=job.log_every,
             saves_before_evaluating=True,
         )
-        self.at: DensePosition = DensePosition()
+        self.at = Position()
         job.model.to(processes.device)
         processes.copy_from_main([job.model])
         self.updater = Updater(
@@ -223,10 +222,9 @@ class DenseTraining(Training[Any]):
         """Note what an evaluation gave; returns whether it is the best so far."""
         result = found[self.job.name]
         assert isinstance(result, DenseEvaluation)
-        value = result.metrics[result.primary]
-        best = value > self.at.best or self.at.best_step < 0
-        self.at.best = value if best else self.at.best
-        return self.at.evaluated_here({"metrics": dict(result.metrics), **result.details}, best=best)
+        is_best = self.at.count_evaluation(result)
+        self.at.last = {"metrics": dict(result.metrics), **result.details}
+        return is_best
 
     def finish(self, folder: RunFolder, throughput: Throughput) -> dict[str, Any]:
         """Write result.json: the last evaluation, and which checkpoint is the best."""
