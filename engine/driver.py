@@ -9,11 +9,9 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
-
-from torch import nn
+from typing import Any, ClassVar, Generic, TypeVar
 
 from ..base.errors import CheckpointError, Interrupted
 from ..data.randomness import seed_torch
@@ -31,11 +29,13 @@ from .unreadable import UnreadableImages
 BatchT = TypeVar("BatchT")
 
 
-class RunJob(Protocol):
-    """What the driver reads of a job.
+@dataclass(frozen=True, kw_only=True)
+class RunJob:
+    """What every run is given, already built and checked.
 
     Attributes:
         seed: Of every random choice.
+        workers: Loader processes.
         out: The run folder.
         resume: Whether a run there goes on.
         config: Resolved settings with their sources, for config.json.
@@ -43,18 +43,13 @@ class RunJob(Protocol):
         trackers: Names of extra trackers.
     """
 
-    @property
-    def seed(self) -> int: ...
-    @property
-    def out(self) -> Path: ...
-    @property
-    def resume(self) -> bool: ...
-    @property
-    def config(self) -> Mapping[str, Any]: ...
-    @property
-    def fixed(self) -> Mapping[str, Any]: ...
-    @property
-    def trackers(self) -> Sequence[str]: ...
+    seed: int
+    workers: int
+    out: Path
+    resume: bool
+    config: Mapping[str, Any]
+    fixed: Mapping[str, Any]
+    trackers: Sequence[str] = ()
 
 
 class Training(ABC, Generic[BatchT]):
@@ -81,10 +76,6 @@ class Training(ABC, Generic[BatchT]):
         return None
 
     @abstractmethod
-    def trained(self) -> list[nn.Module]:
-        """The networks whose buffers every process takes from the first one before they are saved."""
-
-    @abstractmethod
     def batches(self) -> AbstractContextManager[Iterator[BatchT]]:
         """The batches of the steps from the present one on."""
 
@@ -102,7 +93,10 @@ class Training(ABC, Generic[BatchT]):
 
     @abstractmethod
     def state(self) -> State:
-        """Everything that what is still to come depends on, but the position; every process calls it."""
+        """Everything that what is still to come depends on, but the position.
+
+        Every process calls it, and takes the network's buffers from the first one before.
+        """
 
     @abstractmethod
     def load(self, state: State) -> dict[str, Any]:
@@ -213,7 +207,6 @@ class _Run:
 
     def save(self, *, best: bool = False) -> None:
         """Write a checkpoint of the present position."""
-        self.processes.copy_buffers_from_main(self.training.trained())
         state, at = self.training.state(), self.training.at
         if self.processes.is_main:
             state["position"] = {**asdict(at), **self.log.position()}

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ..data import Augmentation, EvalTransform, ImageSource, LabelStore, Mixing
 from ..zoo import LoadedModel
+from .driver import RunJob
 from .objective import Objective
 from .settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from .teachers import TeacherEnsemble
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainJob:
-    """Everything a run needs, already built and checked.
+class TrainJob(RunJob):
+    """Everything a student's run needs beside what every run has.
 
     Attributes:
         student: What is trained, with the preprocessing that it is trained and evaluated with.
@@ -31,14 +31,7 @@ class TrainJob:
         training: Length, size, numerics.
         optimizer: The optimiser of phases that bring none.
         schedule: The schedule of phases that bring none.
-        seed: Of every random choice.
-        workers: Loader processes.
-        out: The run folder.
-        resume: Whether a run in ``out`` goes on.
-        config: Resolved settings with their sources, for config.json.
-        fixed: What a resumed run must share with its beginning, flat.
         provenance: What the model's own config and card say of its origin.
-        trackers: Names of extra trackers.
         unlabeled_share: Share of each batch that is drawn from the unlabeled images; None to shuffle all together.
         labels: What the teachers answered to this run's images, stored beforehand; then there are no ``teachers``.
     """
@@ -54,14 +47,7 @@ class TrainJob:
     training: TrainingSettings
     optimizer: OptimizerSettings
     schedule: ScheduleSettings
-    seed: int
-    workers: int
-    out: Path
-    resume: bool
-    config: Mapping[str, Any]
-    fixed: Mapping[str, Any]
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    trackers: Sequence[str] = ()
     unlabeled_share: float | None = None
     labels: LabelStore | None = None
 

@@ -115,15 +115,10 @@ class StudentTraining(Training[Batch]):
 
     @property
     def unreadable(self) -> UnreadableImages:
-        """Training images that could not be decoded and were replaced."""
         return UnreadableImages(self.job.train_source, self.job.training.max_unreadable_fraction, self.at.unreadable)
 
-    def trained(self) -> list[nn.Module]:
-        """The student."""
-        return [self.student.model]
-
     def state(self) -> State:
-        """The student, its average, the objective's modules and every optimiser."""
+        self.processes.copy_buffers_from_main([self.student.model])
         return {
             **self.student.state(),
             "objective": self.job.objective.state_dict(),
@@ -131,7 +126,6 @@ class StudentTraining(Training[Batch]):
         }
 
     def load(self, state: State) -> dict[str, Any]:
-        """Put back what ``state`` gave; returns the position."""
         self.student.load(state)
         self.job.objective.load_state_dict(state["objective"])
         for running in self.phases:
@@ -139,7 +133,6 @@ class StudentTraining(Training[Batch]):
         return dict(state["position"])
 
     def batches(self) -> AbstractContextManager[Iterator[Batch]]:
-        """The batches of the steps from the present one on."""
         return contextlib.closing(
             train_batches(
                 self.job.train_source,
@@ -153,7 +146,6 @@ class StudentTraining(Training[Batch]):
         )
 
     def step(self, batch: Batch) -> tuple[dict[str, float], dict[str, float]]:
-        """Every phase of the objective, then the average."""
         job, training = self.job, self.job.training
         self.student.model.train()
         job.objective.train()
@@ -166,14 +158,10 @@ class StudentTraining(Training[Batch]):
         self.student.after_step()
         return found
 
-    # -- evaluations -------------------------------------------------------------------------------------------------
-
     def evaluate(self) -> dict[str, EvalResult]:
-        """Evaluate the student, and its average where there is one, on the held-out images."""
         return {name: self._evaluate(model) for name, model in self.student.candidates().items()}
 
     def count_evaluation(self, found: Mapping[str, Evaluation]) -> bool:
-        """Note what the weights that are exported gave; returns whether they are the best so far."""
         return self.at.count_evaluation(found[self.student.exported])
 
     def _evaluate(self, model: nn.Module) -> EvalResult:
@@ -194,8 +182,6 @@ class StudentTraining(Training[Batch]):
             )[0]
         finally:
             model.train(was_training)
-
-    # -- the end -----------------------------------------------------------------------------------------------------
 
     def finish(self, folder: RunFolder, throughput: Throughput) -> dict[str, Any]:
         """Export the student and write result.json.

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -16,7 +15,7 @@ from ...base.writing import write_json
 from ...data import TaskIterator
 from ...data.workers import Task
 from ...engine.distributed import Processes
-from ...engine.driver import Training, drive
+from ...engine.driver import RunJob, Training, drive
 from ...engine.position import Cadence, Evaluation, Position
 from ...engine.precision import autocast
 from ...engine.progress import say
@@ -63,8 +62,8 @@ class DenseEvaluation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DenseJob:
-    """Everything that a run needs, already built and checked.
+class DenseJob(RunJob):
+    """Everything a dense run needs beside what every run has; ``out`` is a folder in the measurement's.
 
     Attributes:
         title: What is trained, such as ``"retinanet over resnet50d"``.
@@ -77,13 +76,6 @@ class DenseJob:
         losses: Named losses of a batch, in the model's own training mode; their sum is minimised.
         evaluate: Measures the model in evaluation mode; every process calls it.
         batch_size: Images an iteration, all processes together.
-        seed: Of the random choices inside ``losses`` (sampled proposals, dropout).
-        workers: Loader processes.
-        out: The run folder, inside the measurement's.
-        resume: Whether a run there goes on.
-        config: Resolved settings, for config.json.
-        fixed: What a resumed run must share with its beginning, flat.
-        trackers: Names of extra trackers.
         precision: ``fp32``, ``bf16`` or ``fp16``, of training; boxes and masks are measured in fp32.
         max_grad_norm: Gradients are scaled down to this norm; None to leave them.
         log_every: Iterations between two lines of metrics.
@@ -102,13 +94,6 @@ class DenseJob:
     losses: Callable[[nn.Module, Any, torch.device], dict[str, Tensor]]
     evaluate: Callable[[nn.Module], DenseEvaluation]
     batch_size: int
-    seed: int
-    workers: int
-    out: Path
-    resume: bool
-    config: Mapping[str, Any]
-    fixed: Mapping[str, Any]
-    trackers: tuple[str, ...] = ()
     precision: str = "fp32"
     max_grad_norm: float | None = None
     log_every: int = 20
@@ -171,18 +156,13 @@ class DenseTraining(Training[Any]):
             if_diverged="use a lower --lr, a longer warm-up, or --precision fp32 or bf16",
         )
 
-    def trained(self) -> list[nn.Module]:
-        """The whole network."""
-        return [self.job.model]
-
     def state(self) -> State:
-        """The network, the optimiser, and what each process keeps beside them."""
+        self.processes.copy_buffers_from_main([self.job.model])
         keep = self.job.extra_state
         extras = self.processes.gather_objects(keep[0]() if keep else None)
         return {"model": dict(self.job.model.state_dict()), **self.updater.state(), "extra": extras}
 
     def load(self, state: State) -> dict[str, Any]:
-        """Put back what ``state`` gave; returns the position."""
         self.job.model.load_state_dict(state["model"])
         self.updater.load({"scaler": {}, **state})
         if self.job.extra_state is not None:
@@ -195,11 +175,9 @@ class DenseTraining(Training[Any]):
         return {"step": state["step"], "sums": state["sums"]["total"], "count": state["sums"]["count"], **logged}
 
     def batches(self) -> AbstractContextManager[TaskIterator[Any]]:
-        """The batches of the iterations from the present one on."""
         return TaskIterator(self.job.load, range(self.at.step, self.cadence.steps), workers=self.job.workers)
 
     def step(self, batch: Any) -> tuple[dict[str, float], dict[str, float]]:
-        """One iteration."""
         job, device = self.job, self.processes.device
 
         def losses() -> dict[str, Tensor]:
@@ -213,13 +191,11 @@ class DenseTraining(Training[Any]):
         return values, {"lr": rate}
 
     def evaluate(self) -> dict[str, DenseEvaluation]:
-        """Measure the network as it is."""
         self.processes.copy_buffers_from_main([self.job.model])
         self.job.model.eval()
         return {self.job.name: self.job.evaluate(self.job.model)}
 
     def count_evaluation(self, found: Mapping[str, Evaluation]) -> bool:
-        """Note what an evaluation gave; returns whether it is the best so far."""
         result = found[self.job.name]
         assert isinstance(result, DenseEvaluation)
         is_best = self.at.count_evaluation(result)
@@ -227,7 +203,6 @@ class DenseTraining(Training[Any]):
         return is_best
 
     def finish(self, folder: RunFolder, throughput: Throughput) -> dict[str, Any]:
-        """Write result.json: the last evaluation, and which checkpoint is the best."""
         at = self.at
         result = {
             **at.last,
