@@ -159,17 +159,22 @@ def test_another_network_does_not_take_the_checkpoint(make_job: Callable[..., De
     assert caught.value.hint == "resume with the model and settings that the run was started with"
 
 
-def test_precision_is_that_of_training(make_job: Callable[..., DenseJob]) -> None:
+@pytest.mark.parametrize(("precision", "kind"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
+def test_precision_is_that_of_training(precision: str, kind: torch.dtype, make_job: Callable[..., DenseJob]) -> None:
     kinds: set[torch.dtype] = set()
 
     def losses(model: nn.Module, batch: Tensor, device: torch.device) -> dict[str, Tensor]:
         kinds.add(model(batch).dtype)
         return squares(model, batch, device)
 
-    job = make_job(1.0, losses=losses, precision="bf16")
+    job = make_job(1.0, losses=losses, precision=precision)
+    before = job.model.weight.detach().clone()
     run(job)
-    assert kinds == {torch.bfloat16}
+    assert kinds == {kind}
+    assert not torch.equal(before, job.model.weight)
     assert job.model.weight.dtype == torch.float32
+    scaler = read_state(checkpoint_path(job.out / "checkpoints", 6))["scaler"]
+    assert bool(scaler) == (precision == "fp16")
 
 
 def test_trackers_get_the_lines_of_dense_runs(
