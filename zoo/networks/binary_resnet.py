@@ -92,10 +92,7 @@ class BinaryResNet(SmallImageNet):
         blocks: Blocks a stage.
         widths: Channels of the stem and of each stage.
         binary_shortcut: Binarise the shortcuts' 1×1 convolutions too: the supplement's words taken literally.
-        num_classes: Outputs.
-        in_chans: Channels of the image.
-        global_pool: timm's name of the pooling.
-        drop_rate: Dropout before the classifier.
+        num_classes, in_chans, global_pool, drop_rate: As in SmallImageNet.
     """
 
     def __init__(

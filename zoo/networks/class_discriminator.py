@@ -36,10 +36,7 @@ class ClassDiscriminator(SmallImageNet):
 
     Args:
         widths: Channels of the image and of each stage.
-        num_classes: Outputs.
-        in_chans: Channels of the image.
-        global_pool: timm's name of the pooling.
-        drop_rate: Dropout before the classifier.
+        num_classes, in_chans, global_pool, drop_rate: As in SmallImageNet.
     """
 
     def __init__(

@@ -46,10 +46,7 @@ class PreActResNet(SmallImageNet):
         widths: Channels of the stem and of each stage.
         head_pose_dim: Numbers of head pose that are appended to the pooled features before the last layer.
         activated_identity: Start identity shortcuts from the activated input too, as the public MPIIGaze code does.
-        num_classes: Outputs.
-        in_chans: Channels of the image.
-        global_pool: timm's name of the pooling.
-        drop_rate: Dropout before the classifier.
+        num_classes, in_chans, global_pool, drop_rate: As in SmallImageNet.
     """
 
     def __init__(

@@ -44,10 +44,7 @@ class PyramidNet(SmallImageNet):
     Args:
         depth: 9n + 2.
         alpha: Channels gained over all 3n blocks, before the bottleneck's expansion by 4.
-        num_classes: Outputs.
-        in_chans: Channels of the image.
-        global_pool: timm's name of the pooling.
-        drop_rate: Dropout before the classifier.
+        num_classes, in_chans, global_pool, drop_rate: As in SmallImageNet.
 
     Raises:
         ValueError: For another depth.
