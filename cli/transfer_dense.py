@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -103,6 +104,28 @@ def dense_options(
             help=f"Of the backbone: a fixed scale and shift, or learning.  [default: {batchnorm}]",
         ),
         *own,
+        setting(
+            "--precision",
+            type=click.Choice(["fp32", "bf16", "fp16"]),
+            default="fp32",
+            section=HOW,
+            help="Of training; what is found is measured in fp32.",
+        ),
+        setting(
+            "--evaluate-every",
+            type=COUNT,
+            metavar="N",
+            section=HOW,
+            help="Also evaluate each N iterations, and keep the best checkpoint.  [default: at the end only]",
+        ),
+        setting(
+            "--tracker",
+            "trackers",
+            multiple=True,
+            type=click.Choice(["tensorboard", "wandb"]),
+            section=HOW,
+            help="Log there too. Repeatable; needs kdzoo[trackers].",
+        ),
         seeds_option(1),
         setting(
             "--subset",
@@ -146,8 +169,9 @@ def run_or_show(
         papers: The papers' rows.
         data: What is there of the data, in a line.
     """
+    kept = {name: options[name] for name in ("precision", "trackers")}
     with work():
-        settled = plan()
+        settled = dataclasses.replace(plan(), **kept, evaluate_every=options["evaluate_every"] or 0)
     out = options["out"] or default_folder(str(ctx.info_name), options[verb.option], options["backbone"])
     as_json = options["as_json"] or options["form"] == "json"
     if options["dry_run"]:

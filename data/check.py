@@ -17,18 +17,16 @@ from .birdsnap import IncompleteSource
 from .folders import compare_splits
 from .hub_copy.digests import other_contents
 from .hub_files import read_manifest
-from .images import UnreadableImage
 from .listing import describe_left_out, list_images
 from .official_classes import unlike_official
 from .overlap import TOLERATED
 from .pairs import require_classes, require_split
-from .pixel_check import FACTS, describe_pixels, facts_of
+from .pixel_check import decode_all, describe_pixels, image_facts
 from .several_labels import accepted_labels
 from .sources import FileSource, ImageSource
 from .specs import EVALUATION_ONLY, IMAGENETV2, DataSpec, expand_spec, open_source, parse_data_spec
 from .splits import find_split, has_split_folders
 from .subset import SubsetSource
-from .workers import TaskIterator
 
 # (images, classes) of the official splits.
 EXPECTED_COUNTS = {
@@ -45,8 +43,6 @@ EXPECTED_COUNTS = {
     "dtd": {"train": (3760, 47), "val": (1880, 47)},
     "sun397": {"train": (19_850, 397), "val": (19_850, 397)},
 }
-
-_CHUNK = 64
 
 ProgressCallback = Callable[[str, int, int], None]
 
@@ -221,15 +217,7 @@ def _check_split(
         left_out=left_out,
         folder=None if source.path is None else str(source.path),
     )
-    facts = np.zeros(len(source), dtype=FACTS)
-    num_chunks = -(-len(source) // _CHUNK)
-    with TaskIterator(_DecodeTask(source), range(num_chunks), workers=workers) as chunks:
-        for number, (found, unreadable) in enumerate(chunks):
-            start = number * _CHUNK
-            facts[start : start + len(found)] = found
-            report.unreadable += [(source.identity(index), reason) for index, reason in unreadable]
-            if progress is not None:
-                progress(split, start + len(found), len(source))
+    facts, report.unreadable = decode_all(split, source, image_facts, workers, progress)
     return report, facts
 
 
@@ -237,22 +225,6 @@ def _left_out(source: ImageSource) -> dict[str, int]:
     while isinstance(source, SubsetSource):
         source = source.source
     return source.left_out if isinstance(source, FileSource) else {}
-
-
-class _DecodeTask:
-    def __init__(self, source: ImageSource) -> None:
-        self.source = source
-
-    def __call__(self, index: int) -> tuple[np.ndarray, list[tuple[int, str]]]:
-        indices = range(index * _CHUNK, min((index + 1) * _CHUNK, len(self.source)))
-        facts = np.zeros(len(indices), dtype=FACTS)
-        unreadable = []
-        for row, sample_id in enumerate(indices):
-            try:
-                facts[row] = facts_of(self.source, sample_id)
-            except UnreadableImage as error:
-                unreadable.append((sample_id, error.reason))
-        return facts, unreadable
 
 
 def _compare_with_official(data: str, report: SplitReport, source: ImageSource, warnings: list[str]) -> None:

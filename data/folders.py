@@ -17,11 +17,11 @@ from .hub_files import hub_files
 from .layouts import ClassFolder, absent_classes, flat_folder, misplaced, shown
 from .listing import (
     describe_left_out,
-    inode_of,
     list_everything,
     list_folders,
     list_images,
     read_folder,
+    read_inode,
     refuse_special,
 )
 from .sources import FileSource, ImageSource
@@ -241,9 +241,9 @@ def _list_classes(root: Path, names: Sequence[str]) -> tuple[list[str], list[Cla
     paths: list[str] = []
     folders: list[ClassFolder] = []
     left_out, special = Counter(beside.left_out), list(beside.special)
-    inodes = {inode_of(root): f"{root} itself"}
+    inodes = {read_inode(root): f"{root} itself"}
     for name in names:
-        inode = inode_of(root / name)
+        inode = read_inode(root / name)
         if inode in inodes:
             raise DataError(
                 f"{root / name} is {inodes[inode]} under another name: its images would have two classes",

@@ -104,7 +104,7 @@ def decode_rgb(content: bytes, identity: str, reading: Reading = AS_STORED) -> I
     with _opened(content, identity) as image:
         bits = bits_per_channel(image, content)
         image.load()
-        turn = _TURNS.get(orientation_of(image)) if reading.upright else None
+        turn = _TURNS.get(exif_orientation(image)) if reading.upright else None
         whole = to_eight_bits(image, bits, reading.white)
         rgb = whole if whole.mode == "RGB" else whole.convert("RGB")
         return rgb if turn is None else rgb.transpose(turn)
@@ -129,11 +129,11 @@ def read_orientation(path: str | os.PathLike[str]) -> int:
     with contextlib.suppress(Exception), warnings.catch_warnings():  # whatever a damaged file makes Pillow raise
         warnings.simplefilter("ignore")
         with Image.open(path, formats=_FORMATS) as image:
-            return orientation_of(image)
+            return exif_orientation(image)
     return 1
 
 
-def orientation_of(image: Image.Image) -> int:
+def exif_orientation(image: Image.Image) -> int:
     """The EXIF orientation of an opened image, 1 to 8; 1 where it says none."""
     found = image.getexif().get(_ORIENTATION, 1)
     return found if found in _TURNS else 1

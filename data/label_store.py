@@ -214,7 +214,7 @@ class LabelStore:
         """Refuse a store whose first epochs are not there in their whole length.
 
         Raises:
-            DataError: So it is.
+            DataError: A file of one of them is missing or short.
         """
         for epoch in range(epochs):
             path = self.folder / epoch_file(epoch)

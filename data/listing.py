@@ -168,7 +168,7 @@ def walk(root: str | Path, elsewhere: Mapping[Inode, str] | None = None) -> Iter
 
     Args:
         root: The folder.
-        elsewhere: Folders, by `inode_of`, whose images are not this folder's, and what to call each; may have the root.
+        elsewhere: By `read_inode`, folders whose images are not this one's, and what to call each; may have the root.
 
     Raises:
         DataError: A folder cannot be read, or a link leads to one of ``elsewhere``.
@@ -178,7 +178,7 @@ def walk(root: str | Path, elsewhere: Mapping[Inode, str] | None = None) -> Iter
     while pending:
         prefix = pending.pop()
         folder = os.path.join(root, prefix).rstrip("/") or "/"
-        inode = inode_of(folder)
+        inode = read_inode(folder)
         if inode in visited:
             continue
         if prefix and elsewhere is not None and inode in elsewhere:
@@ -191,7 +191,7 @@ def walk(root: str | Path, elsewhere: Mapping[Inode, str] | None = None) -> Iter
         yield prefix, found
 
 
-def inode_of(folder: str | Path) -> Inode:
+def read_inode(folder: str | Path) -> Inode:
     """What tells a folder from every other one, under whichever name it is met.
 
     Raises:

@@ -29,7 +29,7 @@ def open_pair(dataset: str | DataSpec, val_dataset: str | None = None) -> tuple[
     train = open_source(spec, "train")
     require_classes(train, spec)
     if val_dataset is not None:
-        return train, of_classes(open_source(val_dataset, "val"), train)
+        return train, relabelled(open_source(val_dataset, "val"), train)
     require_split(spec)
     return train, open_source(spec, "val")
 
@@ -48,7 +48,7 @@ def require_split(spec: DataSpec) -> None:
             raise wrong
 
 
-def of_classes(val: ImageSource, train: ImageSource) -> ImageSource:
+def relabelled(val: ImageSource, train: ImageSource) -> ImageSource:
     """Validation images under the labels of the training classes of the same names.
 
     Raises:

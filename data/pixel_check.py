@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from PIL import Image
 
+from .images import UnreadableImage
 from .sources import ImageSource
+from .workers import TaskIterator
 
 FACTS = np.dtype([("pixels", "<u8"), ("constant", "?"), ("turned", "?")])
 """Of an image: a hash of its pixels (0 where it cannot be read), whether they are nearly constant, whether its file
@@ -16,15 +19,74 @@ asks to be turned."""
 
 _LEAST_DEVIATION = 2.0  # of 255: a lens cap's noise; a page with one printed line has more
 _SHOWN = 3
+_CHUNK = 64  # images that a process decodes at once
 
 
-def facts_of(source: ImageSource, index: int) -> tuple[int, bool, bool]:
+def image_facts(source: ImageSource, index: int) -> tuple[int, bool, bool]:
     """One image's `FACTS`.
 
     Raises:
         UnreadableImage: It cannot be decoded.
     """
     return (*pixel_facts(source.load(index)), source.orientation(index) != 1)
+
+
+class _Images(Protocol):
+    """What `decode_all` needs of a source of images."""
+
+    def __len__(self) -> int: ...
+
+    def identity(self, index: int) -> str: ...
+
+
+Source = TypeVar("Source", bound=_Images)
+
+
+def decode_all(
+    split: str,
+    source: Source,
+    describe: Callable[[Source, int], tuple[int, bool, bool]],
+    workers: int,
+    progress: Callable[[str, int, int], None] | None,
+) -> tuple[np.ndarray, list[tuple[str, str]]]:
+    """Decode every image of a split.
+
+    Args:
+        split: Its name, for ``progress``.
+        source: Its images.
+        describe: Gives one image's `FACTS`; a function that can be pickled.
+        workers: Processes that decode.
+        progress: Called with (split, images done, images of the split).
+
+    Returns:
+        `FACTS`, (N,), and name and reason of each image that cannot be decoded.
+    """
+    facts = np.zeros(len(source), dtype=FACTS)
+    unreadable: list[tuple[str, str]] = []
+    with TaskIterator(_DecodeTask(source, describe), range(-(-len(source) // _CHUNK)), workers=workers) as chunks:
+        for number, (found, missing) in enumerate(chunks):
+            start = number * _CHUNK
+            facts[start : start + len(found)] = found
+            unreadable += [(source.identity(index), reason) for index, reason in missing]
+            if progress is not None:
+                progress(split, start + len(found), len(source))
+    return facts, unreadable
+
+
+class _DecodeTask:
+    def __init__(self, source: Any, describe: Callable[[Any, int], tuple[int, bool, bool]]) -> None:
+        self.source, self.describe = source, describe
+
+    def __call__(self, index: int) -> tuple[np.ndarray, list[tuple[int, str]]]:
+        indices = range(index * _CHUNK, min((index + 1) * _CHUNK, len(self.source)))
+        facts = np.zeros(len(indices), dtype=FACTS)
+        unreadable = []
+        for row, sample_id in enumerate(indices):
+            try:
+                facts[row] = self.describe(self.source, sample_id)
+            except UnreadableImage as error:
+                unreadable.append((sample_id, error.reason))
+        return facts, unreadable
 
 
 def pixel_facts(image: Image.Image) -> tuple[int, bool]:

@@ -18,7 +18,7 @@ from .places import data_root, not_placed
 from .reading import AS_STORED, Reading, split_reading
 from .sources import ImageSource
 from .splits import ALL_NAMES, UNLABELED
-from .transfer_sets import TRANSFER_SETS, open_transfer_set, partition_of
+from .transfer_sets import TRANSFER_SETS, open_transfer_set, parse_partition
 
 IMAGENETV2 = ("imagenetv2", *VARIANTS)
 NAMES = ("digits", "cifar10", "cifar100", "imagenet", "imagenet-real", *IMAGENETV2, "mpiigaze", *TRANSFER_SETS)
@@ -110,7 +110,7 @@ def _parse(text: str) -> DataSpec:
                 f"the data spec {text!r} names nothing after the @", hint="write mpiigaze@p03, dtd@2 or the name alone"
             )
         if at and name in TRANSFER_SETS:
-            partition_of(name, held_out)
+            parse_partition(name, held_out)
         if name == "digits" and colon:
             raise UsageError("digits is embedded and takes no path", hint="write digits")
         return DataSpec(name, Path(place).expanduser() if colon else None, held_out or None)

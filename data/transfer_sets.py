@@ -107,7 +107,7 @@ def open_transfer_set(name: str, path: Path, split: str, part: str | None = None
         DataError: It is not there (with how to get it), or not as it should be.
     """
     known = TRANSFER_SETS[name]
-    partition = partition_of(name, part)
+    partition = parse_partition(name, part)
     if known.function(known.find)(path) is not None:
         arguments = (partition,) if known.partitions else ()
         source: ImageSource = known.function(known.open)(path, split, *arguments)
@@ -135,8 +135,8 @@ def _not_found(name: str, path: Path) -> DataError:
     )
 
 
-def partition_of(name: str, part: str | None) -> int:
-    """The number of a partition.
+def parse_partition(name: str, part: str | None) -> int:
+    """The number that a spec gives of a partition; 1 where it gives none.
 
     Raises:
         UsageError: The data set has none, or not this one.

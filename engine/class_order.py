@@ -28,7 +28,7 @@ _MAX_BYTES = 2**24
 
 
 def natural_order(names: Sequence[str]) -> tuple[str, ...]:
-    """Digits by their value, letters without their case, as timm sorts class folders (timm.utils.natural_key)."""
+    """Names with digits by their value and letters without their case, as timm sorts class folders (natural_key)."""
     return tuple(sorted(sorted(names), key=_natural_key))
 
 

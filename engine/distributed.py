@@ -22,7 +22,7 @@ from ..base.errors import RunError, UsageError
 
 @contextlib.contextmanager
 def _together() -> Iterator[None]:
-    """Turn the end of another process, which every exchange with it meets, into one clear line."""
+    """Turn the errors of an exchange whose other process has ended into one clear line."""
     try:
         yield
     except RuntimeError as error:  # of gloo and NCCL alike
@@ -154,7 +154,7 @@ class Processes:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device called ``name``; ``auto`` is the accelerator where there is one.
+    """A torch device by its name; ``auto`` is the accelerator where there is one.
 
     Raises:
         UsageError: There is no such device here.
@@ -196,7 +196,7 @@ def start_processes(device: str = "auto") -> Processes:
 
 
 def share_batch(global_batch: int, world_size: int, accumulate: int) -> int:
-    """Images a process takes of each global batch.
+    """How many images of each global batch a process takes.
 
     Raises:
         UsageError: The batch does not divide evenly.

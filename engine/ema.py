@@ -26,7 +26,7 @@ class WeightAverage:
         return module
 
     def update(self, model: nn.Module) -> None:
-        """Follow the student by one step."""
+        """Move the average one step towards the student's weights."""
         self._average.update(model)
 
     def state(self) -> dict[str, Any]:

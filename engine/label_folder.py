@@ -23,7 +23,7 @@ _OWN = (MANIFEST, "environment.json", LOCK)
 
 
 class LabelFolder:
-    """The folder of a store while it is made.
+    """The folder of a label store while its labels are written.
 
     Args:
         path: The folder; made by ``claim``.
@@ -40,12 +40,12 @@ class LabelFolder:
 
     @property
     def num_epochs(self) -> int:
-        """Epochs that are complete."""
+        """How many epochs are complete."""
         return len(self._epochs)
 
     @property
     def num_rows(self) -> int:
-        """Labels of the epoch after them that are there."""
+        """Labels of the unfinished epoch."""
         return self._rows
 
     @contextlib.contextmanager

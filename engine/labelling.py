@@ -26,6 +26,7 @@ from .settings import TrainingSettings
 from .signals import StopRequest
 from .step import mix_batch
 from .teachers import TeacherEnsemble
+from .unreadable import UnreadableImages
 
 _COMMIT_EVERY_S = 30.0
 
@@ -91,7 +92,7 @@ class LabelResult:
 
 
 def store_labels(job: LabelJob, processes: Processes, stop: StopRequest) -> LabelResult:
-    """Store what is still missing, to the end or to the next signal.
+    """Store the teachers' labels that are still missing, to the end or to the next signal.
 
     Raises:
         Interrupted: A signal came; every finished step is stored.
@@ -125,6 +126,7 @@ class _Labelling:
         self.total = self.per_epoch * job.training.epochs
         done = folder.num_epochs * self.per_epoch + math.ceil(folder.num_rows / self.size)
         self.done, folder.unreadable = processes.gather_objects((done, folder.unreadable))[0]
+        self.unreadable = UnreadableImages(job.source, job.training.max_unreadable_fraction, folder.unreadable)
         self.layout = torch.channels_last if job.training.channels_last else torch.contiguous_format
         self._alone = Processes(0, 1, processes.device)
         self._labelled, self._began, self._committed = 0, time.monotonic(), time.monotonic()
@@ -153,7 +155,10 @@ class _Labelling:
                 mine = self.done + self.processes.rank
                 batch = next(batches) if mine < self.total else None
                 self._answer_signals()
-                self._count_unreadable(batch, progress)
+                new = self.unreadable.new(batch)
+                if self.processes.sum([float(len(new))])[0]:
+                    self.unreadable.count(self.processes.gather_objects(new), progress)
+                    self.unreadable.refuse_too_many()
                 values = torch.zeros(self.size, sum(job.head.layout.widths), device=self.processes.device)
                 if batch is not None:
                     values[: len(batch)] = self._ask(batch, mine)
@@ -167,18 +172,8 @@ class _Labelling:
     @torch.no_grad()
     def _ask(self, batch: Batch, index: int) -> Tensor:
         """What the teachers answer to a step's images: float32, (B, sum of the widths)."""
-        job, device = self.job, self.processes.device
-        conditions = None if batch.conditions is None else batch.conditions.to(device, non_blocking=True)
-        mixed = mix_batch(
-            batch.to_float(device, self.layout),
-            batch.labels.to(device, non_blocking=True),
-            job.mixing,
-            seed=job.seed,
-            epoch=index // self.per_epoch,
-            step=index,
-            processes=self._alone,
-            conditions=conditions,
-        )
+        job, epoch = self.job, index // self.per_epoch
+        mixed = mix_batch(batch, job.mixing, self._alone, self.layout, seed=job.seed, epoch=epoch, step=index)
         at_once = self.size // job.training.accumulate
         parts = []
         for first in range(0, len(batch), at_once):
@@ -212,24 +207,6 @@ class _Labelling:
             if self.processes.is_main:
                 self._commit()
             raise Interrupted("labelling interrupted")
-
-    def _count_unreadable(self, batch: Batch | None, progress: Progress) -> None:
-        new = [] if batch is None else [one for one in batch.unreadable if one[0] not in self.folder.unreadable]
-        if not self.processes.sum([float(len(new))])[0]:
-            return
-        source = self.job.source
-        for found in self.processes.gather_objects(new):
-            for sample, reason in found:
-                self.folder.unreadable[sample] = reason
-                progress.say(
-                    f"warning: {source.identity(sample)} cannot be decoded ({reason}); another takes its place"
-                )
-        count, limit = len(self.folder.unreadable), self.job.training.max_unreadable_fraction
-        if count > limit * len(source):
-            raise RunError(
-                f"{count} of the {len(source)} training images cannot be decoded, more than {100 * limit:g} %",
-                hint="'kdzoo data check' lists them; repair or remove them, or raise training.max_unreadable_fraction",
-            )
 
     def result(self) -> LabelResult:
         """What is stored now."""

@@ -120,13 +120,13 @@ class StepView(Protocol):
     def num_teachers(self) -> int: ...
 
     def student(self, images: Tensor | None = None) -> ModelOutput:
-        """The student, in its own normalisation, on images in [0, 1] (the step's by default; then run once a phase)."""
+        """The student's answer to images in [0, 1] (the step's by default; then computed once a phase)."""
 
     def teachers(self, images: Tensor | None = None) -> TeacherOutput:
-        """Every teacher on ``images`` (the step's by default; then run once a step), in its own normalisation."""
+        """Run every teacher on ``images`` (the step's by default; then run once a step), in its own normalisation."""
 
     def teacher(self, index: int) -> ModelOutput:
-        """One teacher alone on the step's images."""
+        """Run one teacher alone on the step's images."""
 
     def generator(self, stream: str, *position: int) -> np.random.Generator:
         """The run's generator for a random choice of the objective's own, the same in every process.

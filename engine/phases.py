@@ -1,44 +1,31 @@
-"""Running an objective's phases: terms, backward, the check that every term is finite, the update."""
+"""Running an objective's phases, one after the other at each step."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from ..base.errors import DivergedError
 from .distributed import Processes
 from .objective import Objective, Phase
-from .optim import build_optimizer, phase_parameters, set_lr
+from .optim import build_optimizer, phase_parameters
 from .schedule import lr_factor
 from .settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from .step import Step
+from .updater import Updater
 
 
 @dataclass
 class RunningPhase:
-    """A phase with its optimiser and its own loss scaler."""
+    """A phase with what moves its parameters, its base learning rate and its schedule."""
 
     phase: Phase
-    optimizer: torch.optim.Optimizer
+    updater: Updater
     base_lr: float
     schedule: ScheduleSettings
-    scaler: torch.amp.GradScaler
-    parameters: list[nn.Parameter] = field(default_factory=list)
-
-    def state(self) -> dict[str, Any]:
-        """Everything that the next update depends on."""
-        return {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Put back what ``state`` gave."""
-        self.optimizer.load_state_dict(state["optimizer"])
-        if state["scaler"]:
-            self.scaler.load_state_dict(state["scaler"])
 
 
 def start_phases(
@@ -50,25 +37,20 @@ def start_phases(
     device: torch.device,
 ) -> list[RunningPhase]:
     """The objective's phases with their optimisers, in the order in which they run."""
-    running = []
-    for phase in objective.phases(student):
-        settings = phase.optimizer or optimizer
-        running.append(
-            RunningPhase(
-                phase=phase,
+    return [
+        RunningPhase(
+            phase=phase,
+            updater=Updater(
+                name=phase.name,
                 optimizer=build_optimizer(phase, optimizer),
-                base_lr=settings.lr,
-                schedule=phase.schedule or schedule,
-                scaler=torch.amp.GradScaler(device.type, enabled=precision == "fp16"),
                 parameters=phase_parameters([phase]),
-            )
+                scaler=torch.amp.GradScaler(device.type, enabled=precision == "fp16"),
+            ),
+            base_lr=(phase.optimizer or optimizer).lr,
+            schedule=phase.schedule or schedule,
         )
-    return running
-
-
-def _mean_terms(terms: Sequence[dict[str, Tensor]]) -> Tensor:
-    """The means of the terms over the accumulated parts, detached, (number of terms,)."""
-    return torch.stack([torch.stack([term.detach().float() for term in part.values()]) for part in terms]).mean(dim=0)
+        for phase in objective.phases(student)
+    ]
 
 
 def run_phase(
@@ -80,50 +62,14 @@ def run_phase(
     *,
     lr: float,
 ) -> dict[str, float]:
-    """Run one phase of one step.
+    """Run one phase of one step of an objective; see `Updater.update`."""
 
-    Args:
-        running: The phase.
-        objective: Gives the terms.
-        parts: The step's accumulated parts.
-        training: Clipping and numerics.
-        processes: Whose gradients are averaged.
-        lr: This step's learning rate.
-
-    Returns:
-        Each term's mean over parts and processes.
-
-    Raises:
-        DivergedError: A term is not finite; nothing was updated.
-    """
-    name = running.phase.name
-    all_terms = []
-    for part in parts:
+    def terms(part: Step) -> dict[str, Tensor]:
         part.begin_phase()
-        terms = objective.terms(name, part)
-        all_terms.append(terms)
-        if part is parts[-1]:
-            # Begun before the last backward pass is queued, so that an accelerator never idles while the host reads it.
-            read = processes.start_mean(_mean_terms(all_terms))
-        loss = torch.stack(list(terms.values())).sum() / len(parts)
-        running.scaler.scale(loss).backward()
-    values = dict(zip(terms, read(), strict=True))
-    for term, value in values.items():
-        if not math.isfinite(value):
-            step = parts[0].step
-            raise DivergedError(
-                f"the {term!r} term of phase {name!r} became {value} at step {step}; nothing was updated",
-                hint="lower optimizer.lr, set training.clip_norm, or use --precision fp32 or bf16",
-            )
-    processes.average_gradients(running.parameters)
-    set_lr(running.optimizer, lr)
-    if training.clip_norm is not None:
-        running.scaler.unscale_(running.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(running.parameters, training.clip_norm)
-        values["grad_norm"] = float(norm)
-    running.scaler.step(running.optimizer)
-    running.scaler.update()
-    return values
+        return objective.terms(running.phase.name, part)
+
+    given = [partial(terms, part) for part in parts]
+    return running.updater.update(given, processes, lr=lr, clip_norm=training.clip_norm, step=parts[0].step)
 
 
 def run_phases(
@@ -144,7 +90,7 @@ def run_phases(
     rates: dict[str, float] = {}
     for running in phases:
         for other in phases:  # what one phase's loss sent into another's parameters is not that phase's business
-            other.optimizer.zero_grad(set_to_none=True)
+            other.updater.optimizer.zero_grad(set_to_none=True)
         lr = running.base_lr * lr_factor(running.schedule, parts[0].step, steps_per_epoch, training.epochs)
         found = run_phase(running, objective, parts, training, processes, lr=lr)
         prefix = f"{running.phase.name}/" if len(phases) > 1 else ""

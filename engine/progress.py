@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import Any
@@ -20,7 +20,7 @@ def _clock(seconds: float) -> str:
 
 
 class Progress:
-    """Progress of one loop.
+    """Shows the progress of one loop.
 
     Args:
         total: Steps of the loop.
@@ -57,8 +57,19 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Take the bar down while other progress is shown, such as an evaluation's."""
+        if self._bar is not None:
+            self._bar.stop()
+        try:
+            yield
+        finally:
+            if self._bar is not None:
+                self._bar.start()
+
     def step(self, state: Mapping[str, float], data_wait: float = 0.0) -> None:
-        """One step is done.
+        """Count a step as done, and show it.
 
         Args:
             state: Numbers to show, such as the loss terms.
@@ -84,7 +95,7 @@ class Progress:
             say(f"{self._title} {self._done}/{self._total} {text}")
 
     def say(self, text: str) -> None:
-        """One line for the reader, above the bar."""
+        """Print one line above the bar."""
         if self._quiet:
             return
         if self._bar is not None:
@@ -94,6 +105,6 @@ class Progress:
 
 
 def say(text: str) -> None:
-    """One line on stderr, outside any loop. Where nobody can read it any more, the work goes on."""
+    """Print one line on stderr, outside any loop. A closed stderr does not stop the work."""
     with contextlib.suppress(OSError):
         print(visible(text), file=sys.stderr, flush=True)

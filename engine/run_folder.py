@@ -130,16 +130,19 @@ class RunFolder:
             return None
         return document if isinstance(document, dict) else None
 
-    def train_result(self) -> TrainResult | None:
+    def train_result(self, document: Mapping[str, Any] | None = None) -> TrainResult | None:
         """The finished training's result, or None.
+
+        Args:
+            document: What `read_result` gives, where it is known already.
 
         Raises:
             CheckpointError: It has no accuracy.
         """
-        found = self.read_result()
+        found = self.read_result() if document is None else document
         if found is None:
             return None
-        result = TrainResult.from_json(found, self.path)
+        result = TrainResult.from_json(found, self.path)  # it may have moved
         if not result.metrics.is_measured:
             raise CheckpointError(f"{self.result} is damaged", hint="start again in another --out")
         return result

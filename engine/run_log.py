@@ -48,7 +48,7 @@ class RunLog:
             self._trackers = open_trackers(trackers, self._folder.path, dict(config))
 
     def write(self, line: dict[str, Any]) -> None:
-        """A line of metrics: the same for a run that was killed and resumed."""
+        """Write a line of metrics; a run that was killed and resumed writes the same lines."""
         self._write(self._metrics, line)
 
     def write_speed(self, line: dict[str, Any]) -> None:
@@ -79,7 +79,7 @@ class RunLog:
 
 
 class Throughput:
-    """How fast steps go, evaluations and checkpoints left out.
+    """Measures how fast steps go, evaluations and checkpoints left out.
 
     Args:
         batch_size: Images in a global batch.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,73 +32,97 @@ data has conditions, they are the second argument."""
 _ALONE = Processes(0, 1, torch.device("cpu"))
 
 
+@dataclass(frozen=True, kw_only=True)
+class MixedBatch:
+    """A rank's batch on its device, mixed, or one accumulated part of it.
+
+    Attributes:
+        images: Mixed images in [0, 1].
+        labels: The images' own labels.
+        sample_ids: Positions in the training source.
+        mixed_labels: The labels of what was mixed in, or None for an unmixed step.
+        mix_weight: Weight of ``labels``; 1.0 for an unmixed step.
+        targets: What a regression predicts, (B, D), or None.
+        mixed_targets: The targets of what was mixed in, or None.
+        conditions: What networks may take beside the images, (B, P), mixed as targets are; or None.
+        answers: The teachers' stored answers to these images, (B, W), or None.
+    """
+
+    images: Tensor
+    labels: Tensor
+    sample_ids: Tensor
+    mixed_labels: Tensor | None = None
+    mix_weight: float = 1.0
+    targets: Tensor | None = None
+    mixed_targets: Tensor | None = None
+    conditions: Tensor | None = None
+    answers: Tensor | None = None
+
+    def part(self, rows: slice) -> MixedBatch:
+        """Some of its images."""
+        names = [entry.name for entry in fields(self) if isinstance(getattr(self, entry.name), Tensor)]
+        parts: dict[str, Any] = {name: getattr(self, name)[rows] for name in names}
+        return replace(self, **parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepContext:
+    """What the steps of a run share.
+
+    Attributes:
+        student: Images in [0, 1] to (logits, features), and to the stages' outputs where the objective reads them.
+        teachers: The ensemble, or None for a run without teachers.
+        num_training_images: Length of the training source.
+        seed: The run's.
+        processes: This process among the run's.
+        reads_maps: Whether the objective reads the stages' outputs.
+        mixing: MixUp and CutMix.
+        parts: Accumulated parts of a step.
+        layout: Memory layout of the images.
+        store: Where the teachers' answers were stored beforehand; then there are no ``teachers``.
+    """
+
+    student: StudentForward
+    teachers: TeacherEnsemble | None
+    num_training_images: int
+    seed: int = 0
+    processes: Processes = _ALONE
+    reads_maps: bool = False
+    mixing: Mixing = field(default_factory=Mixing)
+    parts: int = 1
+    layout: torch.memory_format = torch.contiguous_format
+    store: LabelStore | None = None
+
+
 class Step:
     """One accumulated part of a step (see ``StepView`` for what its attributes mean).
 
     Args:
-        images: Mixed images in [0, 1].
-        labels: The images' labels.
-        mixed_labels: The labels of what was mixed in, or None.
-        mix_weight: Weight of ``labels``.
-        sample_ids: Positions in the training source.
+        batch: Its images.
+        run: What the run's steps share.
         epoch: 0-based.
         step: 0-based.
-        num_training_images: Length of the training source.
-        student: Images in [0, 1] to (logits, features), and to the stages' outputs where the objective reads them.
-        teachers: The ensemble, or None for a run without teachers.
-        seed: The run's.
-        processes: This process among the run's.
-        reads_maps: Whether the objective reads the stages' outputs.
-        targets: What a regression predicts, (B, D), or None.
-        mixed_targets: The targets of what was mixed in, or None.
-        conditions: What networks may take beside the images, (B, P), mixed as targets are; or None.
-        stored: What the teachers answered to these images, where that was stored and no teacher is here; or None.
     """
 
-    def __init__(
-        self,
-        *,
-        images: Tensor,
-        labels: Tensor,
-        mixed_labels: Tensor | None,
-        mix_weight: float,
-        sample_ids: Tensor,
-        epoch: int,
-        step: int,
-        num_training_images: int,
-        student: StudentForward,
-        teachers: TeacherEnsemble | None,
-        seed: int = 0,
-        processes: Processes = _ALONE,
-        reads_maps: bool = False,
-        targets: Tensor | None = None,
-        mixed_targets: Tensor | None = None,
-        conditions: Tensor | None = None,
-        stored: Answers | None = None,
-    ) -> None:
-        self.images = images
-        self.labels = labels
-        self.mixed_labels = mixed_labels
-        self.mix_weight = mix_weight
-        self.sample_ids = sample_ids
-        self.epoch = epoch
-        self.step = step
-        self.num_training_images = num_training_images
-        self.targets = targets
-        self.mixed_targets = mixed_targets
-        self._beside = () if conditions is None else (conditions,)
-        self._student, self._teachers = student, teachers
-        self._seed, self._processes, self._reads_maps = seed, processes, reads_maps
+    def __init__(self, batch: MixedBatch, run: StepContext, *, epoch: int, step: int) -> None:
+        self.images, self.labels, self.mixed_labels = batch.images, batch.labels, batch.mixed_labels
+        self.targets, self.mixed_targets = batch.targets, batch.mixed_targets
+        self.mix_weight, self.sample_ids = batch.mix_weight, batch.sample_ids
+        self.epoch, self.step, self.num_training_images = epoch, step, run.num_training_images
+        self._run = run
+        self._beside = () if batch.conditions is None else (batch.conditions,)
         self._student_answer: NetworkOutput | None = None
-        self._stored = stored
-        self._teacher_answer = stored
+        self._stored: Answers | None = None
+        if batch.answers is not None and run.store is not None:
+            self._stored = Answers(*run.store.head.layout.split(batch.answers))
+        self._teacher_answer = self._stored
 
     def student(self, images: Tensor | None = None) -> NetworkOutput:
         """The student's answer; to the step's own images it is computed once a phase."""
         if images is not None:
-            return NetworkOutput(*self._student(images, *self._beside))
+            return NetworkOutput(*self._run.student(images, *self._beside))
         if self._student_answer is None:
-            self._student_answer = NetworkOutput(*self._student(self.images, *self._beside))
+            self._student_answer = NetworkOutput(*self._run.student(self.images, *self._beside))
         return self._student_answer
 
     def teachers(self, images: Tensor | None = None) -> Answers:
@@ -113,15 +138,15 @@ class Step:
         """How many teachers answer."""
         if self._stored is not None:
             return len(self._stored.logits)
-        return 0 if self._teachers is None else len(self._teachers)
+        return 0 if self._run.teachers is None else len(self._run.teachers)
 
     def teacher(self, index: int) -> NetworkOutput:
         """One teacher's answer to the step's own images; computed at every call."""
-        if self._stored is not None and not self._reads_maps:
+        if self._stored is not None and not self._run.reads_maps:
             features = self._stored.features[index] if self._stored.features else self.images.new_empty(0)
             return NetworkOutput(self._stored.logits[index], features)
         beside = self._beside[0] if self._beside else None
-        answer = self._ensemble().one(index, self.images, with_maps=self._reads_maps, conditions=beside)
+        answer = self._ensemble().one(index, self.images, with_maps=self._run.reads_maps, conditions=beside)
         return NetworkOutput(*answer)
 
     def _ensemble(self) -> TeacherEnsemble:
@@ -130,129 +155,67 @@ class Step:
                 "this recipe asks the teachers about other images than the stored labels are for",
                 hint="run the teachers: --teacher REF in place of --labels",
             )
-        if self._teachers is None:
+        if self._run.teachers is None:
             raise RunError("this recipe asks for teachers and has none", hint="name one with --teacher REF")
-        return self._teachers
+        return self._run.teachers
 
     def generator(self, stream: str, *position: int) -> np.random.Generator:
         """The run's generator at one position of one stream."""
-        return generator(self._seed, f"objective/{stream}", *position)
+        return generator(self._run.seed, f"objective/{stream}", *position)
 
     def gather(self, tensor: Tensor) -> Tensor:
         """Every process's rows, in rank order."""
-        return self._processes.gather_batch(tensor.detach())
+        return self._run.processes.gather_batch(tensor.detach())
 
     def begin_phase(self) -> None:
         """Forget the student's answer: the phase before has moved its weights or used up its graph."""
         self._student_answer = None
 
 
-@dataclass(frozen=True)
-class Mixed:
-    """A rank's images after mixing.
-
-    Attributes:
-        images: The mixed images.
-        weight: Weight of the images' own labels; 1.0 for an unmixed step.
-        labels: The partners' labels, or None for an unmixed step.
-        targets: The partners' targets, or None where there are none.
-        conditions: The images' own and their partners' conditions by that weight, or None where there are none.
-    """
-
-    images: Tensor
-    weight: float = 1.0
-    labels: Tensor | None = None
-    targets: Tensor | None = None
-    conditions: Tensor | None = None
-
-
 def mix_batch(
-    images: Tensor,
-    labels: Tensor,
+    batch: Batch,
     mixing: Mixing,
+    processes: Processes,
+    layout: torch.memory_format,
     *,
     seed: int,
     epoch: int,
     step: int,
-    processes: Processes,
-    targets: Tensor | None = None,
-    conditions: Tensor | None = None,
-) -> Mixed:
-    """Mix a rank's images with their partners in the global batch."""
+) -> MixedBatch:
+    """Bring a rank's batch to its device and mix its images with their partners in the global batch."""
+    images = batch.to_float(processes.device, layout)
+    labels, ids = (table.to(processes.device, non_blocking=True) for table in (batch.labels, batch.sample_ids))
+    targets, conditions, answers = (
+        None if table is None else table.to(processes.device, non_blocking=True)
+        for table in (batch.targets, batch.conditions, batch.answers)
+    )
+    own = MixedBatch(
+        images=images, labels=labels, sample_ids=ids, targets=targets, conditions=conditions, answers=answers
+    )
     share = len(labels)
     height, width = images.shape[-2:]
     mix: Mix | None = draw_mix(mixing, share * processes.world_size, height, width, seed, epoch, step)
     if mix is None:
-        return Mixed(images, conditions=conditions)
+        return own
     mine = torch.as_tensor(mix.partner[processes.rank * share : (processes.rank + 1) * share], device=images.device)
-    partners = processes.gather_batch(images)[mine]
-    partner_labels = processes.gather_batch(labels)[mine]
+    partners, partner_labels = processes.gather_batch(images)[mine], processes.gather_batch(labels)[mine]
     partner_targets = None if targets is None else processes.gather_batch(targets)[mine]
     if conditions is not None:
         theirs = processes.gather_batch(conditions)[mine]
         conditions = conditions * mix.weight + theirs * (1.0 - mix.weight)
-    return Mixed(apply_mix(images, partners, mix), mix.weight, partner_labels, partner_targets, conditions)
-
-
-def split_step(
-    batch: Batch,
-    *,
-    parts: int,
-    mixing: Mixing,
-    seed: int,
-    epoch: int,
-    step: int,
-    num_training_images: int,
-    processes: Processes,
-    layout: torch.memory_format,
-    student: StudentForward,
-    teachers: TeacherEnsemble | None,
-    store: LabelStore | None = None,
-    reads_maps: bool = False,
-) -> list[Step]:
-    """A rank's batch on its device, mixed, as the accumulated parts of one step."""
-    images = batch.to_float(processes.device, layout)
-    labels = batch.labels.to(processes.device, non_blocking=True)
-    targets, conditions = (
-        None if table is None else table.to(processes.device, non_blocking=True)
-        for table in (batch.targets, batch.conditions)
-    )
-    mixed = mix_batch(
-        images,
-        labels,
-        mixing,
-        seed=seed,
-        epoch=epoch,
-        step=step,
-        processes=processes,
-        targets=targets,
+    return replace(
+        own,
+        images=apply_mix(images, partners, mix),
+        mixed_labels=partner_labels,
+        mix_weight=mix.weight,
+        mixed_targets=partner_targets,
         conditions=conditions,
     )
-    answers = None
-    if batch.answers is not None:
-        answers = batch.answers.to(processes.device, non_blocking=True)
-    ids = batch.sample_ids.to(processes.device, non_blocking=True)
-    size = len(batch) // parts
-    slices = [slice(index * size, (index + 1) * size) for index in range(parts)]
-    return [
-        Step(
-            images=mixed.images[part],
-            labels=labels[part],
-            mixed_labels=None if mixed.labels is None else mixed.labels[part],
-            mix_weight=mixed.weight,
-            sample_ids=ids[part],
-            epoch=epoch,
-            step=step,
-            num_training_images=num_training_images,
-            student=student,
-            teachers=teachers,
-            seed=seed,
-            processes=processes,
-            reads_maps=reads_maps,
-            targets=None if targets is None else targets[part],
-            mixed_targets=None if mixed.targets is None else mixed.targets[part],
-            conditions=None if mixed.conditions is None else mixed.conditions[part],
-            stored=None if answers is None or store is None else Answers(*store.head.layout.split(answers[part])),
-        )
-        for part in slices
-    ]
+
+
+def split_step(batch: Batch, run: StepContext, *, epoch: int, step: int) -> list[Step]:
+    """A rank's batch on its device, mixed, as the accumulated parts of one step."""
+    mixed = mix_batch(batch, run.mixing, run.processes, run.layout, seed=run.seed, epoch=epoch, step=step)
+    size = len(batch) // run.parts
+    parts = [mixed.part(slice(index * size, (index + 1) * size)) for index in range(run.parts)]
+    return [Step(part, run, epoch=epoch, step=step) for part in parts]

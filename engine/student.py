@@ -79,7 +79,7 @@ class Student:
         return "student" if self.average is None else "ema"
 
     def after_step(self) -> None:
-        """Let the average follow."""
+        """Update the EMA weights."""
         if self.average is not None:
             self.average.update(self.model)
 

@@ -45,7 +45,7 @@ def freeze(model: nn.Module) -> nn.Module:
 
 @lru_cache(maxsize=64)
 def _statistics(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """A mean or a standard deviation where the images are, (1, channels, 1, 1); copied to an accelerator once."""
+    """A mean or standard deviation on the images' device, (1, channels, 1, 1); copied to an accelerator once."""
     with torch.inference_mode(False):  # kept for training too, whoever asks first
         return torch.tensor(values, device=device)[None, :, None, None]
 
@@ -104,7 +104,7 @@ class TeacherEnsemble:
         return len(self.members)
 
     def autocast(self) -> AbstractContextManager[object]:
-        """The precision in which the teachers compute."""
+        """The context in which the teachers compute in their precision."""
         return autocast(self._device, self._precision)
 
     @torch.no_grad()
@@ -151,7 +151,7 @@ class TeacherEnsemble:
         return answer, features.float(), tuple(item.float() for item in maps)
 
     def num_outputs(self, index: int) -> int:
-        """Numbers that one teacher answers with."""
+        """How many numbers one teacher answers with."""
         columns = self.matches[index].columns
         return self.members[index].num_classes if columns is None else len(columns)
 

@@ -15,10 +15,10 @@ class Tracker(Protocol):
     """Gets every line of metrics and of speed."""
 
     def log(self, line: dict[str, Any], step: int) -> None:
-        """Take the numbers of one line at a global step."""
+        """Log the numbers of one line at a global step."""
 
     def close(self) -> None:
-        """Finish."""
+        """Write what is left, and close the log."""
 
 
 def _numbers(line: dict[str, Any]) -> dict[str, float]:
@@ -55,7 +55,7 @@ class _WandB:
 
 
 def open_trackers(names: Sequence[str], folder: Path, config: dict[str, Any]) -> list[Tracker]:
-    """The trackers called ``names``.
+    """Open trackers by their names.
 
     Raises:
         UsageError: An unknown tracker, or one whose package is not installed.

@@ -15,12 +15,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..base.errors import DataError, UsageError
-from ..data import Batch, ImageSource, Mixing, apply_view, draw_view, generator, open_source
+from ..data import Batch, ImageSource, apply_view, draw_view, generator, open_source
 from ..engine.checkpoint import KEPT
 from ..engine.distributed import Processes, choose_device, share_batch
 from ..engine.phases import run_phases, start_phases
 from ..engine.precision import deterministic
-from ..engine.step import split_step
+from ..engine.step import StepContext, split_step
 from ..engine.student import Student
 from ..engine.teachers import TeacherEnsemble
 from ..zoo import LoadedModel, network_output, parse_reference, seeded
@@ -205,21 +205,16 @@ class _Bench:
         )
         self._wait()
         began = time.perf_counter()
-        parts = split_step(
-            batch,
-            parts=1,
-            mixing=Mixing(),
-            seed=0,
-            epoch=0,
-            step=0,
-            num_training_images=self.plan.facts.num_images or batch_size,
-            processes=self.processes,
-            layout=torch.channels_last if training.channels_last else torch.contiguous_format,
+        context = StepContext(
             student=self.student,
             teachers=self.teachers,
-            store=self.store,
+            num_training_images=self.plan.facts.num_images or batch_size,
+            processes=self.processes,
             reads_maps=self.objective.reads_maps,
+            layout=torch.channels_last if training.channels_last else torch.contiguous_format,
+            store=self.store,
         )
+        parts = split_step(batch, context, epoch=0, step=0)
         run_phases(self.phases, self.objective, parts, training, self.processes, steps_per_epoch=1)
         self._wait()
         return time.perf_counter() - began

@@ -122,7 +122,7 @@ def create_model(
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Start torch's CPU generator at ``seed`` inside; afterwards it is what it was. Other devices' are not touched."""
+    """Seed torch's CPU generator inside, and restore it afterwards; those of other devices are left alone."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield

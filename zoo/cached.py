@@ -12,7 +12,7 @@ from huggingface_hub import constants, try_to_load_from_cache
 from timm.models import get_pretrained_cfg
 
 from .downloads import WEIGHT_FILES
-from .pulled import pulled_commit, record_of
+from .pulled import pulled_commit, read_record
 from .references import Reference
 from .weight_index import MODEL_FILES
 
@@ -23,7 +23,7 @@ def cached_weights(reference: Reference) -> Path | None:
     A folder, run or file of the user's own is its own answer.
     """
     if reference.kind == "zoo":
-        return reference.path / "model.safetensors" if record_of(reference.text) is not None else None
+        return reference.path / "model.safetensors" if read_record(reference.text) is not None else None
     if reference.kind == "hub":
         commit = pulled_commit(reference.repository, reference.revision)
         return _in_hub_cache(reference.repository, MODEL_FILES, commit or reference.revision)

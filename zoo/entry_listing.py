@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..base.errors import UsageError
 from .cached import cached_weights
 from .entries import COSTS, ENTRIES, PAPERS, Entry, get_entry
-from .pulled import model_folder, record_of, trusted_digest
+from .pulled import model_folder, read_record, trusted_digest
 from .references import is_kdzoo_network, parse_reference
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def entry_record(name: str) -> dict[str, Any]:
     """
     entry = get_entry(name)
     params, macs = COSTS[name]
-    record = record_of(name)
+    record = read_record(name)
     return {
         **entry.to_dict(),
         "params": params,

@@ -35,7 +35,7 @@ _CHECKED_BATCHES = (1, 3)
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
-    """A written file.
+    """One exported file.
 
     Attributes:
         path: The file.
@@ -136,7 +136,7 @@ def require_onnx() -> None:
         raise ModelError(f"exporting ONNX needs {', '.join(missing)}", hint="pip install 'kdzoo[onnx]'")
 
 
-def record_of(loaded: LoadedModel) -> dict[str, str]:
+def export_metadata(loaded: LoadedModel) -> dict[str, str]:
     """What a program must know to use the file, as texts: preprocessing, classes, licence, origin."""
     look = loaded.preprocessing
     texts = {
@@ -171,7 +171,7 @@ def _write_onnx(loaded: LoadedModel, path: Path) -> tuple[float, float | None, s
             output_names=["logits"],
             dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
         )
-        program.model.metadata_props.update({f"kdzoo.{key}": text for key, text in record_of(loaded).items()})
+        program.model.metadata_props.update({f"kdzoo.{key}": text for key, text in export_metadata(loaded).items()})
         program.save(str(path), external_data=False)
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
@@ -187,14 +187,14 @@ def _write_torch_export(loaded: LoadedModel, path: Path) -> tuple[float, float |
         program = torch.export.export(
             loaded.model, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},), strict=False
         )
-        torch.export.save(program, path, extra_files={"kdzoo.json": json.dumps(record_of(loaded))})
+        torch.export.save(program, path, extra_files={"kdzoo.json": json.dumps(export_metadata(loaded))})
         network = torch.export.load(path).module()
     return (*_compare(loaded, network, "torch.export.load"), f"torch.export.load {torch.__version__}")
 
 
 def _write_safetensors(loaded: LoadedModel, path: Path) -> tuple[float, float | None, str]:
     weights = portable_weights(loaded.model)
-    save_file(weights, path, metadata={"format": "pt", **record_of(loaded)})
+    save_file(weights, path, metadata={"format": "pt", **export_metadata(loaded)})
     read = load_file(path)
     if read.keys() != weights.keys() or not all(torch.equal(read[name], weights[name]) for name in weights):
         raise ModelError(f"{path.name} does not hold the weights that were written", hint="check the disk")

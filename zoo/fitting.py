@@ -59,7 +59,7 @@ class Fit:
 
     @property
     def rank(self) -> int:
-        """Averages come first, as in timm; slow copies last."""
+        """Sort key: averages come first, as in timm; slow copies last."""
         return 0 if _AVERAGES.search(self.place) else 2 if _COPIES.search(self.place) else 1
 
 

@@ -27,7 +27,7 @@ _LOGIN = "log in with a token that may write: hf auth login"
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """What became of a package.
+    """Where a package was published, and how.
 
     Attributes:
         repository: ``ORG/NAME``.

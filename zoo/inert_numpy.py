@@ -11,7 +11,7 @@ from typing import Any
 
 
 class InertNumpy:
-    """What a number, an array or a type of numpy becomes."""
+    """Stands in for a number, an array or a type of numpy: it loads and does nothing."""
 
     def __init__(self, *arguments: Any) -> None:
         pass

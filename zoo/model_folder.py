@@ -18,7 +18,7 @@ from . import networks  # noqa: F401 (registers kdzoo's own names)
 from .architecture_arguments import MAX_CLASSES, checked_arguments
 from .json_file import read_json
 from .preprocessing import Preprocessing, preprocessing_from_timm
-from .weight_index import pieces_of
+from .weight_index import weight_pieces
 from .weights_digest import KEY, recorded_digest
 
 _AGAIN = "use a model from a source that you know"
@@ -198,7 +198,7 @@ def refuse_oversized(config: Path, weights: Path, *, only_counted: bool = False)
             return
         line = "".join(c for c in (str(error) or type(error).__name__).splitlines()[0][:200] if c.isprintable())
         raise ModelError(f"{config} describes a network that cannot be built: {line}", hint=_AGAIN) from error
-    size = sum(path.stat().st_size for path in pieces_of(weights))
+    size = sum(path.stat().st_size for path in weight_pieces(weights))
     if params > size:
         raise ModelError(
             f"{config} describes a network of {params} parameters, and {weights.name} has {size} bytes",

@@ -27,7 +27,7 @@ _WEIGHTS = "model.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """What would be sent.
+    """A model's files as they would be published.
 
     Attributes:
         repository: ``ORG/NAME``.

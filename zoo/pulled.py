@@ -27,8 +27,8 @@ def model_folder(slot: str) -> Path:
     return kdzoo_home() / "models" / safe_part(slot)
 
 
-def record_of(slot: str) -> dict[str, Any] | None:
-    """What was written when the model was pulled; None where it was not (or not to the end)."""
+def read_record(slot: str) -> dict[str, Any] | None:
+    """The record of a pulled model; None where it was not pulled (or not to the end)."""
     try:
         record = json.loads(_record_path(slot).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -68,7 +68,7 @@ def forget(slot: str) -> None:
 
 def damage(slot: str) -> str | None:
     """What is wrong with a pulled model's files, compared with their recorded digests; None where nothing is."""
-    record = record_of(slot)
+    record = read_record(slot)
     if record is None:
         return "it is not there"
     for name, digest in record["files"].items():
@@ -90,7 +90,7 @@ def whole_folder(slot: str, again: str) -> Path | None:
     Raises:
         ModelError: It was pulled, and its files are damaged.
     """
-    if record_of(slot) is None:
+    if read_record(slot) is None:
         return None
     wrong = damage(slot)
     if wrong:

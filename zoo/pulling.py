@@ -38,7 +38,7 @@ from .pulled import (
     forget,
     model_folder,
     pulled_commit,
-    record_of,
+    read_record,
     trust_digest,
     trusted_digest,
     write_commit,
@@ -153,7 +153,7 @@ def convert_file(path: Path, name: str, *, digest: str | None = None, force: boo
 
 def _pull_release(entry: Entry, mirror: str | None, digest: str | None, force: bool, report: Report | None) -> Pulled:
     with held(entry.name):
-        record = record_of(entry.name)
+        record = read_record(entry.name)
         if record is not None and not force and damage(entry.name) is None:
             _check_digest(entry, str(record.get("sha256")), digest, False, str(model_folder(entry.name)))
             return Pulled(

@@ -30,7 +30,7 @@ def hub_weights(repository: str, revision: str | None, *, prefer_cache: bool) ->
     return path
 
 
-def pieces_of(weights: Path) -> list[Path]:
+def weight_pieces(weights: Path) -> list[Path]:
     """The files of a model's weights that are there: the file itself, or those that an index names."""
     if not weights.name.endswith(INDEX_SUFFIX):
         return [weights]

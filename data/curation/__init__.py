@@ -5,7 +5,7 @@ from __future__ import annotations
 from .choice import BestPerClass
 from .confirmation import Confirmation, Thresholds, confirm
 from .embedding import embed_crops, embed_whole
-from .listed import ListedImages, list_to_file, offsets_of, require_images
+from .listed import ListedImages, list_to_file
 from .shortlist import PAIR, Candidate, EvaluationIndex, read_pairs
 from .tasks import ConfirmTask, Described, DescribeTask, EvaluationTask
 
@@ -25,7 +25,5 @@ __all__ = [
     "embed_crops",
     "embed_whole",
     "list_to_file",
-    "offsets_of",
     "read_pairs",
-    "require_images",
 ]

@@ -36,6 +36,6 @@ class BestPerClass:
         order = np.lexsort((ids, -scores))[: self._top]
         return ids[order], scores[order]
 
-    def of(self, label: int) -> tuple[np.ndarray, np.ndarray]:
+    def ranked(self, label: int) -> tuple[np.ndarray, np.ndarray]:
         """Ids and scores of a class, the highest score first."""
         return self._cut(*self._kept[label])

@@ -30,7 +30,7 @@ class Thresholds:
     Attributes:
         ratio: A keypoint is matched when its nearest neighbour is this much nearer than the second (Lowe 2004, §7.1).
         reprojection: RANSAC's tolerance, as a fraction of the short side.
-        worth_a_look: Least correlation of the search for SIFT to be tried.
+        min_correlation_for_sift: Least correlation of the search for SIFT to be tried.
         inliers: Matches that must lie under the homography.
         sift_correlation: Least correlation of the images laid over one another by the homography.
         search_correlation: Least correlation where the alignment was searched for.
@@ -39,7 +39,7 @@ class Thresholds:
 
     ratio: Annotated[float, Range(0, 1, above_low=True, below_high=True)] = 0.8
     reprojection: PositiveFraction = 0.02
-    worth_a_look: Fraction = 0.6
+    min_correlation_for_sift: Fraction = 0.6
     inliers: Keypoints = 8
     sift_correlation: Fraction = 0.8
     search_correlation: Fraction = 0.93
@@ -74,7 +74,7 @@ def confirm(image: Image.Image, other: Image.Image, *, mirrored: bool, threshold
     """
     grey, whole = _grey(image, mirrored), _grey(other, False)
     correlation, detail = _search(grey, whole)
-    if correlation < thresholds.worth_a_look:
+    if correlation < thresholds.min_correlation_for_sift:
         return Confirmation(None, 0, correlation, detail)
     larger, larger_whole = _resize(grey, _sift_side(grey)), _resize(whole, _sift_side(whole))
     inliers, homography = _fit(larger, larger_whole, thresholds)

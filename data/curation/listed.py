@@ -29,12 +29,12 @@ class ListedImages:
 
     Args:
         root: The folder that the paths are relative to.
-        listing: The file with the paths; beside it, at ``offsets_of``, lies where each begins.
+        listing: The file with the paths; beside it, at ``offsets_path``, lies where each begins.
     """
 
     def __init__(self, root: Path, listing: Path) -> None:
         self.root = root
-        self._listing, self._offsets = os.fspath(listing), os.fspath(offsets_of(listing))
+        self._listing, self._offsets = os.fspath(listing), os.fspath(offsets_path(listing))
         self._count = os.path.getsize(self._offsets) // 8 - 1
 
     def __len__(self) -> int:
@@ -60,7 +60,7 @@ class ListedImages:
         return read_rgb(path, path)
 
 
-def offsets_of(listing: Path) -> Path:
+def offsets_path(listing: Path) -> Path:
     """The file beside a listing that says where each of its paths begins: int64, one more than there are paths."""
     return listing.with_suffix(".offsets")
 
@@ -80,7 +80,7 @@ def list_to_file(root: Path, listing: Path, left_out: Counter[str] | None = None
         The number of images.
 
     Raises:
-        DataError: A folder cannot be read, or an image is no regular file.
+        DataError: There is no image, a folder cannot be read, or an image is no regular file.
     """
     special: list[tuple[str, str]] = []
     count = position = 0
@@ -94,7 +94,7 @@ def list_to_file(root: Path, listing: Path, left_out: Counter[str] | None = None
         del run
         merged = heapq.merge(*map(_read_run, runs))
         output = stack.enter_context(open_scratch(listing))
-        offsets = stack.enter_context(open_scratch(offsets_of(listing)))
+        offsets = stack.enter_context(open_scratch(offsets_path(listing)))
         offsets.write(struct.pack("<q", 0))
         for name in merged:
             output.write(name + _END)
@@ -102,6 +102,11 @@ def list_to_file(root: Path, listing: Path, left_out: Counter[str] | None = None
             offsets.write(struct.pack("<q", position))
             count += 1
     refuse_special(root, special)
+    if count == 0:
+        raise DataError(
+            f"no images under {root}",
+            hint="give a folder that holds images (JPEG, PNG, WebP, …), at any depth",
+        )
     return count
 
 
@@ -118,12 +123,3 @@ def _images(root: Path, left_out: Counter[str], special: list[tuple[str, str]]) 
         left_out.update(found.left_out)
         special += [(prefix + name, what) for name, what in found.special]
         yield from (prefix + name for name in found.images)
-
-
-def require_images(root: Path, count: int) -> None:
-    """Raises DataError where there are none."""
-    if count == 0:
-        raise DataError(
-            f"no images under {root}",
-            hint="give a folder that holds images (JPEG, PNG, WebP, …), at any depth",
-        )

@@ -6,18 +6,12 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-
 from ...base.errors import DataError
 from ..check import CheckReport, ProgressCallback, SplitReport
-from ..images import UnreadableImage
-from ..pixel_check import FACTS, describe_facts, pixel_facts
-from ..workers import TaskIterator
+from ..pixel_check import decode_all, describe_facts, pixel_facts
 from . import coco, voc
 from .source import BoxSource
-from .specs import EXPECTED, parse_detection_spec, place_of
-
-_CHUNK = 32
+from .specs import EXPECTED, parse_detection_spec
 
 
 def check_detection(spec: str, *, workers: int | None = None, progress: ProgressCallback | None = None) -> CheckReport:
@@ -32,7 +26,7 @@ def check_detection(spec: str, *, workers: int | None = None, progress: Progress
         DataError, UsageError: There is nothing to check.
     """
     parsed = parse_detection_spec(spec)
-    path = place_of(parsed)
+    path = parsed.locate()
     report = CheckReport(spec=spec, path=str(path))
     sources: dict[str, BoxSource] = {}
     for split in ("train", "val"):
@@ -44,7 +38,7 @@ def check_detection(spec: str, *, workers: int | None = None, progress: Progress
             report.problems.append(error.message if error.hint is None else f"{error.message} ({error.hint})")
     num_workers = (os.cpu_count() or 1) if workers is None else workers
     for split, source in sources.items():
-        facts, unreadable = _look(source, num_workers, progress)
+        facts, unreadable = decode_all(split, source, _facts, num_workers, progress)
         expected = EXPECTED[parsed.name][split] if parsed.is_official else None
         found = SplitReport(
             split=split,
@@ -76,33 +70,6 @@ def _compare(train: BoxSource, val: BoxSource, report: CheckReport) -> None:
         report.problems.append(f"train and val have other classes ({', '.join(odd)})")
 
 
-def _look(
-    source: BoxSource, workers: int, progress: ProgressCallback | None
-) -> tuple[np.ndarray, list[tuple[str, str]]]:
-    """`FACTS` of each image (of turned ones, those whose size does not tell how), and those that cannot be read."""
-    facts = np.zeros(len(source), dtype=FACTS)
-    found: list[tuple[str, str]] = []
-    chunks = range(-(-len(source) // _CHUNK))
-    with TaskIterator(_DecodeTask(source), chunks, workers=workers) as parts:
-        for number, (part, unreadable) in enumerate(parts):
-            facts[number * _CHUNK : number * _CHUNK + len(part)] = part
-            found += unreadable
-            if progress is not None:
-                progress(source.split, min(len(source), (number + 1) * _CHUNK), len(source))
-    return facts, found
-
-
-class _DecodeTask:
-    def __init__(self, source: BoxSource) -> None:
-        self.source = source
-
-    def __call__(self, index: int) -> tuple[np.ndarray, list[tuple[str, str]]]:
-        indices = range(index * _CHUNK, min((index + 1) * _CHUNK, len(self.source)))
-        facts = np.zeros(len(indices), dtype=FACTS)
-        found = []
-        for row, image in enumerate(indices):
-            try:
-                facts[row] = (*pixel_facts(self.source.load(image)), self.source.is_open(image))
-            except UnreadableImage as error:
-                found.append((self.source.identity(image), error.reason))
-        return facts, found
+def _facts(source: BoxSource, index: int) -> tuple[int, bool, bool]:
+    """An image's `FACTS`; of turned ones those count whose size does not tell how."""
+    return (*pixel_facts(source.load(index)), source.is_open(index))

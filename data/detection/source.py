@@ -71,7 +71,7 @@ class BoxSource:
 
     @property
     def num_classes(self) -> int:
-        """Classes, without a background."""
+        """How many classes there are, without a background."""
         return len(self.class_names)
 
     def identity(self, index: int) -> str:
@@ -104,7 +104,7 @@ class BoxSource:
         orientation = read_orientation(self.folder / self.files[index])
         return orientation in (2, 3, 4) or (orientation > 4 and int(self.sizes[index, 0]) == int(self.sizes[index, 1]))
 
-    def objects_of(self, index: int) -> Objects:
+    def image_objects(self, index: int) -> Objects:
         """The boxes of one image."""
         part = slice(int(self.starts[index]), int(self.starts[index + 1]))
         own = self.objects
@@ -116,7 +116,7 @@ class BoxSource:
         Returns:
             float32 (N, 4) and int64 (N,).
         """
-        own = self.objects_of(index)
+        own = self.image_objects(index)
         width, height = self.sizes[index]
         boxes = np.clip(own.boxes, 0, [width, height, width, height]).astype(np.float32)
         kept = ~own.crowd & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])

@@ -25,6 +25,14 @@ class DetectionSpec(PlacedSpec):
         """Whether it is the published set, rather than own data in its format."""
         return self.name != "coco" or self.path is None
 
+    def locate(self) -> Path:
+        """The folder of the data set.
+
+        Raises:
+            DataError: It is not there.
+        """
+        return self.find(_FOLDERS[self.name], _GET[self.name])
+
 
 def is_detection_spec(text: str) -> bool:
     """Whether a data spec names detection data."""
@@ -53,16 +61,7 @@ def open_detection(spec: str | DetectionSpec, split: str) -> BoxSource:
         DataError: It is missing (with how to get it), or broken (the first broken entry).
     """
     parsed = parse_detection_spec(spec) if isinstance(spec, str) else spec
-    path = place_of(parsed)
+    path = parsed.locate()
     coco_format = parsed.name == "coco"
     source = coco.open_coco(path, split) if coco_format else voc.open_voc_detection(path, split, parsed.name)
     return replace(source, reading=parsed.reading)
-
-
-def place_of(spec: DetectionSpec) -> Path:
-    """The folder of a spec.
-
-    Raises:
-        DataError: It is not there.
-    """
-    return spec.find(_FOLDERS[spec.name], _GET[spec.name])

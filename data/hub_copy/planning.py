@@ -23,7 +23,7 @@ _TAIL = 65_536
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class UnpackPlan:
     """What will be written.
 
     Attributes:
@@ -46,7 +46,7 @@ class Plan:
     sha256: dict[str, str] = field(default_factory=dict)
     unverified: tuple[str, ...] = ()
 
-    def verified(self) -> Plan:
+    def verified(self) -> UnpackPlan:
         """The same plan, its files compared with the digests that the Hub recorded.
 
         Raises:
@@ -56,9 +56,9 @@ class Plan:
         return replace(self, sha256=sha256, unverified=tuple(unverified))
 
 
-def make_plan(
+def plan_unpacking(
     folder: Path, config: str | None, wanted: Sequence[tuple[str, str]], image: str | None, label: str | None
-) -> Plan:
+) -> UnpackPlan:
     """Look at everything but the images.
 
     Args:
@@ -111,7 +111,7 @@ def make_plan(
             for label in sorted(total)
         ],
     }
-    return Plan(
+    return UnpackPlan(
         source=folder,
         files=files,
         columns=columns,

@@ -22,7 +22,7 @@ from ..hub_files import MANIFEST, read_manifest
 from ..images import UnreadableImage, decode_stored, image_extension
 from ..listing import list_images
 from .digests import ClassDigests, with_digests, without_digests
-from .planning import Plan, make_plan
+from .planning import UnpackPlan, plan_unpacking
 from .rows import read_images, require_pyarrow
 
 Progress = Callable[[int, int], None]
@@ -77,7 +77,7 @@ def unpack(
         RunError: pyarrow is missing, the disk is full, or OUT cannot be written.
     """
     require_pyarrow()
-    plan = make_plan(folder, config, splits, image_column, label_column)
+    plan = plan_unpacking(folder, config, splits, image_column, label_column)
     if without_digests(read_manifest(out)) == plan.manifest:
         _require_every_image(out, plan)
         return _result(out, plan, 0)
@@ -100,7 +100,7 @@ def unpack(
     return _result(out, plan, written)
 
 
-def _result(out: Path, plan: Plan, written: int) -> Unpacked:
+def _result(out: Path, plan: UnpackPlan, written: int) -> Unpacked:
     return Unpacked(
         out=out,
         num_images={name: split["images"] for name, split in plan.manifest["splits"].items()},
@@ -111,7 +111,7 @@ def _result(out: Path, plan: Plan, written: int) -> Unpacked:
     )
 
 
-def _refuse_other(partial: Path, plan: Plan) -> None:
+def _refuse_other(partial: Path, plan: UnpackPlan) -> None:
     """Raises DataError where something else lies there than what this call began, or nothing."""
     begun = partial.is_dir() and any(not entry.name.startswith(".") for entry in partial.iterdir())
     if begun and _without_identities(read_manifest(partial)) != _without_identities(plan.manifest):
@@ -121,7 +121,7 @@ def _refuse_other(partial: Path, plan: Plan) -> None:
         )
 
 
-def _require_space(partial: Path, plan: Plan) -> None:
+def _require_space(partial: Path, plan: UnpackPlan) -> None:
     """Raises RunError where the disk cannot hold what is to be begun."""
     needed = sum(file["bytes"] for file in plan.manifest["files"])
     free = shutil.disk_usage(make_folder(partial.parent, option="OUT")).free
@@ -144,7 +144,7 @@ def _without_identities(manifest: dict[str, Any] | None) -> dict[str, Any] | Non
     return {**manifest, "files": names}
 
 
-def _require_every_image(out: Path, plan: Plan) -> None:
+def _require_every_image(out: Path, plan: UnpackPlan) -> None:
     """Raises DataError where images were taken away, or an earlier state of the copy left others."""
     for target, split in plan.manifest["splits"].items():
         for class_folder, count in split["class_counts"].items():
@@ -156,7 +156,7 @@ def _require_every_image(out: Path, plan: Plan) -> None:
                 )
 
 
-def _write_images(partial: Path, plan: Plan, progress: Progress | None) -> int:
+def _write_images(partial: Path, plan: UnpackPlan, progress: Progress | None) -> int:
     total = sum(split["images"] for split in plan.manifest["splits"].values())
     done = written = 0
     contents = {target: ClassDigests() for target in plan.files}

@@ -13,7 +13,7 @@ from ..pixel_check import FACTS, describe_facts, pixel_facts
 from ..workers import TaskIterator
 from .presence import absent_classes
 from .source import BadMask, MaskSource
-from .specs import EXPECTED, open_segmentation, parse_segmentation_spec, place_of
+from .specs import EXPECTED, open_segmentation, parse_segmentation_spec
 
 _CHUNK = 16
 
@@ -32,7 +32,7 @@ def check_segmentation(
         DataError, UsageError: There is nothing to check.
     """
     parsed = parse_segmentation_spec(spec)
-    report = CheckReport(spec=spec, path=str(place_of(parsed)))
+    report = CheckReport(spec=spec, path=str(parsed.locate()))
     num_workers = (os.cpu_count() or 1) if workers is None else workers
     for split in ("train", "val"):
         try:

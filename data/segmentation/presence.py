@@ -18,7 +18,7 @@ def require_classes(source: MaskSource) -> None:
     Masks are read until every class was met: of ordinary data a few.
 
     Raises:
-        DataError: So it is; or a mask cannot be read.
+        DataError: A class is missing, there are fewer than two, or a mask cannot be read.
     """
     met = np.zeros(256, dtype=bool)
     wanted = np.isin(source.table, np.arange(source.num_classes))

@@ -82,7 +82,7 @@ class MaskSource:
 
     @property
     def num_classes(self) -> int:
-        """Classes that are counted."""
+        """How many classes are counted."""
         return len(self.class_names)
 
     @property

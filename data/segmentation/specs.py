@@ -30,6 +30,14 @@ _OPEN = {
 class SegmentationSpec(PlacedSpec):
     """A segmentation data set, one of NAMES, and where it lies."""
 
+    def locate(self) -> Path:
+        """The folder of the data set.
+
+        Raises:
+            DataError: It is not there.
+        """
+        return self.find(self.name, _GET[self.name])
+
 
 def is_segmentation_spec(text: str) -> bool:
     """Whether a data spec names segmentation data."""
@@ -59,13 +67,4 @@ def open_segmentation(spec: str | SegmentationSpec, split: str) -> MaskSource:
         DataError: It is missing (with how to get it), or incomplete.
     """
     parsed = parse_segmentation_spec(spec) if isinstance(spec, str) else spec
-    return replace(_OPEN[parsed.name](place_of(parsed), split), reading=parsed.reading)
-
-
-def place_of(spec: SegmentationSpec) -> Path:
-    """The folder of a spec.
-
-    Raises:
-        DataError: It is not there.
-    """
-    return spec.find(spec.name, _GET[spec.name])
+    return replace(_OPEN[parsed.name](parsed.locate(), split), reading=parsed.reading)

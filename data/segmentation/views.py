@@ -30,7 +30,7 @@ class MaskViews:
         scale: Longer and shorter side that an image is fitted into before a random factor.
         factors: Bounds of that factor.
         crop: Height and width of the view.
-        most: A crop in which one class has a larger share than this is drawn again, ten times at most.
+        cat_max_ratio: A crop in which one class has a larger share than this is drawn again, ten times at most.
         flip: Probability of a mirrored view.
         colour: Whether brightness, contrast, saturation and hue are varied.
         fill: Colour of what lies beyond the image; its label is ignored.
@@ -39,7 +39,7 @@ class MaskViews:
     scale: tuple[int, int]
     factors: tuple[float, float]
     crop: tuple[int, int]
-    most: float
+    cat_max_ratio: float
     flip: float
     colour: bool
     fill: tuple[int, int, int] = (124, 116, 104)
@@ -98,7 +98,7 @@ def draw_mask_view(views: MaskViews, mask: np.ndarray, seed: int, epoch: int, sa
         corner = (int(rng.integers(margins[0] + 1)), int(rng.integers(margins[1] + 1)))
         part = scaled[corner[0] : corner[0] + views.crop[0], corner[1] : corner[1] + views.crop[1]]
         counts = np.bincount(part[part != IGNORED], minlength=1)
-        if views.most >= 1 or ((counts > 0).sum() > 1 and counts.max() / counts.sum() < views.most):
+        if views.cat_max_ratio >= 1 or ((counts > 0).sum() > 1 and counts.max() / counts.sum() < views.cat_max_ratio):
             break
     mirrored = bool(rng.random() < views.flip)
     if not views.colour:

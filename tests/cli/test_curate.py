@@ -113,14 +113,14 @@ def run_until(place: Path, out: Path, due: Callable[[], bool], number: int) -> i
 # The command with a commit after every step, each step slow enough to be hit.
 _SLOW = """
 import sys, time
-from kdzoo.engine import curation
+from kdzoo.engine import curation_stages
 from kdzoo.engine.curation_state import CurationState
 commit = CurationState.commit
 def slow(self, *rest):
     commit(self, *rest)
     time.sleep(0.15)
 CurationState.commit = slow
-curation._COMMIT_EVERY_S = 0
+curation_stages._COMMIT_EVERY_S = 0
 from kdzoo.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """

@@ -50,7 +50,7 @@ def test_every_box_is_read_with_its_class_and_image(coco: Path) -> None:
     assert len(source) == 6
     for index, image in enumerate(document["images"]):
         own = [entry for entry in document["annotations"] if entry["image_id"] == image["id"]]
-        found = source.objects_of(index)
+        found = source.image_objects(index)
         assert source.files[index] == image["file_name"]
         assert [CATEGORY_IDS[label] for label in found.labels] == [entry["category_id"] for entry in own]
         assert [[b[0], b[1], b[2] - b[0], b[3] - b[1]] for b in found.boxes.tolist()] == [e["bbox"] for e in own]
@@ -228,10 +228,10 @@ def test_voc_is_read_as_edges_from_zero_and_difficult_objects_are_apart(tmp_path
 
     for index in range(6):
         expected = [list(map(float, box)) for box, _ in draw(index, width=128, height=96)[1]]
-        assert train.objects_of(index).boxes.tolist() == expected
-    assert train.objects_of(1).crowd[0]
-    assert not train.objects_of(0).crowd.any()
-    assert len(train.trainable(1)[1]) == len(train.objects_of(1)) - 1
+        assert train.image_objects(index).boxes.tolist() == expected
+    assert train.image_objects(1).crowd[0]
+    assert not train.image_objects(0).crowd.any()
+    assert len(train.trainable(1)[1]) == len(train.image_objects(1)) - 1
     own = write_voc(tmp_path / "own", names=("bolt", "nut", "cat"))
     assert open_detection(f"voc2007-detection:{own}", "val").class_names == ("bolt", "cat", "nut")
     (root / "VOCdevkit/VOC2007/Annotations/000002.xml").write_text("<annotation><size>")

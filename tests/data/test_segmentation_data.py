@@ -70,7 +70,7 @@ OFFICIAL = [
     ("bicycle", 33, 18),
 ]
 
-VIEWS = MaskViews(scale=(64, 48), factors=(0.5, 2.0), crop=(32, 40), most=0.75, flip=0.5, colour=True)
+VIEWS = MaskViews(scale=(64, 48), factors=(0.5, 2.0), crop=(32, 40), cat_max_ratio=0.75, flip=0.5, colour=True)
 
 
 def write_mask(path: Path, values: np.ndarray) -> None:
@@ -232,7 +232,7 @@ def test_views_are_functions_of_seed_epoch_and_image(tmp_path: Path) -> None:
 
 def test_image_and_mask_move_together(tmp_path: Path) -> None:
     """The shapes' colours say where each class is: in every view they agree with the labels."""
-    plain = MaskViews(scale=(64, 48), factors=(0.5, 2.0), crop=(32, 40), most=0.75, flip=0.5, colour=False)
+    plain = MaskViews(scale=(64, 48), factors=(0.5, 2.0), crop=(32, 40), cat_max_ratio=0.75, flip=0.5, colour=False)
     source = open_segmentation(f"masks:{write_pairs(tmp_path)}", "train")
     mirrored, padded = set(), 0
     for epoch in range(60):
@@ -255,7 +255,7 @@ def test_image_and_mask_move_together(tmp_path: Path) -> None:
 def test_a_crop_of_one_class_is_drawn_again() -> None:
     mask = np.zeros((200, 200), dtype=np.uint8)
     mask[:60] = 1
-    views = MaskViews(scale=(200, 200), factors=(1.0, 1.0), crop=(60, 60), most=0.75, flip=0.0, colour=False)
+    views = MaskViews(scale=(200, 200), factors=(1.0, 1.0), crop=(60, 60), cat_max_ratio=0.75, flip=0.0, colour=False)
     shares = []
     for sample in range(60):
         top, left = draw_mask_view(views, mask, 0, 0, sample).corner

@@ -31,7 +31,8 @@ from kdzoo.base.errors import Interrupted
 from kdzoo.base.metrics import Metrics
 from kdzoo.data import ArraySource, Augmentation, EvalTransform, Mixing, open_source, torch_seed
 from kdzoo.engine.distributed import Processes
-from kdzoo.engine.job import Position, TrainJob
+from kdzoo.engine.job import TrainJob
+from kdzoo.engine.position import Position
 from kdzoo.engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from kdzoo.engine.signals import StopRequest
 from kdzoo.engine.teachers import TeacherEnsemble

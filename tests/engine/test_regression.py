@@ -13,7 +13,7 @@ from kdzoo.base.metrics import ANGULAR_ERROR, TOP1, Metrics
 from kdzoo.data import ArraySource, EvalTransform
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.evaluate import PassSettings, evaluate
-from kdzoo.engine.job import Position
+from kdzoo.engine.position import Position
 from kdzoo.engine.regression import angular_errors, directions
 
 CPU = Processes(0, 1, torch.device("cpu"))

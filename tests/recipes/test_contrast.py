@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from kdzoo.base.errors import UsageError
-from kdzoo.engine.distributed import Processes
-from kdzoo.engine.step import Step
+from kdzoo.engine.step import MixedBatch, Step, StepContext
 from kdzoo.planning.memory import describe_memory, require_memory
 from kdzoo.recipes.contrast import Candidates, Contrast
 from kdzoo.recipes.crd import RECIPE
@@ -24,11 +23,9 @@ SHAPES = Shapes(
 
 def make_step(ids: list[int], *, epoch: int = 0, seed: int = 3) -> Step:
     images = torch.zeros(len(ids), 3, 2, 2)
-    return Step(
-        images=images, labels=torch.from_numpy(LABELS[ids]), mixed_labels=None, mix_weight=1.0,
-        sample_ids=torch.tensor(ids), epoch=epoch, step=epoch, num_training_images=40,
-        student=lambda x: (x, x), teachers=None, seed=seed, processes=Processes(0, 1, torch.device("cpu")),
-    )  # fmt: skip
+    batch = MixedBatch(images=images, labels=torch.from_numpy(LABELS[ids]), sample_ids=torch.tensor(ids))
+    run = StepContext(student=lambda x: (x, x), teachers=None, num_training_images=40, seed=seed)
+    return Step(batch, run, epoch=epoch, step=epoch)
 
 
 def test_the_image_itself_comes_first_and_then_images_of_other_classes_none_twice():

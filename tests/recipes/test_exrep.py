@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.phases import run_phases, start_phases
-from kdzoo.engine.step import Step
+from kdzoo.engine.step import MixedBatch, Step, StepContext
 from kdzoo.engine.teachers import Answers
 from kdzoo.recipes.exrep import RECIPE, ExRep
 from kdzoo.recipes.objectives.input_distiller import InputDistiller, distil
@@ -56,10 +56,9 @@ def build(**changes: object) -> ExRep:
 def make_step(student: Student, teacher: Teacher) -> Step:
     torch.manual_seed(9)
     ids = torch.arange(BATCH)
-    return Step(
-        images=torch.rand(BATCH, 3, 16, 16), labels=ids % CLASSES, mixed_labels=None, mix_weight=1.0, sample_ids=ids,
-        epoch=0, step=0, num_training_images=20, student=student, teachers=teacher,  # type: ignore[arg-type]
-    )  # fmt: skip
+    batch = MixedBatch(images=torch.rand(BATCH, 3, 16, 16), labels=ids % CLASSES, sample_ids=ids)
+    run = StepContext(student=student, teachers=teacher, num_training_images=20)  # type: ignore[arg-type]
+    return Step(batch, run, epoch=0, step=0)
 
 
 @pytest.fixture

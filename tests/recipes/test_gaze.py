@@ -14,8 +14,7 @@ from kdzoo.base.errors import DataError, ModelError, TeacherError, UsageError
 from kdzoo.base.run_documents import TrainResult
 from kdzoo.data import Mixing
 from kdzoo.data.batch import Batch
-from kdzoo.engine.distributed import Processes
-from kdzoo.engine.step import Step, split_step
+from kdzoo.engine.step import Step, StepContext, split_step
 from kdzoo.engine.teachers import Answers
 from kdzoo.evaluation.report import write_report
 from kdzoo.planning.cost import estimate
@@ -221,11 +220,13 @@ def step(outputs: torch.Tensor, teachers: Teachers | None = None, mixing: Mixing
         targets=torch.randn(6, 2, generator=generator),
         conditions=torch.randn(6, 2, generator=generator),
     )
-    return split_step(
-        batch, parts=1, mixing=mixing or Mixing(), seed=0, epoch=0, step=1, num_training_images=6,
-        processes=Processes(0, 1, torch.device("cpu")), layout=torch.contiguous_format,
-        student=lambda images, conditions: (outputs, conditions), teachers=teachers,
-    )[0]  # fmt: skip
+    run = StepContext(
+        student=lambda images, conditions: (outputs, conditions),
+        teachers=teachers,
+        num_training_images=6,
+        mixing=mixing or Mixing(),
+    )
+    return split_step(batch, run, epoch=0, step=1)[0]
 
 
 def gaussian(outputs: torch.Tensor, scale: str, positivity: str) -> torch.distributions.MultivariateNormal:

@@ -14,7 +14,7 @@ from kdzoo.data import Mixing
 from kdzoo.data.batch import Batch
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.phases import run_phase, start_phases
-from kdzoo.engine.step import Step, split_step
+from kdzoo.engine.step import MixedBatch, Step, StepContext, split_step
 from kdzoo.engine.teachers import Answers
 from kdzoo.recipes.meal_v2 import RECIPE, MealV2
 from kdzoo.recipes.objectives.discriminator import discrimination_loss
@@ -68,18 +68,10 @@ def make_step(student: nn.Module, teachers: Callable[[Tensor], Answers]) -> Step
         logits = student(flat(images))
         return logits, logits
 
-    return Step(
-        images=torch.rand(BATCH, 3, 2, 2),
-        labels=torch.full((BATCH,), -1),
-        mixed_labels=None,
-        mix_weight=1.0,
-        sample_ids=torch.arange(BATCH),
-        epoch=0,
-        step=0,
-        num_training_images=99,
-        student=forward,
-        teachers=teachers,  # type: ignore[arg-type]
-    )
+    ids = torch.arange(BATCH)
+    batch = MixedBatch(images=torch.rand(BATCH, 3, 2, 2), labels=torch.full((BATCH,), -1), sample_ids=ids)
+    run = StepContext(student=forward, teachers=teachers, num_training_images=99)  # type: ignore[arg-type]
+    return Step(batch, run, epoch=0, step=0)
 
 
 @pytest.fixture
@@ -229,10 +221,8 @@ def test_cutmix_variant_trains_on_the_teachers_answer_to_the_mixed_image(student
         return logits, logits
 
     def part(mixing: Mixing, step: int) -> Step:
-        return split_step(
-            batch, parts=1, mixing=mixing, seed=0, epoch=0, step=step, num_training_images=99, processes=ONE_PROCESS,
-            layout=torch.contiguous_format, student=forward, teachers=teachers,
-        )[0]  # fmt: skip
+        run = StepContext(student=forward, teachers=teachers, num_training_images=99, mixing=mixing)
+        return split_step(batch, run, epoch=0, step=step)[0]
 
     mixed = next(
         step for step in (part(mixing, index) for index in range(20)) if (step.images != part(Mixing(), 0).images).any()

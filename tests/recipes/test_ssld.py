@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from kdzoo.engine.objective import student_group
 from kdzoo.engine.optim import build_optimizer
-from kdzoo.engine.step import Step
+from kdzoo.engine.step import MixedBatch, Step, StepContext
 from kdzoo.engine.teachers import Answers
 from kdzoo.planning.plan import Given, Plan
 from kdzoo.planning.resolution import resolve
@@ -40,18 +40,14 @@ def make_step(student: nn.Module, teacher_logits: tuple[Tensor, ...], labels: Te
         logits = student(images.flatten(1))
         return logits, logits
 
-    return Step(
-        images=torch.rand(BATCH, 3, 2, 2),
-        labels=torch.full((BATCH,), -1) if labels is None else labels,
-        mixed_labels=None,
-        mix_weight=1.0,
-        sample_ids=torch.arange(BATCH),
-        epoch=0,
-        step=0,
-        num_training_images=99,
+    labels = torch.full((BATCH,), -1) if labels is None else labels
+    batch = MixedBatch(images=torch.rand(BATCH, 3, 2, 2), labels=labels, sample_ids=torch.arange(BATCH))
+    run = StepContext(
         student=forward,
         teachers=lambda images: Answers(teacher_logits, teacher_logits),  # type: ignore[arg-type]
+        num_training_images=99,
     )
+    return Step(batch, run, epoch=0, step=0)
 
 
 @pytest.fixture

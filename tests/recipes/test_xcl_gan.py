@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from kdzoo.base.errors import ModelError, UsageError
 from kdzoo.base.run_documents import TrainResult
-from kdzoo.engine.step import Step
+from kdzoo.engine.step import MixedBatch, Step, StepContext
 from kdzoo.engine.teachers import Answers
 from kdzoo.planning.run import run
 from kdzoo.planning.transfer_set import write_transfer_set
@@ -82,12 +82,10 @@ class Seen:
 def make_step(seen: Seen, labels: Tensor | None = None, step: int = 0, ids: Tensor | None = None) -> Step:
     torch.manual_seed(9)
     ids = torch.arange(BATCH) if ids is None else ids
-    return Step(
-        images=torch.rand(BATCH, 3, 8, 8)[: len(ids)],
-        labels=(torch.arange(BATCH) if labels is None else labels)[: len(ids)],
-        mixed_labels=None, mix_weight=1.0, sample_ids=ids, epoch=step, step=step, num_training_images=99,
-        student=seen.answer, teachers=seen,  # type: ignore[arg-type]
-    )  # fmt: skip
+    labels = (torch.arange(BATCH) if labels is None else labels)[: len(ids)]
+    batch = MixedBatch(images=torch.rand(BATCH, 3, 8, 8)[: len(ids)], labels=labels, sample_ids=ids)
+    run = StepContext(student=seen.answer, teachers=seen, num_training_images=99)  # type: ignore[arg-type]
+    return Step(batch, run, epoch=step, step=step)
 
 
 def reference(seen: Seen, images: Tensor) -> float:

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from kdzoo.base.errors import UsageError
 from kdzoo.data import Mixing
 from kdzoo.data.batch import Batch
-from kdzoo.engine.distributed import Processes
 from kdzoo.engine.objective import Objective
-from kdzoo.engine.step import Step, split_step
+from kdzoo.engine.step import Step, StepContext, split_step
 from kdzoo.engine.teachers import Answers
 from kdzoo.planning.resolution import resolve
 from kdzoo.recipes.overrides import override
@@ -63,11 +62,8 @@ def steps(student: nn.Linear, teachers: Teachers, mixing: Mixing, labels: Tensor
         return logits, logits
 
     def step(index: int) -> Step:
-        return split_step(
-            batch, parts=1, mixing=mixing, seed=0, epoch=0, step=index, num_training_images=99,
-            processes=Processes(0, 1, torch.device("cpu")), layout=torch.contiguous_format, student=forward,
-            teachers=teachers,
-        )[0]  # fmt: skip
+        run = StepContext(student=forward, teachers=teachers, num_training_images=99, mixing=mixing)
+        return split_step(batch, run, epoch=0, step=index)[0]
 
     return step
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import importlib.util
 import pickle
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from functools import cache
@@ -22,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from kdzoo.base.errors import ModelError
-from kdzoo.zoo.conversion import CONVERSIONS, convert, network_of
+from kdzoo.zoo.conversion import conversions, convert, released_network
 from kdzoo.zoo.pdparams import read_pdparams
 
 REFERENCES = Path(__file__).parents[1] / "references"
@@ -66,7 +68,7 @@ def differences(file: Path, model: nn.Module) -> tuple[float, float]:
 
 def test_every_network_and_dialect_has_a_reference() -> None:
     assert {tuple(file.stem.split("-")) for file in FILES} == {
-        (network, dialect) for network, table in CONVERSIONS.items() for dialect in table.dialects
+        (network, dialect) for network, table in conversions().items() for dialect in table.dialects
     }
 
 
@@ -110,8 +112,8 @@ def test_timms_own_network_is_not_the_twin(network: str, stock: str) -> None:
 
 def test_the_dropout_factor_matters(monkeypatch: pytest.MonkeyPatch) -> None:
     name = "MobileNetV3_small_x0_35"
-    without = replace(CONVERSIONS[name], classifier_scale=1.0)
-    monkeypatch.setitem(CONVERSIONS, name, without)
+    without = replace(conversions()[name], classifier_scale=1.0)
+    monkeypatch.setitem(conversions(), name, without)
     file = REFERENCES / "paddle" / f"{name}-legendary.npz"
     assert differences(file, convert(name, small_source()).build())[0] > 1e-2
 
@@ -123,9 +125,9 @@ def test_the_factor_is_on_the_weight_alone() -> None:
     assert torch.equal(converted["classifier.bias"], source["fc.bias"])
 
 
-@pytest.mark.parametrize("network", CONVERSIONS)
+@pytest.mark.parametrize("network", conversions())
 def test_no_tensor_has_two_rows(network: str) -> None:
-    table = CONVERSIONS[network]
+    table = conversions()[network]
     for dialect in table.dialects.values():
         rows = [tensor for row in dialect.rows for tensor in row.tensors(dialect.naming)]
         assert max(Counter(row.source for row in rows).values()) == 1
@@ -171,9 +173,9 @@ def test_a_file_that_does_not_fit_is_refused(change: dict[str, Tensor | None], m
 
 def test_a_dropped_key_may_be_there_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     name = "MobileNetV3_small_x0_35"
-    table = CONVERSIONS[name]
+    table = conversions()[name]
     dialect = replace(table.dialects["legendary"], dropped=("ema.decay",))
-    monkeypatch.setitem(CONVERSIONS, name, replace(table, dialects={"legendary": dialect}))
+    monkeypatch.setitem(conversions(), name, replace(table, dialects={"legendary": dialect}))
     assert convert(name, {**small_source(), "ema.decay": torch.zeros(1)}).dialect == "legendary"
     with pytest.raises(ModelError, match=r"no place in the twin, ema\.rate"):
         convert(name, {**small_source(), "ema.decay": torch.zeros(1), "ema.rate": torch.zeros(1)})
@@ -188,13 +190,13 @@ def test_another_networks_file_is_named_as_such() -> None:
 
 def test_released_files_are_known_by_their_names() -> None:
     base = "https://paddle-imagenet-models-name.bj.bcebos.com/dygraph/"
-    assert network_of(f"{base}legendary_models/ResNet50_vd_ssld_pretrained.pdparams") == "ResNet50_vd"
-    assert network_of("ResNet50_vd_ssld_v2_pretrained.pdparams") == "ResNet50_vd"
-    assert network_of("Fix_ResNet50_vd_ssld_v2_pretrained.pdparams") == "ResNet50_vd"
-    assert network_of("MobileNetV2_ssld_pretrained.pdparams") == "MobileNetV2"
-    assert all(network_of(f"{name}_ssld_pretrained.pdparams") == name for name in CONVERSIONS)
+    assert released_network(f"{base}legendary_models/ResNet50_vd_ssld_pretrained.pdparams") == "ResNet50_vd"
+    assert released_network("ResNet50_vd_ssld_v2_pretrained.pdparams") == "ResNet50_vd"
+    assert released_network("Fix_ResNet50_vd_ssld_v2_pretrained.pdparams") == "ResNet50_vd"
+    assert released_network("MobileNetV2_ssld_pretrained.pdparams") == "MobileNetV2"
+    assert all(released_network(f"{name}_ssld_pretrained.pdparams") == name for name in conversions())
     with pytest.raises(ModelError) as caught:
-        network_of("ResNet51_vd")
+        released_network("ResNet51_vd")
     assert caught.value.hint == "did you mean ResNet50_vd?"
 
 
@@ -224,3 +226,13 @@ def test_model_args_survive_timms_config(tmp_path: Path, network: str) -> None:
     timm.models.save_for_hf(model, str(tmp_path), model_args=converted.model_args, safe_serialization=True)
     loaded = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
     assert max(differences(file, loaded)) < 1e-4
+
+
+def test_the_tables_are_not_built_where_nothing_is_converted() -> None:
+    program = (
+        "import sys, kdzoo.zoo.pulling; print([name for name in sys.modules if name.startswith('kdzoo.zoo.conv')])"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
+    assert "kdzoo.zoo.conversion.convert" in done.stdout
+    assert "resnets" not in done.stdout
+    assert "mobile_networks" not in done.stdout

@@ -14,7 +14,7 @@ from timm.models import get_pretrained_cfg
 from kdzoo.base.errors import ModelError, UsageError
 from kdzoo.zoo import entry_record, list_models, load_model, parse_reference
 from kdzoo.zoo.building import create
-from kdzoo.zoo.conversion import CONVERSIONS, network_of
+from kdzoo.zoo.conversion import conversions, released_network
 from kdzoo.zoo.entries import COSTS, ENTRIES, PAPERS, RELEASES, address_at, get_entry
 from kdzoo.zoo.entries.read import DOCUMENTS
 from kdzoo.zoo.promises import PROMISED_TOP1
@@ -173,11 +173,11 @@ def test_the_eight_files_of_meal_v2():
 
 def test_every_convertible_network_of_paddleclas_has_an_entry():
     entries = published_as("pdparams")
-    assert {entry.network for entry in entries} == set(CONVERSIONS)
+    assert {entry.network for entry in entries} == set(conversions())
     for entry in entries:
-        assert network_of(entry.file_name) == entry.network
-        assert entry.architecture == CONVERSIONS[entry.network].architecture
-        assert entry.model_args == CONVERSIONS[entry.network].model_args
+        assert released_network(entry.file_name) == entry.network
+        assert entry.architecture == conversions()[entry.network].architecture
+        assert entry.model_args == conversions()[entry.network].model_args
         assert entry.address.removeprefix(RELEASES[1]).removeprefix("legendary_models/") == entry.file_name
 
 

@@ -35,7 +35,7 @@ def write(folder: Path, config: Any, weights: dict[str, Any] | None = None) -> P
     return folder
 
 
-def record_of(name: str) -> dict[str, Any]:
+def read_record(name: str) -> dict[str, Any]:
     """config.json as timm.models.push_to_hf_hub writes it."""
     record = get_pretrained_cfg(name).to_dict(remove_source=True)
     architecture, num_classes = name.partition(".")[0], record.pop("num_classes")
@@ -48,7 +48,7 @@ def test_records_that_timm_publishes_are_read(tmp_path: Path) -> None:
     refused = []
     path = tmp_path / "config.json"
     for name in names:
-        record = record_of(name)
+        record = read_record(name)
         path.write_text(json.dumps(record))
         try:
             config = read_model_config(path)

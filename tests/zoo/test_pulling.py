@@ -18,7 +18,7 @@ from kdzoo.base.errors import ModelError, RunError, UsageError
 from kdzoo.zoo import list_models, load_model, parse_reference
 from kdzoo.zoo.cached import cached_weights
 from kdzoo.zoo.conversion import convert
-from kdzoo.zoo.pulled import damage, model_folder, record_of, trusted_digest
+from kdzoo.zoo.pulled import damage, model_folder, read_record, trusted_digest
 from kdzoo.zoo.pulling import convert_file, pull
 
 SMALL = "MobileNetV3_small_x0_35"
@@ -59,7 +59,7 @@ def test_ssld_under_its_official_name(home, serve, dialect, pairs, protocol):
     assert mirror.requests == [f"GET {FILE}"]
     assert kept(home) == WHOLE
     expected = convert(SMALL, {name: torch.from_numpy(array) for name, array in arrays.items()})
-    assert record_of(NAME)["converted_from"] == {"network": SMALL, "keys": dialect}
+    assert read_record(NAME)["converted_from"] == {"network": SMALL, "keys": dialect}
     mirror.stop()
     mirror.stop = lambda: None
     loaded = load_model(NAME)
@@ -248,7 +248,7 @@ def test_what_is_no_release_leaves_nothing(home, serve, content, message):
     with pytest.raises(ModelError, match=message):
         pull(NAME, mirror=mirror.address)
     assert kept(home) == []
-    assert record_of(NAME) is None
+    assert read_record(NAME) is None
     assert trusted_digest(NAME) is None
 
 

@@ -13,7 +13,7 @@ from ...data import DataSpec, ImageSource, parse_data_spec
 from ...data.contents import file_stats
 from ...data.overlap import find_overlap, refuse_overlap
 from ...data.pairs import open_pair
-from ...data.transfer_sets import TRANSFER_SETS, partition_of
+from ...data.transfer_sets import TRANSFER_SETS, parse_partition
 from ...zoo import load_model
 from ..checks import check_seeds, one_of
 from ..sides import RANDOM, missing_weights
@@ -130,7 +130,7 @@ class TransferPlan:
         if self.search is not None:
             found["search"] = self.search.to_dict()
         if self.spec.name in TRANSFER_SETS and TRANSFER_SETS[self.spec.name].partitions:
-            found["partition"] = partition_of(self.spec.name, self.spec.held_out)
+            found["partition"] = parse_partition(self.spec.name, self.spec.held_out)
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -199,7 +199,7 @@ def make_plan(
     if partition is not None:
         if spec.name not in TRANSFER_SETS or not TRANSFER_SETS[spec.name].partitions:
             raise UsageError(f"{spec} has no official partitions", hint="leave --partition out")
-        partition_of(spec.name, str(partition))
+        parse_partition(spec.name, str(partition))
         spec = replace(spec, held_out=str(partition))
     problems: list[KdzooError] = []
     train, test = _open(spec, problems)

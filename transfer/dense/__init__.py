@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from .comparison import Comparison, Measured
+from .comparison import Comparison, SideRuns
 from .cost import DenseCost
 from .groups import parameter_groups
-from .runs import DenseTask, Run, dense_job, run_plan
+from .runs import DenseRun, DenseTask, dense_job, run_plan
 from .schedule import IterationSchedule
-from .train import DenseJob, train_dense
+from .train import DenseEvaluation, DenseJob, train_dense
 
 __all__ = [
     "Comparison",
     "DenseCost",
+    "DenseEvaluation",
     "DenseJob",
+    "DenseRun",
     "DenseTask",
     "IterationSchedule",
-    "Measured",
-    "Run",
+    "SideRuns",
     "dense_job",
     "parameter_groups",
     "run_plan",

@@ -66,7 +66,7 @@ class Comparison:
 
 
 @dataclass
-class Measured:
+class SideRuns:
     """One side's runs.
 
     Attributes:
@@ -100,7 +100,7 @@ class Measured:
 
 def compare(
     plan: Plan,
-    measured: Sequence[Measured],
+    measured: Sequence[SideRuns],
     *,
     task: str,
     metrics: Sequence[str],
@@ -142,7 +142,7 @@ def keep(comparison: Comparison) -> None:
             write_result(own, result)
 
 
-def _result(plan: Plan, measured: Measured, task: str, metrics: Sequence[str], per_class: PerClass) -> Result:
+def _result(plan: Plan, measured: SideRuns, task: str, metrics: Sequence[str], per_class: PerClass) -> Result:
     train, val = plan.data
     found: dict[str, float] = {}
     intervals: dict[str, Interval] = {}

@@ -66,6 +66,9 @@ class DensePlan(ABC, Generic[Spec, Settings, Source]):
         subset: So many training and at most so many evaluation images; None for all.
         workers: Loader processes.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: ``fp32``, ``bf16`` or ``fp16``, of training.
+        trackers: Names of extra trackers.
+        evaluate_every: Iterations between two evaluations; 0 for one at the end.
         train: The training images; None where the data is missing.
         val: The evaluation images; None where the data is missing.
         notes: What the reader should know.
@@ -83,6 +86,9 @@ class DensePlan(ABC, Generic[Spec, Settings, Source]):
     subset: int | None
     workers: int
     device: str
+    precision: str = "fp32"
+    trackers: tuple[str, ...] = ()
+    evaluate_every: int = 0
     train: Source | None = field(compare=False, default=None)
     val: Source | None = field(compare=False, default=None)
     notes: tuple[str, ...] = ()
@@ -108,6 +114,11 @@ class DensePlan(ABC, Generic[Spec, Settings, Source]):
         """The protocol in one line, for a reader."""
 
     @property
+    def precision_note(self) -> str:
+        """The end of the protocol's line; empty for fp32."""
+        return "" if self.precision == "fp32" else f", trained in {self.precision}"
+
+    @property
     def dataset(self) -> str:
         """As results name it: no folder of this machine but, for own data, its last part."""
         if self.spec.path is None or self.spec.name != self.OWN_DATA:
@@ -127,8 +138,9 @@ class DensePlan(ABC, Generic[Spec, Settings, Source]):
         return hashlib.sha256(f"{train.fingerprint()} {val.fingerprint()}".encode()).hexdigest()
 
     def values(self) -> dict[str, Any]:
-        """The settings' values, flat."""
-        return dataclasses.asdict(self.settings)
+        """The settings' values, flat; the precision among them where it is not fp32."""
+        values = dataclasses.asdict(self.settings)
+        return values if self.precision == "fp32" else {**values, "precision": self.precision}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -152,7 +164,7 @@ def check_length(iterations: int | None, epochs: float | None, seeds: Sequence[i
     """Refuse two lengths, and none or twice the same seeds.
 
     Raises:
-        UsageError: So it is.
+        UsageError: Both lengths are given, or the seeds are none or not distinct.
     """
     if iterations is not None and epochs is not None:
         raise UsageError("--iterations and --epochs both set the length", hint="give one of them")
@@ -183,12 +195,12 @@ def open_splits(
 
 
 def take_part(source: Source, subset: int | None) -> Source:
-    """So many of the images, the same ones whatever the seed."""
+    """The source with so many of its images, the same ones whatever the seed."""
     if subset is None or subset >= len(source):
         return source
     return source.take(sorted(epoch_order(len(source), 0, 0, "subset")[:subset].tolist()))
 
 
-def iterations_of(epochs: float, num_images: int, batch_size: int) -> int:
-    """So many passes, in iterations; at least one."""
+def passes_to_iterations(epochs: float, num_images: int, batch_size: int) -> int:
+    """How many iterations so many passes over the images take; at least one."""
     return max(1, round(epochs * num_images / batch_size))

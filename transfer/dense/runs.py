@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -22,18 +22,18 @@ from ...engine.signals import StopRequest
 from ...engine.teachers import weights_sha256
 from ...evaluation.results import MeasuredModel, PerClass, describe_model
 from ..sides import Side
-from .comparison import Comparison, Measured, compare, keep
+from .comparison import Comparison, SideRuns, compare, keep
 from .engines import DenseNetwork, Engine
 from .plan import DensePlan
 from .schedule import IterationSchedule
-from .train import DenseJob, train_dense
+from .train import DenseEvaluation, DenseJob, train_dense
 
 Plan = TypeVar("Plan", bound=DensePlan[Any, Any, Any])
 Network = TypeVar("Network", bound=DenseNetwork)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class DenseRun:
     """One run of a plan.
 
     Attributes:
@@ -95,11 +95,11 @@ class DenseTask(ABC, Generic[Plan, Network]):
         """The framework that was chosen."""
 
     @abstractmethod
-    def job(self, plan: Plan, network: Network, run: Run) -> DenseJob:
+    def job(self, plan: Plan, network: Network, run: DenseRun) -> DenseJob:
         """What a run trains and how it is measured; see `dense_job`."""
 
     @abstractmethod
-    def per_class(self, plan: Plan, measured: Measured) -> PerClass:
+    def per_class(self, plan: Plan, measured: SideRuns) -> PerClass:
         """One side's values by class."""
 
     @abstractmethod
@@ -147,13 +147,13 @@ def run_plan(task: DenseTask[Plan, Any], plan: Plan, *, out: str | Path, resume:
 def dense_job(
     plan: DensePlan[Any, Any, Any],
     network: DenseNetwork,
-    run: Run,
+    run: DenseRun,
     *,
     groups: list[dict[str, Any]],
     schedule: IterationSchedule,
     load: Task[Any],
     losses: Callable[[nn.Module, Any, torch.device], dict[str, Tensor]],
-    evaluate: Callable[[nn.Module], Mapping[str, Any]],
+    evaluate: Callable[[nn.Module], DenseEvaluation],
 ) -> DenseJob:
     """A run's job: SGD as the plan's settings have it, and what a resumed run must share with its beginning.
 
@@ -171,6 +171,7 @@ def dense_job(
     train, val = plan.data
     return DenseJob(
         title=f"{plan.network} over {run.side.reference}, seed {run.seed}",
+        name=run.side.role,
         model=network.model,
         optimizer=torch.optim.SGD(groups, lr=own.lr, momentum=own.momentum),
         lr=own.lr,
@@ -198,8 +199,11 @@ def dense_job(
             "val": val.fingerprint(),
             **plan.values(),
         },
+        trackers=plan.trackers,
+        precision=plan.precision,
         max_grad_norm=own.max_grad_norm or None,
         checkpoint_every=own.checkpoint_every,
+        evaluate_every=plan.evaluate_every,
         extra_state=network.extra_state,
     )
 
@@ -212,9 +216,9 @@ def _run_side(
     resume: bool,
     processes: Processes,
     stop: StopRequest,
-) -> Measured:
+) -> SideRuns:
     engine = task.engine(plan)
-    measured: Measured | None = None
+    measured: SideRuns | None = None
     described: MeasuredModel | None = None
     for seed in plan.seeds:
         loaded = side.load(seed=seed)
@@ -222,11 +226,11 @@ def _run_side(
         described = described or describe_model(loaded)  # before the engine takes it apart
         network = engine.build(loaded, plan.settings, plan.num_classes, seed)
         if measured is None:
-            measured = Measured(side, described, engine.version, network.unused, network.notes)
+            measured = SideRuns(side, described, engine.version, network.unused, network.notes)
             if processes.is_main:
                 for line in (*network.notes, unused_line(side.reference, task.NETWORK, network.unused)):
                     say(f"{side.role}: {line}")
-        run = Run(
+        run = DenseRun(
             side=side,
             seed=seed,
             weights=weights,

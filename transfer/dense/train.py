@@ -1,260 +1,218 @@
-"""The loop of a dense task: iterations, checkpoints, one evaluation at the end; the same run after any interruption."""
+"""Training a dense network, as the driver runs it: one update of one optimiser a step, counted in iterations."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from ...base.errors import CheckpointError, Interrupted, RunError
 from ...base.writing import write_json
 from ...data import TaskIterator
-from ...data.randomness import seed_torch
 from ...data.workers import Task
-from ...engine.checkpoint import newest_good, save_checkpoint
 from ...engine.distributed import Processes
-from ...engine.optim import set_lr
-from ...engine.precision import deterministic
-from ...engine.progress import Progress, say
+from ...engine.driver import RunJob, Training, drive
+from ...engine.position import Cadence, Evaluation, Position
+from ...engine.precision import autocast
+from ...engine.progress import say
 from ...engine.run_folder import RunFolder
-from ...engine.run_log import RunLog, Throughput
+from ...engine.run_log import Throughput
 from ...engine.signals import StopRequest
 from ...engine.state_file import State
+from ...engine.updater import Updater
 from .schedule import IterationSchedule
 
 
-@dataclass(frozen=True, kw_only=True)
-class DenseJob:
-    """Everything that a run needs, already built and checked.
+@dataclass(frozen=True)
+class DenseEvaluation:
+    """What evaluating a dense network gave.
 
     Attributes:
-        title: What the progress says is trained, such as ``"retinanet over resnet50d"``.
-        model: The network; moved to the device by the loop.
+        primary: Name of the metric by which an evaluation is the best; higher is better.
+        metrics: Percent, by name.
+        num_images: Images counted.
+        details: Values by class and more, for the results.
+    """
+
+    primary: str
+    metrics: Mapping[str, float]
+    num_images: int
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def value(self) -> float:
+        """The primary metric, percent."""
+        return self.metrics[self.primary]
+
+    def is_better(self, than: float | None) -> bool:
+        """Whether the value beats the best one so far, None where this is the first."""
+        return than is None or math.isnan(than) or self.value > than
+
+    def to_dict(self) -> dict[str, Any]:
+        """The metrics by name, for a line of metrics.jsonl."""
+        return dict(self.metrics)
+
+    def summary(self) -> str:
+        """Short text for a line on the terminal."""
+        return " ".join(f"{name} {value:.2f}" for name, value in self.metrics.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenseJob(RunJob):
+    """Everything a dense run needs beside what every run has; ``out`` is a folder in the measurement's.
+
+    Attributes:
+        title: What is trained, such as ``"retinanet over resnet50d"``.
+        name: What an evaluation calls it: ``"backbone"`` or ``"baseline"``.
+        model: The network; moved to the device as the run begins.
         optimizer: Over ``model``'s parameters; each group has an ``lr_scale`` (see `parameter_groups`).
         lr: Base rate.
         schedule: Factors on it; its iterations are the run's.
         load: The batch of an iteration (this rank's part), a pure function of it; runs in the loader's processes.
         losses: Named losses of a batch, in the model's own training mode; their sum is minimised.
-        evaluate: Measures the trained model; every process calls it, and what it gives is kept as the result.
+        evaluate: Measures the model in evaluation mode; every process calls it.
         batch_size: Images an iteration, all processes together.
-        seed: Of the random choices inside ``losses`` (sampled proposals, dropout).
-        workers: Loader processes.
-        out: The run folder.
-        resume: Whether a run there goes on.
-        config: Resolved settings, for config.json.
-        fixed: What a resumed run must share with its beginning, flat.
+        precision: ``fp32``, ``bf16`` or ``fp16``, of training; boxes and masks are measured in fp32.
         max_grad_norm: Gradients are scaled down to this norm; None to leave them.
         log_every: Iterations between two lines of metrics.
         checkpoint_every: Iterations between two checkpoints.
+        evaluate_every: Iterations between two evaluations; 0 for one at the end.
         extra_state: What else the run's future depends on in this process, and how to set it again.
     """
 
     title: str
+    name: str
     model: nn.Module
     optimizer: torch.optim.Optimizer
     lr: float
     schedule: IterationSchedule
     load: Task[Any]
     losses: Callable[[nn.Module, Any, torch.device], dict[str, Tensor]]
-    evaluate: Callable[[nn.Module], Mapping[str, Any]]
+    evaluate: Callable[[nn.Module], DenseEvaluation]
     batch_size: int
-    seed: int
-    workers: int
-    out: Path
-    resume: bool
-    config: Mapping[str, Any]
-    fixed: Mapping[str, Any]
+    precision: str = "fp32"
     max_grad_norm: float | None = None
     log_every: int = 20
     checkpoint_every: int = 5000
+    evaluate_every: int = 0
     extra_state: tuple[Callable[[], Any], Callable[[Any], None]] | None = None
 
 
 def train_dense(job: DenseJob, processes: Processes, stop: StopRequest) -> dict[str, Any]:
     """Run a job to its end, or to the next signal.
 
-    Args:
-        job: Built and checked.
-        processes: This process among the run's.
-        stop: Active; asked between iterations.
-
     Returns:
-        What ``evaluate`` gave, with ``iterations``, ``images_per_s`` and ``seconds``; also ``result.json``. Of a run
-        that is already finished, what it gave then.
+        The last evaluation's ``metrics`` and details, with ``iterations``, ``images_per_s``, ``seconds`` and ``best``,
+        the step of ``checkpoints/best.safetensors`` and its value of the primary metric (the last step where that is
+        the only one evaluated); also ``result.json``. Of a run that is already finished, what it gave then.
 
     Raises:
-        Interrupted: A signal came; a checkpoint holds every finished iteration.
-        RunError: The folder is taken or cannot be written, or a loss is not finite.
-        CheckpointError: The run in the folder was another, or none of its checkpoints is good.
+        KdzooError: As `drive`.
     """
-    folder = RunFolder(job.out)
-    claim = folder.claim(job.config, job.fixed, resume=job.resume) if processes.is_main else contextlib.nullcontext()
-    with claim, deterministic(True):
-        processes.barrier()
-        finished = folder.read_result() if job.resume else None
-        if finished is not None:
-            if processes.is_main:
-                say(f"the run in {folder.path} is finished; nothing to do")
-            return finished
-        run = _Run(job, folder, processes, stop)
-        try:
-            run.start()
-            run.train()
-            return run.finish()
-        except Interrupted as interrupted:
-            run.save()
-            raise Interrupted(
-                f"{interrupted.message} after iteration {run.step} of {job.schedule.iterations}; "
-                "everything so far is saved",
-                hint="run the same command again with --resume",
-            ) from None
-        finally:
-            run.log.close()
+    return drive(
+        job,
+        lambda: DenseTraining(job, processes),
+        processes,
+        stop,
+        only_deterministic=True,
+        command_out=job.out.parent,
+    )
 
 
-@dataclass
-class _Sums:
-    """Losses since the last line of metrics."""
+class DenseTraining(Training[Any]):
+    """A network over a backbone that is trained as a whole.
 
-    total: dict[str, float] = field(default_factory=dict)
-    count: int = 0
+    Args:
+        job: What to do.
+        processes: This process among the run's.
+    """
 
-    def add(self, values: Mapping[str, float]) -> None:
-        self.count += 1
-        for name, value in values.items():
-            self.total[name] = self.total.get(name, 0.0) + value
+    RESUME_WITH: ClassVar[str] = "the model and settings"
 
-    def take(self) -> dict[str, float]:
-        means = {name: total / self.count for name, total in self.total.items()}
-        self.total, self.count = {}, 0
-        return means
-
-
-class _Run:
-    def __init__(self, job: DenseJob, folder: RunFolder, processes: Processes, stop: StopRequest) -> None:
-        self.job, self.folder, self.processes, self.stop = job, folder, processes, stop
-        self.step = 0
-        self.sums = _Sums()
-        self.log = RunLog(folder, enabled=processes.is_main)
-        self.throughput = Throughput(job.batch_size)
+    def __init__(self, job: DenseJob, processes: Processes) -> None:
+        self.job, self.processes = job, processes
+        self.title, self.batch_size = job.title, job.batch_size
+        self.cadence = Cadence(
+            steps=job.schedule.iterations,
+            epoch=None,
+            evaluate_every=job.evaluate_every,
+            checkpoint_every=job.checkpoint_every,
+            log_every=job.log_every,
+            saves_before_evaluating=True,
+        )
+        self.at = Position()
         job.model.to(processes.device)
         processes.copy_from_main([job.model])
+        self.updater = Updater(
+            name=job.name,
+            optimizer=job.optimizer,
+            parameters=[parameter for group in job.optimizer.param_groups for parameter in group["params"]],
+            scaler=torch.amp.GradScaler(processes.device.type, enabled=job.precision == "fp16"),
+            every_gradient=True,
+            if_diverged="use a lower --lr, a longer warm-up, or --precision fp32 or bf16",
+        )
 
-    def start(self) -> None:
-        """Take up the newest good checkpoint, or begin."""
-        say_main = say if self.processes.is_main else (lambda text: None)
-        state = newest_good(self.folder.checkpoints, say_main) if self.job.resume else None
-        logged = {} if state is None else self._load(state)
-        self.log.open(self.step, logged, (), self.job.config)
-        if state is not None:
-            say_main(f"resuming after iteration {self.step} of {self.job.schedule.iterations}")
-
-    def _load(self, state: State) -> dict[str, Any]:
-        try:
-            self.job.model.load_state_dict(state["model"])
-            self.job.optimizer.load_state_dict(state["optimizer"])
-            self.step = int(state["step"])
-            self.sums = _Sums(dict(state["sums"]["total"]), int(state["sums"]["count"]))
-            if self.job.extra_state is not None:
-                extras = state["extra"]
-                self.job.extra_state[1](extras[self.processes.rank] if self.processes.rank < len(extras) else extras[0])
-            return {name: value for name, value in state.items() if name.startswith("metrics_")}
-        except (KeyError, ValueError, RuntimeError, TypeError) as error:
-            first = " ".join(str(error).strip().splitlines()[:2])
-            raise CheckpointError(
-                f"the checkpoint in {self.folder.checkpoints} does not fit this run ({first})",
-                hint="resume with the model and settings that the run was started with",
-            ) from error
-
-    def save(self) -> None:
-        """Write a checkpoint of the present position."""
+    def state(self) -> State:
         self.processes.copy_buffers_from_main([self.job.model])
-        extras = self.processes.gather_objects(self.job.extra_state[0]() if self.job.extra_state else None)
-        if self.processes.is_main:
-            state: State = {
-                "model": dict(self.job.model.state_dict()),
-                "optimizer": self.job.optimizer.state_dict(),
-                "step": self.step,
-                "sums": {"total": self.sums.total, "count": self.sums.count},
-                "extra": extras,
-                **self.log.position(),
-            }
-            save_checkpoint(self.folder.checkpoints, self.step, state)
-        self.processes.barrier()
+        keep = self.job.extra_state
+        extras = self.processes.gather_objects(keep[0]() if keep else None)
+        return {"model": dict(self.job.model.state_dict()), **self.updater.state(), "extra": extras}
 
-    def train(self) -> None:
-        """Run from the present position to the last iteration."""
-        job, total = self.job, self.job.schedule.iterations
-        if self.step == total:
-            return
-        batches: TaskIterator[Any] = TaskIterator(job.load, range(self.step, total), workers=job.workers)
-        quiet = not self.processes.is_main
-        progress = Progress(total, job.title, job.batch_size, start=self.step, quiet=quiet)
-        with batches, progress:
-            while self.step < total:
-                values = self._iterate(batches)
-                progress.step(values, self.throughput.data_wait)
-                if self.step == total or self.step % job.checkpoint_every == 0:
-                    self.save()
+    def load(self, state: State) -> dict[str, Any]:
+        self.job.model.load_state_dict(state["model"])
+        self.updater.load({"scaler": {}, **state})
+        if self.job.extra_state is not None:
+            extras = state["extra"]
+            self.job.extra_state[1](extras[self.processes.rank] if self.processes.rank < len(extras) else extras[0])
+        if "position" in state:
+            return dict(state["position"])
+        # A run that was begun before dense runs kept a position.
+        logged = {name: value for name, value in state.items() if name.startswith("metrics_")}
+        return {"step": state["step"], "sums": state["sums"]["total"], "count": state["sums"]["count"], **logged}
 
-    def _iterate(self, batches: TaskIterator[Any]) -> dict[str, float]:
+    def batches(self) -> AbstractContextManager[TaskIterator[Any]]:
+        return TaskIterator(self.job.load, range(self.at.step, self.cadence.steps), workers=self.job.workers)
+
+    def step(self, batch: Any) -> tuple[dict[str, float], dict[str, float]]:
         job, device = self.job, self.processes.device
-        self.throughput.begin_step()
-        batch = next(batches)
-        self.throughput.batch_arrived()
-        if self.processes.sum([float(self.stop.requested)])[0]:
-            raise Interrupted("training interrupted")
-        seed_torch(job.seed, "step", self.step, self.processes.rank)
-        job.model.train()
-        losses = job.losses(job.model, batch, device)
-        means = self.processes.start_mean(torch.stack([loss.detach() for loss in losses.values()]))()
-        values = dict(zip(losses, means, strict=True))
-        for name, value in values.items():
-            if not math.isfinite(value):
-                raise RunError(
-                    f"{name} is {value} at iteration {self.step + 1}", hint="use a lower --lr, or a longer warm-up"
-                )
-        job.optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(losses.values())).sum().backward()
-        parameters = [p for group in job.optimizer.param_groups for p in group["params"]]
-        for parameter in parameters:  # so that every process has the same gradients to average
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        self.processes.average_gradients(parameters)
-        if job.max_grad_norm is not None:
-            torch.nn.utils.clip_grad_norm_(parameters, job.max_grad_norm)
-        rate = job.lr * job.schedule.factor(self.step)
-        set_lr(job.optimizer, rate)
-        job.optimizer.step()
-        self.step += 1
-        self.sums.add(values)
-        self.throughput.end_step()
-        if self.step % job.log_every == 0 or self.step == job.schedule.iterations:
-            terms = self.sums.take()
-            self.log.write({"kind": "train", "step": self.step, "lr": rate, "loss": sum(terms.values()), **terms})
-            speed = {"images_per_s": self.throughput.images_per_s, "data_wait": self.throughput.data_wait}
-            self.log.write_speed({"kind": "speed", "step": self.step, **speed})
-        return values
 
-    def finish(self) -> dict[str, Any]:
-        """Evaluate, and write the result."""
+        def losses() -> dict[str, Tensor]:
+            with autocast(device, job.precision):
+                return {name: loss.float() for name, loss in job.losses(job.model, batch, device).items()}
+
+        job.model.train()
+        job.optimizer.zero_grad(set_to_none=True)
+        rate = job.lr * job.schedule.factor(self.at.step)
+        values = self.updater.update([losses], self.processes, lr=rate, clip_norm=job.max_grad_norm, step=self.at.step)
+        return values, {"lr": rate}
+
+    def evaluate(self) -> dict[str, DenseEvaluation]:
         self.processes.copy_buffers_from_main([self.job.model])
         self.job.model.eval()
-        measured = dict(self.job.evaluate(self.job.model))
+        return {self.job.name: self.job.evaluate(self.job.model)}
+
+    def count_evaluation(self, found: Mapping[str, Evaluation]) -> bool:
+        result = found[self.job.name]
+        assert isinstance(result, DenseEvaluation)
+        is_best = self.at.count_evaluation(result)
+        self.at.last = {"metrics": dict(result.metrics), **result.details}
+        return is_best
+
+    def finish(self, folder: RunFolder, throughput: Throughput) -> dict[str, Any]:
+        at = self.at
         result = {
-            **measured,
-            "iterations": self.step,
-            "images_per_s": self.throughput.images_per_s,
-            "seconds": self.throughput.seconds,
+            **at.last,
+            "iterations": at.step,
+            "best": {"step": at.best_step, "value": at.best},
+            "images_per_s": throughput.images_per_s,
+            "seconds": throughput.seconds,
         }
         if self.processes.is_main:
-            self.log.write_table()
-            write_json(self.folder.result, result)
-        self.processes.barrier()
+            if self.job.evaluate_every:
+                say(f"checkpoints/best is step {at.best_step} of {at.step}; the result is the last step's")
+            write_json(folder.result, result)
         return result

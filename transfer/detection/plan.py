@@ -10,7 +10,7 @@ from typing import ClassVar
 from ...base.errors import DataError, KdzooError, UsageError
 from ...data.detection import BoxSource, DetectionSpec, open_detection, parse_detection_spec
 from ...data.detection.specs import EXPECTED
-from ..dense.plan import DensePlan, check_length, iterations_of, open_splits, take_part
+from ..dense.plan import DensePlan, check_length, open_splits, passes_to_iterations, take_part
 from ..dense.settings import Given, frozen_line
 from ..sides import settle_sides
 from .engines import choose_engine
@@ -40,6 +40,7 @@ class DetectionPlan(DensePlan[DetectionSpec, DetectionSettings, BoxSource]):
         return (
             f"{name}-FPN by {self.engine.name}, {own.iterations:,} iterations of {own.batch_size}, SGD lr {own.lr:g}, "
             f"short side {own.test_short_side}, {own.batchnorm} BatchNorm, {frozen_line(own.frozen_stages)}"
+            f"{self.precision_note}"
         )
 
 
@@ -162,12 +163,12 @@ def _length(
     notes: list[str],
 ) -> int | None:
     if epochs is not None:
-        return iterations_of(epochs, num_images, batch_size)
+        return passes_to_iterations(epochs, num_images, batch_size)
     if iterations is None and subset is not None:
         full = resolve_settings(schedule=schedule).settings
         passes = full.iterations * full.batch_size / _COCO_WITH_BOXES
         notes.append(
             f"a subset: {passes:.1f} passes, as many as {schedule} gives all of COCO; --iterations sets another"
         )
-        return iterations_of(passes, num_images, batch_size)
+        return passes_to_iterations(passes, num_images, batch_size)
     return iterations

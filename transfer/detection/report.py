@@ -59,7 +59,7 @@ def _drawn(source: BoxSource, index: int, found: dict[Any, list[dict[str, Any]]]
     image = source.load(index)
     scale, image = shown_scale(image.size), resized(image)
     canvas = ImageDraw.Draw(image)
-    for box in source.objects_of(index).boxes.tolist():
+    for box in source.image_objects(index).boxes.tolist():
         canvas.rectangle(_corners([value * scale for value in box]), outline=_TRUTH, width=2)
     label_of = {identity: label for label, identity in enumerate(source.category_ids)}
     for entry in sorted(found.get(source.image_ids[index], []), key=lambda one: float(one["score"])):

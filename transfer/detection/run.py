@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,11 +17,21 @@ from ...base.writing import clear_errors, make_folder
 from ...data.detection import BoxOrder, BoxTask, BoxViews
 from ...engine.distributed import Processes
 from ...evaluation.results import PerClass
-from ..dense import Comparison, DenseJob, DenseTask, IterationSchedule, Measured, Run, dense_job, parameter_groups
+from ..dense import (
+    Comparison,
+    DenseEvaluation,
+    DenseJob,
+    DenseRun,
+    DenseTask,
+    IterationSchedule,
+    SideRuns,
+    dense_job,
+    parameter_groups,
+)
 from ..dense import run_plan as run_dense_plan
 from .detector import DetectionEngine, Detections, Detector
 from .engines import make_engine
-from .metrics import METRICS, measure_boxes
+from .metrics import METRICS, BoxScores, measure_boxes
 from .plan import DetectionPlan
 from .predictions import save_predictions
 from .report import write_detection_report
@@ -62,7 +72,7 @@ class DetectionTask(DenseTask[DetectionPlan, Detector]):
                 logging.getLogger(name).removeHandler(handler)
             handler.close()
 
-    def job(self, plan: DetectionPlan, network: Detector, run: Run) -> DenseJob:
+    def job(self, plan: DetectionPlan, network: Detector, run: DenseRun) -> DenseJob:
         own, (train, _) = plan.settings, plan.data
         groups = parameter_groups(
             network.model,
@@ -92,7 +102,7 @@ class DetectionTask(DenseTask[DetectionPlan, Detector]):
             evaluate=partial(_evaluate, plan, network, run),
         )
 
-    def per_class(self, plan: DetectionPlan, measured: Measured) -> PerClass:
+    def per_class(self, plan: DetectionPlan, measured: SideRuns) -> PerClass:
         _, val = plan.data
         return PerClass(
             metric="AP",
@@ -105,7 +115,7 @@ class DetectionTask(DenseTask[DetectionPlan, Detector]):
         return write_detection_report(comparison)
 
 
-def _evaluate(plan: DetectionPlan, detector: Detector, run: Run, model: nn.Module) -> dict[str, Any]:
+def _evaluate(plan: DetectionPlan, detector: Detector, run: DenseRun, model: nn.Module) -> DenseEvaluation:
     """Look at every evaluation image once, all processes together; rank 0 keeps what was found and measures it."""
     own, (_, val), processes = plan.settings, plan.data, run.processes
     mine = range(processes.rank, len(val), processes.world_size)
@@ -117,17 +127,14 @@ def _evaluate(plan: DetectionPlan, detector: Detector, run: Run, model: nn.Modul
             for one in detector.predict(model, batch, processes.device):
                 found.append((one.boxes.numpy(), one.scores.numpy(), one.labels.numpy()))
     parts = processes.gather_objects(found)
-    scores: dict[str, Any] | None = None
+    scores: BoxScores | None = None
     if processes.is_main:
         every: list[Detections] = [Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0).long())] * len(val)
         for rank, part in enumerate(parts):
-            for number, (boxes, values, labels) in enumerate(part):
-                every[rank + number * processes.world_size] = Detections(
-                    torch.from_numpy(boxes), torch.from_numpy(values), torch.from_numpy(labels)
-                )
+            for number, arrays in enumerate(part):
+                every[rank + number * processes.world_size] = Detections(*map(torch.from_numpy, arrays))
         save_predictions(run.out, val, every)
-        measured = measure_boxes(val, every)
-        scores = {"metrics": dict(measured.metrics), "per_class": list(measured.per_class)}
-    result = processes.gather_objects(scores)[0]
-    assert isinstance(result, dict)
-    return result
+        scores = measure_boxes(val, every)
+    scores = processes.gather_objects(scores)[0]
+    assert scores is not None
+    return DenseEvaluation("AP", dict(scores.metrics), len(val), {"per_class": list(scores.per_class)})

@@ -60,7 +60,7 @@ def _starts(size: int, window: int, stride: int) -> list[int]:
     return [max(0, min(index * stride, size - window)) for index in range(number)]
 
 
-def labels_of(logits: Tensor, size: tuple[int, int]) -> Tensor:
+def predicted_labels(logits: Tensor, size: tuple[int, int]) -> Tensor:
     """The likeliest class of each pixel of the stored image: uint8, (H, W)."""
     if tuple(logits.shape[2:]) != size:
         logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)

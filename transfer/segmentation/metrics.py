@@ -15,8 +15,8 @@ METRICS = ("mIoU", "mAcc", "aAcc")
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What a confusion matrix says, in percent.
+class MaskScores:
+    """What a segmentor reached on a split, in percent.
 
     Attributes:
         metrics: By name, see METRICS.
@@ -42,7 +42,7 @@ def confusion(labels: Tensor, predicted: Tensor, num_classes: int) -> Tensor:
     return torch.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def measure(matrix: np.ndarray) -> Measured:
+def measure(matrix: np.ndarray) -> MaskScores:
     """The metrics of a confusion matrix; classes that never occur are left out of the means.
 
     Args:
@@ -55,7 +55,7 @@ def measure(matrix: np.ndarray) -> Measured:
         iou, accuracy = 100 * right / union, 100 * right / annotated
     metrics = {"mIoU": _mean(iou), "mAcc": _mean(accuracy), "aAcc": 100 * float(right.sum()) / max(1, matrix.sum())}
     values = tuple(None if np.isnan(value) else float(value) for value in iou)
-    return Measured(metrics, values, tuple(int(value) for value in annotated))
+    return MaskScores(metrics, values, tuple(int(value) for value in annotated))
 
 
 def _mean(values: np.ndarray) -> float:

@@ -16,7 +16,7 @@ from ...data.segmentation import (
     parse_segmentation_spec,
     require_classes,
 )
-from ..dense.plan import DensePlan, check_length, iterations_of, open_splits, take_part
+from ..dense.plan import DensePlan, check_length, open_splits, passes_to_iterations, take_part
 from ..dense.settings import Given, frozen_line
 from ..sides import settle_sides
 from .engines import choose_engine
@@ -49,6 +49,7 @@ class SegmentationPlan(DensePlan[SegmentationSpec, SegmentationSettings, MaskSou
             f"{_NAMES[own.head]} by {self.engine.name}, {own.iterations:,} iterations of {own.batch_size}, SGD lr "
             f"{own.lr:g} poly, crop {own.crop[0]}x{own.crop[1]}, output stride {own.output_stride}, {own.batchnorm} "
             f"BatchNorm, {frozen_line(own.frozen_stages)}{weights}, single-scale test on {test}"
+            f"{self.precision_note}"
         )
 
 
@@ -102,7 +103,7 @@ def make_plan(
     settled = resolve_settings(spec.name, head=head, schedule=schedule, iterations=iterations, given=given)
     num_images = _count(train, spec, subset)
     if epochs is not None and num_images is not None:
-        length = iterations_of(epochs, num_images, settled.settings.batch_size)
+        length = passes_to_iterations(epochs, num_images, settled.settings.batch_size)
         settled = resolve_settings(spec.name, head=head, schedule=schedule, iterations=length, given=given)
     own = settled.settings
     if num_images is not None and iterations is None and epochs is None:

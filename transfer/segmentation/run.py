@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -15,10 +15,20 @@ from ...base.errors import UsageError
 from ...data.segmentation import EndlessOrder, EvalImage, EvalTask, MaskBatch, MaskTask, MaskViews
 from ...engine.distributed import Processes, convert_sync_batchnorm
 from ...evaluation.results import PerClass
-from ..dense import Comparison, DenseJob, DenseTask, IterationSchedule, Measured, Run, dense_job, parameter_groups
+from ..dense import (
+    Comparison,
+    DenseEvaluation,
+    DenseJob,
+    DenseRun,
+    DenseTask,
+    IterationSchedule,
+    SideRuns,
+    dense_job,
+    parameter_groups,
+)
 from ..dense import run_plan as run_dense_plan
 from .engines import make_engine
-from .inference import labels_of, normalised, padded, slide
+from .inference import normalised, padded, predicted_labels, slide
 from .metrics import METRICS, confusion, measure
 from .plan import SegmentationPlan
 from .predictions import save_predictions, shown_images
@@ -48,7 +58,7 @@ class SegmentationTask(DenseTask[SegmentationPlan, Segmentor]):
             return network
         return dataclasses.replace(network, model=convert_sync_batchnorm(network.model, processes))
 
-    def job(self, plan: SegmentationPlan, network: Segmentor, run: Run) -> DenseJob:
+    def job(self, plan: SegmentationPlan, network: Segmentor, run: DenseRun) -> DenseJob:
         own, (train, _) = plan.settings, plan.data
         if any(length % network.multiple for length in own.crop):
             raise UsageError(
@@ -83,7 +93,7 @@ class SegmentationTask(DenseTask[SegmentationPlan, Segmentor]):
             evaluate=partial(_evaluate, plan, network, run),
         )
 
-    def per_class(self, plan: SegmentationPlan, measured: Measured) -> PerClass:
+    def per_class(self, plan: SegmentationPlan, measured: SideRuns) -> PerClass:
         return PerClass(
             metric="IoU",
             names=plan.data[1].class_names,
@@ -99,7 +109,7 @@ def _require_several(own: SegmentationSettings, processes: Processes) -> None:
     """Refuse a step whose BatchNorm over a pooled map has one value.
 
     Raises:
-        UsageError: So it is.
+        UsageError: A process has one image and BatchNorm is not synchronised.
     """
     together = processes.world_size if processes.device.type == "cuda" else 1
     if own.head == "deeplabv3plus" and own.batch_size // processes.world_size * together < 2:
@@ -116,14 +126,14 @@ def training_views(own: SegmentationSettings, segmentor: Segmentor) -> MaskViews
         scale=own.scale,
         factors=own.factors,
         crop=own.crop,
-        most=own.most,
+        cat_max_ratio=own.most,
         flip=own.flip,
         colour=bool(own.colour),
         fill=(mean[0], mean[1], mean[2]),
     )
 
 
-def _evaluate(plan: SegmentationPlan, segmentor: Segmentor, run: Run, model: nn.Module) -> dict[str, Any]:
+def _evaluate(plan: SegmentationPlan, segmentor: Segmentor, run: DenseRun, model: nn.Module) -> DenseEvaluation:
     """Look at every evaluation image once, all processes together; the confusion matrices are added up."""
     own, (_, val), processes = plan.settings, plan.data, run.processes
     mine = list(range(processes.rank, len(val), processes.world_size))
@@ -141,7 +151,8 @@ def _evaluate(plan: SegmentationPlan, segmentor: Segmentor, run: Run, model: nn.
     if processes.is_main:
         save_predictions(run.out, val, [pair for _, pairs in parts for pair in pairs])
     measured = measure(np.sum([part for part, _ in parts], axis=0))
-    return {"metrics": measured.metrics, "per_class": list(measured.iou), "pixels": list(measured.pixels)}
+    details = {"per_class": list(measured.iou), "pixels": list(measured.pixels)}
+    return DenseEvaluation("mIoU", measured.metrics, len(val), details)
 
 
 def predict(
@@ -154,4 +165,4 @@ def predict(
         return padded(partial(segmentor.logits, model), part, segmentor.multiple)
 
     found = slide(logits, images, own.crop, own.window_stride()) if own.test_mode == "slide" else logits(images)
-    return labels_of(found, (one.mask.shape[0], one.mask.shape[1]))
+    return predicted_labels(found, (one.mask.shape[0], one.mask.shape[1]))

@@ -24,7 +24,7 @@ class Segmentor(DenseNetwork):
         preprocessing: How images become inputs.
         losses: Named losses of normalised images (B, 3, H, W) and labels (B, H, W), int64, in training mode.
         logits: Of normalised images (B, 3, H, W): (B, C, H, W), in evaluation mode.
-        multiple: Of pixels that the sides of its input must be; 32 for an HRNet, whose branches are added up.
+        multiple: Input height and width must be multiples of this, pixels: 32 for an HRNet, whose branches are added.
     """
 
     preprocessing: Preprocessing
@@ -54,7 +54,7 @@ class DenseBackbone:
 
     @property
     def multiple(self) -> int:
-        """Of pixels that the sides of an input must be."""
+        """Input height and width must be multiples of this, pixels."""
         return 32 if self.branched else 1
 
 

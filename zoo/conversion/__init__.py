@@ -1,6 +1,6 @@
 """Exact conversion of released weights to timm's key names, one declarative table a network."""
 
-from .convert import CONVERSIONS, ConvertedWeights, convert, network_of
+from .convert import ConvertedWeights, conversions, convert, released_network
 from .table import Conversion
 
-__all__ = ["CONVERSIONS", "Conversion", "ConvertedWeights", "convert", "network_of"]
+__all__ = ["Conversion", "ConvertedWeights", "conversions", "convert", "released_network"]

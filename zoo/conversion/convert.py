@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import timm
@@ -14,12 +15,8 @@ from torch import Tensor, nn
 
 from ...base.errors import ModelError
 from ..networks import paddle_twins as _registers_the_twins  # noqa: F401
-from .mobile_networks import MOBILE_NETWORKS
-from .resnets import RESNETS
 from .rows import Operation
 from .table import Conversion
-
-CONVERSIONS: dict[str, Conversion] = {table.network: table for table in (*RESNETS, *MOBILE_NETWORKS)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +48,16 @@ class ConvertedWeights:
         return model.eval()
 
 
-def network_of(release: str) -> str:
+@cache
+def conversions() -> dict[str, Conversion]:
+    """The tables by PaddleClas' name of the network; built when the first conversion is asked for."""
+    from .mobile_networks import MOBILE_NETWORKS  # thousands of rows, which most commands never need
+    from .resnets import RESNETS
+
+    return {table.network: table for table in (*RESNETS, *MOBILE_NETWORKS)}
+
+
+def released_network(release: str) -> str:
     """The network whose weights a released file holds, e.g. Fix_ResNet50_vd_ssld_v2_pretrained.pdparams: ResNet50_vd.
 
     Raises:
@@ -59,9 +65,9 @@ def network_of(release: str) -> str:
     """
     name = release.rsplit("/", 1)[-1].removesuffix(".pdparams")
     name = re.sub(r"(_ssld)?(_v2)?(_pretrained)?$", "", name.removeprefix("Fix_"))
-    if name not in CONVERSIONS:
-        near = difflib.get_close_matches(name, CONVERSIONS, n=1)
-        known = ", ".join(CONVERSIONS)
+    if name not in conversions():
+        near = difflib.get_close_matches(name, conversions(), n=1)
+        known = ", ".join(conversions())
         raise ModelError(
             f"no conversion is known for {release!r}",
             hint=f"did you mean {near[0]}?" if near else f"the convertible networks are {known}",
@@ -73,13 +79,13 @@ def convert(network: str, source: Mapping[str, Tensor]) -> ConvertedWeights:
     """Turn the tensors of a `.pdparams` file into the weights of the network's timm twin.
 
     Args:
-        network: A network of `CONVERSIONS`, or the name of a released file.
+        network: A network of `conversions`, or the name of a released file.
         source: The file's tensors under Paddle's names (`kdzoo.zoo.pdparams.read_pdparams`).
 
     Raises:
         ModelError: A tensor is missing, left over, of another shape or type, or not finite.
     """
-    table = CONVERSIONS[network_of(network)]
+    table = conversions()[released_network(network)]
     dialect = _dialect_of(table, source)
     num_classes = _num_classes(table, dialect, source)
     targets = _target_shapes(table, num_classes)

@@ -37,11 +37,12 @@ class Conversion:
     """How one network's weights become its twin's.
 
     Attributes:
-        network: PaddleClas' name of the network. architecture: timm's name of the twin (names in `_paddle` are
-        registered by `kdzoo.zoo.networks`). model_args: Arguments that make timm's architecture the twin. dialects:
-        The tables, by the name of the generation of keys ("plain", "legendary"). classifier_scale: Factor on the
-        classifier's weight (not its bias): Paddle's dropout in mode `downscale_in_infer`
-            multiplies by 1 - p at inference, which torch's does not.
+        network: PaddleClas' name of the network.
+        architecture: timm's name of the twin (names in `_paddle` are registered by `kdzoo.zoo.networks`).
+        dialects: The tables, by the name of the generation of keys ("plain", "legendary").
+        model_args: Arguments that make timm's architecture the twin.
+        classifier_scale: Factor on the classifier's weight (not its bias): Paddle's dropout in mode
+            `downscale_in_infer` multiplies by 1 - p at inference, which torch's does not.
     """
 
     network: str

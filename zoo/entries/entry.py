@@ -82,12 +82,12 @@ class Entry:
 
     @property
     def top1(self) -> float | None:
-        """The headline, in percent."""
+        """Published top-1 on ImageNet, percent."""
         return self.results[0].top1 if self.results else None
 
     @property
     def top5(self) -> float | None:
-        """The headline, in percent."""
+        """Published top-5 on ImageNet, percent."""
         return self.results[0].top5 if self.results else None
 
     @property

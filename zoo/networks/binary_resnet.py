@@ -12,14 +12,14 @@ The scale is computed from the current weights always; that code caches it in tr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm.models import register_model
 from torch import Tensor, nn
 
-from .small_image import SmallImageNet, build, cifar_default_cfgs
+from .small_image import SmallImageNet, cifar_default_cfgs, register
 
 
 class _SignStraightThrough(torch.autograd.Function):
@@ -92,10 +92,7 @@ class BinaryResNet(SmallImageNet):
         blocks: Blocks a stage.
         widths: Channels of the stem and of each stage.
         binary_shortcut: Binarise the shortcuts' 1×1 convolutions too: the supplement's words taken literally.
-        num_classes: Outputs.
-        in_chans: Channels of the image.
-        global_pool: timm's name of the pooling.
-        drop_rate: Dropout before the classifier.
+        num_classes, in_chans, global_pool, drop_rate: As in SmallImageNet.
     """
 
     def __init__(
@@ -113,37 +110,25 @@ class BinaryResNet(SmallImageNet):
         )
         self.conv1 = nn.Conv2d(in_chans, widths[0], 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
-        self.feature_info = []
-        channels = widths[0]
-        for stage, width in enumerate(widths[1:]):
-            layers = []
-            for block in range(blocks):
-                layers.append(_BinaryBlock(channels, width, 2 if stage > 0 and block == 0 else 1, binary_shortcut))
-                channels = width
-            name = f"layer{stage + 1}"
-            self.add_module(name, nn.Sequential(*layers))
-            self.feature_info.append({"num_chs": width, "reduction": 2**stage, "module": name})
+        self.add_stages(widths[0], widths[1:], blocks, partial(_BinaryBlock, binary_shortcut=binary_shortcut))
         self.build_head(global_pool)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Images (B, in_chans, H, W) to the last stage's output."""
-        x = F.relu(self.bn1(self.conv1(x)))
-        for stage in self.feature_info:
-            x = getattr(self, stage["module"])(x)
-        return x
+        return self.forward_stages(F.relu(self.bn1(self.conv1(x))))
 
 
+_EIGHTEEN = {
+    "cifar_binary_resnet18": (
+        "Binary-weight ResNet-18: 11.2 M parameters, of which 10.99 M weigh one bit when deployed.",
+        {"blocks": 2, "widths": (64, 64, 128, 256, 512)},
+    )
+}
 default_cfgs = cifar_default_cfgs(
-    ["cifar_binary_resnet18"],
+    _EIGHTEEN,
     num_classes=100,
     pool_size=(4, 4),
     mean=(0.5071, 0.4867, 0.4408),
     std=(0.2675, 0.2565, 0.2761),
 )
-
-
-@register_model
-def cifar_binary_resnet18(pretrained: bool = False, **kwargs: Any) -> BinaryResNet:
-    """Binary-weight ResNet-18: 11.2 M parameters, of which 10.99 M weigh one bit when deployed."""
-    arguments = {"blocks": 2, "widths": (64, 64, 128, 256, 512), **kwargs}
-    return build(BinaryResNet, "cifar_binary_resnet18", pretrained, **arguments)
+register(__name__, BinaryResNet, _EIGHTEEN)

@@ -10,32 +10,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from functools import partial
+from typing import Literal
 
-from timm.models import register_model
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .small_image import SmallImageNet, build, cifar_default_cfgs
-
-__all__: list[str] = []
-
-default_cfgs = {
-    **cifar_default_cfgs(
-        [
-            "cifar_resnet8",
-            "cifar_resnet14",
-            "cifar_resnet20",
-            "cifar_resnet32",
-            "cifar_resnet44",
-            "cifar_resnet56",
-            "cifar_resnet110",
-            "cifar_resnet8x4",
-            "cifar_resnet32x4",
-        ]
-    ),
-    **cifar_default_cfgs(["cifar_resnet18"], pool_size=(4, 4)),
-}
+from .small_image import SmallImageNet, cifar_default_cfgs, register
 
 
 class PaddedShortcut(nn.Module):
@@ -109,21 +90,7 @@ class CifarResNet(SmallImageNet):
         self.conv1 = nn.Conv2d(in_chans, widths[0], 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.act1 = nn.ReLU(inplace=True)
-        self.feature_info = []
-        self.stages: list[str] = []
-        channels_in, reduction = widths[0], 1
-        for stage, channels in enumerate(widths[1:], start=1):
-            stride = 1 if stage == 1 else 2
-            reduction *= stride
-            layers = [
-                BasicBlock(channels_in if block == 0 else channels, channels, stride if block == 0 else 1, shortcut)
-                for block in range(blocks)
-            ]
-            name = f"layer{stage}"
-            self.add_module(name, nn.Sequential(*layers))
-            self.stages.append(name)
-            self.feature_info.append({"num_chs": channels, "reduction": reduction, "module": name})
-            channels_in = channels
+        self.add_stages(widths[0], widths[1:], blocks, partial(BasicBlock, shortcut=shortcut))
         self.build_head(global_pool)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -131,73 +98,26 @@ class CifarResNet(SmallImageNet):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Images (B, in_chans, H, W) to the last stage's output."""
-        x = self.act1(self.bn1(self.conv1(x)))
-        for name in self.stages:
-            x = getattr(self, name)(x)
-        return x
+        return self.forward_stages(self.act1(self.bn1(self.conv1(x))))
 
 
-def _cifar(name: str, depth: int, pretrained: bool, wider: bool = False, **arguments: Any) -> CifarResNet:
-    widths = (32, 64, 128, 256) if wider else (16, 16, 32, 64)
-    return build(CifarResNet, name, pretrained, **{"blocks": (depth - 2) // 6, "widths": widths, **arguments})
-
-
-@register_model
-def cifar_resnet8(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """ResNet-8: 0.08 M parameters."""
-    return _cifar("cifar_resnet8", 8, pretrained, **kwargs)
-
-
-@register_model
-def cifar_resnet14(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """ResNet-14: 0.18 M parameters."""
-    return _cifar("cifar_resnet14", 14, pretrained, **kwargs)
-
-
-@register_model
-def cifar_resnet20(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """ResNet-20: 0.27 M parameters."""
-    return _cifar("cifar_resnet20", 20, pretrained, **kwargs)
-
-
-@register_model
-def cifar_resnet32(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """ResNet-32: 0.47 M parameters."""
-    return _cifar("cifar_resnet32", 32, pretrained, **kwargs)
-
-
-@register_model
-def cifar_resnet44(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """ResNet-44: 0.66 M parameters."""
-    return _cifar("cifar_resnet44", 44, pretrained, **kwargs)
-
-
-@register_model
-def cifar_resnet56(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """ResNet-56: 0.86 M parameters."""
-    return _cifar("cifar_resnet56", 56, pretrained, **kwargs)
-
-
-@register_model
-def cifar_resnet110(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """ResNet-110: 1.7 M parameters."""
-    return _cifar("cifar_resnet110", 110, pretrained, **kwargs)
-
-
-@register_model
-def cifar_resnet8x4(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """ResNet-8, four times as wide behind a 32-channel stem."""
-    return _cifar("cifar_resnet8x4", 8, pretrained, wider=True, **kwargs)
-
-
-@register_model
-def cifar_resnet32x4(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """ResNet-32, four times as wide behind a 32-channel stem."""
-    return _cifar("cifar_resnet32x4", 32, pretrained, wider=True, **kwargs)
-
-
-@register_model
-def cifar_resnet18(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
-    """ImageNet's ResNet-18 with a 3x3 stem and no pooling after it: 11.2 M parameters."""
-    arguments = {"blocks": 2, "widths": (64, 64, 128, 256, 512), **kwargs}
-    return build(CifarResNet, "cifar_resnet18", pretrained, **arguments)
+_THIN, _WIDE = (16, 16, 32, 64), (32, 64, 128, 256)
+_DEPTHS = {  # 6n + 2
+    "cifar_resnet8": ("ResNet-8: 0.08 M parameters.", {"blocks": 1, "widths": _THIN}),
+    "cifar_resnet14": ("ResNet-14: 0.18 M parameters.", {"blocks": 2, "widths": _THIN}),
+    "cifar_resnet20": ("ResNet-20: 0.27 M parameters.", {"blocks": 3, "widths": _THIN}),
+    "cifar_resnet32": ("ResNet-32: 0.47 M parameters.", {"blocks": 5, "widths": _THIN}),
+    "cifar_resnet44": ("ResNet-44: 0.66 M parameters.", {"blocks": 7, "widths": _THIN}),
+    "cifar_resnet56": ("ResNet-56: 0.86 M parameters.", {"blocks": 9, "widths": _THIN}),
+    "cifar_resnet110": ("ResNet-110: 1.7 M parameters.", {"blocks": 18, "widths": _THIN}),
+    "cifar_resnet8x4": ("ResNet-8, four times as wide behind a 32-channel stem.", {"blocks": 1, "widths": _WIDE}),
+    "cifar_resnet32x4": ("ResNet-32, four times as wide behind a 32-channel stem.", {"blocks": 5, "widths": _WIDE}),
+}
+_EIGHTEEN = {
+    "cifar_resnet18": (
+        "ImageNet's ResNet-18 with a 3x3 stem and no pooling after it: 11.2 M parameters.",
+        {"blocks": 2, "widths": (64, 64, 128, 256, 512)},
+    )
+}
+default_cfgs = {**cifar_default_cfgs(_DEPTHS), **cifar_default_cfgs(_EIGHTEEN, pool_size=(4, 4))}
+register(__name__, CifarResNet, {**_DEPTHS, **_EIGHTEEN})

@@ -8,14 +8,12 @@ arXiv 1802.05637): D(x, y) = ψ(features(x)) + logits(x)_y. So the highest logit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch.nn.functional as F
-from timm.models import register_model
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from .small_image import SmallImageNet, build, cifar_default_cfgs
+from .small_image import SmallImageNet, cifar_default_cfgs, register
 
 
 class _Block(nn.Module):
@@ -38,10 +36,7 @@ class ClassDiscriminator(SmallImageNet):
 
     Args:
         widths: Channels of the image and of each stage.
-        num_classes: Outputs.
-        in_chans: Channels of the image.
-        global_pool: timm's name of the pooling.
-        drop_rate: Dropout before the classifier.
+        num_classes, in_chans, global_pool, drop_rate: As in SmallImageNet.
     """
 
     def __init__(
@@ -71,25 +66,13 @@ class ClassDiscriminator(SmallImageNet):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Images (B, in_chans, H, W) to a map whose average is the sum over the last stage's output."""
-        for stage in self.feature_info:
-            x = getattr(self, stage["module"])(x)
+        x = self.forward_stages(x)
         return F.relu(x) * (x.shape[-2] * x.shape[-1])
 
 
-default_cfgs = cifar_default_cfgs(
-    ["class_discriminator", "class_discriminator_tiny"], pool_size=(4, 4), first_conv="layer1.conv1"
-)
-
-
-@register_model
-def class_discriminator(pretrained: bool = False, **kwargs: Any) -> ClassDiscriminator:
-    """Three blocks of 64, 128 and 256 channels."""
-    arguments = {"widths": (3, 64, 128, 256), **kwargs}
-    return build(ClassDiscriminator, "class_discriminator", pretrained, **arguments)
-
-
-@register_model
-def class_discriminator_tiny(pretrained: bool = False, **kwargs: Any) -> ClassDiscriminator:
-    """Three blocks of 16, 32 and 64 channels."""
-    arguments = {"widths": (3, 16, 32, 64), **kwargs}
-    return build(ClassDiscriminator, "class_discriminator_tiny", pretrained, **arguments)
+_WIDTHS = {
+    "class_discriminator": ("Three blocks of 64, 128 and 256 channels.", {"widths": (3, 64, 128, 256)}),
+    "class_discriminator_tiny": ("Three blocks of 16, 32 and 64 channels.", {"widths": (3, 16, 32, 64)}),
+}
+default_cfgs = cifar_default_cfgs(_WIDTHS, pool_size=(4, 4), first_conv="layer1.conv1")
+register(__name__, ClassDiscriminator, _WIDTHS)

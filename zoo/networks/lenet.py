@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm.models import build_model_with_cfg, register_model
 from torch import Tensor, nn
 
-from .small_image import cifar_default_cfgs
+from .small_image import cifar_default_cfgs, register
 
 
 class GazeLeNet(nn.Module):
@@ -82,18 +81,9 @@ class GazeLeNet(nn.Module):
         nn.init.zeros_(self.fc.bias)
 
 
-default_cfgs = cifar_default_cfgs(
-    ["gaze_lenet", "gaze_lenet_pose"], num_classes=2, input_size=(1, 36, 60), pool_size=None, mean=(0.0,), std=(1.0,)
-)
-
-
-@register_model
-def gaze_lenet(pretrained: bool = False, **kwargs: Any) -> GazeLeNet:
-    """Gaze LeNet, 1.8 M parameters."""
-    return build_model_with_cfg(GazeLeNet, "gaze_lenet", pretrained, **kwargs)
-
-
-@register_model
-def gaze_lenet_pose(pretrained: bool = False, **kwargs: Any) -> GazeLeNet:
-    """Gaze LeNet that is given the head's pitch and yaw as well."""
-    return build_model_with_cfg(GazeLeNet, "gaze_lenet_pose", pretrained, **{"head_pose_dim": 2, **kwargs})
+_GAZE: dict[str, tuple[str, dict[str, Any]]] = {
+    "gaze_lenet": ("Gaze LeNet, 1.8 M parameters.", {}),
+    "gaze_lenet_pose": ("Gaze LeNet that is given the head's pitch and yaw as well.", {"head_pose_dim": 2}),
+}
+default_cfgs = cifar_default_cfgs(_GAZE, num_classes=2, input_size=(1, 36, 60), pool_size=None, mean=(0.0,), std=(1.0,))
+register(__name__, GazeLeNet, _GAZE)

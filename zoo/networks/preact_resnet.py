@@ -8,14 +8,13 @@ calls its teacher a 9-layer network; the public MPIIGaze code has one of depth 8
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
 import torch
 import torch.nn.functional as F
-from timm.models import register_model
 from torch import Tensor, nn
 
-from .small_image import SmallImageNet, build, cifar_default_cfgs
+from .small_image import SmallImageNet, cifar_default_cfgs, register
 
 
 class _PreActBlock(nn.Module):
@@ -47,10 +46,7 @@ class PreActResNet(SmallImageNet):
         widths: Channels of the stem and of each stage.
         head_pose_dim: Numbers of head pose that are appended to the pooled features before the last layer.
         activated_identity: Start identity shortcuts from the activated input too, as the public MPIIGaze code does.
-        num_classes: Outputs.
-        in_chans: Channels of the image.
-        global_pool: timm's name of the pooling.
-        drop_rate: Dropout before the classifier.
+        num_classes, in_chans, global_pool, drop_rate: As in SmallImageNet.
     """
 
     def __init__(
@@ -69,17 +65,8 @@ class PreActResNet(SmallImageNet):
         )
         self.head_pose_dim = head_pose_dim
         self.conv1 = nn.Conv2d(in_chans, widths[0], 3, padding=1, bias=False)
-        self.feature_info = []
-        channels = widths[0]
-        for stage, width in enumerate(widths[1:]):
-            layers = []
-            for block in range(blocks):
-                layers.append(_PreActBlock(channels, width, 2 if stage > 0 and block == 0 else 1, activated_identity))
-                channels = width
-            name = f"layer{stage + 1}"
-            self.add_module(name, nn.Sequential(*layers))
-            self.feature_info.append({"num_chs": width, "reduction": 2**stage, "module": name})
-        self.bn = nn.BatchNorm2d(channels)
+        self.add_stages(widths[0], widths[1:], blocks, partial(_PreActBlock, activated_identity=activated_identity))
+        self.bn = nn.BatchNorm2d(widths[-1])
         self.build_head(global_pool)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -94,10 +81,7 @@ class PreActResNet(SmallImageNet):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Images (B, in_chans, H, W) to the last stage's output after its BatchNorm and ReLU."""
-        x = self.conv1(x)
-        for stage in self.feature_info:
-            x = getattr(self, stage["module"])(x)
-        return F.relu(self.bn(x))
+        return F.relu(self.bn(self.forward_stages(self.conv1(x))))
 
     def forward_head(self, x: Tensor, pre_logits: bool = False, head_pose: Tensor | None = None) -> Tensor:
         """Feature maps to (B, num_classes), or to the pooled features (without the head pose)."""
@@ -114,38 +98,30 @@ class PreActResNet(SmallImageNet):
 
 
 _CIFAR100 = {"num_classes": 100, "mean": (0.5071, 0.4867, 0.4408), "std": (0.2675, 0.2565, 0.2761)}
-_EYE_NETWORK = {"blocks": 1, "widths": (16, 16, 32, 64), "activated_identity": True, "in_chans": 1}
 _EYES = {"num_classes": 2, "input_size": (1, 36, 60), "pool_size": (9, 15), "mean": (0.0,), "std": (1.0,)}
-
-default_cfgs = {
-    **cifar_default_cfgs(["cifar_preact_resnet18"], pool_size=(4, 4), **_CIFAR100),
-    **cifar_default_cfgs(["cifar_preact_resnet110"]),
-    **cifar_default_cfgs(["gaze_preact_resnet8", "gaze_preact_resnet8_pose"], **_EYES),
+_EYE_NETWORK = {"blocks": 1, "widths": (16, 16, 32, 64), "activated_identity": True, "in_chans": 1}
+_EIGHTEEN = {
+    "cifar_preact_resnet18": (
+        "Pre-activation ResNet-18 for CIFAR: 11.2 M parameters.",
+        {"blocks": 2, "widths": (64, 64, 128, 256, 512)},
+    )
 }
-
-
-@register_model
-def cifar_preact_resnet18(pretrained: bool = False, **kwargs: Any) -> PreActResNet:
-    """Pre-activation ResNet-18 for CIFAR: 11.2 M parameters."""
-    arguments = {"blocks": 2, "widths": (64, 64, 128, 256, 512), **kwargs}
-    return build(PreActResNet, "cifar_preact_resnet18", pretrained, **arguments)
-
-
-@register_model
-def cifar_preact_resnet110(pretrained: bool = False, **kwargs: Any) -> PreActResNet:
-    """Pre-activation ResNet-110 for CIFAR-10: 1.7 M parameters."""
-    arguments = {"blocks": 18, "widths": (16, 16, 32, 64), **kwargs}
-    return build(PreActResNet, "cifar_preact_resnet110", pretrained, **arguments)
-
-
-@register_model
-def gaze_preact_resnet8(pretrained: bool = False, **kwargs: Any) -> PreActResNet:
-    """Pre-activation ResNet-8 on 36×60 grey eye images: 0.08 M parameters."""
-    return build(PreActResNet, "gaze_preact_resnet8", pretrained, **{**_EYE_NETWORK, **kwargs})
-
-
-@register_model
-def gaze_preact_resnet8_pose(pretrained: bool = False, **kwargs: Any) -> PreActResNet:
-    """Pre-activation ResNet-8 that is given the head's pitch and yaw as well."""
-    arguments = {**_EYE_NETWORK, "head_pose_dim": 2, **kwargs}
-    return build(PreActResNet, "gaze_preact_resnet8_pose", pretrained, **arguments)
+_DEEP = {
+    "cifar_preact_resnet110": (
+        "Pre-activation ResNet-110 for CIFAR-10: 1.7 M parameters.",
+        {"blocks": 18, "widths": (16, 16, 32, 64)},
+    )
+}
+_GAZE = {
+    "gaze_preact_resnet8": ("Pre-activation ResNet-8 on 36×60 grey eye images: 0.08 M parameters.", _EYE_NETWORK),
+    "gaze_preact_resnet8_pose": (
+        "Pre-activation ResNet-8 that is given the head's pitch and yaw as well.",
+        {**_EYE_NETWORK, "head_pose_dim": 2},
+    ),
+}
+default_cfgs = {
+    **cifar_default_cfgs(_EIGHTEEN, pool_size=(4, 4), **_CIFAR100),
+    **cifar_default_cfgs(_DEEP),
+    **cifar_default_cfgs(_GAZE, **_EYES),
+}
+register(__name__, PreActResNet, {**_EIGHTEEN, **_DEEP, **_GAZE})

@@ -7,13 +7,11 @@ CutMix's code uses on CIFAR: XCL's PyramidNet-200 (α 240) and ExRep's PyramidNe
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch.nn.functional as F
-from timm.models import build_model_with_cfg, register_model
 from torch import Tensor, nn
 
-from .small_image import SmallImageNet, cifar_default_cfgs
+from .small_image import SmallImageNet, cifar_default_cfgs, register
 
 
 class _Bottleneck(nn.Module):
@@ -46,10 +44,7 @@ class PyramidNet(SmallImageNet):
     Args:
         depth: 9n + 2.
         alpha: Channels gained over all 3n blocks, before the bottleneck's expansion by 4.
-        num_classes: Outputs.
-        in_chans: Channels of the image.
-        global_pool: timm's name of the pooling.
-        drop_rate: Dropout before the classifier.
+        num_classes, in_chans, global_pool, drop_rate: As in SmallImageNet.
 
     Raises:
         ValueError: For another depth.
@@ -95,9 +90,7 @@ class PyramidNet(SmallImageNet):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Images (B, in_chans, H, W) to the last stage's output after its BatchNorm and ReLU."""
-        x = self.bn1(self.conv1(x))  # no ReLU here, as in the authors' code
-        for stage in self.feature_info:
-            x = getattr(self, stage["module"])(x)
+        x = self.forward_stages(self.bn1(self.conv1(x)))  # no ReLU here, as in the authors' code
         return F.relu(self.bn_final(x))
 
 
@@ -113,23 +106,20 @@ def _widths(num_blocks: int, alpha: float) -> list[int]:
 # clovaai/CutMix-PyTorch train.py; the same numbers in ExRep's CIFAR-10 notebook.
 _MEAN, _STD = (125.3 / 255, 123.0 / 255, 113.9 / 255), (63.0 / 255, 62.1 / 255, 66.7 / 255)
 
-default_cfgs = {
-    **cifar_default_cfgs(["cifar_pyramidnet200_a240"], num_classes=100, mean=_MEAN, std=_STD),
-    **cifar_default_cfgs(["cifar_pyramidnet272_a200"], mean=_MEAN, std=_STD),
+_CIFAR100 = {
+    "cifar_pyramidnet200_a240": (
+        "PyramidNet-200, α 240: 26.8 M parameters with 100 classes (CutMix, arXiv 1905.04899, Table 5).",
+        {"depth": 200, "alpha": 240},
+    )
 }
-
-
-def _build(name: str, pretrained: bool, **arguments: Any) -> PyramidNet:
-    return build_model_with_cfg(PyramidNet, name, pretrained, feature_cfg={"out_indices": (0, 1, 2)}, **arguments)
-
-
-@register_model
-def cifar_pyramidnet200_a240(pretrained: bool = False, **kwargs: Any) -> PyramidNet:
-    """PyramidNet-200, α 240: 26.8 M parameters with 100 classes (CutMix, arXiv 1905.04899, Table 5)."""
-    return _build("cifar_pyramidnet200_a240", pretrained, **{"depth": 200, "alpha": 240, **kwargs})
-
-
-@register_model
-def cifar_pyramidnet272_a200(pretrained: bool = False, **kwargs: Any) -> PyramidNet:
-    """PyramidNet-272, α 200: 26.2 M parameters with 10 classes, as ExRep's second stage trains it on CIFAR-10."""
-    return _build("cifar_pyramidnet272_a200", pretrained, **{"depth": 272, "alpha": 200, **kwargs})
+_CIFAR10 = {
+    "cifar_pyramidnet272_a200": (
+        "PyramidNet-272, α 200: 26.2 M parameters with 10 classes, as ExRep's second stage trains it on CIFAR-10.",
+        {"depth": 272, "alpha": 200},
+    )
+}
+default_cfgs = {
+    **cifar_default_cfgs(_CIFAR100, num_classes=100, mean=_MEAN, std=_STD),
+    **cifar_default_cfgs(_CIFAR10, mean=_MEAN, std=_STD),
+}
+register(__name__, PyramidNet, {**_CIFAR100, **_CIFAR10})

@@ -5,11 +5,12 @@ A network gives ``forward_features`` and a few attributes; the rest of timm's in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from timm.layers import SelectAdaptivePool2d
-from timm.models import build_model_with_cfg, generate_default_cfgs
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -17,7 +18,7 @@ CIFAR_MEAN = (0.4914, 0.4822, 0.4465)
 CIFAR_STD = (0.2470, 0.2435, 0.2616)
 
 
-def cifar_default_cfgs(names: Sequence[str], **changes: Any) -> Any:
+def cifar_default_cfgs(names: Iterable[str], **changes: Any) -> Any:
     """timm's default configurations for networks that see 32x32 images; none has published weights.
 
     Args:
@@ -64,6 +65,33 @@ class SmallImageNet(nn.Module):
         self.drop_rate = drop_rate
         self.grad_checkpointing = False
 
+    def add_stages(
+        self, channels: int, widths: Sequence[int], blocks: int, make_block: Callable[[int, int, int], nn.Module]
+    ) -> None:
+        """Add ``layer1``, ``layer2``, …, each of so many blocks; every stage but the first halves the resolution.
+
+        Args:
+            channels: Of the first stage's input.
+            widths: Channels of each stage.
+            blocks: Of each stage.
+            make_block: (channels in, channels out, stride) to a block.
+        """
+        self.feature_info = []
+        for stage, width in enumerate(widths):
+            layers = []
+            for block in range(blocks):
+                layers.append(make_block(channels, width, 2 if stage > 0 and block == 0 else 1))
+                channels = width
+            name = f"layer{stage + 1}"
+            self.add_module(name, nn.Sequential(*layers))
+            self.feature_info.append({"num_chs": width, "reduction": 2**stage, "module": name})
+
+    def forward_stages(self, x: Tensor) -> Tensor:
+        """The stages one after the other."""
+        for stage in self.feature_info:
+            x = getattr(self, stage["module"])(x)
+        return x
+
     def build_head(self, global_pool: str) -> None:
         """Add pooling and classifier; called last, so that they come last in the state dict."""
         self.global_pool = SelectAdaptivePool2d(pool_type=global_pool, flatten=bool(global_pool))
@@ -105,9 +133,26 @@ class SmallImageNet(nn.Module):
             raise NotImplementedError("gradient checkpointing is not offered for networks this small")
 
 
-def build(network: type[SmallImageNet], name: str, pretrained: bool, **arguments: Any) -> Any:
-    """Build a network the way timm builds its own."""
-    stages = len(arguments["widths"]) - 1
-    return build_model_with_cfg(
-        network, name, pretrained, feature_cfg={"out_indices": tuple(range(stages))}, **arguments
-    )
+def register(module: str, network: type[nn.Module], architectures: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
+    """Register architectures of one network with timm, as its ``register_model`` does for functions written by hand.
+
+    Args:
+        module: Name of the module, which holds their ``default_cfgs``.
+        network: Their class.
+        architectures: What each is, in a line, and its arguments, by name.
+    """
+    for name, (summary, arguments) in architectures.items():
+        function = _entry_point(network, name, arguments)
+        function.__name__, function.__qualname__, function.__doc__, function.__module__ = name, name, summary, module
+        setattr(sys.modules[module], name, register_model(function))
+
+
+def _entry_point(network: type[nn.Module], name: str, arguments: Mapping[str, Any]) -> Any:
+    def build(pretrained: bool = False, **kwargs: Any) -> Any:
+        given = {**arguments, **kwargs}
+        if issubclass(network, SmallImageNet):
+            stages = len(given["widths"]) - 1 if "widths" in given else 3
+            given = {"feature_cfg": {"out_indices": tuple(range(stages))}, **given}
+        return build_model_with_cfg(network, name, pretrained, **given)
+
+    return build

@@ -6,17 +6,12 @@ a 16-channel stem, three stages of n pre-activation blocks with 16k, 32k and 64k
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
-from timm.models import register_model
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .small_image import SmallImageNet, build, cifar_default_cfgs
-
-__all__: list[str] = []
-
-default_cfgs = cifar_default_cfgs(["cifar_wrn_16_1", "cifar_wrn_16_2", "cifar_wrn_40_1", "cifar_wrn_40_2"])
+from .small_image import SmallImageNet, cifar_default_cfgs, register
 
 
 class PreActivationBlock(nn.Module):
@@ -73,23 +68,7 @@ class CifarWideResNet(SmallImageNet):
             widths[-1], num_classes=num_classes, in_chans=in_chans, global_pool=global_pool, drop_rate=drop_rate
         )
         self.conv1 = nn.Conv2d(in_chans, widths[0], 3, 1, 1, bias=False)
-        self.feature_info = []
-        self.stages: list[str] = []
-        channels_in, reduction = widths[0], 1
-        for stage, channels in enumerate(widths[1:], start=1):
-            stride = 1 if stage == 1 else 2
-            reduction *= stride
-            layers = [
-                PreActivationBlock(
-                    channels_in if block == 0 else channels, channels, stride if block == 0 else 1, block_drop_rate
-                )
-                for block in range(blocks)
-            ]
-            name = f"layer{stage}"
-            self.add_module(name, nn.Sequential(*layers))
-            self.stages.append(name)
-            self.feature_info.append({"num_chs": channels, "reduction": reduction, "module": name})
-            channels_in = channels
+        self.add_stages(widths[0], widths[1:], blocks, partial(PreActivationBlock, block_drop_rate=block_drop_rate))
         self.bn1 = nn.BatchNorm2d(widths[-1])
         self.act1 = nn.ReLU(inplace=True)
         self.build_head(global_pool)
@@ -101,36 +80,15 @@ class CifarWideResNet(SmallImageNet):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Images (B, in_chans, H, W) to the last stage's normalised and activated output."""
-        x = self.conv1(x)
-        for name in self.stages:
-            x = getattr(self, name)(x)
-        return self.act1(self.bn1(x))
+        return self.act1(self.bn1(self.forward_stages(self.conv1(x))))
 
 
-def _wide(name: str, depth: int, width: int, pretrained: bool, **arguments: Any) -> CifarWideResNet:
-    widths = (16, 16 * width, 32 * width, 64 * width)
-    return build(CifarWideResNet, name, pretrained, **{"blocks": (depth - 4) // 6, "widths": widths, **arguments})
-
-
-@register_model
-def cifar_wrn_16_1(pretrained: bool = False, **kwargs: Any) -> CifarWideResNet:
-    """WRN-16-1: 0.17 M parameters."""
-    return _wide("cifar_wrn_16_1", 16, 1, pretrained, **kwargs)
-
-
-@register_model
-def cifar_wrn_16_2(pretrained: bool = False, **kwargs: Any) -> CifarWideResNet:
-    """WRN-16-2: 0.69 M parameters."""
-    return _wide("cifar_wrn_16_2", 16, 2, pretrained, **kwargs)
-
-
-@register_model
-def cifar_wrn_40_1(pretrained: bool = False, **kwargs: Any) -> CifarWideResNet:
-    """WRN-40-1: 0.56 M parameters."""
-    return _wide("cifar_wrn_40_1", 40, 1, pretrained, **kwargs)
-
-
-@register_model
-def cifar_wrn_40_2(pretrained: bool = False, **kwargs: Any) -> CifarWideResNet:
-    """WRN-40-2: 2.2 M parameters."""
-    return _wide("cifar_wrn_40_2", 40, 2, pretrained, **kwargs)
+_NARROW, _DOUBLE = (16, 16, 32, 64), (16, 32, 64, 128)
+_DEPTHS = {  # 6n + 4
+    "cifar_wrn_16_1": ("WRN-16-1: 0.17 M parameters.", {"blocks": 2, "widths": _NARROW}),
+    "cifar_wrn_16_2": ("WRN-16-2: 0.69 M parameters.", {"blocks": 2, "widths": _DOUBLE}),
+    "cifar_wrn_40_1": ("WRN-40-1: 0.56 M parameters.", {"blocks": 6, "widths": _NARROW}),
+    "cifar_wrn_40_2": ("WRN-40-2: 2.2 M parameters.", {"blocks": 6, "widths": _DOUBLE}),
+}
+default_cfgs = cifar_default_cfgs(_DEPTHS)
+register(__name__, CifarWideResNet, _DEPTHS)

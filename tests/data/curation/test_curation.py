@@ -88,7 +88,7 @@ def test_the_best_of_each_class_are_those_of_a_full_sort(top: int) -> None:
         best.add(ids, classes[ids], scores[ids])
     for label in range(5):
         wanted = sorted(np.flatnonzero(classes == label).tolist(), key=lambda i: (-scores[i], i))[:top]
-        ids, values = best.of(label)
+        ids, values = best.ranked(label)
         assert ids.tolist() == wanted
         assert values.tolist() == scores[wanted].tolist()
 

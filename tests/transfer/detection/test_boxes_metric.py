@@ -22,7 +22,7 @@ def noisy(source: BoxSource, seed: int = 0) -> list[Detections]:
     rng = np.random.default_rng(seed)
     found = []
     for index in range(len(source)):
-        own = source.objects_of(index)
+        own = source.image_objects(index)
         boxes, labels = [], []
         for box, label in zip(own.boxes, own.labels, strict=True):
             for _ in range(int(rng.integers(0, 3))):
@@ -76,7 +76,7 @@ def test_perfect_and_empty_answers(tmp_path: Path) -> None:
     source = open_detection(f"coco:{write_coco(tmp_path / 'shapes', train=1, val=6)}", "val")
     perfect = []
     for index in range(len(source)):
-        own = source.objects_of(index)
+        own = source.image_objects(index)
         boxes = torch.tensor(own.boxes, dtype=torch.float32)
         perfect.append(Detections(boxes, torch.ones(len(own)), torch.tensor(own.labels)))
     assert measure_boxes(source, perfect).metrics["AP"] == pytest.approx(100)

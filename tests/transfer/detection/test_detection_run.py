@@ -91,6 +91,23 @@ def test_seeds_give_an_interval_and_random_is_a_baseline(
     assert read_results(["results"])  # a folder that is no run keeps its results in the common store
 
 
+def test_precision_and_evaluations_on_the_way(
+    shapes: str, make_student: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["transfer", shapes, "--backbone", make_student("one"), *QUICK, "--precision", "bf16"]
+    assert main([*arguments, "--evaluate-every", "2", "--out", "out", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["protocol"].endswith(", trained in bf16")
+    assert document["results"][0]["settings"]["precision"] == "bf16"
+    run = Path("out/backbone-seed0")
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["kind"] == "eval"] == [2, 4]
+    best = json.loads((run / "result.json").read_text())["best"]
+    assert read_state(run / "checkpoints" / "best.safetensors")["position"]["step"] == best["step"]
+    assert main([*arguments[:-2], "--out", "out", "--resume"]) == 1
+    assert "precision was 'bf16', is None" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_bytes(shapes: str, make_student: Callable[..., str]) -> None:
     arguments = ["transfer", shapes, "--backbone", make_student("one"), *QUICK, "--iterations", "6"]

@@ -10,7 +10,7 @@ import torch
 from sklearn.metrics import confusion_matrix, jaccard_score
 
 from kdzoo.data.segmentation import IGNORED
-from kdzoo.transfer.segmentation.inference import labels_of, slide
+from kdzoo.transfer.segmentation.inference import predicted_labels, slide
 from kdzoo.transfer.segmentation.metrics import confusion, measure
 from kdzoo.transfer.segmentation.torchvision_engine import pixel_loss
 
@@ -83,8 +83,8 @@ def test_a_window_that_sees_all_and_many_that_overlap() -> None:
         seen.clear()
         torch.testing.assert_close(slide(logits, images, window, stride), images[:, :2] * 2)
         assert set(seen) == {(min(window[0], 21), min(window[1], 33))}
-    assert labels_of(images[:, :2], (21, 33)).dtype == torch.uint8
-    assert labels_of(images[:, :2], (42, 66)).shape == (42, 66)
+    assert predicted_labels(images[:, :2], (21, 33)).dtype == torch.uint8
+    assert predicted_labels(images[:, :2], (42, 66)).shape == (42, 66)
 
 
 def test_the_sliding_window_is_mmsegmentations(mmseg: None) -> None:
