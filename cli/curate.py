@@ -9,9 +9,10 @@ import click
 from ..base.setting_values import Count, Fraction, Keypoints, Workers
 from .commands import VerbCommand
 from .completion import DATA
+from .config_file import config_option
 from .listing import json_option
 from .output import print_fields, print_json, work
-from .settings import config_option, setting, within
+from .settings import setting, within
 
 _WHAT, _COPIES, _RUN = "What", "Near-duplicates", "The run"
 

@@ -6,9 +6,10 @@ import click
 
 from ..base.setting_values import Seed
 from .commands import VerbCommand
+from .config_file import config_option
 from .listing import json_option
 from .output import echo, print_json, work
-from .settings import config_option, setting, within
+from .settings import setting, within
 
 
 @click.command(

@@ -10,9 +10,10 @@ import click
 from ..base.setting_values import Colour, Count, CropPct, Deviation, Pixels, Workers
 from .commands import SectionOption, VerbCommand
 from .completion import DATA
+from .config_file import config_option
 from .listing import format_options
-from .output import echo, print_json, print_rows, work
-from .settings import config_option, setting, within
+from .output import echo, is_main, print_json, print_rows, work
+from .settings import setting, within
 
 if TYPE_CHECKING:
     from ..evaluation.measuring import Measured
@@ -144,7 +145,7 @@ def command(
         return
     with work():
         measured = evaluate(references, specs, crops=int(crops), save=not no_save, **options)
-    if os.environ.get("RANK", "0") != "0":
+    if not is_main():
         return
     if as_json:
         documents = by_model(measured)
@@ -189,7 +190,7 @@ def _show_gaze(
         measured = evaluate_gaze(
             references, specs, **{name: options[name] for name in ("batch_size", "workers", "device")}
         )
-    if os.environ.get("RANK", "0") != "0":
+    if not is_main():
         return
     rows = [one.to_dict() for one in measured]
     if as_json:

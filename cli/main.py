@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import click
 
 from ..base.errors import KdzooError, UsageError
+from .commands import PROGRAM
 from .output import echo, flush_output
 from .root import root
 
-PROGRAM = "kdzoo"
 _COMPLETE_VARIABLE = "_KDZOO_COMPLETE"
 _BROKEN_PIPE = 141  # what a shell reports of a program that died of SIGPIPE
 _INTERRUPTED = 130

@@ -11,9 +11,10 @@ from ..base.errors import UsageError
 from ..base.setting_values import Epochs, Runs, Seed
 from .commands import VerbCommand
 from .completion import DATA
+from .config_file import config_option
 from .listing import format_options
-from .output import echo, print_json, print_rows, work
-from .settings import config_option, setting, within
+from .output import echo, is_main, print_json, print_rows, work
+from .settings import setting, within
 
 if TYPE_CHECKING:
     from ..papers.record import Record
@@ -50,7 +51,6 @@ _CHOICES = ("scale", "data", "student", "epochs", "unlabeled", "seeds", "seed", 
 )
 @setting(
     "--data",
-    env="KDZOO_DATASET",
     metavar="SPEC",
     section=WHAT,
     type=DATA,
@@ -115,7 +115,7 @@ def command(paper: str | None, table: str | None, form: str, as_json: bool, **op
             device=options["device"],
             given={name: options[name] for name in _CHOICES},
         )
-    if os.environ.get("RANK", "0") == "0":
+    if is_main():
         _print(record, form)
         if form == "table" and record.document["choices"]["scale"] == "full":
             _print_grounds(chosen, record)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..base.setting_values import BetaParameter, Epochs, LabelSmoothing, LearningRate, Pixels, WeightDecay
+from ..base.setting_values import BetaParameter, Epochs, LabelSmoothing, LearningRate, Pixels, WeightDecay, value_types
+from ..base.settings import read_settings
 from .commands import VerbCommand
-from .output import echo, literal, print_fields, print_json, print_rows, work
-from .settings import setting, source_of, within
+from .output import echo, is_main, print_fields, print_json, print_rows, print_settings, work
+from .settings import given_settings, set_option, setting, within
 from .transfer_options import (
     COUNT,
     HOW,
@@ -17,7 +18,6 @@ from .transfer_options import (
     WHERE,
     backbone_options,
     batch_size_option,
-    is_main,
     loader_workers,
     measurement_options,
     out_option,
@@ -109,6 +109,7 @@ _VALUES = {
     "--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", section=HOW, help="Of the forward pass."
 )
 @setting("--quick", is_flag=True, section=HOW, help="A fast look: few epochs, one seed.")
+@set_option("that --dry-run shows", section=HOW)
 @measurement_options(
     out_option("runs, features and results", "runs/transfer-TASK"),
     setting("--features", metavar="DIR", section=WHERE, help="Where features are kept; OUT/features by default."),
@@ -136,21 +137,18 @@ def command(ctx: click.Context, form: str, as_json: bool, dry_run: bool, **optio
 
 
 def _plan(ctx: click.Context, options: dict[str, Any]) -> TransferPlan:
-    from ..transfer.classification.plan import make_plan
+    from ..transfer.classification.plan import TransferRequest, make_plan
+    from ..transfer.classification.protocols import Protocol
 
-    given = {
-        field: (options[name], source_of(ctx, name) or "--" + name.replace("_", "-"))
-        for name, field in _VALUES.items()
-        if options[name] is not None
-    }
     kept = ("backbone", "baseline", "mode", "protocol", "solver", "partition", "search", "precision", "quick", "device")
-    return make_plan(
-        str(ctx.info_name),
+    request = TransferRequest(
+        task=str(ctx.info_name),
         seeds=parse_seeds(options["seeds"]),
-        given=given,
+        given=read_settings(value_types(Protocol), given_settings(ctx, _VALUES), name_options=True),
         workers=loader_workers(options["workers"]),
         **{name: options[name] for name in kept},
     )
+    return make_plan(request)
 
 
 def _show_plan(plan: TransferPlan, out: str, *, as_json: bool) -> None:
@@ -177,11 +175,7 @@ def _show_plan(plan: TransferPlan, out: str, *, as_json: bool) -> None:
         }
     )
     echo()
-    rows = [
-        {"setting": name, "value": literal(entry["value"]), "source": entry["source"]}
-        for name, entry in document["settings"].items()
-    ]
-    print_rows(rows, {name: name for name in ("setting", "value", "source")}, "table")
+    print_settings(document["settings"])
     for note in plan.notes:
         echo(f"note: {note}")
     for problem in plan.problems:

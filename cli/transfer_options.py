@@ -10,25 +10,15 @@ import click
 
 from ..base.errors import UsageError
 from ..base.setting_values import Count, Workers
+from .config_file import config_option
 from .listing import format_options
-from .settings import config_option, setting, within
+from .settings import setting, stacked, within
 
 WHAT, HOW, WHERE = "What", "How", "The measurement"
 COUNT = within(Count)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Option = Callable[[Any], Any]
-
-
-def stacked(*options: Option) -> Callable[[Function], Function]:
-    """Several options as one decorator; the help shows them in this order."""
-
-    def decorate(function: Function) -> Function:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
 
 
 backbone_options = stacked(
@@ -105,8 +95,3 @@ def parse_seeds(text: str | None) -> tuple[int, ...] | None:
 def loader_workers(given: int | None) -> int:
     """What was given, or a process a core up to eight."""
     return min(8, os.cpu_count() or 1) if given is None else given
-
-
-def is_main() -> bool:
-    """Whether this process prints: under torchrun, the first one."""
-    return os.environ.get("RANK", "0") == "0"

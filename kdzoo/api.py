@@ -95,7 +95,7 @@ def distill(
 
 
 def _plan(recipe: str, named: Mapping[str, Any], settings: Mapping[str, Any] | None, variants: Sequence[str]) -> Plan:
-    from .planning.plan import Given
+    from .base.settings import Given
     from .planning.resolution import resolve
 
     given = {path: Given(value, "argument") for path, value in named.items() if value is not None}

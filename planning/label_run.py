@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import Interrupted, UsageError
+from ..base.suggestions import unknown
 from ..data import LabelHead
 from ..data.label_forms import parse_form
 from ..engine.distributed import Processes, start_processes
@@ -15,7 +16,6 @@ from ..engine.label_folder import refuse_folder
 from ..engine.labelling import LabelJob, LabelResult, store_labels
 from ..engine.progress import say
 from ..engine.signals import StopRequest
-from ..recipes.overrides import unknown
 from ..recipes.recipe import Recipe
 from .labels import folder_of, order_of, refuse_live, rows_of, views_of
 from .plan import Plan

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import DataError, UsageError
+from ..base.settings import flatten
 from ..data import BatchOrder, LabelStore, TeacherRecord, WholeEpochs
-from ..recipes.overrides import flatten
 from ..recipes.recipe import Recipe, Stage
 from ..zoo import LoadedModel
 from .models import feature_width, output_form

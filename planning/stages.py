@@ -21,12 +21,12 @@ from typing import Any
 from ..base.digests import sha256_of
 from ..base.errors import CheckpointError, Interrupted, RunError
 from ..base.regular_files import read_json
+from ..base.suggestions import unknown
 from ..base.writing import clear_errors, make_folder, remove_leftovers, write_folder, write_json
 from ..engine.distributed import Processes
 from ..engine.job import TrainResult
 from ..engine.progress import say
 from ..engine.run_folder import RunFolder
-from ..recipes.overrides import unknown
 from .labels import stored_labels
 from .plan import Plan, StageStep
 

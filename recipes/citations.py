@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 
-from .overrides import flatten
+from ..base.settings import flatten
 from .recipe import DESCRIPTION, Recipe
 
 DEFAULT = "kdzoo default"

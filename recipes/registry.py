@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ..base.suggestions import unknown
+
 if TYPE_CHECKING:
     from .recipe import Recipe
 
@@ -200,8 +202,6 @@ def get_recipe(name: str) -> Recipe:
         UsageError: There is none; the nearest name is given.
     """
     if name not in recipe_names():
-        from .overrides import unknown
-
         raise unknown(name, recipe_names(), what="recipe", where="'kdzoo recipes list' shows them")
     recipe: Recipe = import_module(f".{name}", __package__).RECIPE
     return recipe

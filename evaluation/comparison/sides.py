@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...base.errors import DataError
+from ...base.suggestions import suggestion
 from ..results import MeasuredModel, Predictions, Result, default_folder, read_predictions, read_results
 from ..run_record import RunRecord, as_count, as_number, read_run
 from ..run_sections import plain
@@ -154,6 +154,5 @@ def _nothing(text: str, folder: Path, results: Sequence[Result]) -> DataError:
     if not known:
         what = f"{text} is no run, folder or document, and {folder} holds no results"
         return DataError(what, hint=f"'kdzoo eval {text} --on DATA' measures and keeps some")
-    nearest = difflib.get_close_matches(text, known, n=1, cutoff=0.5)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"there are: {', '.join(known[:6])}"
+    hint = suggestion(text, known, f"there are: {', '.join(known[:6])}")
     return DataError(f"there is no result of {text} in {folder}", hint=hint)

@@ -28,13 +28,13 @@ import kdzoo.engine.loop as loop
 import kdzoo.engine.metrics as metrics
 import kdzoo.engine.phases as phases
 from kdzoo.base.errors import Interrupted
+from kdzoo.base.settings import Given
 from kdzoo.data import ArraySource, Augmentation, EvalTransform, Mixing, open_source, torch_seed
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.job import Position, TrainJob
 from kdzoo.engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from kdzoo.engine.signals import StopRequest
 from kdzoo.engine.teachers import TeacherEnsemble
-from kdzoo.planning.plan import Given
 from kdzoo.planning.resolution import resolve
 from kdzoo.planning.run import build_job
 from kdzoo.recipes.recipe import Shapes

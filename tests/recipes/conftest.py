@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from kdzoo.base.settings import Given
 from kdzoo.data import open_source
 from kdzoo.engine.job import TrainResult
-from kdzoo.planning.plan import Given, Plan
+from kdzoo.planning.plan import Plan
 from kdzoo.planning.resolution import resolve
 from kdzoo.planning.run import run
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from kdzoo.base.errors import KdzooError, UsageError
+from kdzoo.base.settings import Given
 from kdzoo.engine.checkpoint import newest_good
 from kdzoo.engine.job import TrainResult
-from kdzoo.planning.plan import Given
 from kdzoo.planning.resolution import resolve
 from kdzoo.planning.run import run
 from kdzoo.recipes.exrep_transfer import load_distiller

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...base.errors import UsageError
 from .measure import TransferReport, run_transfer
-from .plan import make_plan
+from .plan import TransferRequest, make_plan
 
 
 def measure_transfer(
@@ -74,8 +74,8 @@ def measure_transfer(
         if name in given:
             raise UsageError(f"{name} is set twice: in settings and by its own argument", hint="leave one of them out")
         given[name] = (value, "settings")
-    plan = make_plan(
-        task,
+    request = TransferRequest(
+        task=task,
         backbone=backbone,
         baseline=baseline,
         mode=mode,
@@ -90,6 +90,7 @@ def measure_transfer(
         workers=min(8, os.cpu_count() or 1) if workers is None else workers,
         device=device,
     )
+    plan = make_plan(request)
     return run_transfer(plan, out=out or default_folder(plan.dataset), features=features, resume=resume)
 
 

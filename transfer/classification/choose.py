@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...base.errors import DivergedError, RunError
+from ...base.settings import ResolvedSettings
 from ...base.writing import write_json
 from ...data.subset import SubsetSource, held_out_indices
 from ...engine.distributed import Processes
@@ -109,6 +110,5 @@ def choose_settings(
         say(f"search: chosen {values}, {tried[best]['score']:.2f} % of the held-out images")
     chosen = combinations[best]
     source_text = f"searched on {reference}, {len(held):,} held-out training images"
-    sources = {**plan.sources, **dict.fromkeys(plan.search.to_dict(), source_text)}
-    assert asdict(chosen).keys() == asdict(plan.protocol).keys()
-    return replace(plan, protocol=chosen, sources=sources)
+    sources = {**plan.resolved.sources, **dict.fromkeys(plan.search.to_dict(), source_text)}
+    return replace(plan, resolved=ResolvedSettings(chosen, sources))

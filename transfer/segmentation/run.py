@@ -116,7 +116,7 @@ def training_views(own: SegmentationSettings, segmentor: Segmentor) -> MaskViews
         scale=own.scale,
         factors=own.factors,
         crop=own.crop,
-        most=own.most,
+        most=own.cat_max_ratio,
         flip=own.flip,
         colour=bool(own.colour),
         fill=(mean[0], mean[1], mean[2]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ...base.errors import ModelError
+from ...base.suggestions import suggestion
 from ..networks import paddle_twins as _registers_the_twins  # noqa: F401
 from .mobile_networks import MOBILE_NETWORKS
 from .resnets import RESNETS
@@ -60,11 +60,9 @@ def network_of(release: str) -> str:
     name = release.rsplit("/", 1)[-1].removesuffix(".pdparams")
     name = re.sub(r"(_ssld)?(_v2)?(_pretrained)?$", "", name.removeprefix("Fix_"))
     if name not in CONVERSIONS:
-        near = difflib.get_close_matches(name, CONVERSIONS, n=1)
-        known = ", ".join(CONVERSIONS)
         raise ModelError(
             f"no conversion is known for {release!r}",
-            hint=f"did you mean {near[0]}?" if near else f"the convertible networks are {known}",
+            hint=suggestion(name, CONVERSIONS, f"the convertible networks are {', '.join(CONVERSIONS)}"),
         )
     return name
 
