@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -19,22 +19,6 @@ from .verbs import VERBS
 
 CONFIG_FILE = "kdzoo.toml"
 _TOML_HINT = "write key = value lines, as docs/cli.md shows"
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def config_option(section: str | None = None) -> Callable[[Function], Function]:
-    """``--config FILE``; without it, ``kdzoo.toml`` in the working folder is read where there is one."""
-    return setting(
-        "--config",
-        section=section,
-        envvar="KDZOO_CONFIG",
-        metavar="FILE",
-        is_eager=True,
-        expose_value=False,
-        callback=_read_config,
-        help=f"Settings in a TOML file, a table a verb; {CONFIG_FILE} in the working folder by default.",
-    )
 
 
 def _read_config(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
@@ -149,3 +133,15 @@ def _text(value: Any) -> str:
         return json.dumps(value) if isinstance(value, bool | list) else str(value)
     except (TypeError, ValueError):  # a list of dates; an integer of thousands of digits
         raise UsageError("the config file has a value that no setting takes", hint=_TOML_HINT) from None
+
+
+config_option = setting(
+    "--config",
+    envvar="KDZOO_CONFIG",
+    metavar="FILE",
+    is_eager=True,
+    expose_value=False,
+    callback=_read_config,
+    help=f"Settings in a TOML file, a table a verb; {CONFIG_FILE} in the working folder by default.",
+)
+"""``--config FILE``; without it, ``kdzoo.toml`` in the working folder is read where there is one."""

@@ -15,18 +15,17 @@ import click
 from ..base.setting_values import LearningRate, Passes, value_types
 from ..base.settings import read_settings
 from .dense_shown import announce, show_comparison, show_plan
+from .options import COUNT, Option, section, stacked
 from .output import is_main, work
-from .settings import given_settings, set_option, setting, stacked, strength, within
+from .settings import given_settings, set_option, setting, strength, within
 from .start import saying_how_to_go_on
 from .transfer_options import (
-    COUNT,
     HOW,
-    Option,
+    WHAT,
     backbone_options,
     batch_size_option,
     loader_workers,
     measurement_options,
-    out_option,
     parse_seeds,
     seeds_option,
 )
@@ -134,41 +133,33 @@ def dense_options(verb: DenseVerb, network: Option, engine: Option, schedule: Op
         own: Further settings of the kind.
     """
     return stacked(
-        backbone_options,
-        network,
-        engine,
-        schedule,
-        setting("--iterations", type=COUNT, metavar="N", section=HOW, help=f"Another length; {verb.length}."),
-        setting("--epochs", type=within(Passes), metavar="N", section=HOW, help="The same, in passes."),
-        batch_size_option,
-        setting(
-            "--lr",
-            type=within(LearningRate),
-            metavar="RATE",
-            section=HOW,
-            help="Base learning rate; it is never scaled by itself.",
+        section(WHAT, backbone_options, network, engine),
+        section(
+            HOW,
+            schedule,
+            setting("--iterations", type=COUNT, metavar="N", help=f"Another length; {verb.length}."),
+            setting("--epochs", type=within(Passes), metavar="N", help="The same, in passes."),
+            batch_size_option,
+            setting(
+                "--lr",
+                type=within(LearningRate),
+                metavar="RATE",
+                help="Base learning rate; it is never scaled by itself.",
+            ),
+            setting(
+                "--freeze",
+                metavar="none|stem|first|all|0-5",
+                help=f"Backbone stages that do not learn.  [default: {verb.freeze}]",
+            ),
+            setting(
+                "--batchnorm",
+                type=click.Choice(["frozen", "train"]),
+                help=f"Of the backbone: a fixed scale and shift, or learning.  [default: {verb.batchnorm}]",
+            ),
+            *own,
+            seeds_option(1),
+            setting("--subset", type=COUNT, metavar="N", help="So many training and evaluation images: a quick look."),
+            set_option("that --dry-run shows"),
         ),
-        setting(
-            "--freeze",
-            metavar="none|stem|first|all|0-5",
-            section=HOW,
-            help=f"Backbone stages that do not learn.  [default: {verb.freeze}]",
-        ),
-        setting(
-            "--batchnorm",
-            type=click.Choice(["frozen", "train"]),
-            section=HOW,
-            help=f"Of the backbone: a fixed scale and shift, or learning.  [default: {verb.batchnorm}]",
-        ),
-        *own,
-        seeds_option(1),
-        setting(
-            "--subset",
-            type=COUNT,
-            metavar="N",
-            section=HOW,
-            help="So many training and evaluation images: a quick look.",
-        ),
-        set_option("that --dry-run shows", section=HOW),
-        measurement_options(out_option("runs, results and report", "runs/transfer-TASK-…")),
+        measurement_options("runs, results and report", "runs/transfer-TASK-…"),
     )

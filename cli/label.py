@@ -10,8 +10,9 @@ import click
 
 from .commands import VerbCommand
 from .completion import RECIPE
+from .options import section
 from .output import echo, is_main, print_fields, print_json, work
-from .run_options import HOW, WHAT, label_options, run_settings, teacher_classes_option
+from .run_options import HOW, WHAT, label_options, run_settings, teacher_classes_option, teacher_option
 from .settings import setting
 from .start import saying_how_to_go_on
 
@@ -36,36 +37,33 @@ if TYPE_CHECKING:
         ("kdzoo label --recipe meal_v2 --form top5 --dry-run", "How many, how large, how long."),
     ],
 )
-@setting(
-    "--recipe",
-    metavar="NAME|FILE",
-    required=True,
-    section=WHAT,
-    type=RECIPE,
-    help="The recipe that the students will follow.",
+@section(
+    WHAT,
+    setting(
+        "--recipe",
+        metavar="NAME|FILE",
+        required=True,
+        type=RECIPE,
+        help="The recipe that the students will follow.",
+    ),
+    teacher_option,
+    teacher_classes_option,
+    setting(
+        "--student",
+        metavar="REF",
+        help="A row of the recipe's table, for its teachers and image size; nothing is trained.",
+    ),
 )
-@setting(
-    "--teacher",
-    multiple=True,
-    metavar="REF",
-    section=WHAT,
-    help="A teacher. Repeatable; the recipe's own by default.",
-)
-@teacher_classes_option
-@setting(
-    "--student",
-    metavar="REF",
-    section=WHAT,
-    help="A row of the recipe's table, for its teachers and image size; nothing is trained.",
-)
-@setting(
-    "--form",
-    metavar="FORM",
-    default="float32",
-    show_default=True,
-    section=HOW,
-    help="How numbers are stored: float32 (exact), float16 (half the space), or top5 (another number works too): the "
-    "largest probabilities alone, as FKD's marginal smoothing.",
+@section(
+    HOW,
+    setting(
+        "--form",
+        metavar="FORM",
+        default="float32",
+        show_default=True,
+        help="How numbers are stored: float32 (exact), float16 (half the space), or top5 (another number works too): "
+        "the largest probabilities alone, as FKD's marginal smoothing.",
+    ),
 )
 @label_options
 @click.pass_context

@@ -8,6 +8,7 @@ import click
 
 from ..base.errors import UsageError
 from .commands import VerbCommand
+from .options import json_option
 from .output import echo, print_json, print_rows, work
 
 _COLUMNS = {"path": "file", "bytes": "bytes", "sha256": "sha256"}
@@ -44,7 +45,7 @@ _COLUMNS = {"path": "file", "bytes": "bytes", "sha256": "sha256"}
 @click.option("--message", metavar="TEXT", help="Of the commit; the model and its top-1 by default.")
 @click.option("--dry-run", is_flag=True, help="Send nothing; show what would be sent.")
 @click.option("--out", metavar="DIR", help="With --dry-run: write exactly what would be sent.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 def command(
     run: str,
     repo: str,

@@ -14,7 +14,7 @@ import click
 from ..base.errors import UsageError
 from .commands import VerbCommand
 from .config_file import config_option
-from .listing import format_options
+from .options import format_options
 from .output import echo, print_json, print_rows, work
 from .settings import setting
 
@@ -61,7 +61,7 @@ _TRUST = {
 @click.option("--force", is_flag=True, help="Download again, and trust the file even if it is another one.")
 @click.option("--convert", "file", type=click.Path(), metavar="FILE", help="Take this file in place of a download.")
 @click.option("--as", "as_name", metavar="NAME", help="The zoo's name of what FILE holds.")
-@config_option()
+@config_option
 @format_options
 def command(
     names: tuple[str, ...], file: str | None, as_name: str | None, form: str, as_json: bool, **options: Any

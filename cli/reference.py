@@ -23,8 +23,8 @@ that says what happened and one that says what to do; `--debug` (or `KDZOO_DEBUG
 ## Where settings come from
 
 The command line wins over the environment, the environment over the config file, the config file over the recipe or
-the paper's protocol. `--dry-run` shows where each setting came from. Where one of these places sets the same thing twice,
-by an option and by `--set`, that is an error.
+the paper's protocol. `--dry-run` shows where each setting came from. One place may not set the same thing twice, by an
+option and by `--set`.
 
 - Command line: an option, or `--set KEY=VALUE` for any setting, `--set optimizer.lr=0.02`. A list is written `1,2,3` or
   `[1, 2, 3]`.
@@ -59,7 +59,7 @@ These variables are of no verb alone:
 
 | variable | is |
 |---|---|
-| `KDZOO_DATA` | the folder that holds `imagenet/`, `cifar10/`, `cifar100/` and other data sets that are named without a path |
+| `KDZOO_DATA` | the folder of the data sets that are named without a path: `imagenet/`, `cifar10/` and others |
 | `KDZOO_HOME` | where pulled models are kept; else the user's cache |
 | `KDZOO_RESULTS` | where results go that belong to no run; else `results` |
 | `KDZOO_MIRROR` | a copy of the releases, for `kdzoo pull` |

@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from ..base.errors import UsageError
-from ..base.setting_values import Count, Epochs, Pixels, Seed, Workers
+from ..base.setting_values import Epochs
 from ..base.settings import Given
-from .commands import SectionOption
 from .completion import DATA
 from .config_file import config_option
-from .settings import given_by, given_settings, set_option, setting, stacked, within
+from .options import COUNT, PIXELS, PRECISION, SEED, SHARE, WORKERS, option, section, stacked
+from .settings import given_by, given_settings, set_option, setting, within
 
 WHAT, HOW, WHERE = "What", "How", "The run"
 
@@ -33,106 +33,83 @@ _SETTINGS = {
 }
 """The plan's setting behind each parameter."""
 
-_DATA_AND_LENGTH = stacked(
-    setting("--data", metavar="SPEC", section=WHAT, type=DATA, help="Training images."),
-    setting(
-        "--val-data",
-        metavar="SPEC",
-        section=WHAT,
-        type=DATA,
-        help="Held-out images; the validation split of --data by default.",
+_WHAT_AND_HOW = stacked(
+    section(
+        WHAT,
+        setting("--data", metavar="SPEC", type=DATA, help="Training images."),
+        setting(
+            "--val-data", metavar="SPEC", type=DATA, help="Held-out images; the validation split of --data by default."
+        ),
+        setting(
+            "--val-share",
+            type=SHARE,
+            metavar="FRACTION",
+            help="Hold this share of each class of --data out, which has no validation images; always the same ones.",
+        ),
+        setting("--unlabeled", metavar="SPEC", type=DATA, help="Further images, without labels."),
     ),
-    setting(
-        "--val-share",
-        type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
-        metavar="FRACTION",
-        section=WHAT,
-        help="Hold this share of each class of --data out, which has no validation images; always the same ones.",
+    section(
+        HOW,
+        setting("--epochs", type=within(Epochs), metavar="N", help="Passes over the training images."),
+        setting("--batch-size", type=COUNT, metavar="N", help="Images in a batch, all processes together."),
+        setting("--image-size", type=PIXELS, metavar="PIXELS", help="Side of training and evaluation crops."),
+        setting(
+            "--variant",
+            multiple=True,
+            metavar="NAME",
+            help="A variant of the recipe, see 'kdzoo recipes show'. Repeatable.",
+        ),
+        set_option("of the recipe, such as optimizer.lr=0.02"),
+        setting("--precision", type=PRECISION, help="Of the forward pass."),
+        setting("--seed", type=SEED, metavar="N", help="Of every random choice.  [default: 0]"),
     ),
-    setting("--unlabeled", metavar="SPEC", section=WHAT, type=DATA, help="Further images, without labels."),
-    setting("--epochs", type=within(Epochs), metavar="N", section=HOW, help="Passes over the training images."),
-    setting(
-        "--batch-size", type=within(Count), metavar="N", section=HOW, help="Images in a batch, all processes together."
-    ),
-    setting(
-        "--image-size",
-        type=within(Pixels),
-        metavar="PIXELS",
-        section=HOW,
-        help="Side of training and evaluation crops.",
-    ),
-    setting(
-        "--variant",
-        multiple=True,
-        metavar="NAME",
-        section=HOW,
-        help="A variant of the recipe, see 'kdzoo recipes show'. Repeatable.",
-    ),
-    set_option("of the recipe, such as optimizer.lr=0.02", section=HOW),
-    setting("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), section=HOW, help="Of the forward pass."),
-    setting("--seed", type=within(Seed), metavar="N", section=HOW, help="Of every random choice.  [default: 0]"),
-    setting("--out", metavar="DIR", section=WHERE, help="The run's folder; under runs/ by default."),
-    setting(
-        "--resume", is_flag=True, section=WHERE, help="Go on with the run in --out, or start it where there is none."
-    ),
-    setting("--stage", metavar="NAME", section=WHERE, help="Run one stage of a recipe that has stages."),
-    setting(
-        "--workers",
-        type=within(Workers),
-        metavar="N",
-        section=WHERE,
-        help="Processes that read images; no result depends on it.",
-    ),
-    setting("--device", metavar="NAME", section=WHERE, help="auto, cpu, cuda or cuda:N.  [default: auto]"),
-    setting(
-        "--trust-teacher",
-        is_flag=True,
-        section=WHERE,
-        help="Go on although a teacher does not reach the accuracy that it promises.",
+    section(
+        WHERE,
+        setting("--out", metavar="DIR", help="The run's folder; under runs/ by default."),
+        setting("--resume", is_flag=True, help="Go on with the run in --out, or start it where there is none."),
+        setting("--stage", metavar="NAME", help="Run one stage of a recipe that has stages."),
+        setting("--workers", type=WORKERS, metavar="N", help="Processes that read images; no result depends on it."),
+        setting("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N.  [default: auto]"),
+        setting(
+            "--trust-teacher",
+            is_flag=True,
+            help="Go on although a teacher does not reach the accuracy that it promises.",
+        ),
     ),
 )
-_TRACKERS = setting(
+_TRACKER = setting(
     "--tracker",
     multiple=True,
     type=click.Choice(["tensorboard", "wandb"]),
-    section=WHERE,
     help="Log there too. Repeatable; needs kdzoo[trackers].",
 )
-_HOW_SHOWN = stacked(
-    config_option(section=WHERE),
-    click.option(
+_SHOWN = stacked(
+    config_option,
+    option(
         "--dry-run",
         is_flag=True,
-        cls=SectionOption,
-        section=WHERE,
         help="Show what the run would do and cost, and where each setting comes from; start nothing.",
     ),
-    click.option(
-        "--json",
-        "as_json",
-        is_flag=True,
-        cls=SectionOption,
-        section=WHERE,
-        help="End with one JSON document on stdout.",
-    ),
+    option("--json", "as_json", is_flag=True, help="End with one JSON document on stdout."),
 )
 
-run_options = stacked(_DATA_AND_LENGTH, _TRACKERS, _HOW_SHOWN)
+run_options = stacked(_WHAT_AND_HOW, section(WHERE, _TRACKER, _SHOWN))
 """The shared options, in the order in which the help shows them."""
 
-label_options = stacked(_DATA_AND_LENGTH, _HOW_SHOWN)
+label_options = stacked(_WHAT_AND_HOW, section(WHERE, _SHOWN))
 """As `run_options`, without those that only a student needs."""
 
+teacher_option = setting(
+    "--teacher", multiple=True, metavar="REF", help="A teacher. Repeatable; the recipe's own by default."
+)
 teacher_classes_option = setting(
     "--teacher-classes",
     multiple=True,
     metavar="ORDER|FILE",
-    section=WHAT,
     help="The order of the classes of a teacher that does not name them: natural (class2 before class10, as timm), "
     "string (class10 before class2, as torchvision), data (the data's own), or a text file of the names. Once for "
     "all such teachers, or once each.",
 )
-"""Of the verbs that run teachers."""
 
 
 def run_settings(ctx: click.Context) -> dict[str, Given]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 import click
 from click.core import ParameterSource
@@ -21,8 +21,6 @@ ASSIGNMENTS = "assignments"
 """The parameter of ``--set``."""
 _STRENGTH = {ParameterSource.DEFAULT_MAP: 1, ParameterSource.ENVIRONMENT: 2, ParameterSource.COMMANDLINE: 3}
 _FORMER_VARIABLES = {"data": "KDZOO_DATASET", "val-data": "KDZOO_VAL_DATASET"}
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class SettingOption(SectionOption):
@@ -85,37 +83,18 @@ def within(annotation: Any) -> click.ParamType:
     return whole(limits.low, limits.high, min_open=limits.above_low, max_open=limits.below_high)
 
 
-def setting(*names: str, section: str | None = None, **kwargs: Any) -> Callable[[Function], Function]:
-    """A `SettingOption`.
-
-    Args:
-        names: As click's option.
-        section: Heading in the help.
-        kwargs: As click's option.
-    """
-    return click.option(*names, cls=SettingOption, section=section, **kwargs)
+def setting(*names: str, **kwargs: Any) -> Callable[[Any], Any]:
+    """A `SettingOption`, written as click's option."""
+    return click.option(*names, cls=SettingOption, **kwargs)
 
 
-def set_option(what: str, section: str | None = None) -> Callable[[Function], Function]:
+def set_option(what: str) -> Callable[[Any], Any]:
     """``--set KEY=VALUE``; `given_settings` reads it.
 
     Args:
         what: Which keys there are, for the help.
-        section: Heading in the help.
     """
-    help_text = f"Any setting {what}. Repeatable."
-    return setting("--set", ASSIGNMENTS, multiple=True, metavar="KEY=VALUE", section=section, help=help_text)
-
-
-def stacked(*options: Callable[[Any], Any]) -> Callable[[Function], Function]:
-    """Several options as one decorator; the help shows them in this order."""
-
-    def decorate(function: Function) -> Function:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
+    return setting("--set", ASSIGNMENTS, multiple=True, metavar="KEY=VALUE", help=f"Any setting {what}. Repeatable.")
 
 
 def strength(ctx: click.Context, name: str) -> int:

@@ -9,7 +9,6 @@ import click
 from .commands import VerbCommand
 from .dense_task import DenseVerb, dense_options
 from .settings import setting
-from .transfer_options import HOW, WHAT
 
 _DETECTION = DenseVerb(
     kind="detection",
@@ -49,7 +48,6 @@ _DETECTION = DenseVerb(
         type=click.Choice(["retinanet", "faster_rcnn"]),
         default="retinanet",
         show_default=True,
-        section=WHAT,
         help="Both with a feature pyramid.",
     ),
     setting(
@@ -57,7 +55,6 @@ _DETECTION = DenseVerb(
         type=click.Choice(["auto", "torchvision", "detectron2"]),
         default="auto",
         show_default=True,
-        section=WHAT,
         help="Whose heads and losses; auto is detectron2 where it can be imported.",
     ),
     setting(
@@ -65,13 +62,11 @@ _DETECTION = DenseVerb(
         type=click.Choice(["1x", "3x"]),
         default="1x",
         show_default=True,
-        section=HOW,
         help="detectron2's.",
     ),
     setting(
         "--lr-multipliers",
         metavar="ssld|LIST",
-        section=HOW,
         help="Rates of the backbone's stages, stem first: 0.05,0.05,0.1,0.1,0.15.",
     ),
 )
@@ -119,7 +114,6 @@ _SEGMENTATION = DenseVerb(
         type=click.Choice(["fcn", "deeplabv3plus", "ocrnet"]),
         default="fcn",
         show_default=True,
-        section=WHAT,
         help="On the backbone's maps; ocrnet is mmsegmentation's only.",
     ),
     setting(
@@ -127,26 +121,22 @@ _SEGMENTATION = DenseVerb(
         type=click.Choice(["auto", "torchvision", "mmseg"]),
         default="auto",
         show_default=True,
-        section=WHAT,
         help="Whose heads; auto is mmsegmentation where it can be imported.",
     ),
     setting(
         "--schedule",
         type=click.Choice(["20k", "40k", "80k", "160k", "320k"]),
-        section=HOW,
         help="mmsegmentation's, by iterations.  [default: the data set's own]",
     ),
-    setting("--crop", metavar="HxW", section=HOW, help="Of training views, and of the windows of a sliding test."),
+    setting("--crop", metavar="HxW", help="Of training views, and of the windows of a sliding test."),
     setting(
         "--class-weights",
         metavar="none|cityscapes|LIST",
-        section=HOW,
         help="Of the loss; a number a class, or published.",
     ),
     setting(
         "--test",
         type=click.Choice(["whole", "slide"]),
-        section=HOW,
         help="Whole images, or overlapping windows of the crop's size.  [default: whole]",
     ),
 )
