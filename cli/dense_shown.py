@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from .output import echo, literal, print_fields, print_json, print_rows, print_settings
+from .output import echo, literal, print_fields, print_json, print_remarks, print_rows, print_settings
 
 if TYPE_CHECKING:
     from ..transfer.dense import Comparison, DenseCost
@@ -68,13 +68,11 @@ def show_plan(
         shown = [{**row.__dict__, "run": "yes" if row.network == plan.network else ""} for row in papers]
         headings = {"label": "paper's row", "source": "from", "baseline": "before", "ours": "distilled", "note": "note"}
         print_rows(shown, {**headings, "run": f"same {verb.option}"}, "table")
-    lines = [f"note: {text}" for text in (*plan.notes, *(cost.notes if cost else ()))]
-    lines += [f"for {verb.framework}: {line}" for line in plan.engine.install]
-    lines += [f"missing: {problem.message} ({problem.hint})" for problem in plan.problems]
-    if lines:
-        echo()
-    for line in lines:
-        echo(line)
+    print_remarks(
+        ("note", (*plan.notes, *(cost.notes if cost else ()))),
+        (f"for {verb.framework}", plan.engine.install),
+        ("missing", [f"{problem.message} ({problem.hint})" for problem in plan.problems]),
+    )
 
 
 def _cost(cost: DenseCost, verb: DenseVerb) -> dict[str, str]:

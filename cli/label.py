@@ -11,7 +11,7 @@ import click
 from .commands import VerbCommand
 from .completion import RECIPE
 from .options import section
-from .output import echo, is_main, print_fields, print_json, work
+from .output import is_main, print_fields, print_json, print_remarks, work
 from .run_options import HOW, WHAT, label_options, run_settings, teacher_classes_option, teacher_option
 from .settings import setting
 from .start import saying_how_to_go_on
@@ -127,9 +127,7 @@ def _show(plans: list[Plan], folders: list[Path], form: str, *, as_json: bool) -
         return
     for one, folder, cost in zip(plans, folders, costs, strict=True):
         print_fields(_planned(one, folder, form, cost))
-        lines = [*(f"note: {text}" for text in cost.notes), *(f"warning: {text}" for text in one.warnings)]
-        for line in (*lines, *(f"missing: {text}" for text in cost.missing)):
-            echo(line)
+        print_remarks(("note", cost.notes), ("warning", one.warnings), ("missing", cost.missing))
 
 
 def _planned(plan: Plan, folder: Path, form: str, cost: LabelCost) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..base.errors import RunError
@@ -114,6 +114,15 @@ def print_settings(settings: Mapping[str, Mapping[str, Any]]) -> None:
     """Print ``{setting: {"value", "source"}}`` as a table."""
     rows = [{"setting": name, "value": literal(one["value"]), "from": one["source"]} for name, one in settings.items()]
     print_rows(rows, {name: name for name in ("setting", "value", "from")}, "table")
+
+
+def print_remarks(*groups: tuple[str, Iterable[str]]) -> None:
+    """Print ``KIND: TEXT`` lines below what was printed before; nothing where there are none."""
+    lines = [f"{kind}: {text}" for kind, texts in groups for text in texts]
+    if lines:
+        echo()
+    for line in lines:
+        echo(line)
 
 
 @contextlib.contextmanager

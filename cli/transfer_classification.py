@@ -10,7 +10,7 @@ from ..base.setting_values import BetaParameter, Epochs, LabelSmoothing, Learnin
 from ..base.settings import read_settings
 from .commands import VerbCommand
 from .options import COUNT, PIXELS, PRECISION, section
-from .output import echo, is_main, print_fields, print_json, print_rows, print_settings, work
+from .output import echo, is_main, print_fields, print_json, print_remarks, print_rows, print_settings, work
 from .settings import given_settings, set_option, setting, within
 from .transfer_options import (
     HOW,
@@ -171,10 +171,8 @@ def _show_plan(plan: TransferPlan, out: str, *, as_json: bool) -> None:
     )
     echo()
     print_settings(document["settings"])
-    for note in plan.notes:
-        echo(f"note: {note}")
-    for problem in plan.problems:
-        echo(f"missing: {problem.message}" + (f" ({problem.hint})" if problem.hint else ""))
+    missing = [problem.message + (f" ({problem.hint})" if problem.hint else "") for problem in plan.problems]
+    print_remarks(("note", plan.notes), ("missing", missing))
 
 
 def _show(report: TransferReport, form: str) -> None:
