@@ -89,10 +89,10 @@ def _invoke(arguments: list[str], session: Session) -> int:
 
 
 def _refuse_bytes(arguments: list[str]) -> None:
-    """Stop where what was given is no text: no file of a run could hold it.
+    """Check that arguments and variables are text, which the files of a run can hold.
 
     Raises:
-        UsageError: So it is.
+        UsageError: One has bytes that are not UTF-8.
     """
     given = {name: value for name, value in os.environ.items() if name.startswith("KDZOO_")}
     for what, text in [*(("the argument", text) for text in arguments), *given.items()]:

@@ -32,7 +32,8 @@ option and by `--set`.
   Below a verb, the command's own variable wins over the verb's: `KDZOO_TRANSFER_COCO_LR` is for one task,
   `KDZOO_TRANSFER_LR` for all of them. Options that can be repeated take several values separated by spaces.
 - Config file: `kdzoo.toml` in the working folder, or the file given by `--config` or `KDZOO_CONFIG`. It has a table for
-  each verb, with the options' names as keys, and below it a table for each command of the verb:
+  each verb, with the options' names as keys, and below it a table for each command of the verb. A verb's own table may
+  hold options of any of its commands:
 
 ```toml
 [train]

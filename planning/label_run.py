@@ -59,7 +59,7 @@ def check_form(form: str, recipe: Recipe) -> None:
     """Refuse a form that cannot hold what the recipe reads.
 
     Raises:
-        UsageError: So it is, or there is no such form.
+        UsageError: The form keeps nothing of what the recipe reads, or there is no such form.
     """
     name = parse_form(form).name
     if name.startswith("top") and (recipe.objective.task == "regression" or recipe.objective.reads.features):

@@ -79,7 +79,7 @@ def refuse_live(recipe: Recipe) -> None:
     """Refuse a recipe whose teachers cannot answer beforehand.
 
     Raises:
-        UsageError: So it is.
+        UsageError: It has no teachers, or learns from what only the running teachers give.
     """
     if not recipe.objective.uses_teachers:
         raise UsageError(

@@ -204,10 +204,10 @@ class _Record:
             self._write({**digests, stage.step.name: model_digest(model)})
 
     def refuse_disorder(self, stage: _Stage, stages: Sequence[_Stage]) -> None:
-        """Refuse a stage that began from another student than the one that is there now.
+        """Check that a stage which began did so from the student that is there now.
 
         Raises:
-            RunError: So it is.
+            RunError: It began from another one.
         """
         before = _start_of(stage, stages)
         if before is None or not stage.folder.has_progress():
@@ -220,10 +220,10 @@ class _Record:
             )
 
     def require_start(self, stage: _Stage, stages: Sequence[_Stage]) -> None:
-        """Refuse a stage whose start is not there, or is another than its stage wrote.
+        """Check that the student which a stage starts from is there, as its own stage wrote it.
 
         Raises:
-            RunError: So it is.
+            RunError: It is missing, or another one.
         """
         before = _start_of(stage, stages)
         if before is None:

@@ -96,10 +96,10 @@ class SegmentationTask(DenseTask[SegmentationPlan, Segmentor]):
 
 
 def _require_several(own: SegmentationSettings, processes: Processes) -> None:
-    """Refuse a step whose BatchNorm over a pooled map has one value.
+    """Check that BatchNorm over a pooled map has more than one value a step.
 
     Raises:
-        UsageError: So it is.
+        UsageError: It has one.
     """
     together = processes.world_size if processes.device.type == "cuda" else 1
     if own.head == "deeplabv3plus" and own.batch_size // processes.world_size * together < 2:
