@@ -84,6 +84,20 @@ def parse_assignments(arguments: Iterable[str]) -> dict[str, str]:
     return values
 
 
+def given_arguments(named: Mapping[str, Any], settings: Mapping[str, Any] | None) -> dict[str, Given]:
+    """What a function's own arguments and its ``settings`` give; an argument that is None gives nothing.
+
+    Raises:
+        UsageError: Both give the same setting.
+    """
+    given = {name: Given(value, "argument") for name, value in named.items() if value is not None}
+    for name, value in (settings or {}).items():
+        if name in given:
+            raise UsageError(f"{name} is set twice: in settings and by its own argument", hint="leave one of them out")
+        given[name] = Given(value, "settings")
+    return given
+
+
 def read_settings(types: Mapping[str, Any], given: Values, *, name_options: bool = False) -> dict[str, Given]:
     """What was given, as text or as values, in the settings' own types.
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ...base.errors import UsageError
+from ...base.settings import given_arguments
 from .measure import TransferReport, run_transfer
 from .plan import TransferRequest, make_plan
 
@@ -69,11 +69,6 @@ def measure_transfer(
         Interrupted: SIGTERM or SIGINT came; what is finished is kept.
     """
     named = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "image_size": image_size}
-    given = {name: (value, "argument") for name, value in named.items() if value is not None}
-    for name, value in (settings or {}).items():
-        if name in given:
-            raise UsageError(f"{name} is set twice: in settings and by its own argument", hint="leave one of them out")
-        given[name] = (value, "settings")
     request = TransferRequest(
         task=task,
         backbone=backbone,
@@ -82,7 +77,7 @@ def measure_transfer(
         protocol=protocol,
         solver=solver,
         seeds=tuple(range(seeds)) if isinstance(seeds, int) else seeds,
-        given=given,
+        given=given_arguments(named, settings),
         quick=quick,
         partition=partition,
         search=search,
