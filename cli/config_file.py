@@ -14,7 +14,7 @@ from ..base.errors import UsageError
 from ..base.regular_files import refuse_special
 from ..base.suggestions import suggestion
 from .commands import verb_path
-from .settings import ASSIGNMENTS, CONFIG_KEY, SettingOption, setting
+from .settings import ASSIGNMENTS, CONFIG_KEY, ConfigFile, SettingOption, setting
 from .verbs import VERBS
 
 CONFIG_FILE = "kdzoo.toml"
@@ -35,8 +35,9 @@ def _read_config(ctx: click.Context, parameter: click.Parameter, value: str | No
         if name not in VERBS or not isinstance(table, Mapping):
             hint = suggestion(name, VERBS, "its tables are named after verbs, such as [train]")
             raise UsageError(f"{path}: there is no verb {name!r}", hint=hint)
-    ctx.default_map = _Tables(ctx, path).defaults(tables)
-    ctx.meta[CONFIG_KEY] = str(path)
+    shared, own = _Tables(ctx, path).defaults(tables)
+    ctx.default_map = {**shared, **own}
+    ctx.meta[CONFIG_KEY] = ConfigFile(str(path), frozenset(own), shared.get(ASSIGNMENTS, ()), own.get(ASSIGNMENTS, ()))
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -63,18 +64,15 @@ class _Tables:
         self.group = ctx.parent if below else None
         self.options = _options(ctx.command)
 
-    def defaults(self, tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-        """The values by parameter, as text, so that click reads them as it reads a flag's."""
+    def defaults(self, tables: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The verb's values and the command's own ones by parameter, as text, so that click reads them as a flag's."""
         shared = dict(tables.get(self.verb, {}))
         own: Mapping[str, Any] = {}
         for name in [name for name, value in shared.items() if isinstance(value, Mapping) and self._is_command(name)]:
             table = shared.pop(name)
             if name in (self.below, self.below.partition(":")[0]):
                 own = table
-        defaults = self._read(shared, self.verb)
-        for name, value in self._read(own, f"{self.verb}.{self.below.partition(':')[0]}").items():
-            defaults[name] = [*defaults.get(name, ()), *value] if name == ASSIGNMENTS else value
-        return defaults
+        return self._read(shared, self.verb), self._read(own, f"{self.verb}.{self.below.partition(':')[0]}")
 
     def _is_command(self, name: str) -> bool:
         """Whether a table is one of the commands below the verb."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import click
 from click.core import ParameterSource
@@ -16,11 +16,27 @@ from .commands import SectionOption, verb_path
 from .output import echo
 
 CONFIG_KEY = "kdzoo.config"
-"""Where a context keeps the path of the config file that was read."""
+"""Where a context keeps the `ConfigFile` that was read."""
 ASSIGNMENTS = "assignments"
 """The parameter of ``--set``."""
-_STRENGTH = {ParameterSource.DEFAULT_MAP: 1, ParameterSource.ENVIRONMENT: 2, ParameterSource.COMMANDLINE: 3}
+_VERBS_TABLE, _COMMANDS_TABLE, _ENVIRONMENT, _COMMAND_LINE = 1, 2, 3, 4
 _FORMER_VARIABLES = {"data": "KDZOO_DATASET", "val-data": "KDZOO_VAL_DATASET"}
+
+
+class ConfigFile(NamedTuple):
+    """What a config file says to one command.
+
+    Attributes:
+        path: Where it is.
+        own: The parameters that the command's own table sets, which wins over its verb's.
+        shared_assignments: What the verb's table says as ``--set``.
+        own_assignments: What the command's own table says so.
+    """
+
+    path: str
+    own: frozenset[str]
+    shared_assignments: Sequence[str]
+    own_assignments: Sequence[str]
 
 
 class SettingOption(SectionOption):
@@ -58,7 +74,8 @@ class SettingOption(SectionOption):
     ) -> tuple[Any, list[str]]:
         found = super().handle_parse_result(ctx, opts, args)
         former = _FORMER_VARIABLES.get(self.key, f"KDZOO_{self._upper()}")
-        if os.environ.get(former) and strength(ctx, str(self.name)) < 2 and not (self.envvar or ctx.resilient_parsing):
+        unused = strength(ctx, str(self.name)) < _ENVIRONMENT and not (self.envvar or ctx.resilient_parsing)
+        if unused and os.environ.get(former):
             echo(f"warning: {former} is not read any more: --{self.key} has {self.variables(ctx)[-1]}", err=True)
         return found
 
@@ -98,15 +115,21 @@ def set_option(what: str) -> Callable[[Any], Any]:
 
 
 def strength(ctx: click.Context, name: str) -> int:
-    """How strong the layer of a parameter's value is: 3 command line, 2 environment, 1 config file, 0 its default."""
-    return _STRENGTH.get(ctx.get_parameter_source(name) or ParameterSource.DEFAULT, 0)
+    """How strong the layer of a parameter's value is: command line, environment, config file; 0 is its default."""
+    source = ctx.get_parameter_source(name)
+    if source is ParameterSource.DEFAULT_MAP:
+        return _COMMANDS_TABLE if name in ctx.meta[CONFIG_KEY].own else _VERBS_TABLE
+    if source is ParameterSource.COMMANDLINE:
+        return _COMMAND_LINE
+    return _ENVIRONMENT if source is ParameterSource.ENVIRONMENT else 0
 
 
 def given_by(ctx: click.Context, name: str) -> str | None:
     """What gave a parameter its value: ``--epochs``, ``KDZOO_TRAIN_EPOCHS``, ``kdzoo.toml``; None for its default."""
-    option = _option(ctx, name)
-    layers = (None, ctx.meta.get(CONFIG_KEY), option.variable(ctx), f"--{option.key}")
-    return layers[strength(ctx, name)]
+    option, level = _option(ctx, name), strength(ctx, name)
+    if level in (_VERBS_TABLE, _COMMANDS_TABLE):
+        return str(ctx.meta[CONFIG_KEY].path)
+    return {_COMMAND_LINE: f"--{option.key}", _ENVIRONMENT: option.variable(ctx)}.get(level)
 
 
 def given_settings(ctx: click.Context, settings: Mapping[str, str]) -> dict[str, Given]:
@@ -129,7 +152,8 @@ def given_settings(ctx: click.Context, settings: Mapping[str, str]) -> dict[str,
         for path, text in parse_assignments(texts).items():
             if level == layer.get(path):
                 rival = given[path].source
-                raise UsageError(f"{path} is set twice: by {rival} and by {source}", hint="leave one of them out")
+                where = f" in {source}" if rival == source else f": by {rival} and by {source}"
+                raise UsageError(f"{path} is set twice{where}", hint="leave one of them out")
             if level > layer.get(path, 0):
                 given[path], layer[path] = Given(text, source), level
     return given
@@ -139,11 +163,13 @@ def _assignments(ctx: click.Context) -> Iterator[tuple[int, str, Sequence[str]]]
     """(strength, source, arguments) of ``--set`` in each layer, the strongest first."""
     if ASSIGNMENTS not in ctx.params:
         return
-    option = _option(ctx, ASSIGNMENTS)
-    if ctx.get_parameter_source(ASSIGNMENTS) is ParameterSource.COMMANDLINE:
-        yield 3, "--set", ctx.params[ASSIGNMENTS]
-    yield 2, str(option.variable(ctx)), option.value_from_envvar(ctx) or ()
-    yield 1, str(ctx.meta.get(CONFIG_KEY)), (ctx.default_map or {}).get(ASSIGNMENTS, ())
+    option, config = _option(ctx, ASSIGNMENTS), ctx.meta.get(CONFIG_KEY)
+    if strength(ctx, ASSIGNMENTS) == _COMMAND_LINE:
+        yield _COMMAND_LINE, "--set", ctx.params[ASSIGNMENTS]
+    yield _ENVIRONMENT, str(option.variable(ctx)), option.value_from_envvar(ctx) or ()
+    if config is not None:
+        yield _COMMANDS_TABLE, config.path, config.own_assignments
+        yield _VERBS_TABLE, config.path, config.shared_assignments
 
 
 def _option(ctx: click.Context, name: str) -> SettingOption:

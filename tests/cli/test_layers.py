@@ -172,6 +172,10 @@ class-weights = "none"
     assert [one["momentum"]["value"] for one in (coco, voc)] == [0.5, 0.5]
     assert [one["frozen_stages"]["value"] for one in (coco, voc)] == [2, 2]
     assert coco["gamma"]["value"] == 0.2
+    Path("kdzoo.toml").write_text("[transfer.set]\nlr = 0.3\n[transfer.coco]\nlr = 0.2\n", encoding="utf-8")
+    assert [settings(*task(kind))["lr"]["value"] for kind in ("coco", "voc2012")] == [0.2, 0.3]  # its own table wins
+    Path("kdzoo.toml").write_text("[transfer]\nlr = 0.3\n[transfer.set]\nlr = 0.2\n", encoding="utf-8")
+    assert "lr is set twice in kdzoo.toml" in kdzoo(*task("coco"), "--dry-run").err
     Path("kdzoo.toml").write_text("[transfer]\nlrr = 1\n", encoding="utf-8")
     wrong = kdzoo(*task("classes"), "--dry-run")
     assert wrong.code == 2
