@@ -17,7 +17,7 @@ from ..base.settings import read_settings
 from .dense_shown import announce, show_comparison, show_plan
 from .options import COUNT, Option, section, stacked
 from .output import is_main, work
-from .settings import given_settings, set_option, setting, strength, within
+from .settings import given_settings, set_option, setting, within
 from .start import saying_how_to_go_on
 from .transfer_options import (
     HOW,
@@ -109,9 +109,7 @@ def default_folder(task: str, network: str, backbone: str) -> str:
 def _request(ctx: click.Context, settings: type[Any], options: Mapping[str, Any]) -> DenseRequest:
     from ..transfer.dense.plan import DenseRequest
 
-    given = given_settings(ctx, _SETTINGS)
-    if {"iterations", "epochs"} <= set(given) and strength(ctx, "iterations") != strength(ctx, "epochs"):
-        del given[min("iterations", "epochs", key=lambda name: strength(ctx, name))]  # the stronger sets the length
+    given = given_settings(ctx, _SETTINGS, rivals=("iterations", "epochs"))
     kept = ("backbone", "baseline", "schedule", "engine", "subset", "device")
     return DenseRequest(
         task=str(ctx.info_name),

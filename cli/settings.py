@@ -132,12 +132,13 @@ def given_by(ctx: click.Context, name: str) -> str | None:
     return {_COMMAND_LINE: f"--{option.key}", _ENVIRONMENT: option.variable(ctx)}.get(level)
 
 
-def given_settings(ctx: click.Context, settings: Mapping[str, str]) -> dict[str, Given]:
+def given_settings(ctx: click.Context, settings: Mapping[str, str], *, rivals: Sequence[str] = ()) -> dict[str, Given]:
     """What the command line, the environment and the config file say, an entry a setting: the strongest layer wins.
 
     Args:
         ctx: Of a verb, with or without `set_option`.
         settings: The setting behind each parameter; those that the verb does not have are passed over.
+        rivals: Settings that stand for the same thing: those of the strongest layer alone are given.
 
     Raises:
         UsageError: One layer says two things of one setting (``--epochs 3 --set training.epochs=4``).
@@ -156,7 +157,8 @@ def given_settings(ctx: click.Context, settings: Mapping[str, str]) -> dict[str,
                 raise UsageError(f"{path} is set twice{where}", hint="leave one of them out")
             if level > layer.get(path, 0):
                 given[path], layer[path] = Given(text, source), level
-    return given
+    strongest = max((layer.get(path, 0) for path in rivals), default=0)
+    return {path: entry for path, entry in given.items() if path not in rivals or layer[path] == strongest}
 
 
 def _assignments(ctx: click.Context) -> Iterator[tuple[int, str, Sequence[str]]]:

@@ -196,12 +196,15 @@ def test_lists_are_written_alike_everywhere(
 
 
 def test_a_length_in_a_stronger_layer_replaces_the_other_unit(
-    task: Callable[[str], tuple[str, ...]], settings: Callable[..., Settings]
+    task: Callable[[str], tuple[str, ...]], settings: Callable[..., Settings], kdzoo: Callable[..., Any]
 ) -> None:
     Path("kdzoo.toml").write_text("[transfer]\niterations = 77\n", encoding="utf-8")
     assert settings(*task("coco"))["iterations"] == {"value": 77, "source": "kdzoo.toml"}
     found = settings(*task("coco"), "--epochs", "32", "--batch-size", "8")["iterations"]
     assert found == {"value": 192, "source": "--epochs: 32 passes over 48 images"}
+    assert settings(*task("coco"), "--set", "epochs=1")["iterations"]["source"].startswith("--set: 1 passes")
+    both = kdzoo(*task("coco"), "--dry-run", "--set", "epochs=1", "--iterations", "5")
+    assert (both.code, "--iterations and --epochs both set the length" in both.err) == (2, True)
 
 
 def test_one_task_has_a_variable_of_its_own(
