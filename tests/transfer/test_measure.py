@@ -18,6 +18,7 @@ from kdzoo.engine.signals import StopRequest
 from kdzoo.evaluation.comparison import compare_results
 from kdzoo.evaluation.results import read_predictions, read_results, results_folder
 from kdzoo.transfer.classification.choose import choose_settings
+from kdzoo.transfer.classification.finetune import TransferRun
 from kdzoo.transfer.classification.measure import TransferReport
 from kdzoo.transfer.classification.plan import TransferPlan
 from kdzoo.zoo import load_model, read_weights
@@ -298,7 +299,8 @@ def test_a_score_that_is_no_number_is_not_chosen(
     scores = iter([float("nan"), 30.0, 60.0])
     processes = Processes(0, 1, torch.device("cpu"))
     with StopRequest() as stop:
-        chosen = choose_settings(plan, tmp_path, lambda *_: next(scores), resume=False, processes=processes, stop=stop)
+        run = TransferRun(plan=plan, out=tmp_path, resume=False, processes=processes, stop=stop)
+        chosen = choose_settings(run, lambda *_: next(scores))
     assert chosen.protocol.lr == 0.03
     assert "not a number" in json.loads((tmp_path / "search.json").read_text())["tried"][0]["diverged"]
 
