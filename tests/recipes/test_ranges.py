@@ -179,7 +179,7 @@ def test_the_options_have_their_settings_own_ranges() -> None:
     """What ``--epochs`` accepts is what ``training.epochs`` accepts, and so on."""
     import click
 
-    command = run_options(click.command()(lambda **_: None))
+    command = click.command()(run_options(lambda **_: None))
     kinds = {**setting_types(get_recipe("supervised")), **setting_types(RunSettings(), "run.")}
     compared = 0
     for option in command.params:
