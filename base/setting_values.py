@@ -154,9 +154,13 @@ def convert(value: Any, annotation: Any, path: str) -> Any:
     """
     bare, limits = _apart(annotation)
     origin, args = get_origin(bare), get_args(bare)
-    found: Any = _words(annotation).get(value.strip()) if isinstance(value, str) else None
-    if found is not None:
-        return found
+    words = _words(annotation)
+    if words and isinstance(value, str):
+        try:
+            return words[value.strip()] if value.strip() in words else convert(value, Annotated[bare, limits], path)
+        except UsageError:
+            raise _wrong(path, value, annotation) from None
+    found: Any = None
     if origin is tuple:
         found = _to_tuple(value, args, limits, path)
     elif origin in (Union, types.UnionType):

@@ -101,7 +101,11 @@ def test_the_papers_row_is_planned_with_nothing_here(capsys: pytest.CaptureFixtu
         (["--freeze", "half"], 2, "--freeze is an integer from 0 to 5 or one of none, stem, first, all, got 'half'"),
         (["--seeds", "x"], 2, "--seeds 'x' is neither a count nor a list"),
         (["--crop", "512"], 2, "--crop is 2 values (integers from 8 to 8,192), separated by commas, got '512'"),
-        (["--class-weights", "heavy"], 2, "--class-weights is a number from 0 to 1e+06, got 'heavy'"),
+        (
+            ["--class-weights", "heavy"],
+            2,
+            "--class-weights is a list of numbers from 0 to 1e+06 or one of cityscapes, got 'heavy'",
+        ),
         (["--class-weights", "1,2"], 2, "2 class weights for 3 classes"),
         (["--set", "lrr=3"], 2, "did you mean 'lr'?"),
         (["--set", "lr=fast"], 2, "lr is a number above 0 and at most 10,000, got 'fast'"),
