@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import re
 import reprlib
 import types
 from collections.abc import Iterator
@@ -48,6 +49,17 @@ class Range:
         if self.above_low:
             return f"above {first} and {'below' if self.below_high else 'at most'} {last}"
         return f"from {first} to {'below ' if self.below_high else ''}{last}"
+
+
+@dataclass(frozen=True)
+class Words:
+    """Words that stand for values of a setting, beside its type and range.
+
+    Attributes:
+        meanings: (word, value) pairs.
+    """
+
+    meanings: tuple[tuple[str, Any], ...]
 
 
 Fraction = Annotated[float, Range(0, 1)]
@@ -109,6 +121,9 @@ def shown(value: Any) -> str:
 def describe(annotation: Any) -> str:
     """What a value of an annotated type is, in words: ``a number from 0 to 1 or none``."""
     bare, limits = _apart(annotation)
+    words = _words(annotation)
+    if words:
+        return f"{describe(Annotated[bare, limits])} or one of {', '.join(words)}"
     within = "" if limits is None else f" {limits}"
     origin, args = get_origin(bare), get_args(bare)
     if origin is Literal:
@@ -131,7 +146,7 @@ def convert(value: Any, annotation: Any, path: str) -> Any:
     Args:
         value: Text from a command line or the environment, or a value from YAML or code.
         annotation: ``int``, ``float``, ``bool``, ``str``, a ``Literal``, a tuple of these, or a union of them with or
-            without None; numbers ``Annotated`` with their `Range`.
+            without None; numbers ``Annotated`` with their `Range`, and with `Words`.
         path: The setting, for the message.
 
     Raises:
@@ -139,6 +154,12 @@ def convert(value: Any, annotation: Any, path: str) -> Any:
     """
     bare, limits = _apart(annotation)
     origin, args = get_origin(bare), get_args(bare)
+    words = _words(annotation)
+    if words and isinstance(value, str):
+        try:
+            return words[value.strip()] if value.strip() in words else convert(value, Annotated[bare, limits], path)
+        except UsageError:
+            raise _wrong(path, value, annotation) from None
     found: Any = None
     if origin is tuple:
         found = _to_tuple(value, args, limits, path)
@@ -182,9 +203,13 @@ def check_value(value: Any, annotation: Any, path: str) -> Any:
 
 
 def leaves(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """(dotted path, value, annotated type) of every setting of a dataclass and of those inside it."""
-    for name, annotation in value_types(type(settings)).items():
-        value = getattr(settings, name)
+    """(dotted path, value, annotated type) of every setting of a dataclass and of those inside it.
+
+    A class of which only some fields are settings names these in ``SETTINGS``.
+    """
+    kinds = value_types(type(settings))
+    for name in getattr(settings, "SETTINGS", kinds):
+        value, annotation = getattr(settings, name), kinds[name]
         if is_dataclass(value):
             yield from leaves(value, f"{prefix}{name}.")
         else:
@@ -205,6 +230,12 @@ def _apart(annotation: Any) -> tuple[Any, Range | None]:
         return annotation, None
     bare, *beside = get_args(annotation)
     return bare, next((one for one in beside if isinstance(one, Range)), None)
+
+
+def _words(annotation: Any) -> dict[str, Any]:
+    """The words beside the type, and what they stand for."""
+    beside = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+    return {word: value for one in beside if isinstance(one, Words) for word, value in one.meanings}
 
 
 def _wrong(path: str, value: Any, annotation: Any) -> UsageError:
@@ -236,6 +267,8 @@ def _to_tuple(value: Any, args: tuple[Any, ...], limits: Range | None, path: str
             text = text[1:-1]
         elif text == "none" and args[-1] is Ellipsis:
             text = ""
+        elif re.fullmatch(r"\d+x\d+", text):
+            text = text.replace("x", ",")
         value = [part.strip().strip("'\"") for part in text.split(",") if part.strip()]
     if not isinstance(value, list | tuple):
         return None

@@ -19,10 +19,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from kdzoo.base.settings import Given
 from kdzoo.data import LabelHead, LabelStore, TeacherRecord
 from kdzoo.data.label_store import epoch_file, write_document
 from kdzoo.planning.label_run import label
-from kdzoo.planning.plan import Given, Plan
+from kdzoo.planning.plan import Plan
 from kdzoo.planning.resolution import resolve
 from kdzoo.planning.run import run
 from kdzoo.zoo import load_model, save_model

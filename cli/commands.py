@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from ..base.suggestions import suggestion
+
+PROGRAM = "kdzoo"
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -123,10 +125,17 @@ class VerbGroup(click.Group):
 
 def unknown(kind: str, name: str, known: Sequence[str]) -> str:
     """What to say of a name that is not there: the nearest one that is."""
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"no {kind} {name!r}" + (
-        f"; did you mean {nearest[0]!r}?" if nearest else f"; there are: {', '.join(known)}"
-    )
+    there = f"there are: {', '.join(known)}"
+    return f"no {kind} {name!r}; {suggestion(name, known) or there}"
+
+
+def verb_path(ctx: click.Context) -> list[str]:
+    """The names of a command and of those above it, below the root: ``["transfer", "coco"]``."""
+    names = [str(ctx.info_name)]
+    while ctx.parent is not None:
+        ctx = ctx.parent
+        names.insert(0, str(ctx.info_name))
+    return names[1:] if names[0] == PROGRAM else names
 
 
 def debug_option() -> click.Option:

@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..base.setting_values import Seed
 from .commands import VerbCommand
-from .listing import format_options
+from .options import SEED, format_options
 from .output import echo, print_json, print_rows, work
-from .settings import within
 
 if TYPE_CHECKING:
     from ..evaluation.comparison import ModelComparison
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 @click.option("--results", metavar="FOLDER", help="Take A and B as model references in this folder of results.")
-@click.option("--seed", type=within(Seed), default=0, show_default=True, metavar="N", help="Of the resampled images.")
+@click.option("--seed", type=SEED, default=0, show_default=True, metavar="N", help="Of the resampled images.")
 @format_options
 def command(first: str, second: str, results: str | None, seed: int, form: str, as_json: bool) -> None:
     """Compare two models by what was measured of them: every number both have, B less A.

@@ -6,14 +6,13 @@ from typing import Any
 
 import click
 
-from ..base.setting_values import Count, Fraction, Keypoints, Workers
+from ..base.setting_values import Fraction, Keypoints
 from .commands import VerbCommand
 from .completion import DATA
-from .listing import json_option
+from .config_file import config_option
+from .options import COUNT, WORKERS, device_option, json_option, section
 from .output import print_fields, print_json, work
-from .settings import config_option, setting, within
-
-_WHAT, _COPIES, _RUN = "What", "Near-duplicates", "The run"
+from .settings import setting, within
 
 
 @click.command(
@@ -30,66 +29,68 @@ _WHAT, _COPIES, _RUN = "What", "Near-duplicates", "The run"
         ),
     ],
 )
-@setting("--unlabeled", metavar="FOLDER", required=True, section=_WHAT, help="Images without labels, at any depth.")
-@setting(
-    "--against",
-    metavar="SPEC",
-    required=True,
-    type=DATA,
-    section=_WHAT,
-    help="Evaluation data; no copy of an image of its validation split stays in.",
+@section(
+    "What",
+    setting("--unlabeled", metavar="FOLDER", required=True, help="Images without labels, at any depth."),
+    setting(
+        "--against",
+        metavar="SPEC",
+        required=True,
+        type=DATA,
+        help="Evaluation data; no copy of an image of its validation split stays in.",
+    ),
+    setting("--teacher", metavar="REF", required=True, help="Gives each image its class and score."),
+    setting(
+        "--top",
+        type=COUNT,
+        metavar="K",
+        default=4000,
+        show_default=True,
+        help="Images kept a class, the highest scores (SSLD §3.3.4).",
+    ),
 )
-@setting("--teacher", metavar="REF", required=True, section=_WHAT, help="Gives each image its class and score.")
-@setting(
-    "--top",
-    type=within(Count),
-    metavar="K",
-    default=4000,
-    show_default=True,
-    section=_WHAT,
-    help="Images kept a class, the highest scores (SSLD §3.3.4).",
+@section(
+    "Near-duplicates",
+    setting(
+        "--similarity",
+        type=within(Fraction),
+        metavar="COSINE",
+        help="Least similarity of two images' descriptors for a close comparison.  [default: 0.7, ours]",
+    ),
+    setting(
+        "--inliers",
+        type=within(Keypoints),
+        metavar="N",
+        help="SIFT keypoints that must agree with one homography.  [default: 8, ours]",
+    ),
+    setting(
+        "--correlation",
+        type=within(Fraction),
+        metavar="R",
+        help="Least correlation of two images laid over one another by SIFT.  [default: 0.8, ours]",
+    ),
 )
-@setting(
-    "--similarity",
-    type=within(Fraction),
-    metavar="COSINE",
-    section=_COPIES,
-    help="Least similarity of two images' descriptors for a close comparison.  [default: 0.7, ours]",
+@section(
+    "The run",
+    setting("--out", metavar="DIR", required=True, help="Folder for the manifest, the pairs, their page."),
+    setting("--resume", is_flag=True, help="Go on with the curation in --out, or start it."),
+    setting(
+        "--batch-size",
+        type=COUNT,
+        metavar="N",
+        default=64,
+        show_default=True,
+        help="Images that the teacher takes at once.",
+    ),
+    setting(
+        "--workers",
+        type=WORKERS,
+        metavar="N",
+        help="Processes that read and compare images; no result depends on it.",
+    ),
+    device_option,
+    config_option,
 )
-@setting(
-    "--inliers",
-    type=within(Keypoints),
-    metavar="N",
-    section=_COPIES,
-    help="SIFT keypoints that must agree with one homography.  [default: 8, ours]",
-)
-@setting(
-    "--correlation",
-    type=within(Fraction),
-    metavar="R",
-    section=_COPIES,
-    help="Least correlation of two images laid over one another by SIFT.  [default: 0.8, ours]",
-)
-@setting("--out", metavar="DIR", required=True, section=_RUN, help="Folder for the manifest, the pairs, their page.")
-@setting("--resume", is_flag=True, section=_RUN, help="Go on with the curation in --out, or start it.")
-@setting(
-    "--batch-size",
-    type=within(Count),
-    metavar="N",
-    default=64,
-    show_default=True,
-    section=_RUN,
-    help="Images that the teacher takes at once.",
-)
-@setting(
-    "--workers",
-    type=within(Workers),
-    metavar="N",
-    section=_RUN,
-    help="Processes that read and compare images; no result depends on it.",
-)
-@setting("--device", metavar="NAME", default="auto", show_default=True, section=_RUN, help="auto, cpu, cuda or cuda:N.")
-@config_option(section=_RUN)
 @json_option
 def command(as_json: bool, **options: Any) -> None:
     """Choose unlabeled images to distil on: near-duplicates of the evaluation set out, the best K a class in.

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..base.setting_values import Count, Seed, Workers
+from ..base.setting_values import Count
 from .commands import VerbCommand, VerbGroup
 from .completion import DATA
-from .listing import json_option
+from .options import SEED, SHARE, WORKERS, json_option
 from .output import echo, print_fields, print_json, print_rows, work
 from .settings import setting, within
 
@@ -42,11 +42,11 @@ def command() -> None:
 @click.option("--unlabeled", is_flag=True, help="SPEC is a folder of images without labels.")
 @setting(
     "--val-share",
-    type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
+    type=SHARE,
     metavar="FRACTION",
     help="As training does: hold out this share of each class.",
 )
-@setting("--workers", type=within(Workers), metavar="N", help="Processes that decode images; one a core by default.")
+@setting("--workers", type=WORKERS, metavar="N", help="Processes that decode images; one a core by default.")
 @json_option
 @click.pass_context
 def check(
@@ -90,7 +90,7 @@ def check(
 @click.argument("generator")
 @click.argument("folder", type=click.Path(path_type=Path))
 @setting("--num-images", type=within(Count), metavar="N", default=10_000, show_default=True, help="How many.")
-@setting("--seed", type=within(Seed), metavar="N", default=0, show_default=True, help="Of every random choice.")
+@setting("--seed", type=SEED, metavar="N", default=0, show_default=True, help="Of every random choice.")
 @click.option("--single-classes", is_flag=True, help="Images of one class each, in place of two mixed ones.")
 def generate(generator: str, folder: Path, num_images: int, seed: int, single_classes: bool) -> None:
     """Write a transfer set: images that GENERATOR makes between two classes each, into FOLDER.

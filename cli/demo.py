@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from ..base.setting_values import Seed
 from .commands import VerbCommand
-from .listing import json_option
+from .config_file import config_option
+from .options import SEED, json_option
 from .output import echo, print_json, work
-from .settings import config_option, setting, within
+from .settings import setting
 
 
 @click.command(
@@ -19,9 +19,9 @@ from .settings import config_option, setting, within
     ],
 )
 @setting("--out", metavar="DIR", default="runs/demo", show_default=True, help="Folder for the runs and the report.")
-@setting("--seed", type=within(Seed), metavar="N", default=0, show_default=True, help="Of every random choice.")
+@setting("--seed", type=SEED, metavar="N", default=0, show_default=True, help="Of every random choice.")
 @click.option("--quick", is_flag=True, help="One epoch each: shows that everything works, its accuracies mean nothing.")
-@config_option()
+@config_option
 @json_option
 def command(out: str, seed: int, quick: bool, as_json: bool) -> None:
     """The whole story on embedded real images: teachers, a student with and without them, evaluation, report.

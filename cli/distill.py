@@ -8,7 +8,8 @@ import click
 
 from .commands import VerbCommand
 from .completion import RECIPE
-from .run_options import WHAT, run_options, teacher_classes_option
+from .options import section
+from .run_options import WHAT, run_options, teacher_classes_option, teacher_option
 from .settings import setting
 
 
@@ -31,28 +32,23 @@ from .settings import setting
         ("kdzoo distill --recipe meal_v2 … --out runs/student --resume", "Go on after an interruption."),
     ],
 )
-@setting(
-    "--recipe",
-    metavar="NAME|FILE",
-    required=True,
-    section=WHAT,
-    type=RECIPE,
-    help="A recipe's name, or a file made by 'kdzoo recipes copy'.",
-)
-@setting("--student", metavar="REF", section=WHAT, help="What to train; the recipe's own by default.")
-@setting(
-    "--teacher",
-    multiple=True,
-    metavar="REF",
-    section=WHAT,
-    help="A teacher. Repeatable; the recipe's own by default.",
-)
-@teacher_classes_option
-@setting(
-    "--labels",
-    metavar="FOLDER",
-    section=WHAT,
-    help="Labels that 'kdzoo label' stored for these very images; in place of the teachers.",
+@section(
+    WHAT,
+    setting(
+        "--recipe",
+        metavar="NAME|FILE",
+        required=True,
+        type=RECIPE,
+        help="A recipe's name, or a file made by 'kdzoo recipes copy'.",
+    ),
+    setting("--student", metavar="REF", help="What to train; the recipe's own by default."),
+    teacher_option,
+    teacher_classes_option,
+    setting(
+        "--labels",
+        metavar="FOLDER",
+        help="Labels that 'kdzoo label' stored for these very images; in place of the teachers.",
+    ),
 )
 @run_options
 @click.pass_context

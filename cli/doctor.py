@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .commands import VerbCommand
-from .listing import json_option
+from .options import json_option
 from .output import echo, print_json, work
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from .output import echo, literal, print_fields, print_json, print_rows, work
+from .output import echo, print_fields, print_json, print_remarks, print_settings, work
 
 if TYPE_CHECKING:
     from ..planning.cost import Cost, ModelCost
@@ -41,8 +40,8 @@ def show(plan: Plan, *, as_json: bool, out: str) -> None:
     cost = costs[0]
     print_fields({**_what(plan, cost), "run folder": out, **_cost(plan, cost)})
     echo()
-    _settings(plan.to_dict()["settings"])
-    _lines((*plan.notes, *cost.notes), plan.warnings, cost.missing)
+    print_settings(plan.to_dict()["settings"])
+    print_remarks(("note", (*plan.notes, *cost.notes)), ("warning", plan.warnings), ("missing", cost.missing))
 
 
 def _show_stages(plan: Plan, costs: list[Cost], out: str) -> None:
@@ -59,12 +58,13 @@ def _show_stages(plan: Plan, costs: list[Cost], out: str) -> None:
         own = {path: entry for path, entry in one.to_dict()["settings"].items() if entry != shared[path]}
         if own:
             echo()
-            _settings(own)
-        _lines((*one.notes, *(note for note in cost.notes if note not in costs[0].notes)), one.warnings, ())
+            print_settings(own)
+        notes = (*one.notes, *(note for note in cost.notes if note not in costs[0].notes))
+        print_remarks(("note", notes), ("warning", one.warnings))
     echo("\nSettings of all stages where none of their own is shown")
-    _settings(shared)
+    print_settings(shared)
     missing = dict.fromkeys(text for cost in costs for text in cost.missing)
-    _lines((*plan.notes, *costs[0].notes), plan.warnings, tuple(missing))
+    print_remarks(("note", (*plan.notes, *costs[0].notes)), ("warning", plan.warnings), ("missing", missing))
 
 
 def _whole(costs: list[Cost]) -> dict[str, Any]:
@@ -73,25 +73,6 @@ def _whole(costs: list[Cost]) -> dict[str, Any]:
     if len(seconds) == len(costs):
         fields["time"] = f"about {timedelta(seconds=round(sum(seconds)))} here, all stages"
     return fields
-
-
-def _settings(settings: Mapping[str, Mapping[str, Any]]) -> None:
-    rows = [
-        {"setting": path, "value": literal(entry["value"]), "from": entry["source"]} for path, entry in settings.items()
-    ]
-    print_rows(rows, {"setting": "setting", "value": "value", "from": "from"}, "table")
-
-
-def _lines(notes: Sequence[str], warnings: Sequence[str], missing: Sequence[str]) -> None:
-    lines = [
-        *(f"note: {text}" for text in notes),
-        *(f"warning: {text}" for text in warnings),
-        *(f"missing: {text}" for text in missing),
-    ]
-    if lines:
-        echo()
-    for line in lines:
-        echo(line)
 
 
 def _what(plan: Plan, cost: Cost) -> dict[str, Any]:

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..base.setting_values import Colour, Count, CropPct, Deviation, Pixels, Workers
-from .commands import SectionOption, VerbCommand
+from ..base.setting_values import Colour, CropPct, Deviation
+from .commands import VerbCommand
 from .completion import DATA
-from .listing import format_options
-from .output import echo, print_json, print_rows, work
-from .settings import config_option, setting, within
+from .config_file import config_option
+from .options import COUNT, PIXELS, SHARE, WORKERS, device_option, format_options, option, section
+from .output import echo, is_main, print_json, print_rows, work
+from .settings import setting, within
 
 if TYPE_CHECKING:
     from ..evaluation.evaluate import EvaluationResult
 
-LOOK, KEEP = "Preprocessing, in place of each model's own", "Results"
 _GAZE_HEADINGS = {"angular_error": "degrees", "angular_spread": "spread", "loss": "squared error"}
 _ALWAYS = ("model", "dataset", "top1", "published", "difference", "top5", "loss", "mean_per_class", "ece", "num_images")
 _HEADINGS = {"parameters": "params", "images_per_s": "images/s", "kl_to_teacher": "KL", "num_images": "images"}
@@ -53,72 +53,53 @@ _HEADINGS = {"parameters": "params", "images_per_s": "images/s", "kl_to_teacher"
 )
 @setting(
     "--val-share",
-    type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
+    type=SHARE,
     metavar="FRACTION",
     help="Measure on the share of each class that training with this option holds out.",
 )
 @setting("--teacher", metavar="REF", help="Also measure how far the answers agree with this model's.")
-@setting("--batch-size", type=within(Count), metavar="N", default=64, show_default=True, help="Images at once.")
-@setting("--workers", type=within(Workers), metavar="N", help="Processes that read images.")
-@setting("--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@setting(
-    "--image-size",
-    section=LOOK,
-    type=within(Pixels),
-    multiple=True,
-    metavar="PIXELS",
-    help="Side of the crop. Repeatable: a result each.",
+@setting("--batch-size", type=COUNT, metavar="N", default=64, show_default=True, help="Images at once.")
+@setting("--workers", type=WORKERS, metavar="N", help="Processes that read images.")
+@device_option
+@section(
+    "Preprocessing, in place of each model's own",
+    setting(
+        "--image-size",
+        type=PIXELS,
+        multiple=True,
+        metavar="PIXELS",
+        help="Side of the crop. Repeatable: a result each.",
+    ),
+    setting("--crop-pct", type=within(CropPct), metavar="FRACTION", help="Crop over resized short side."),
+    setting(
+        "--interpolation",
+        type=click.Choice(["bilinear", "bicubic", "opencv-bilinear"]),
+        help="Pillow's filters, or OpenCV's without antialiasing.",
+    ),
+    setting(
+        "--crops",
+        type=click.Choice(["1", "5", "10"]),
+        default="1",
+        show_default=True,
+        help="The centre; and the corners; and their mirror images. Probabilities are averaged.",
+    ),
+    setting("--mean", type=within(Colour), nargs=3, metavar="R G B", help="Of images in [0, 1]."),
+    setting("--std", type=within(Deviation), nargs=3, metavar="R G B", help="Of images in [0, 1]."),
 )
-@setting(
-    "--crop-pct",
-    section=LOOK,
-    type=within(CropPct),
-    metavar="FRACTION",
-    help="Crop over resized short side.",
+@section(
+    "Results",
+    option("--results", metavar="FOLDER", help="Default: RUN/results for a run, else $KDZOO_RESULTS, else results."),
+    option("--no-save", is_flag=True, help="Write nothing."),
+    option("--fresh", is_flag=True, help="Begin anew; otherwise the same command goes on where it was interrupted."),
 )
-@setting(
-    "--interpolation",
-    section=LOOK,
-    type=click.Choice(["bilinear", "bicubic", "opencv-bilinear"]),
-    help="Pillow's filters, or OpenCV's without antialiasing.",
-)
-@setting(
-    "--crops",
-    section=LOOK,
-    type=click.Choice(["1", "5", "10"]),
-    default="1",
-    show_default=True,
-    help="The centre; and the corners; and their mirror images. Probabilities are averaged.",
-)
-@setting("--mean", section=LOOK, type=within(Colour), nargs=3, metavar="R G B", help="Of images in [0, 1].")
-@setting("--std", section=LOOK, type=within(Deviation), nargs=3, metavar="R G B", help="Of images in [0, 1].")
-@click.option(
-    "--results",
-    cls=SectionOption,
-    section=KEEP,
-    metavar="FOLDER",
-    help="Default: RUN/results for a run, else $KDZOO_RESULTS, else results.",
-)
-@click.option("--no-save", cls=SectionOption, section=KEEP, is_flag=True, help="Write nothing.")
-@click.option(
-    "--fresh",
-    cls=SectionOption,
-    section=KEEP,
-    is_flag=True,
-    help="Begin anew; otherwise the same command goes on where it was interrupted.",
-)
-@click.option(
-    "--trust-classes",
-    is_flag=True,
-    help="Take the class order of a model that names no classes to be the data's.",
-)
-@click.option(
+@option("--trust-classes", is_flag=True, help="Take the class order of a model that names no classes to be the data's.")
+@option(
     "--classes",
     metavar="ORDER|FILE",
     help="The class order of a model that names no classes, or names them otherwise than the data: natural (class2 "
     "before class10, as timm), string (as torchvision), or a text file of its class names, a name a line.",
 )
-@config_option()
+@config_option
 @format_options
 def command(
     references: tuple[str, ...],
@@ -141,7 +122,7 @@ def command(
     specs = _shared(_specs(on), val_share)
     with work():
         measured = evaluate(references, specs, crops=int(crops), save=not no_save, **options)
-    if os.environ.get("RANK", "0") != "0":
+    if not is_main():
         return
     if measured[0].document.task == "regression":
         _print_gaze(measured, form, as_json=as_json)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import click
 
-from ..base.setting_values import Pixels
 from .commands import VerbCommand
+from .options import PIXELS, json_option
 from .output import print_fields, print_json, work
-from .settings import within
 
 
 @click.command(
@@ -25,11 +24,11 @@ from .settings import within
 @click.option("--out", required=True, metavar="FILE", help="Ends in .onnx, .safetensors or .pt2.")
 @click.option(
     "--image-size",
-    type=within(Pixels),
+    type=PIXELS,
     metavar="PIXELS",
     help="Side of its images, in place of the model's own.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 def command(reference: str, form: str, out: str, image_size: int | None, as_json: bool) -> None:
     """Write a model as one file for other programs, and check that it computes the same.
 

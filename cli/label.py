@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..base.errors import Interrupted
 from .commands import VerbCommand
 from .completion import RECIPE
-from .output import echo, print_fields, print_json, work
-from .run_options import HOW, WHAT, given_settings, label_options, teacher_classes_option
+from .options import section
+from .output import is_main, print_fields, print_json, print_remarks, work
+from .run_options import HOW, WHAT, label_options, run_settings, teacher_classes_option, teacher_option
 from .settings import setting
+from .start import saying_how_to_go_on
 
 if TYPE_CHECKING:
     from ..engine.labelling import LabelResult
@@ -36,36 +37,33 @@ if TYPE_CHECKING:
         ("kdzoo label --recipe meal_v2 --form top5 --dry-run", "How many, how large, how long."),
     ],
 )
-@setting(
-    "--recipe",
-    metavar="NAME|FILE",
-    required=True,
-    section=WHAT,
-    type=RECIPE,
-    help="The recipe that the students will follow.",
+@section(
+    WHAT,
+    setting(
+        "--recipe",
+        metavar="NAME|FILE",
+        required=True,
+        type=RECIPE,
+        help="The recipe that the students will follow.",
+    ),
+    teacher_option,
+    teacher_classes_option,
+    setting(
+        "--student",
+        metavar="REF",
+        help="A row of the recipe's table, for its teachers and image size; nothing is trained.",
+    ),
 )
-@setting(
-    "--teacher",
-    multiple=True,
-    metavar="REF",
-    section=WHAT,
-    help="A teacher. Repeatable; the recipe's own by default.",
-)
-@teacher_classes_option
-@setting(
-    "--student",
-    metavar="REF",
-    section=WHAT,
-    help="A row of the recipe's table, for its teachers and image size; nothing is trained.",
-)
-@setting(
-    "--form",
-    metavar="FORM",
-    default="float32",
-    show_default=True,
-    section=HOW,
-    help="How numbers are stored: float32 (exact), float16 (half the space), or top5 (another number works too): the "
-    "largest probabilities alone, as FKD's marginal smoothing.",
+@section(
+    HOW,
+    setting(
+        "--form",
+        metavar="FORM",
+        default="float32",
+        show_default=True,
+        help="How numbers are stored: float32 (exact), float16 (half the space), or top5 (another number works too): "
+        "the largest probabilities alone, as FKD's marginal smoothing.",
+    ),
 )
 @label_options
 @click.pass_context
@@ -81,50 +79,23 @@ def command(ctx: click.Context, recipe: str, **options: Any) -> None:
 
     out = Path(options["out"] or "labels").expanduser()
     with work():
-        plan = resolve(recipe, given=given_settings(ctx), variants=options["variant"])
+        plan = resolve(recipe, given=run_settings(ctx), variants=options["variant"])
         plans = label_plans(plan, options["stage"])
         for one in plans:
             check_form(options["form"], one.recipe)
     if options["dry_run"]:
         _show(plans, [folder_of_plan(one, out) for one in plans], options["form"], as_json=options["as_json"])
         return
-    with work():
-        results = _label(label, plan, out, options)
-    if not _is_main():
+    with work(), saying_how_to_go_on(options["out"], out):
+        kept = {name: options[name] for name in ("form", "resume", "trust_teacher", "stage")}
+        results = label(plan, out=out, **kept)
+    if not is_main():
         return
     if options["as_json"]:
         print_json([result.to_dict() for result in results] if plan.stages else results[0].to_dict())
         return
     for result in results:
         print_fields(_fields(result))
-
-
-def _label(label: Any, plan: Plan, out: Path, options: dict[str, Any]) -> list[LabelResult]:
-    import sys
-
-    from ..engine.progress import say
-    from .start import resume_command
-
-    try:
-        results: list[LabelResult] = label(
-            plan,
-            out=out,
-            form=options["form"],
-            resume=options["resume"],
-            trust_teacher=options["trust_teacher"],
-            stage=options["stage"],
-        )
-    except Interrupted as error:
-        if _is_main():
-            say(f"to go on: {resume_command(sys.argv, options['out'], out)}")
-        raise error
-    return results
-
-
-def _is_main() -> bool:
-    from .start import is_main
-
-    return is_main()
 
 
 def _fields(result: LabelResult) -> dict[str, Any]:
@@ -143,7 +114,7 @@ def _fields(result: LabelResult) -> dict[str, Any]:
 def _show(plans: list[Plan], folders: list[Path], form: str, *, as_json: bool) -> None:
     from ..planning.label_cost import estimate_labels
 
-    if not _is_main():
+    if not is_main():
         return
     with work():
         costs = [estimate_labels(one, out=folder, form=form) for one, folder in zip(plans, folders, strict=True)]
@@ -156,9 +127,7 @@ def _show(plans: list[Plan], folders: list[Path], form: str, *, as_json: bool) -
         return
     for one, folder, cost in zip(plans, folders, costs, strict=True):
         print_fields(_planned(one, folder, form, cost))
-        lines = [*(f"note: {text}" for text in cost.notes), *(f"warning: {text}" for text in one.warnings)]
-        for line in (*lines, *(f"missing: {text}" for text in cost.missing)):
-            echo(line)
+        print_remarks(("note", cost.notes), ("warning", one.warnings), ("missing", cost.missing))
 
 
 def _planned(plan: Plan, folder: Path, form: str, cost: LabelCost) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import click
 
 from ..base.errors import KdzooError, UsageError
+from .commands import PROGRAM
 from .output import echo, flush_output
 from .root import root
 
-PROGRAM = "kdzoo"
 _COMPLETE_VARIABLE = "_KDZOO_COMPLETE"
 _BROKEN_PIPE = 141  # what a shell reports of a program that died of SIGPIPE
 _INTERRUPTED = 130
@@ -89,10 +89,10 @@ def _invoke(arguments: list[str], session: Session) -> int:
 
 
 def _refuse_bytes(arguments: list[str]) -> None:
-    """Stop where what was given is no text: no file of a run could hold it.
+    """Check that arguments and variables are text, which the files of a run can hold.
 
     Raises:
-        UsageError: So it is.
+        UsageError: One has bytes that are not UTF-8.
     """
     given = {name: value for name, value in os.environ.items() if name.startswith("KDZOO_")}
     for what, text in [*(("the argument", text) for text in arguments), *given.items()]:

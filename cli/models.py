@@ -8,7 +8,7 @@ import click
 
 from ..base.setting_values import Amount, Percent
 from .commands import VerbCommand, VerbGroup
-from .listing import format_options, json_option
+from .options import format_options, json_option
 from .output import echo, print_fields, print_json, print_rows, work
 from .settings import within
 

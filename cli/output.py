@@ -6,8 +6,9 @@ import contextlib
 import csv
 import json
 import math
+import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..base.errors import RunError
@@ -35,6 +36,11 @@ def echo(text: object = "", *, err: bool = False, lines: bool = False) -> None:
     else:
         with _standard_output():
             print(shown)
+
+
+def is_main() -> bool:
+    """Whether this process prints: under torchrun, the first one."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def flush_output() -> None:
@@ -102,6 +108,21 @@ def literal(value: Any) -> str:
     if value is None:
         return "none"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def print_settings(settings: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print ``{setting: {"value", "source"}}`` as a table."""
+    rows = [{"setting": name, "value": literal(one["value"]), "from": one["source"]} for name, one in settings.items()]
+    print_rows(rows, {name: name for name in ("setting", "value", "from")}, "table")
+
+
+def print_remarks(*groups: tuple[str, Iterable[str]]) -> None:
+    """Print ``KIND: TEXT`` lines below what was printed before; nothing where there are none."""
+    lines = [f"{kind}: {text}" for kind, texts in groups for text in texts]
+    if lines:
+        echo()
+    for line in lines:
+        echo(line)
 
 
 @contextlib.contextmanager

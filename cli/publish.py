@@ -8,6 +8,7 @@ import click
 
 from ..base.errors import UsageError
 from .commands import VerbCommand
+from .options import json_option
 from .output import echo, print_json, print_rows, work
 
 _COLUMNS = {"path": "file", "bytes": "bytes", "sha256": "sha256"}
@@ -44,20 +45,8 @@ _COLUMNS = {"path": "file", "bytes": "bytes", "sha256": "sha256"}
 @click.option("--message", metavar="TEXT", help="Of the commit; the model and its top-1 by default.")
 @click.option("--dry-run", is_flag=True, help="Send nothing; show what would be sent.")
 @click.option("--out", metavar="DIR", help="With --dry-run: write exactly what would be sent.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def command(
-    run: str,
-    repo: str,
-    results: str,
-    private: bool,
-    revision: str | None,
-    create_pr: bool,
-    message: str | None,
-    dry_run: bool,
-    out: str | None,
-    as_json: bool,
-    **licence: Any,
-) -> None:
+@json_option
+def command(run: str, repo: str, dry_run: bool, out: str | None, as_json: bool, **options: Any) -> None:
     """Publish a finished run's model on the Hugging Face Hub, with a card that carries its evidence.
 
     Any timm user then loads it in one line. The card holds the numbers with their protocol, the recipe with every
@@ -65,23 +54,16 @@ def command(
     """
     if out is not None and not dry_run:
         raise UsageError("--out says where --dry-run writes", hint="add --dry-run")
-    if create_pr and (revision or private):
+    if options["create_pr"] and (options["revision"] or options["private"]):
         raise UsageError("a pull request goes to the default branch of an existing repository", hint="leave one out")
     if dry_run:
-        _show(run, repo, revision, out, as_json, {**licence, "results": results})
+        shown = {name: value for name, value in options.items() if name not in ("private", "create_pr", "message")}
+        _show(run, repo, out, as_json, shown)
         return
     from ..sharing import publish
 
     with work():
-        published = publish(
-            run,
-            repo,
-            private=private,
-            revision=revision,
-            create_pr=create_pr,
-            message=message,
-            **{**licence, "results": results},
-        )
+        published = publish(run, repo, **options)
     if as_json:
         print_json({**vars(published), "reference": published.reference})
         return
@@ -90,13 +72,13 @@ def command(
     echo(f'load it: timm.create_model("{published.reference}", pretrained=True)')
 
 
-def _show(run: str, repo: str, revision: str | None, out: str | None, as_json: bool, licence: dict[str, Any]) -> None:
+def _show(run: str, repo: str, out: str | None, as_json: bool, options: dict[str, Any]) -> None:
     from pathlib import Path
 
     from ..sharing import package
 
     with work():
-        made = package(run, repo, revision=revision, **licence)
+        made = package(run, repo, **options)
     if out is not None:
         from ..zoo.publishing import write_package
 
@@ -109,6 +91,6 @@ def _show(run: str, repo: str, revision: str | None, out: str | None, as_json: b
         return
     print_rows(made.files(), _COLUMNS, "table", title=f"would be sent to {repo}, under {made.licence.shown}:")
     if made.left_out:
-        echo(f"left out: {made.left_out} results that --results {licence['results']} does not list", err=True)
+        echo(f"left out: {made.left_out} results that --results {options['results']} does not list", err=True)
     if out is not None:
         echo(f"written to {out}")

@@ -13,9 +13,10 @@ import click
 
 from ..base.errors import UsageError
 from .commands import VerbCommand
-from .listing import format_options
+from .config_file import config_option
+from .options import format_options
 from .output import echo, print_json, print_rows, work
-from .settings import config_option, setting
+from .settings import setting
 
 if TYPE_CHECKING:
     from ..zoo.pulling import Pulled
@@ -50,12 +51,17 @@ _TRUST = {
     ],
 )
 @click.argument("names", nargs=-1, metavar="[NAME…]")
-@setting("--mirror", metavar="URL", help="A copy of the releases' layout, in place of their own addresses.")
+@setting(
+    "--mirror",
+    envvar="KDZOO_MIRROR",
+    metavar="URL",
+    help="A copy of the releases' layout, in place of their own addresses.",
+)
 @click.option("--sha256", metavar="HEX", help="The published file must have this digest.")
 @click.option("--force", is_flag=True, help="Download again, and trust the file even if it is another one.")
 @click.option("--convert", "file", type=click.Path(), metavar="FILE", help="Take this file in place of a download.")
 @click.option("--as", "as_name", metavar="NAME", help="The zoo's name of what FILE holds.")
-@config_option()
+@config_option
 @format_options
 def command(
     names: tuple[str, ...], file: str | None, as_name: str | None, form: str, as_json: bool, **options: Any

@@ -13,7 +13,7 @@ from ..base.errors import RunError
 from ..base.regular_files import refuse_special
 from .commands import VerbCommand, VerbGroup
 from .completion import RECIPE
-from .listing import format_options, json_option
+from .options import format_options, json_option
 from .output import echo, literal, print_json, print_rows, work
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import click
 
 from .root import root
+from .settings import SettingOption
 from .verbs import VERBS
 
 _WIDTH = 100
@@ -21,14 +22,18 @@ that says what happened and one that says what to do; `--debug` (or `KDZOO_DEBUG
 
 ## Where settings come from
 
-A flag wins over the environment, the environment over the config file, the config file over the recipe. `--dry-run`
-shows where each setting came from.
+The command line wins over the environment, the environment over the config file, the config file over the recipe or
+the paper's protocol. `--dry-run` shows where each setting came from. One place may not set the same thing twice, by an
+option and by `--set`.
 
-- Environment: an option has the variable that the tables below name, such as `KDZOO_EPOCHS`. Options that can be
-  repeated take several values separated by spaces. `KDZOO_DATA` is something else: the folder that holds `imagenet/`,
-  `cifar10/`, `cifar100/`.
+- Command line: an option, or `--set KEY=VALUE` for any setting, `--set optimizer.lr=0.02`. A list is written `1,2,3` or
+  `[1, 2, 3]`.
+- Environment: an option of a verb has a variable of the verb's own, which the tables below name: `KDZOO_TRAIN_EPOCHS`.
+  Below a verb, the command's own variable wins over the verb's: `KDZOO_TRANSFER_COCO_LR` is for one task,
+  `KDZOO_TRANSFER_LR` for all of them. Options that can be repeated take several values separated by spaces.
 - Config file: `kdzoo.toml` in the working folder, or the file given by `--config` or `KDZOO_CONFIG`. It has a table for
-  each verb, with the options' names as keys:
+  each verb, with the options' names as keys, and below it a table for each command of the verb. A verb's own table may
+  hold options of any of its commands:
 
 ```toml
 [train]
@@ -40,7 +45,27 @@ teacher = ["runs/a", "runs/b"]
 
 [distill.set]
 optimizer.lr = 0.02
+
+[transfer]
+seeds = 3
+
+[transfer.coco]
+detector = "faster_rcnn"
+
+[transfer.ade20k.set]
+crop = [512, 512]
 ```
+
+These variables are of no verb alone:
+
+| variable | is |
+|---|---|
+| `KDZOO_DATA` | the folder of the data sets that are named without a path: `imagenet/`, `cifar10/` and others |
+| `KDZOO_HOME` | where pulled models are kept; else the user's cache |
+| `KDZOO_RESULTS` | where results go that belong to no run; else `results` |
+| `KDZOO_MIRROR` | a copy of the releases, for `kdzoo pull` |
+| `KDZOO_CONFIG` | the config file |
+| `KDZOO_DEBUG` | 1 shows the traceback of an error |
 """
 
 
@@ -74,9 +99,9 @@ def page() -> str:
     for ctx, command in everything():
         parts.append(f"## {ctx.command_path}\n\n```text\n{command.get_help(ctx).rstrip()}\n```\n")
         variables = [
-            f"| `{option.opts[0]}` | `{option.envvar}` |"
+            f"| `--{option.key}` | {', '.join(f'`{name}`' for name in option.variables(ctx))} |"
             for option in command.params
-            if isinstance(option, click.Option) and option.envvar
+            if isinstance(option, SettingOption)
         ]
         if variables:
             parts.append("\n".join(["| option | variable |", "|---|---|", *variables]) + "\n")

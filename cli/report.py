@@ -8,11 +8,9 @@ import click
 
 from .commands import VerbCommand
 from .completion import DATA
-from .listing import json_option
+from .options import json_option, section
 from .output import echo, print_json, work
 from .settings import setting
-
-LOOK = "What needs the runs' models"
 
 
 @click.command(
@@ -34,15 +32,17 @@ LOOK = "What needs the runs' models"
 @click.option("--out", default="report.html", show_default=True, metavar="FILE", help="The page.")
 @click.option("--figures", metavar="DIR", help="Also write every chart as PNG and SVG into this folder.")
 @click.option("--pair", metavar="A,B", help="Models whose classes are compared: before, after.")
-@setting("--data", section=LOOK, type=DATA, metavar="SPEC", help="Labelled images to show to the models.")
-@setting(
-    "--classes",
-    section=LOOK,
-    metavar="A,B,…",
-    help="Whose features and soft labels to draw; by default two similar ones and two others.",
+@section(
+    "What needs the runs' models",
+    setting("--data", type=DATA, metavar="SPEC", help="Labelled images to show to the models."),
+    setting(
+        "--classes",
+        metavar="A,B,…",
+        help="Whose features and soft labels to draw; by default two similar ones and two others.",
+    ),
+    setting("--layers", metavar="NAME,…", help="Weights to draw; the first, middle and last convolution."),
+    setting("--device", metavar="NAME", default="auto", help="auto (the default), cpu, cuda or cuda:N."),
 )
-@setting("--layers", section=LOOK, metavar="NAME,…", help="Weights to draw; the first, middle and last convolution.")
-@setting("--device", section=LOOK, metavar="NAME", default="auto", help="auto (the default), cpu, cuda or cuda:N.")
 @json_option
 def command(
     paths: tuple[str, ...],

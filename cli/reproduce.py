@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..base.errors import UsageError
-from ..base.setting_values import Epochs, Runs, Seed
+from ..base.setting_values import Epochs, Runs
 from .commands import VerbCommand
 from .completion import DATA
-from .listing import format_options
-from .output import echo, print_json, print_rows, work
-from .settings import config_option, setting, within
+from .config_file import config_option
+from .options import SEED, device_option, format_options, option, section
+from .output import echo, is_main, print_json, print_rows, work
+from .settings import setting, within
 
 if TYPE_CHECKING:
     from ..papers.record import Record
     from ..papers.tables import Paper, Table
 
-WHAT, HOW, WHERE = "What", "How", "The run"
 _CHOICES = ("scale", "data", "student", "epochs", "unlabeled", "seeds", "seed", "released")
 
 
@@ -41,47 +41,49 @@ _CHOICES = ("scale", "data", "student", "epochs", "unlabeled", "seeds", "seed", 
 )
 @click.argument("paper", required=False)
 @click.argument("table", required=False)
-@setting("--row", "rows", multiple=True, metavar="LABEL", section=WHAT, help="One row, or its number. Repeatable.")
-@setting(
-    "--scale",
-    type=click.Choice(["full", "small"]),
-    section=WHAT,
-    help="The paper's settings, or tiny networks and few epochs.  [default: full]",
+@section(
+    "What",
+    setting("--row", "rows", multiple=True, metavar="LABEL", help="One row, or its number. Repeatable."),
+    setting(
+        "--scale",
+        type=click.Choice(["full", "small"]),
+        help="The paper's settings, or tiny networks and few epochs.  [default: full]",
+    ),
+    setting(
+        "--data",
+        metavar="SPEC",
+        type=DATA,
+        help="Images in place of the rows' own; digits at a small size by default.",
+    ),
+    setting("--unlabeled", metavar="SPEC", type=DATA, help="Unlabeled images, for rows that take them."),
+    setting("--student", metavar="REF", help="In place of the rows' students."),
 )
-@setting(
-    "--data",
-    env="KDZOO_DATASET",
-    metavar="SPEC",
-    section=WHAT,
-    type=DATA,
-    help="Images in place of the rows' own; digits at a small size by default.",
+@section(
+    "How",
+    setting(
+        "--released",
+        is_flag=True,
+        default=None,
+        help="Evaluate the weights that the authors released, where there are any, rather than train.",
+    ),
+    setting(
+        "--epochs",
+        type=within(Epochs),
+        metavar="N",
+        help="In place of the usual length; rows of another length in proportion. 8 at a small size.",
+    ),
+    setting("--seeds", type=within(Runs), metavar="N", help="Runs a row.  [default: 1]"),
+    setting("--seed", type=SEED, metavar="N", help="Of the first run.  [default: 0]"),
 )
-@setting("--unlabeled", metavar="SPEC", section=WHAT, type=DATA, help="Unlabeled images, for rows that take them.")
-@setting("--student", metavar="REF", section=WHAT, help="In place of the rows' students.")
-@setting(
-    "--released",
-    is_flag=True,
-    default=None,
-    section=HOW,
-    help="Evaluate the weights that the authors released, where there are any, rather than train.",
+@option("--dry-run", is_flag=True, help="Show what each row does, costs, and is missing; start nothing.")
+@option("--measure", is_flag=True, help="With --dry-run: time a few real steps of each row.")
+@section(
+    "The run",
+    setting("--out", metavar="DIR", help="The folder; under runs/ by default."),
+    setting("--resume", is_flag=True, help="Go on with what is in --out, or start it."),
+    device_option,
+    config_option,
 )
-@setting(
-    "--epochs",
-    type=within(Epochs),
-    metavar="N",
-    section=HOW,
-    help="In place of the usual length; rows of another length in proportion. 8 at a small size.",
-)
-@setting("--seeds", type=within(Runs), metavar="N", section=HOW, help="Runs a row.  [default: 1]")
-@setting("--seed", type=within(Seed), metavar="N", section=HOW, help="Of the first run.  [default: 0]")
-@click.option("--dry-run", is_flag=True, help="Show what each row does, costs, and is missing; start nothing.")
-@click.option("--measure", is_flag=True, help="With --dry-run: time a few real steps of each row.")
-@setting("--out", metavar="DIR", section=WHERE, help="The folder; under runs/ by default.")
-@setting("--resume", is_flag=True, section=WHERE, help="Go on with what is in --out, or start it.")
-@setting(
-    "--device", metavar="NAME", default="auto", show_default=True, section=WHERE, help="auto, cpu, cuda or cuda:N."
-)
-@config_option(section=WHERE)
 @format_options
 def command(paper: str | None, table: str | None, form: str, as_json: bool, **options: Any) -> None:
     """Make a paper's table again: what each row takes, and the paper's numbers beside ours.
@@ -115,7 +117,7 @@ def command(paper: str | None, table: str | None, form: str, as_json: bool, **op
             device=options["device"],
             given={name: options[name] for name in _CHOICES},
         )
-    if os.environ.get("RANK", "0") == "0":
+    if is_main():
         _print(record, form)
         if form == "table" and record.document["choices"]["scale"] == "full":
             _print_grounds(chosen, record)

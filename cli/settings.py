@@ -1,28 +1,86 @@
-"""Where a setting comes from: the flag, else the KDZOO_* environment, else the config file, else the recipe."""
+"""Options whose values may also come from the environment and from the config file, and what was given by which."""
 
 from __future__ import annotations
 
-import difflib
-import json
-import tomllib
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, TypeVar, get_args
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, get_args
 
 import click
 from click.core import ParameterSource
 
 from ..base.errors import UsageError
-from ..base.regular_files import refuse_special
-from .commands import SectionOption
-from .verbs import VERBS
+from ..base.settings import Given, parse_assignments
+from .commands import SectionOption, verb_path
+from .output import echo
 
-CONFIG_FILE = "kdzoo.toml"
-_CONFIG_KEY = "kdzoo.config"
-_TOML_HINT = "write key = value lines, as docs/cli.md shows"
-_GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP)
+CONFIG_KEY = "kdzoo.config"
+"""Where a context keeps the `ConfigFile` that was read."""
+ASSIGNMENTS = "assignments"
+"""The parameter of ``--set``."""
+_VERBS_TABLE, _COMMANDS_TABLE, _ENVIRONMENT, _COMMAND_LINE = 1, 2, 3, 4
+_FORMER_VARIABLES = {"data": "KDZOO_DATASET", "val-data": "KDZOO_VAL_DATASET"}
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+
+class ConfigFile(NamedTuple):
+    """What a config file says to one command.
+
+    Attributes:
+        path: Where it is.
+        own: The parameters that the command's own table sets, which wins over its verb's.
+        shared_assignments: What the verb's table says as ``--set``.
+        own_assignments: What the command's own table says so.
+    """
+
+    path: str
+    own: frozenset[str]
+    shared_assignments: Sequence[str]
+    own_assignments: Sequence[str]
+
+
+class SettingOption(SectionOption):
+    """An option that the environment and the config file may set as well.
+
+    Its variables are named as click's ``auto_envvar_prefix`` names them, after the command and the option:
+    ``KDZOO_TRAIN_BATCH_SIZE``; below a verb, one for the command alone and one for all commands of the verb:
+    ``KDZOO_TRANSFER_COCO_LR``, ``KDZOO_TRANSFER_LR``. With click's ``envvar`` it has that one instead, in every verb.
+    """
+
+    @property
+    def key(self) -> str:
+        """Its long name, as the config file has it."""
+        return next(text for text in self.opts if text.startswith("--")).removeprefix("--")
+
+    def variables(self, ctx: click.Context) -> list[str]:
+        """The variables that may set it, the strongest first."""
+        if self.envvar:
+            return [str(self.envvar)]
+        names = [name.partition(":")[0].replace("-", "_").upper() for name in verb_path(ctx)]
+        names = [name for name in names if re.fullmatch(r"\w+", name)]  # a folder's path is no part of a name
+        prefixes = ["_".join(["KDZOO", *names[:length]]) for length in range(len(names), 0, -1)]
+        return [f"{prefix}_{self._upper()}" for prefix in prefixes]
+
+    def variable(self, ctx: click.Context) -> str | None:
+        """The variable that does set it, or None."""
+        return next((name for name in self.variables(ctx) if os.environ.get(name)), None)
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        name = self.variable(ctx)
+        return None if name is None else os.environ[name]
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        found = super().handle_parse_result(ctx, opts, args)
+        former = _FORMER_VARIABLES.get(self.key, f"KDZOO_{self._upper()}")
+        unused = strength(ctx, str(self.name)) < _ENVIRONMENT and not (self.envvar or ctx.resilient_parsing)
+        if unused and os.environ.get(former):
+            echo(f"warning: {former} is not read any more: --{self.key} has {self.variables(ctx)[-1]}", err=True)
+        return found
+
+    def _upper(self) -> str:
+        return self.key.replace("-", "_").upper()
 
 
 class _Number(click.FloatRange):
@@ -42,145 +100,79 @@ def within(annotation: Any) -> click.ParamType:
     return whole(limits.low, limits.high, min_open=limits.above_low, max_open=limits.below_high)
 
 
-def setting(
-    *names: str, env: str | None = None, section: str | None = None, **kwargs: Any
-) -> Callable[[Function], Function]:
-    """An option whose value may also come from the environment and from the config file.
+def setting(*names: str, **kwargs: Any) -> Callable[[Any], Any]:
+    """A `SettingOption`, written as click's option."""
+    return click.option(*names, cls=SettingOption, **kwargs)
+
+
+def set_option(what: str) -> Callable[[Any], Any]:
+    """``--set KEY=VALUE``; `given_settings` reads it.
 
     Args:
-        names: As click's option; the first long one names the variable (``--batch-size``: ``KDZOO_BATCH_SIZE``) and the
-            config file's key (``batch-size``).
-        env: Another variable's name.
-        section: Heading in the help.
-        kwargs: As click's option.
+        what: Which keys there are, for the help.
     """
-    long = next(name for name in names if name.startswith("--"))
-    variable = env or "KDZOO_" + long.removeprefix("--").replace("-", "_").upper()
-    return click.option(*names, cls=SectionOption, section=section, envvar=variable, **kwargs)
-
-
-def config_option(section: str | None = None) -> Callable[[Function], Function]:
-    """``--config FILE``; without it, ``kdzoo.toml`` in the working folder is read where there is one."""
-    return click.option(
-        "--config",
-        cls=SectionOption,
-        section=section,
-        envvar="KDZOO_CONFIG",
-        metavar="FILE",
-        is_eager=True,
-        expose_value=False,
-        callback=_read_config,
-        help=f"Settings in a TOML file, a table a verb; {CONFIG_FILE} in the working folder by default.",
-    )
-
-
-def source_of(ctx: click.Context, name: str) -> str | None:
-    """Where a parameter's value is from: ``"--epochs"``, ``"KDZOO_EPOCHS"``, ``"kdzoo.toml"``; None for its default."""
-    source = ctx.get_parameter_source(name)
-    option = _option(ctx, name)
-    if source is ParameterSource.COMMANDLINE:
-        return _key(option, prefix="--")
-    if source is ParameterSource.ENVIRONMENT:
-        return str(option.envvar)
-    if source is ParameterSource.DEFAULT_MAP:
-        return str(ctx.meta[_CONFIG_KEY])
-    return None
+    return setting("--set", ASSIGNMENTS, multiple=True, metavar="KEY=VALUE", help=f"Any setting {what}. Repeatable.")
 
 
 def strength(ctx: click.Context, name: str) -> int:
-    """How strong the layer of a parameter's value is: 3 flag, 2 environment, 1 config file, 0 default."""
+    """How strong the layer of a parameter's value is: command line, environment, config file; 0 is its default."""
     source = ctx.get_parameter_source(name)
-    return len(_GIVEN) - _GIVEN.index(source) if source in _GIVEN else 0
+    if source is ParameterSource.DEFAULT_MAP:
+        return _COMMANDS_TABLE if name in ctx.meta[CONFIG_KEY].own else _VERBS_TABLE
+    if source is ParameterSource.COMMANDLINE:
+        return _COMMAND_LINE
+    return _ENVIRONMENT if source is ParameterSource.ENVIRONMENT else 0
 
 
-def _option(ctx: click.Context, name: str) -> click.Option:
-    return next(p for p in ctx.command.params if isinstance(p, click.Option) and p.name == name)
+def given_by(ctx: click.Context, name: str) -> str | None:
+    """What gave a parameter its value: ``--epochs``, ``KDZOO_TRAIN_EPOCHS``, ``kdzoo.toml``; None for its default."""
+    option, level = _option(ctx, name), strength(ctx, name)
+    if level in (_VERBS_TABLE, _COMMANDS_TABLE):
+        return str(ctx.meta[CONFIG_KEY].path)
+    return {_COMMAND_LINE: f"--{option.key}", _ENVIRONMENT: option.variable(ctx)}.get(level)
 
 
-def _key(option: click.Option, prefix: str = "") -> str:
-    return prefix + next(text for text in option.opts if text.startswith("--")).removeprefix("--")
+def given_settings(ctx: click.Context, settings: Mapping[str, str], *, rivals: Sequence[str] = ()) -> dict[str, Given]:
+    """What the command line, the environment and the config file say, an entry a setting: the strongest layer wins.
+
+    Args:
+        ctx: Of a verb, with or without `set_option`.
+        settings: The setting behind each parameter; those that the verb does not have are passed over.
+        rivals: Settings that stand for the same thing: those of the strongest layer alone are given.
+
+    Raises:
+        UsageError: One layer says two things of one setting (``--epochs 3 --set training.epochs=4``).
+    """
+    given: dict[str, Given] = {}
+    layer: dict[str, int] = {}
+    for name, path in settings.items():
+        value = ctx.params.get(name)
+        if value not in (None, ()) and strength(ctx, name):
+            given[path], layer[path] = Given(value, str(given_by(ctx, name))), strength(ctx, name)
+    for level, source, texts in _assignments(ctx):
+        for path, text in parse_assignments(texts).items():
+            if level == layer.get(path):
+                rival = given[path].source
+                where = f" in {source}" if rival == source else f": by {rival} and by {source}"
+                raise UsageError(f"{path} is set twice{where}", hint="leave one of them out")
+            if level > layer.get(path, 0):
+                given[path], layer[path] = Given(text, source), level
+    strongest = max((layer.get(path, 0) for path in rivals), default=0)
+    return {path: entry for path, entry in given.items() if path not in rivals or layer[path] == strongest}
 
 
-def _read_config(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    if ctx.resilient_parsing:
+def _assignments(ctx: click.Context) -> Iterator[tuple[int, str, Sequence[str]]]:
+    """(strength, source, arguments) of ``--set`` in each layer, the strongest first."""
+    if ASSIGNMENTS not in ctx.params:
         return
-    path = Path(value or CONFIG_FILE).expanduser()
-    refuse_special(path, what="the config file")
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if value is None:
-            return
-        raise UsageError(f"no config file {path}", hint="give the path of a TOML file to --config") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"config file {path} cannot be read ({error})", hint="give another --config") from error
-    except RecursionError:
-        raise UsageError(f"config file {path} is nested too deeply", hint=_TOML_HINT) from None
-    except ValueError as error:  # not TOML, or an integer of thousands of digits
-        raise UsageError(f"config file {path} is not TOML: {error}", hint=_TOML_HINT) from error
-    verb = _verb(ctx)
-    for name, table in tables.items():
-        if name not in VERBS or not isinstance(table, Mapping):
-            raise UsageError(
-                _unknown(path, name, list(VERBS)), hint="its tables are named after verbs, such as [train]"
-            )
-    ctx.default_map = _defaults(ctx, path, verb, tables.get(verb, {}))
-    ctx.meta[_CONFIG_KEY] = str(path)
+    option, config = _option(ctx, ASSIGNMENTS), ctx.meta.get(CONFIG_KEY)
+    if strength(ctx, ASSIGNMENTS) == _COMMAND_LINE:
+        yield _COMMAND_LINE, "--set", ctx.params[ASSIGNMENTS]
+    yield _ENVIRONMENT, str(option.variable(ctx)), option.value_from_envvar(ctx) or ()
+    if config is not None:
+        yield _COMMANDS_TABLE, config.path, config.own_assignments
+        yield _VERBS_TABLE, config.path, config.shared_assignments
 
 
-def _verb(ctx: click.Context) -> str:
-    """The verb that a command belongs to: ``transfer`` for ``kdzoo transfer digits``."""
-    while ctx.parent is not None and ctx.parent.parent is not None:
-        ctx = ctx.parent
-    return str(ctx.info_name)
-
-
-def _defaults(ctx: click.Context, path: Path, verb: str, table: Mapping[str, Any]) -> dict[str, Any]:
-    """The table's values by parameter, as text, so that click reads them as it reads a flag's."""
-    options = {
-        _key(option): option
-        for option in ctx.command.params
-        if isinstance(option, click.Option) and option.envvar and option.expose_value
-    }
-    defaults: dict[str, Any] = {}
-    for name, value in table.items():
-        option = options.get(name.replace("_", "-"))
-        if option is None or option.name is None:
-            raise UsageError(
-                _unknown(path, name, list(options), verb), hint=f"'kdzoo {verb} --help' lists what can stand there"
-            )
-        if option.name in defaults:
-            raise UsageError(f"{path}: {verb}.{name} stands twice", hint="keep one of them")
-        if option.multiple:
-            defaults[option.name] = _several(value)
-        elif isinstance(value, list | dict):
-            raise UsageError(f"{path}: {verb}.{name} takes one value", hint=f"write {name} = …")
-        else:
-            defaults[option.name] = _text(value)
-    return defaults
-
-
-def _several(value: Any, prefix: str = "") -> list[str]:
-    """A list, a single value, or (for ``--set``) a table, whose dotted keys become ``a.b=value``."""
-    if isinstance(value, Mapping):
-        texts: list[str] = []
-        for key, item in value.items():
-            name = f"{prefix}{key}"
-            texts += _several(item, f"{name}.") if isinstance(item, Mapping) else [f"{name}={_text(item)}"]
-        return texts
-    return [_text(item) for item in (value if isinstance(value, list) else [value])]
-
-
-def _text(value: Any) -> str:
-    try:
-        return json.dumps(value) if isinstance(value, bool | list) else str(value)
-    except (TypeError, ValueError):  # a list of dates; an integer of thousands of digits
-        raise UsageError("the config file has a value that no setting takes", hint=_TOML_HINT) from None
-
-
-def _unknown(path: Path, name: str, known: list[str], verb: str | None = None) -> str:
-    nearest = difflib.get_close_matches(name.replace("_", "-"), known, n=1, cutoff=0.5)
-    where = f"{path}: {verb + '.' if verb else ''}{name}"
-    return f"{where} is not a known {'setting' if verb else 'verb'}" + (
-        f"; did you mean {nearest[0]!r}?" if nearest else ""
-    )
+def _option(ctx: click.Context, name: str) -> SettingOption:
+    return next(one for one in ctx.command.params if isinstance(one, SettingOption) and one.name == name)

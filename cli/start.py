@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +16,8 @@ import click
 
 from ..base.errors import Interrupted, KdzooError, UsageError
 from .dry_run import show
-from .output import print_fields, print_json, work
-from .run_options import given_settings
+from .output import is_main, print_fields, print_json, work
+from .run_options import run_settings
 
 if TYPE_CHECKING:
     from ..base.run_documents import TrainResult
@@ -28,7 +30,7 @@ def start(ctx: click.Context, recipe: str) -> None:
 
     options = ctx.params
     with work():
-        plan = resolve(recipe, given=given_settings(ctx), variants=options["variant"])
+        plan = resolve(recipe, given=run_settings(ctx), variants=options["variant"])
         _check_verb(str(ctx.info_name), plan)
     out = Path(options["out"] or default_folder(plan)).expanduser()
     if options["dry_run"]:
@@ -64,11 +66,10 @@ def _check_verb(verb: str, plan: Plan) -> None:
 
 
 def _run(ctx: click.Context, plan: Plan, out: Path) -> TrainResult:
-    from ..engine.progress import say
     from ..planning.run import run
 
     options = ctx.params
-    try:
+    with saying_how_to_go_on(options["out"], out):
         result = run(
             plan,
             out=out,
@@ -77,10 +78,6 @@ def _run(ctx: click.Context, plan: Plan, out: Path) -> TrainResult:
             trackers=options["tracker"],
             stage=options["stage"],
         )
-    except Interrupted as error:
-        if is_main():
-            say(f"to go on: {resume_command(sys.argv, options['out'], out)}")
-        raise error
     if is_main():
         for folder in _report_folders(plan, out):
             _report(folder)
@@ -93,6 +90,19 @@ def _report_folders(plan: Plan, out: Path) -> list[Path]:
         return [out]
     folders = [out / stage.stage.folder for stage in plan.stages if stage.stage is not None]
     return [folder for folder in folders if (folder / "config.json").exists()]
+
+
+@contextlib.contextmanager
+def saying_how_to_go_on(given_out: str | None, out: Path) -> Iterator[None]:
+    """Where what is done inside is interrupted, the command that goes on with it is shown."""
+    from ..engine.progress import say
+
+    try:
+        yield
+    except Interrupted:
+        if is_main():
+            say(f"to go on: {resume_command(sys.argv, given_out, out)}")
+        raise
 
 
 def resume_command(command: list[str], given_out: str | None, out: Path) -> str:
@@ -140,8 +150,3 @@ def _metrics(result: TrainResult) -> dict[str, str]:
         return {"top-1": f"{primary.text(metrics.value)} of {images}", "top-5": f"{metrics['top5']:.2f} %"}
     best = f"{primary.text(result.best)} after the best epoch"
     return {primary.title: f"{primary.text(metrics.value)} on average of {images}; {best}"}
-
-
-def is_main() -> bool:
-    """Whether this process prints: under torchrun, the first one."""
-    return os.environ.get("RANK", "0") == "0"

@@ -8,6 +8,7 @@ import click
 
 from .commands import VerbCommand
 from .completion import RECIPE
+from .options import section
 from .run_options import WHAT, run_options
 from .settings import setting
 
@@ -25,15 +26,17 @@ from .settings import setting
         ),
     ],
 )
-@setting("--model", metavar="REF", required=True, section=WHAT, help="What to train: a model reference.")
-@setting(
-    "--recipe",
-    metavar="NAME|FILE",
-    default="supervised",
-    show_default=True,
-    section=WHAT,
-    type=RECIPE,
-    help="A recipe that needs no teachers.",
+@section(
+    WHAT,
+    setting("--model", metavar="REF", required=True, help="What to train: a model reference."),
+    setting(
+        "--recipe",
+        metavar="NAME|FILE",
+        default="supervised",
+        show_default=True,
+        type=RECIPE,
+        help="A recipe that needs no teachers.",
+    ),
 )
 @run_options
 @click.pass_context

@@ -13,12 +13,12 @@ from .commands import VerbGroup, unknown
 
 CLASSIFICATION, DETECTION, SEGMENTATION = "Classification", "Detection", "Segmentation"
 SECTIONS = (CLASSIFICATION, DETECTION, SEGMENTATION)
-MODULES = {
-    CLASSIFICATION: "transfer_classification",
-    DETECTION: "transfer_detection",
-    SEGMENTATION: "transfer_segmentation",
+COMMANDS = {
+    CLASSIFICATION: ("transfer_classification", "command"),
+    DETECTION: ("transfer_dense", "detection"),
+    SEGMENTATION: ("transfer_dense", "segmentation"),
 }
-"""Each holds a click command named ``command``, which finds its task's text in ``ctx.info_name``."""
+"""Module and name of each kind's click command, which finds its task's text in ``ctx.info_name``."""
 
 
 class Task(NamedTuple):
@@ -63,8 +63,8 @@ class Transfer(VerbGroup):
         if name not in TASKS and not os.path.exists(cmd_name):
             return None
         section = TASKS[name].section if name in TASKS else CLASSIFICATION
-        module = import_module(f"{__package__}.{MODULES[section]}")
-        return cast("click.Command", module.command)
+        module, name = COMMANDS[section]
+        return cast("click.Command", getattr(import_module(f"{__package__}.{module}"), name))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -6,21 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..base.setting_values import BetaParameter, Epochs, LabelSmoothing, LearningRate, Pixels, WeightDecay
+from ..base.setting_values import BetaParameter, Epochs, LabelSmoothing, LearningRate, WeightDecay, value_types
+from ..base.settings import read_settings
 from .commands import VerbCommand
-from .output import echo, literal, print_fields, print_json, print_rows, work
-from .settings import setting, source_of, within
+from .options import COUNT, PIXELS, PRECISION, section
+from .output import echo, is_main, print_fields, print_json, print_remarks, print_rows, print_settings, work
+from .settings import given_settings, set_option, setting, within
 from .transfer_options import (
-    COUNT,
     HOW,
     WHAT,
-    WHERE,
     backbone_options,
     batch_size_option,
-    is_main,
     loader_workers,
     measurement_options,
-    out_option,
     parse_seeds,
     seeds_option,
 )
@@ -57,61 +55,59 @@ _VALUES = {
         ("kdzoo transfer dtd --partition 2 --backbone ssld_resnet50d --protocol ssld --dry-run", "What it would take."),
     ],
 )
-@backbone_options
-@setting(
-    "--mode",
-    type=click.Choice(["finetune", "linear", "knn"]),
-    default="finetune",
-    show_default=True,
-    section=WHAT,
-    help="Train the whole network, its last layer alone, or nothing.",
+@section(
+    WHAT,
+    backbone_options,
+    setting(
+        "--mode",
+        type=click.Choice(["finetune", "linear", "knn"]),
+        default="finetune",
+        show_default=True,
+        help="Train the whole network, its last layer alone, or nothing.",
+    ),
+    setting("--partition", type=click.IntRange(1, 10), metavar="N", help="Of dtd and sun397.  [default: 1]"),
 )
-@setting("--partition", type=click.IntRange(1, 10), metavar="N", section=WHAT, help="Of dtd and sun397.  [default: 1]")
-@setting(
-    "--protocol",
-    type=click.Choice(["meal_v2", "ssld"]),
-    default="meal_v2",
-    show_default=True,
-    section=HOW,
-    help="Whose settings: MEAL V2 App. A, or SSLD §4.6 with PaddleClas's.",
+@section(
+    HOW,
+    setting(
+        "--protocol",
+        type=click.Choice(["meal_v2", "ssld"]),
+        default="meal_v2",
+        show_default=True,
+        help="Whose settings: MEAL V2 App. A, or SSLD §4.6 with PaddleClas's.",
+    ),
+    setting(
+        "--solver",
+        type=click.Choice(["sgd", "lbfgs", "views"]),
+        default="sgd",
+        show_default=True,
+        help="Of linear mode: SGD or L-BFGS on features computed once, or SGD on random views.",
+    ),
+    seeds_option(3),
+    setting("--epochs", type=within(Epochs), metavar="N", help="Passes over the training images."),
+    batch_size_option,
+    setting("--lr", type=within(LearningRate), metavar="RATE", help="Base learning rate of SGD."),
+    setting("--weight-decay", type=within(WeightDecay), metavar="RATE", help="On every trained parameter."),
+    setting(
+        "--label-smoothing", type=within(LabelSmoothing), metavar="EPSILON", help="Of fine-tuning on single classes."
+    ),
+    setting("--mixup", type=within(BetaParameter), metavar="ALPHA", help="MixUp; 0 for none."),
+    setting(
+        "--stage-lr",
+        metavar="none|auto|LIST",
+        help="Multipliers of the stages' learning rates, stem first: 0.1,0.1,0.2,0.2,0.3.",
+    ),
+    setting("--image-size", type=PIXELS, metavar="PIXELS", help="Side of training and test crops."),
+    setting("--neighbours", type=COUNT, metavar="K", help="Of kNN."),
+    setting("--search", metavar="full|GRID", help="Choose values on held-out images: full, or 'lr=0.1,0.01'."),
+    setting("--precision", type=PRECISION, default="fp32", help="Of the forward pass."),
+    setting("--quick", is_flag=True, help="A fast look: few epochs, one seed."),
+    set_option("that --dry-run shows"),
 )
-@setting(
-    "--solver",
-    type=click.Choice(["sgd", "lbfgs", "views"]),
-    default="sgd",
-    show_default=True,
-    section=HOW,
-    help="Of linear mode: SGD or L-BFGS on features computed once, or SGD on random views.",
-)
-@seeds_option(3)
-@setting("--epochs", type=within(Epochs), metavar="N", section=HOW, help="Passes over the training images.")
-@batch_size_option
-@setting("--lr", type=within(LearningRate), metavar="RATE", section=HOW, help="Base learning rate of SGD.")
-@setting("--weight-decay", type=within(WeightDecay), metavar="RATE", section=HOW, help="On every trained parameter.")
-@setting(
-    "--label-smoothing",
-    type=within(LabelSmoothing),
-    metavar="EPSILON",
-    section=HOW,
-    help="Of fine-tuning on single classes.",
-)
-@setting("--mixup", type=within(BetaParameter), metavar="ALPHA", section=HOW, help="MixUp; 0 for none.")
-@setting(
-    "--stage-lr",
-    metavar="none|auto|LIST",
-    section=HOW,
-    help="Multipliers of the stages' learning rates, stem first: 0.1,0.1,0.2,0.2,0.3.",
-)
-@setting("--image-size", type=within(Pixels), metavar="PIXELS", section=HOW, help="Side of training and test crops.")
-@setting("--neighbours", type=COUNT, metavar="K", section=HOW, help="Of kNN.")
-@setting("--search", metavar="full|GRID", section=HOW, help="Choose values on held-out images: full, or 'lr=0.1,0.01'.")
-@setting(
-    "--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", section=HOW, help="Of the forward pass."
-)
-@setting("--quick", is_flag=True, section=HOW, help="A fast look: few epochs, one seed.")
 @measurement_options(
-    out_option("runs, features and results", "runs/transfer-TASK"),
-    setting("--features", metavar="DIR", section=WHERE, help="Where features are kept; OUT/features by default."),
+    "runs, features and results",
+    "runs/transfer-TASK",
+    setting("--features", metavar="DIR", help="Where features are kept; OUT/features by default."),
 )
 def command(ctx: click.Context, form: str, as_json: bool, dry_run: bool, **options: Any) -> None:
     """Measure whether a backbone carries over to a data set of classes, beside its baseline.
@@ -136,21 +132,18 @@ def command(ctx: click.Context, form: str, as_json: bool, dry_run: bool, **optio
 
 
 def _plan(ctx: click.Context, options: dict[str, Any]) -> TransferPlan:
-    from ..transfer.classification.plan import make_plan
+    from ..transfer.classification.plan import TransferRequest, make_plan
+    from ..transfer.classification.protocols import Protocol
 
-    given = {
-        field: (options[name], source_of(ctx, name) or "--" + name.replace("_", "-"))
-        for name, field in _VALUES.items()
-        if options[name] is not None
-    }
     kept = ("backbone", "baseline", "mode", "protocol", "solver", "partition", "search", "precision", "quick", "device")
-    return make_plan(
-        str(ctx.info_name),
+    request = TransferRequest(
+        task=str(ctx.info_name),
         seeds=parse_seeds(options["seeds"]),
-        given=given,
+        given=read_settings(value_types(Protocol), given_settings(ctx, _VALUES), name_options=True),
         workers=loader_workers(options["workers"]),
         **{name: options[name] for name in kept},
     )
+    return make_plan(request)
 
 
 def _show_plan(plan: TransferPlan, out: str, *, as_json: bool) -> None:
@@ -177,15 +170,9 @@ def _show_plan(plan: TransferPlan, out: str, *, as_json: bool) -> None:
         }
     )
     echo()
-    rows = [
-        {"setting": name, "value": literal(entry["value"]), "source": entry["source"]}
-        for name, entry in document["settings"].items()
-    ]
-    print_rows(rows, {name: name for name in ("setting", "value", "source")}, "table")
-    for note in plan.notes:
-        echo(f"note: {note}")
-    for problem in plan.problems:
-        echo(f"missing: {problem.message}" + (f" ({problem.hint})" if problem.hint else ""))
+    print_settings(document["settings"])
+    missing = [problem.message + (f" ({problem.hint})" if problem.hint else "") for problem in plan.problems]
+    print_remarks(("note", plan.notes), ("missing", missing))
 
 
 def _show(report: TransferReport, form: str) -> None:

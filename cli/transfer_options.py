@@ -3,81 +3,51 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any, TypeVar
 
 import click
 
 from ..base.errors import UsageError
-from ..base.setting_values import Count, Workers
-from .listing import format_options
-from .settings import config_option, setting, within
+from .config_file import config_option
+from .options import COUNT, WORKERS, Option, device_option, format_options, option, section, stacked
+from .settings import setting
 
-WHAT, HOW, WHERE = "What", "How", "The measurement"
-COUNT = within(Count)
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-Option = Callable[[Any], Any]
-
-
-def stacked(*options: Option) -> Callable[[Function], Function]:
-    """Several options as one decorator; the help shows them in this order."""
-
-    def decorate(function: Function) -> Function:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
+WHAT, HOW = "What", "How"
 
 backbone_options = stacked(
-    setting("--backbone", metavar="REF", required=True, section=WHAT, help="The model whose features are measured."),
+    setting("--backbone", metavar="REF", required=True, help="The model whose features are measured."),
     setting(
         "--baseline",
         metavar="REF",
-        section=WHAT,
         help="What it is compared with, on the same images in the same order; 'random' for random weights.",
     ),
 )
-
-batch_size_option = setting(
-    "--batch-size", type=COUNT, metavar="N", section=HOW, help="Images in a batch, all processes together."
-)
+batch_size_option = setting("--batch-size", type=COUNT, metavar="N", help="Images in a batch, all processes together.")
 
 
 def seeds_option(default: int) -> Option:
     """``--seeds``; see `parse_seeds`."""
-    return setting(
-        "--seeds", metavar="N|LIST", section=HOW, help=f"How many, or which: 3, or 0,7.  [default: {default}]"
-    )
+    return setting("--seeds", metavar="N|LIST", help=f"How many, or which: 3, or 0,7.  [default: {default}]")
 
 
-def out_option(holds: str, default: str) -> Option:
-    """``--out``: what it holds, and which folder it is by default."""
-    return setting("--out", metavar="DIR", section=WHERE, help=f"Holds {holds}; {default} by default.")
-
-
-def measurement_options(*own: Option) -> Callable[[Function], Function]:
+def measurement_options(holds: str, default: str, *own: Option) -> Option:
     """Where and by what a measurement runs, and how it is shown.
 
     Args:
-        own: The task's options that stand beside ``--out``.
+        holds: What ``--out`` holds.
+        default: Which folder it is by default.
+        own: The task's options that stand beside it.
     """
     return stacked(
-        *own,
-        setting("--resume", is_flag=True, section=WHERE, help="Go on with what is in --out, or start it."),
-        setting("--workers", type=within(Workers), metavar="N", section=WHERE, help="Processes that read images."),
-        setting(
-            "--device",
-            metavar="NAME",
-            default="auto",
-            show_default=True,
-            section=WHERE,
-            help="auto, cpu, cuda or cuda:N.",
+        section(
+            "The measurement",
+            setting("--out", metavar="DIR", help=f"Holds {holds}; {default} by default."),
+            *own,
+            setting("--resume", is_flag=True, help="Go on with what is in --out, or start it."),
+            setting("--workers", type=WORKERS, metavar="N", help="Processes that read images."),
+            device_option,
+            config_option,
         ),
-        config_option(section=WHERE),
-        click.option(
+        option(
             "--dry-run", is_flag=True, help="Show settings, their sources, cost and what is missing; start nothing."
         ),
         format_options,
@@ -105,8 +75,3 @@ def parse_seeds(text: str | None) -> tuple[int, ...] | None:
 def loader_workers(given: int | None) -> int:
     """What was given, or a process a core up to eight."""
     return min(8, os.cpu_count() or 1) if given is None else given
-
-
-def is_main() -> bool:
-    """Whether this process prints: under torchrun, the first one."""
-    return os.environ.get("RANK", "0") == "0"

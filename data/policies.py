@@ -6,7 +6,6 @@ RandAugment: E. Cubuk et al., arXiv 1909.13719, in the form and the notation of 
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..base.errors import UsageError
+from ..base.suggestions import unknown
 from .pixel_ops import Geometry
 
 Operations = tuple[tuple[str, float], ...]
@@ -142,12 +142,8 @@ def parse_policy(name: str) -> str | RandAugment:
         return name
     head, *sections = name.split("-")
     if head != "rand":
-        nearest = difflib.get_close_matches(name, _AUTO_POLICIES, n=1)
-        raise UsageError(
-            f"unknown augmentation policy {name!r}",
-            hint=f"{f'did you mean {nearest[0]}? ' if nearest else ''}known: {', '.join(_AUTO_POLICIES)}, "
-            "or RandAugment as rand-m9-n2-mstd0.5-inc1",
-        )
+        where = f"there are {', '.join(_AUTO_POLICIES)}, and RandAugment as rand-m9-n2-mstd0.5-inc1"
+        raise unknown(name, _AUTO_POLICIES, what="augmentation policy", where=where)
     values: dict[str, float] = {}
     for section in sections:
         match = re.fullmatch(r"(mstd|mmax|inc|m|n|p)(\d+(?:\.\d+)?|inf)", section)

@@ -6,12 +6,12 @@ each class is held out) with ``val-seed=1`` (another such share), ``one-class`` 
 
 from __future__ import annotations
 
-import difflib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..base.errors import DataError, UsageError
+from ..base.suggestions import suggestion
 from .held_out import ValShare, parse_share
 from .imagenetv2 import VARIANTS
 from .places import data_root, not_placed
@@ -117,12 +117,8 @@ def _parse(text: str) -> DataSpec:
     folder = _parse_folder(text)
     if folder is not None:
         return folder
-    nearest = difflib.get_close_matches(name.lower(), NAMES, n=1, cutoff=0.5)
-    meant = f"did you mean {nearest[0]}{colon}{place}? " if nearest else ""
-    raise DataError(
-        f"{text!r} is neither a known data set nor an existing folder",
-        hint=f"{meant}known: {', '.join(NAMES)}; or the path of a folder of class folders",
-    )
+    known = f"known: {', '.join(NAMES)}; or the path of a folder of class folders"
+    raise DataError(f"{text!r} is neither a known data set nor an existing folder", hint=suggestion(name, NAMES, known))
 
 
 def _parse_folder(text: str) -> DataSpec | None:

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .base.errors import UsageError
-
 if TYPE_CHECKING:
     from .base.run_documents import TrainResult
     from .engine.labelling import LabelResult
@@ -95,15 +93,10 @@ def distill(
 
 
 def _plan(recipe: str, named: Mapping[str, Any], settings: Mapping[str, Any] | None, variants: Sequence[str]) -> Plan:
-    from .planning.plan import Given
+    from .base.settings import given_arguments
     from .planning.resolution import resolve
 
-    given = {path: Given(value, "argument") for path, value in named.items() if value is not None}
-    for path, value in (settings or {}).items():
-        if path in given:
-            raise UsageError(f"{path} is set twice: in settings and by its own argument", hint="leave one of them out")
-        given[path] = Given(value, "settings")
-    return resolve(recipe, given=given, variants=variants)
+    return resolve(recipe, given=given_arguments(named, settings), variants=variants)
 
 
 def label(

@@ -173,7 +173,7 @@ def _write_marker(folder: Path, document: dict[str, Any]) -> None:
 
 
 def _train(recipe: str, model: str, epochs: int, seed: int, out: Path, teachers: Sequence[Path] = ()) -> TrainResult:
-    from .planning.plan import Given
+    from .base.settings import Given
     from .planning.resolution import resolve
     from .planning.run import run
 

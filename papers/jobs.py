@@ -61,7 +61,7 @@ class Job:
         Raises:
             UsageError, ModelError: As ``recipes.resolve``.
         """
-        from ..planning.plan import Given
+        from ..base.settings import Given
         from ..planning.resolution import resolve
 
         settings: dict[str, Any] = {**dict(self.settings), "student.model": _reference(self.student, out)}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import RunError, UsageError
+from ..base.suggestions import suggestion
 from . import record as records
 from .choices import choose
 from .jobs import Jobs, slug
@@ -34,10 +34,9 @@ def select_rows(table: Table, wanted: Sequence[str]) -> list[Row]:
         if not matches and text.strip().isdigit() and 1 <= int(text) <= len(labels):
             matches = [labels[int(text) - 1]]
         if not matches:
-            close = difflib.get_close_matches(text, labels, n=1, cutoff=0.3)
-            meant = f"did you mean {close[0]!r}? " if close else ""
             numbered = "; ".join(f"{number} {label}" for number, label in enumerate(labels, start=1))
-            raise UsageError(f"table {table.number} has no row {text!r}", hint=f"{meant}there are {numbered}")
+            hint = suggestion(text, labels, f"there are {numbered}")
+            raise UsageError(f"table {table.number} has no row {text!r}", hint=hint)
         chosen.update(matches)
     return [row for row in table.rows if not wanted or row.label in chosen]
 

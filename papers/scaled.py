@@ -37,7 +37,7 @@ def scaled_down(run: RecipeRun, job: Job, choices: Choices) -> tuple[str, ...]:
 
 def _published(run: RecipeRun) -> Plan:
     """The plan of the run as the paper has it."""
-    from ..planning.plan import Given
+    from ..base.settings import Given
     from ..planning.resolution import resolve
 
     settings = {**run.settings, "student.model": run.student.model}

@@ -11,20 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .cost import Cost, estimate
-    from .plan import Given, Plan, RunSettings, parse_set
+    from .plan import Plan, RunSettings
     from .resolution import resolve
 
 _HOMES = {
     "Cost": "cost",
-    "Given": "plan",
     "Plan": "plan",
     "RunSettings": "plan",
     "estimate": "cost",
-    "parse_set": "plan",
     "resolve": "resolution",
 }
 
-__all__ = ["Cost", "Given", "Plan", "RunSettings", "estimate", "parse_set", "resolve"]
+__all__ = ["Cost", "Plan", "RunSettings", "estimate", "resolve"]
 
 
 def __getattr__(name: str) -> Any:

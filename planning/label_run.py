@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import Interrupted, UsageError
+from ..base.suggestions import unknown
 from ..data import LabelHead
 from ..data.label_forms import parse_form
 from ..engine.distributed import Processes, start_processes
@@ -15,7 +16,6 @@ from ..engine.label_folder import refuse_folder
 from ..engine.labelling import LabelJob, LabelResult, store_labels
 from ..engine.progress import say
 from ..engine.signals import StopRequest
-from ..recipes.overrides import unknown
 from ..recipes.recipe import Recipe
 from .labels import folder_of, order_of, refuse_live, rows_of, views_of
 from .plan import Plan
@@ -59,7 +59,7 @@ def check_form(form: str, recipe: Recipe) -> None:
     """Refuse a form that cannot hold what the recipe reads.
 
     Raises:
-        UsageError: So it is, or there is no such form.
+        UsageError: The form keeps nothing of what the recipe reads, or there is no such form.
     """
     name = parse_form(form).name
     if name.startswith("top") and (recipe.objective.task == "regression" or recipe.objective.reads.features):

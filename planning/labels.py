@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import DataError, UsageError
+from ..base.settings import flatten
 from ..data import BatchOrder, LabelStore, TeacherRecord, WholeEpochs
-from ..recipes.overrides import flatten
 from ..recipes.recipe import Recipe, Stage
 from ..zoo import LoadedModel
 from .models import feature_width, output_form
@@ -79,7 +79,7 @@ def refuse_live(recipe: Recipe) -> None:
     """Refuse a recipe whose teachers cannot answer beforehand.
 
     Raises:
-        UsageError: So it is.
+        UsageError: It has no teachers, or learns from what only the running teachers give.
     """
     if not recipe.objective.uses_teachers:
         raise UsageError(

@@ -7,10 +7,10 @@ For the command line::
         given={
             "student.model": Given("resnet18", "--student"),
             "teachers.models": Given(("runs/a", "runs/b"), "--teacher"),
-            "data.dataset": Given("digits", "--data"),           # data.val_dataset, data.unlabeled alike
-            "training.epochs": Given("3", "KDZOO_EPOCHS"),        # training.batch_size, training.precision alike
+            "data.dataset": Given("digits", "--data"),            # data.val_dataset, data.unlabeled alike
+            "training.epochs": Given("3", "KDZOO_TRAIN_EPOCHS"),  # training.batch_size, training.precision alike
             "run.seed": Given(1, "--seed"),                       # run.workers, run.device, run.labels alike
-            **parse_set(["optimizer.lr=0.02"]),                   # --set
+            "optimizer.lr": Given("0.02", "--set"),
         },
         variants=("cutmix",),                                     # --variant
     )
@@ -37,29 +37,16 @@ recipe's when those change, and say so; a given batch size is every stage's.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..base.setting_values import Seed, Workers
-from ..recipes.overrides import flatten, parse_assignments
+from ..base.settings import flatten, sourced
 from ..recipes.recipe import Recipe
 
 _FREE = ("checkpoint_every_steps", "max_unreadable_fraction", "export")
 _PLACES = ("run.workers", "run.device", "run.labels", "run.teacher_classes", "run.check_contents")
-
-
-@dataclass(frozen=True)
-class Given:
-    """A setting that the user gave.
-
-    Attributes:
-        value: Text, or a value of the setting's type.
-        source: Where it was given: ``--epochs``, ``KDZOO_EPOCHS``, ``kdzoo.toml``, ``--set``.
-    """
-
-    value: Any
-    source: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,10 +199,7 @@ class Plan:
             "variants": list(self.variants),
             "student": self.student,
             "teachers": list(self.teachers),
-            "settings": {
-                path: {"value": list(value) if isinstance(value, tuple) else value, "source": self.sources[path]}
-                for path, value in self.settings().items()
-            },
+            "settings": sourced(self.settings(), self.sources),
             "data": {name: value for name, value in asdict(self.facts).items() if name != "notes"},
             "notes": list(self.notes),
             "warnings": list(self.warnings),
@@ -234,8 +218,3 @@ def steps_of(recipe: Recipe, facts: DataFacts) -> int | None:
         return None
     apart = 0 if recipe.objective.unlabeled_share is None else facts.num_unlabeled
     return (facts.num_images - apart) // recipe.training.batch_size
-
-
-def parse_set(arguments: Iterable[str]) -> dict[str, Given]:
-    """``--set KEY=VALUE`` arguments as entries for ``resolve``."""
-    return {key: Given(value, "--set") for key, value in parse_assignments(arguments).items()}

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from typing import Any
 
-from ..base.errors import UsageError
-from ..base.setting_values import convert
-from ..data import LabelStore
+from ..base.settings import Given, SettingsBuilder, flatten, read_settings, replace_settings, setting_types
+from ..base.suggestions import unknown
 from ..recipes.citations import DEFAULT, citations
-from ..recipes.overrides import flatten, place_of, replace_settings, setting_types, typed, unknown
+from ..recipes.overrides import Place, typed
 from ..recipes.recipe import Recipe, Stage, StudentRow, Variant
 from ..recipes.recipe_file import load_recipe
-from ..zoo.references import Reference, parse_reference
+from ..zoo.references import parse_reference
 from .facts import KNOWN_CLASSES, read_facts
-from .labels import folder_of
+from .following import BATCH, EPOCHS, SIZE, follow_batch_size, follow_data, follow_epochs, pin_student, pin_teachers
 from .memory import describe_memory
-from .plan import DataFacts, Given, Plan, RunSettings
+from .plan import DataFacts, Plan, RunSettings
 from .plan_checks import check_plan
 
-_IMAGENET_CLASSES = 1000
-_SIZE = "data.augmentation.image_size"
-_CROP = "data.evaluation.crop_pct"
 _DATASET = "data.dataset"
-_EPOCHS = "training.epochs"
-_BATCH = "training.batch_size"
-_IN_PROPORTION = (_EPOCHS, "optimizer.lr", _SIZE)
+_IN_PROPORTION = (EPOCHS, "optimizer.lr", SIZE)
 _SIZE_STEP = 8
 
 
-class PlanBuilder:
+class PlanBuilder(SettingsBuilder):
     """Makes one plan: applies the layers of settings, then what follows from them.
 
     Args:
@@ -54,17 +48,15 @@ class PlanBuilder:
         loaded = load_recipe(origin)
         self.base, self.origin = loaded.recipe, loaded.origin
         self.cited = citations(self.base)
-        self.values = flatten(self.base)
-        self.sources = {path: self._recipe_source(path, loaded.changed) for path in self.values}
+        own = {path: (value, self._recipe_source(path, loaded.changed)) for path, value in flatten(self.base).items()}
+        super().__init__(setting_types(self.base), own)
         self.notes: list[str] = []
         self.warnings: list[str] = []
         self.variants = tuple(self._variant(name) for name in variants)
         self.given = given
         self.run = self._run_settings()
-        of_the_run = flatten(RunSettings(), "run.")
-        recipe_given = {path: item.value for path, item in given.items() if path not in of_the_run}
-        self.typed_given = self._typed(recipe_given)
-        self.all_given = self.typed_given
+        self.all_given = self._typed_given()
+        self.typed_given = self.all_given
         self.variants = (*self._own_variants(), *self.variants)
         self.chosen: set[str] = set()
 
@@ -74,14 +66,14 @@ class PlanBuilder:
         citation = self.cited.get(path, DEFAULT)
         return citation if citation == DEFAULT else f"{self.base.name}: {citation}"
 
-    def _typed(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        known = {**setting_types(self.base), **setting_types(RunSettings(), "run.")}
+    def _typed_given(self) -> dict[str, Any]:
+        """What was given of the recipe's settings; one student's row of the table is the recipe's own affair."""
+        where = f"'kdzoo recipes show {self.base.name}' lists them all"
+        values = {path: item.value for path, item in self.given.items() if not path.startswith("run.")}
         for path in values:
-            place = place_of(path)
-            if place.student is not None or (place.stage is None and place.setting not in known):
-                where = f"'kdzoo recipes show {self.base.name}' lists them all"
-                raise unknown(path, known, what="setting", where=where)
-        return typed(self.base, values)
+            if Place.parse(path).student is not None:
+                raise unknown(path, self.types, what="setting", where=where)
+        return typed(self.base, values, where=where)
 
     def _variant(self, name: str) -> Variant:
         for variant in self.base.variants:
@@ -115,16 +107,11 @@ class PlanBuilder:
         return str(named[-1] if named else self.values[_DATASET])
 
     def _run_settings(self) -> RunSettings:
-        hints, values = setting_types(RunSettings(), "run."), flatten(RunSettings(), "run.")
-        for path, item in self.given.items():
-            if path in hints:
-                values[path] = convert(item.value, hints[path], path)
-        return RunSettings(**{path.removeprefix("run."): value for path, value in values.items()})
+        given = {path: item for path, item in self.given.items() if path.startswith("run.")}
+        read = read_settings(setting_types(RunSettings(), "run."), given)
+        return RunSettings(**{path.removeprefix("run."): value for path, (value, _) in read.items()})
 
     # -- layers ----------------------------------------------------------------------------------------------------
-
-    def _put(self, path: str, value: Any, source: str) -> None:
-        self.values[path], self.sources[path] = value, source
 
     def _apply_layers(self) -> None:
         """Row, then variants, then the stage, then what was given; the student's name decides the row."""
@@ -134,31 +121,31 @@ class PlanBuilder:
             self._apply_row(self.row)
         named = None if self.stage is None else self.stage.name
         for stage in (None,) if named is None else (None, named):
-            self.published = {path: self.values[path] for path in (*_IN_PROPORTION, _BATCH)}
+            self.published = {path: self.values[path] for path in (*_IN_PROPORTION, BATCH)}
             if stage is not None and self.stage is not None:
                 for path, value in self.stage.overrides.items():
                     citation = self.cited.get(f"stages.{stage}.{path}", self.origin)
-                    self._put(path, value, f"stage {stage}: {citation}")
+                    self.put(path, value, f"stage {stage}: {citation}")
             for path, value, source in self._table_overrides(stage):
-                self._put(path, value, source)
+                self.put(path, value, source)
         own = set() if named is None else self._stage_settings(named)
-        self.before = {path: self.values[path] for path in (_EPOCHS, _BATCH)}
+        self.before = {path: self.values[path] for path in (EPOCHS, BATCH)}
         for path in own & set(_IN_PROPORTION):
             self._keep_proportion(path, self.published[path])
         self.typed_given = {
             path: value
             for path, value in self.all_given.items()
-            if place_of(path).stage is None and path not in own - {_BATCH}
+            if Place.parse(path).stage is None and path not in own - {BATCH}
         }
         sources = {path: self.given[path].source for path in self.typed_given}
         if named is not None:
             for path, value in self.all_given.items():
-                if place_of(path).stage == named:
-                    setting = place_of(path).setting
+                if Place.parse(path).stage == named:
+                    setting = Place.parse(path).setting
                     self.typed_given[setting], sources[setting] = value, self.given[path].source
         for path, value in self.typed_given.items():
-            self._put(path, value, sources[path])
-        places = [place_of(path) for variant in self.variants for path in variant.overrides]
+            self.put(path, value, sources[path])
+        places = [Place.parse(path) for variant in self.variants for path in variant.overrides]
         row = self.row.name if self.row is not None else None
         by_variant = {p.setting for p in places if p.student in (None, row) and p.stage in (None, named)}
         self.chosen = by_variant | own | set(self.typed_given)
@@ -169,13 +156,13 @@ class PlanBuilder:
         row = self.row.name if self.row is not None else None
         if self.row is not None:
             for path, value in self.row.overrides.items():
-                place = place_of(path)
+                place = Place.parse(path)
                 if place.stage == stage:
                     citation = self.cited.get(f"students.{row}.overrides.{path}", self.origin)
                     yield place.setting, value, f"{self.base.name}: students.{row}, {citation}"
         for variant in self.variants:
             for path, value in variant.overrides.items():
-                place = place_of(path)
+                place = Place.parse(path)
                 if place.stage == stage and place.student in (None, row) and place.dataset in (None, self._dataset()):
                     citation = self.cited.get(f"variants.{variant.name}.{path}", self.origin)
                     yield place.setting, value, f"variant {variant.name}: {citation}"
@@ -192,12 +179,12 @@ class PlanBuilder:
         if now == published:
             return
         scaled = own * now / published
-        if path == _EPOCHS:
+        if path == EPOCHS:
             scaled = max(1, round(scaled))
-        elif path == _SIZE:
+        elif path == SIZE:
             scaled = max(_SIZE_STEP, _SIZE_STEP * round(scaled / _SIZE_STEP))
         source = self.sources[path]
-        self._put(path, scaled, f"{source}; scaled from {own:g} as {published:g} became {now:g}")
+        self.put(path, scaled, f"{source}; scaled from {own:g} as {published:g} became {now:g}")
 
     def _student_name(self) -> str:
         name = self.values["student.model"]
@@ -209,150 +196,14 @@ class PlanBuilder:
         prefix = f"{self.base.name}: students.{row.name}"
         for path, value, field in (
             ("teachers.models", row.teachers, "teachers"),
-            (_SIZE, row.image_size, "image_size"),
+            (SIZE, row.image_size, "image_size"),
         ):
             citation = self.cited.get(f"students.{row.name}.{field}", self.origin)
-            self._put(path, value, f"{prefix}, {citation}")
+            self.put(path, value, f"{prefix}, {citation}")
 
-    def _recipe(self) -> Recipe:
+    def recipe(self) -> Recipe:
+        """The recipe with the settings as they stand."""
         return replace_settings(self.base, self.values)
-
-    # -- what follows ----------------------------------------------------------------------------------------------
-
-    def _follow_data(self, facts: DataFacts) -> None:
-        """The image size of data whose images have one size, and no crop of them in evaluation."""
-        size = facts.native_size
-        if size is None or size[0] != size[1]:
-            self._warn_of_small_images(facts)
-            return
-        where = f"data: every image has {size[0]}×{size[1]} px"
-        if _SIZE not in self.chosen and self.values[_SIZE] != size[0]:
-            self._put(_SIZE, size[0], where)
-        if _CROP not in self.chosen and self.values[_SIZE] == size[0] and self.values[_CROP] != 1.0:
-            self._put(_CROP, 1.0, where)
-        self._warn_of_small_images(facts)
-
-    def _warn_of_small_images(self, facts: DataFacts) -> None:
-        side, size = facts.typical_side, self.values[_SIZE]
-        if side is not None and size >= 2 * side:
-            self.warnings.append(
-                f"the images' short side is about {side} px, the crops have {size} px: --set {_SIZE}={side} is cheaper "
-                "and loses no detail"
-            )
-
-    def _follow_epochs(self) -> None:
-        """Milestones, warm-up and period in proportion to a given number of epochs."""
-        before, now = int(self.before[_EPOCHS]), int(self.values[_EPOCHS])
-        if before == now:
-            return
-        scaled = []
-        milestones = self.values["schedule.milestones"]
-        if (
-            milestones
-            and "schedule.milestones" not in self.typed_given
-            and "milestones" in self.values["schedule.name"]
-        ):
-            shrunk = tuple(max(1, round(epoch * now / before)) for epoch in milestones)
-            self._put("schedule.milestones", shrunk, f"scaled from {list(milestones)} of {before} epochs")
-            scaled.append(f"milestones {list(milestones)} to {list(shrunk)}")
-        used = {"schedule.warmup_epochs": True, "schedule.period_epochs": self.values["schedule.name"] == "exponential"}
-        for path, applies in used.items():
-            value = self.values[path]
-            if value and applies and path not in self.typed_given:
-                self._put(path, value * now / before, f"scaled from {value:g} of {before} epochs")
-                scaled.append(f"{path.removeprefix('schedule.')} {value:g} to {value * now / before:g}")
-        if scaled:
-            self.notes.append(f"{before} epochs became {now}: {', '.join(scaled)}")
-
-    def _follow_batch_size(self) -> None:
-        """Say what linear scaling would make of the learning rate."""
-        if _BATCH not in self.typed_given or "optimizer.lr" in {*self.typed_given, *self.all_given}:
-            return
-        before, now, lr = self.before[_BATCH], self.values[_BATCH], self.values["optimizer.lr"]
-        if now != before:
-            self.notes.append(
-                f"batch {now} instead of {before}: the learning rate stays {lr:g}; linear scaling would make it "
-                f"{lr * now / before:g} (--set optimizer.lr={lr * now / before:g})"
-            )
-
-    def _pin_student(self, facts: DataFacts) -> None:
-        """The student's reference with its weights named, or without them where it starts from random ones."""
-        if self.stage is not None and self.stage.start is not None and self.common is not None:
-            self.values["student.model"] = self.common.student
-            self.sources["student.model"] = self.common.sources["student.model"]
-            self._put("student.init", "pretrained", f"stage {self.stage.name}: the student of stage {self.stage.start}")
-            return
-        name = str(self.values["student.model"])
-        reference = parse_reference(self.row.model if self.row is not None else name)
-        written = parse_reference(name).names_weights
-        self.notes.extend(reference.notes if self.row is None and not written else ())
-        if "student.init" not in self.typed_given and self.values["student.init"] == "pretrained":
-            reason = self._random_reason(reference, facts, written)
-            if reason:
-                self._put("student.init", "random", "data" if "classes" in reason else "no weights")
-                self.notes.append(reason)
-        if "student.init" not in self.chosen and self.values["student.init"] == "random" and written:
-            self._put("student.init", "pretrained", f"{self.sources['student.model']} names weights")
-        random = self.values["student.init"] == "random" and reference.kind == "timm"
-        self.values["student.model"] = reference.architecture if random else reference.pinned
-        if self.row is not None and self.values["student.model"] != name:
-            citation = self.cited.get(f"students.{self.row.name}.model", self.origin)
-            self.sources["student.model"] += f"; {self.base.name}: students.{self.row.name}, {citation}"
-
-    def _random_reason(self, reference: Reference, facts: DataFacts, written: bool) -> str | None:
-        if written:
-            return None
-        if not reference.tag:
-            return f"{reference.architecture} has no pretrained weights: the student starts from random ones"
-        if facts.num_classes not in (None, _IMAGENET_CLASSES):
-            return (
-                f"the data has {facts.num_classes} classes, {reference.pinned} has {_IMAGENET_CLASSES}: the student "
-                f"starts from random weights (--student {reference.pinned} keeps its own, with a new classifier)"
-            )
-        return None
-
-    def _pin_teachers(self, facts: DataFacts) -> None:
-        models = self.values["teachers.models"]
-        if not self._recipe().objective.uses_teachers:
-            if models and "teachers.models" in self.typed_given and not self.base.objective.uses_teachers:
-                raise UsageError(f"{self.base.name} has no teachers", hint="use kdzoo distill with another recipe")
-            self.values["teachers.models"] = ()
-            if self.run.labels is not None and not self.base.objective.uses_teachers:
-                raise UsageError(f"{self.base.name} has no teachers", hint="leave --labels out, or use another recipe")
-            return
-        if self.run.labels is not None and not self._has_no_labels_yet(self.run.labels):
-            self._take_stored_teachers(self.run.labels)
-            return
-        if not models:
-            raise UsageError(f"{self.base.name} needs a teacher", hint="name one with --teacher REF")
-        if "teachers.models" not in self.chosen and self._teachers_do_not_fit(facts):
-            self.warnings.append(
-                f"the recipe's own teachers know other classes than the data's {facts.num_classes}: name yours with "
-                "--teacher REF ('kdzoo train' makes one)"
-            )
-        references = [parse_reference(model) for model in models]
-        self.notes.extend(note for reference in references for note in reference.notes)
-        self.values["teachers.models"] = tuple(reference.pinned for reference in references)
-
-    def _has_no_labels_yet(self, labels: str) -> bool:
-        """Whether labels are stored of other stages alone: this one runs another time, and says so when it does."""
-        if self.stage is None:
-            return False
-        others = (folder_of(labels, self.base, stage) for stage in self.base.stages if stage != self.stage)
-        return not folder_of(labels, self.base, self.stage).is_dir() and any(folder.is_dir() for folder in others)
-
-    def _take_stored_teachers(self, labels: str) -> None:
-        """The teachers are those whose labels are stored; no other ones may be asked for."""
-        folder = folder_of(labels, self.base, self.stage)
-        stored = tuple(teacher.reference for teacher in LabelStore(folder).head.teachers)
-        if "teachers.models" in self.chosen:
-            given = tuple(self.values["teachers.models"])
-            if given != stored and tuple(parse_reference(model).pinned for model in given) != stored:
-                raise UsageError(
-                    f"the labels in {folder} are of {', '.join(stored)}, not of {', '.join(given)}",
-                    hint="leave the teachers out, or store theirs with 'kdzoo label'",
-                )
-        self._put("teachers.models", stored, "stored labels")
 
     def _facts(self) -> DataFacts:
         """Of the stage's data; what the stages share is not read again."""
@@ -360,23 +211,19 @@ class PlanBuilder:
             names = ("data.dataset", "data.val_dataset", "data.unlabeled")
             if all(self.values[name] == self.common.settings()[name] for name in names):
                 return self.common.facts
-        return read_facts(self._recipe())
-
-    def _teachers_do_not_fit(self, facts: DataFacts) -> bool:
-        own = KNOWN_CLASSES.get(str(flatten(self.base)["data.dataset"]))
-        return facts.num_classes is not None and own is not None and facts.num_classes != own
+        return read_facts(self.recipe())
 
     def plan(self) -> Plan:
         """The plan."""
         self._apply_layers()
         facts = self._facts()
         self.notes.extend(facts.notes if self.common is None else ())
-        self._follow_data(facts)
-        self._follow_epochs()
-        self._follow_batch_size()
-        self._pin_student(facts)
-        self._pin_teachers(facts)
-        recipe = self._recipe()
+        follow_data(self, facts)
+        follow_epochs(self)
+        follow_batch_size(self)
+        pin_student(self, facts)
+        pin_teachers(self, facts)
+        recipe = self.recipe()
         check_plan(recipe, facts, self.notes, self.warnings)
         if facts.num_classes is not None:
             self.notes.extend(recipe.objective.notes(facts.num_classes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..base.errors import UsageError
 from ..base.setting_values import check_values
-from ..recipes.recipe import SECTIONS, Recipe
+from ..recipes.recipe import Recipe
 from ..zoo.references import parse_reference
 from .plan import DataFacts, steps_of
 
@@ -23,8 +23,7 @@ def check_plan(recipe: Recipe, facts: DataFacts, notes: list[str], warnings: lis
     Raises:
         UsageError: A value lies outside its range, or does not go with another one or with the data.
     """
-    for section in SECTIONS:
-        check_values(getattr(recipe, section), f"{section}.")
+    check_values(recipe)
     training, student = recipe.training, parse_reference(recipe.student.model)
     if recipe.objective.students and student.kind == "timm" and student.architecture not in recipe.objective.students:
         raise UsageError(

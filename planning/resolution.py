@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..base.errors import UsageError
-from .plan import Given, Plan, StageStep
+from ..base.settings import Given
+from .plan import Plan, StageStep
 from .plan_builder import PlanBuilder
 
 

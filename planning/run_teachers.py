@@ -161,10 +161,10 @@ def eval_transform_of(plan: Plan) -> EvalTransform:
 
 
 def check_conditions(network: LoadedModel, sources: Sources) -> None:
-    """Refuse a network that takes a head's pose where an image has none.
+    """Check that every image has the head's pose, where a network takes one.
 
     Raises:
-        DataError: So it is.
+        DataError: An image has none.
     """
     if not takes_conditions(network.model):
         return

@@ -21,11 +21,11 @@ from ..base.digests import sha256_of
 from ..base.errors import CheckpointError, Interrupted, RunError
 from ..base.regular_files import read_json
 from ..base.run_documents import TrainResult, write_config
+from ..base.suggestions import unknown
 from ..base.writing import clear_errors, make_folder, remove_leftovers, write_folder, write_json
 from ..engine.distributed import Processes
 from ..engine.progress import say
 from ..engine.run_folder import RunFolder
-from ..recipes.overrides import unknown
 from .labels import stored_labels
 from .plan import Plan, StageStep
 
@@ -193,10 +193,10 @@ class _Record:
             self._write({**digests, stage.step.name: model_digest(model)})
 
     def refuse_disorder(self, stage: _Stage, stages: Sequence[_Stage]) -> None:
-        """Refuse a stage that began from another student than the one that is there now.
+        """Check that a stage which began did so from the student that is there now.
 
         Raises:
-            RunError: So it is.
+            RunError: It began from another one.
         """
         before = _start_of(stage, stages)
         if before is None or not stage.folder.has_progress():
@@ -209,10 +209,10 @@ class _Record:
             )
 
     def require_start(self, stage: _Stage, stages: Sequence[_Stage]) -> None:
-        """Refuse a stage whose start is not there, or is another than its stage wrote.
+        """Check that the student which a stage starts from is there, as its own stage wrote it.
 
         Raises:
-            RunError: So it is.
+            RunError: It is missing, or another one.
         """
         before = _start_of(stage, stages)
         if before is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .citations import citations
     from .description import describe_recipe
-    from .overrides import flatten, override
+    from .overrides import override
     from .recipe import ObjectiveSettings, Recipe, Shapes, StudentRow, Variant
     from .recipe_file import export_recipe, load_recipe
     from .registry import RecipeSummary, get_recipe, list_recipes, recipe_names
@@ -26,7 +26,6 @@ _HOMES = {
     "citations": "citations",
     "describe_recipe": "description",
     "export_recipe": "recipe_file",
-    "flatten": "overrides",
     "get_recipe": "registry",
     "list_recipes": "registry",
     "load_recipe": "recipe_file",
@@ -44,7 +43,6 @@ __all__ = [
     "citations",
     "describe_recipe",
     "export_recipe",
-    "flatten",
     "get_recipe",
     "list_recipes",
     "load_recipe",

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from .overrides import flatten
+from ..base.settings import flatten
 from .recipe import CitedValue, Recipe
 from .registry import get_recipe, recipe_names
 

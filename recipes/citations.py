@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from .overrides import flatten
+from ..base.settings import flatten
 from .recipe import Recipe
 
 DEFAULT = "kdzoo default"

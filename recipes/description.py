@@ -9,8 +9,8 @@ from dataclasses import asdict
 from importlib import import_module
 from typing import Any
 
+from ..base.settings import flatten
 from .citations import citations
-from .overrides import flatten
 from .recipe import Recipe
 
 _ITEM = re.compile(r" +\d+\. (.*)")

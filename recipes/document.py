@@ -10,9 +10,9 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from ..base.settings import flatten
 from .citations import citations
 from .description import commands, numbered
-from .overrides import flatten
 from .recipe import Recipe
 from .registry import get_recipe, index_text, list_recipes, recipe_names
 

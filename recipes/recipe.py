@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from ..base.setting_values import Colours, CropPct, Deviations, Pixels
 from ..data.mixing import Mixing
@@ -336,6 +336,9 @@ class Recipe:
         cited: Every value of its file with the place that says it; no run depends on them.
     """
 
+    SETTINGS: ClassVar = ("student", "teachers", "data", "training", "optimizer", "schedule", "objective")
+    """Its settings, as against its description and its tables: what ``--set`` can reach."""
+
     name: str
     summary: str
     paper: Paper
@@ -356,9 +359,6 @@ class Recipe:
         """The row called ``name`` (its name or its full reference), or None."""
         return next((row for row in self.students if name in (row.name, row.model)), None)
 
-
-SECTIONS = ("student", "teachers", "data", "training", "optimizer", "schedule", "objective")
-"""The recipe's settings, as against its description and its tables; what ``--set`` can reach."""
 
 DESCRIPTION = ("name", "summary", "paper", "reproduces")
 """The recipe's fields that describe it; they need no citation."""

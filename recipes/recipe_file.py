@@ -17,8 +17,10 @@ import yaml
 from ..base.errors import UsageError
 from ..base.regular_files import refuse_special
 from ..base.setting_values import convert, shown, value_types
+from ..base.settings import flatten, replace_settings, setting_types
+from ..base.suggestions import unknown
 from .citations import citations
-from .overrides import flatten, replace_settings, setting_types, typed, unknown
+from .overrides import typed
 from .recipe import Recipe, Stage, StudentRow, Variant
 from .registry import get_recipe, recipe_names
 from .yaml_text import read_yaml

@@ -14,6 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..base.suggestions import unknown
+
 if TYPE_CHECKING:
     from .recipe import Recipe
 
@@ -91,8 +93,6 @@ def get_recipe(name: str) -> Recipe:
         UsageError: There is none; the nearest name is given.
     """
     if name not in recipe_names():
-        from .overrides import unknown
-
         raise unknown(name, recipe_names(), what="recipe", where="'kdzoo recipes list' shows them")
     recipe: Recipe = import_module(f".{name}", __package__).RECIPE
     return recipe

@@ -32,7 +32,7 @@ from typing import Any, TypeAlias
 
 from ..base.setting_values import value_types
 from .citations import is_citation
-from .recipe import SECTIONS, CitedValue, ObjectiveSettings, Paper, Recipe, Stage, StudentRow, Variant
+from .recipe import CitedValue, ObjectiveSettings, Paper, Recipe, Stage, StudentRow, Variant
 
 SettingRow: TypeAlias = tuple[str, Any, str]
 """(dotted setting, value, citation)."""
@@ -128,7 +128,7 @@ def from_rows(
     own = _checked(settings)
     tree = _nested(own)
     for section in tree:
-        if section not in SECTIONS:
+        if section not in Recipe.SETTINGS:
             raise ValueError(f"there is no setting {section}")
     kinds = {**value_types(Recipe), "objective": objective}
     table, runs, changes = list(_students(students)), list(_stages(stages)), list(_variants(variants))
@@ -137,7 +137,7 @@ def from_rows(
         summary=summary,
         paper=paper,
         reproduces=reproduces,
-        **{section: _built(kinds[section], tree.get(section, {}), section) for section in SECTIONS},
+        **{section: _built(kinds[section], tree.get(section, {}), section) for section in Recipe.SETTINGS},
         students=tuple(row for row, _ in table),
         stages=tuple(run for run, _ in runs),
         variants=tuple(change for change, _ in changes),

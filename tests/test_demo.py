@@ -83,7 +83,7 @@ def test_a_folder_with_something_else_is_refused_and_left_alone(tmp_path: Path) 
 
 
 def test_both_students_share_every_setting_that_the_demo_sets() -> None:
-    from kdzoo.planning.plan import Given
+    from kdzoo.base.settings import Given
     from kdzoo.planning.resolution import resolve
 
     given = {name: Given(value, "kdzoo demo") for name, value in {**SHARED, "student.model": "cifar_resnet8"}.items()}

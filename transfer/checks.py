@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from ..base.errors import UsageError
 from ..base.setting_values import Seed, check_value
+from ..base.suggestions import unknown
 
 
 def one_of(what: str, name: str, known: Iterable[str]) -> None:
@@ -15,7 +16,7 @@ def one_of(what: str, name: str, known: Iterable[str]) -> None:
         UsageError: It is none of them.
     """
     if name not in known:
-        raise UsageError(f"unknown {what} {name!r}", hint=f"one of {', '.join(known)}")
+        raise unknown(name, known, what=what, where=f"there are {', '.join(known)}")
 
 
 def check_seeds(seeds: Sequence[int]) -> None:

@@ -13,7 +13,6 @@ ARCH=PATH                      plain weights (.safetensors, .pth, .pt, .bin, or 
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from timm.models import (
 
 from ..base.errors import ModelError
 from ..base.regular_files import refuse_special
+from ..base.suggestions import nearest_names
 from . import networks  # noqa: F401 (registers kdzoo's own names)
 from .entries import ENTRIES, Entry
 from .pulled import model_folder
@@ -303,6 +303,6 @@ def _known_tags(architecture: str) -> str:
 
 def _nearest(name: str) -> str:
     known = sorted({*list_models(), *get_deprecated_models(), *ENTRIES} - set(_WRONG_ALIASES))
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    near = nearest_names(name, known, most=3)
     near += [other for other in known if other.endswith(f"_{name}") and other not in near][:2]
     return f"nearest names: {', '.join(near)}" if near else "try 'kdzoo models list'"

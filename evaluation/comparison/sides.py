@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from ...base.errors import DataError
 from ...base.json_document import as_count
 from ...base.metrics import TOP1
 from ...base.run_record import RunRecord, read_run
+from ...base.suggestions import suggestion
 from ..results import MeasuredModel, Predictions, Result, default_folder, read_predictions, read_results
 from ..run_sections import plain
 
@@ -152,6 +152,5 @@ def _nothing(text: str, folder: Path, results: Sequence[Result]) -> DataError:
     if not known:
         what = f"{text} is no run, folder or document, and {folder} holds no results"
         return DataError(what, hint=f"'kdzoo eval {text} --on DATA' measures and keeps some")
-    nearest = difflib.get_close_matches(text, known, n=1, cutoff=0.5)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"there are: {', '.join(known[:6])}"
+    hint = suggestion(text, known, f"there are: {', '.join(known[:6])}")
     return DataError(f"there is no result of {text} in {folder}", hint=hint)

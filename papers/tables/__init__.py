@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-
 from ...base.errors import UsageError
+from ...base.suggestions import unknown
 from .exrep import PAPER as EXREP
 from .meal_v2 import PAPER as MEAL_V2
 from .ssld import PAPER as SSLD
@@ -38,9 +37,7 @@ def get_paper(name: str) -> Paper:
         UsageError: There is none; the nearest name is given.
     """
     if name not in PAPERS:
-        close = difflib.get_close_matches(name.lower().replace("-", "_"), PAPERS, n=1, cutoff=0.5)
-        meant = f"did you mean {close[0]!r}? " if close else ""
-        raise UsageError(f"no paper {name!r}", hint=f"{meant}there are {', '.join(PAPERS)}")
+        raise unknown(name, PAPERS, what="paper", where=f"there are {', '.join(PAPERS)}")
     return PAPERS[name]
 
 

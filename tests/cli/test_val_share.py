@@ -9,6 +9,7 @@ import pytest
 from photo_folders import make
 
 from kdzoo.base.errors import UsageError
+from kdzoo.base.settings import Given
 from kdzoo.evaluation.classification.own_share import held_out_spec
 
 
@@ -64,9 +65,6 @@ def test_what_has_validation_images_takes_no_share(
 
 
 def test_the_share_becomes_a_part_of_the_data(kdzoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kdzoo.planning import resolution
-    from kdzoo.planning.plan import Given
-
     make(tmp_path / "photos", "fig", "plum", images=5)
     given = {}
 
@@ -75,10 +73,10 @@ def test_the_share_becomes_a_part_of_the_data(kdzoo, tmp_path: Path, monkeypatch
         raise UsageError("far enough")
 
     settled = given
-    monkeypatch.setattr(resolution, "resolve", resolve)
-    monkeypatch.setenv("KDZOO_VAL_SHARE", "0.25")
+    monkeypatch.setattr("kdzoo.planning.resolution.resolve", resolve)
+    monkeypatch.setenv("KDZOO_TRAIN_VAL_SHARE", "0.25")
     assert kdzoo("train", "--model", "cifar_resnet8", "--data", "photos").code == 2
-    assert settled["data.dataset"] == Given("photos@val-share=0.25", "--data, KDZOO_VAL_SHARE")
+    assert settled["data.dataset"] == Given("photos@val-share=0.25", "--data, KDZOO_TRAIN_VAL_SHARE")
 
 
 def _run(folder: Path, data: str) -> str:

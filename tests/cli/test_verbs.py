@@ -112,12 +112,12 @@ def test_the_right_verb_for_a_recipe(kdzoo) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--set", "optimizer.lrr=1"], 2, ["unknown setting 'optimizer.lrr'", "did you mean 'optimizer.lr'?"]),
+        (["--set", "optimizer.lrr=1"], 2, ["no setting 'optimizer.lrr'", "did you mean 'optimizer.lr'?"]),
         (["--set", "optimizer.lr=fast"], 2, ["optimizer.lr is a number above 0 and at most 10,000, got 'fast'"]),
         (["--set", "optimizer.lr"], 2, ["--set takes KEY=VALUE"]),
-        (["--recipe", "supervise"], 2, ["unknown recipe 'supervise'", "did you mean 'supervised'?"]),
+        (["--recipe", "supervise"], 2, ["no recipe 'supervise'", "did you mean 'supervised'?"]),
         (["--variant", "cutmx"], 2, ["cutmix"]),
-        (["--data", "digit"], 1, ["did you mean digits?"]),
+        (["--data", "digit"], 1, ["did you mean 'digits'?"]),
         (["--data", "imagenet"], 1, ["imagenet not found", "KDZOO_DATA"]),
         (["--model", "cifar_resnet9"], 1, ["cifar_resnet9"]),
         (["--device", "cuda:99"], None, ["cuda:99"]),

@@ -14,6 +14,7 @@ from kdzoo.base.errors import DataError
 from kdzoo.data import check_source
 from kdzoo.data.pixel_check import pixel_facts
 from kdzoo.data.segmentation import check_segmentation, open_segmentation, require_classes
+from kdzoo.transfer.dense.plan import DenseRequest
 from kdzoo.transfer.segmentation import make_plan
 
 
@@ -62,7 +63,7 @@ def test_masks_of_0_and_255_with_two_classes_are_an_error(splits: tuple[str, ...
     for split in ("train", "val"):
         binary(root, split, 255 if split in splits else 1)
     report = check_segmentation(f"masks:{root}", workers=0)
-    plan = make_plan(f"masks:{root}", backbone="resnet18", iterations=1, device="cpu")
+    plan = make_plan(DenseRequest(task=f"masks:{root}", backbone="resnet18", device="cpu"))
     for said in ("\n".join(report.problems), "\n".join(f"{one.message} ({one.hint})" for one in plan.problems)):
         for split in splits:
             assert f"no pixel of 'thing' in the {3 if split == 'train' else 2} masks of masks {split}" in said

@@ -143,7 +143,7 @@ def test_rand_augment_notation() -> None:
             parse_policy(wrong)
     with pytest.raises(UsageError) as caught:
         parse_policy("imagenet_autoaugmnet")
-    assert "did you mean imagenet_autoaugment?" in str(caught.value.hint)
+    assert "did you mean 'imagenet_autoaugment'?" in str(caught.value.hint)
 
 
 def test_rand_augment_draws_noise_within_bounds() -> None:

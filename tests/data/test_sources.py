@@ -311,7 +311,7 @@ def test_specs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert parse_data_spec("digits").name == "digits"
     with pytest.raises(DataError, match="neither a known data set nor an existing folder") as caught:
         parse_data_spec("cifar-10")
-    assert "did you mean cifar10?" in str(caught.value.hint)
+    assert "did you mean 'cifar10'?" in str(caught.value.hint)
     for bad in ("", "digits:/x", "cifar10:"):
         with pytest.raises(UsageError):
             parse_data_spec(bad)

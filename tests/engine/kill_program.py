@@ -29,6 +29,7 @@ import kdzoo.engine.phases as phases
 import kdzoo.engine.scoring as scoring
 from kdzoo.base.errors import Interrupted
 from kdzoo.base.metrics import Metrics
+from kdzoo.base.settings import Given
 from kdzoo.data import ArraySource, Augmentation, EvalTransform, Mixing, open_source, torch_seed
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.job import TrainJob
@@ -36,7 +37,6 @@ from kdzoo.engine.position import Position
 from kdzoo.engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from kdzoo.engine.signals import StopRequest
 from kdzoo.engine.teachers import TeacherEnsemble
-from kdzoo.planning.plan import Given
 from kdzoo.planning.resolution import resolve
 from kdzoo.planning.run import build_job
 from kdzoo.recipes.recipe import Shapes

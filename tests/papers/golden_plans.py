@@ -11,13 +11,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from kdzoo.base.settings import flatten
 from kdzoo.papers.choices import Choices
 from kdzoo.papers.jobs import Job, Jobs, architecture
 from kdzoo.papers.needs import transfer_commands
 from kdzoo.papers.tables import PAPERS, Evaluate, Paper, RecipeRun, Row, Table, Transfer
 from kdzoo.planning import Plan
 from kdzoo.recipes import get_recipe
-from kdzoo.recipes.overrides import flatten
 
 FOLDER = Path(__file__).parent / "golden"
 _NAMED = ("student.model", "teachers.models")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from kdzoo.base.run_documents import TrainResult
-from kdzoo.planning.plan import Given, Plan
+from kdzoo.base.settings import Given
+from kdzoo.planning.plan import Plan
 from kdzoo.planning.resolution import resolve
 from kdzoo.planning.run import run
 

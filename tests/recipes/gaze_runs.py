@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kdzoo.planning.plan import Given, Plan
+from kdzoo.base.settings import Given
+from kdzoo.planning.plan import Plan
 from kdzoo.planning.resolution import resolve
 from kdzoo.zoo import load_model, save_model
 

@@ -22,8 +22,8 @@ import kdzoo.base.record_file as record_file
 import kdzoo.engine.label_folder as label_folder
 import kdzoo.engine.labelling as labelling
 from kdzoo.base.errors import KdzooError
+from kdzoo.base.settings import Given
 from kdzoo.planning.label_run import label
-from kdzoo.planning.plan import Given
 from kdzoo.planning.resolution import resolve
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 import kdzoo.planning.run as runs
+from kdzoo.base.settings import Given
 from kdzoo.engine.job import TrainJob
-from kdzoo.planning.plan import Given
 from kdzoo.planning.resolution import resolve
 
 

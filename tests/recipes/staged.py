@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from kdzoo.base.settings import Given
 from kdzoo.data import open_source
-from kdzoo.planning.plan import Given, Plan
+from kdzoo.planning.plan import Plan
 from kdzoo.planning.resolution import resolve
 from kdzoo.zoo import load_model, save_model
 

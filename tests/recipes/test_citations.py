@@ -2,9 +2,10 @@
 
 import pytest
 
+from kdzoo.base.settings import flatten
 from kdzoo.recipes.citations import DEFAULT, citations, is_citation
 from kdzoo.recipes.description import commands, describe_recipe, numbered
-from kdzoo.recipes.overrides import flatten, typed
+from kdzoo.recipes.overrides import typed
 from kdzoo.recipes.registry import get_recipe, recipe_names
 
 

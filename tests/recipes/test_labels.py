@@ -282,7 +282,7 @@ def test_what_cannot_be_labelled_is_refused(stored_teacher: str, labels: Path, t
             label(plan, out=tmp_path / "labels", form=form)
     with pytest.raises(UsageError, match="has no stages"):
         label(with_teachers("hinton_kd", stored_teacher), out=tmp_path / "labels", stage="distil")
-    with pytest.raises(UsageError, match="unknown stage of ssld 'tune'"):
+    with pytest.raises(UsageError, match="no stage of ssld 'tune'"):
         label(with_teachers("ssld", stored_teacher), out=tmp_path / "labels", stage="tune")
 
 

@@ -7,8 +7,8 @@ import torch
 
 from kdzoo.base.errors import KdzooError, UsageError
 from kdzoo.base.run_documents import TrainResult
+from kdzoo.base.settings import Given
 from kdzoo.engine.checkpoint import newest_good
-from kdzoo.planning.plan import Given
 from kdzoo.planning.resolution import resolve
 from kdzoo.planning.run import run
 from kdzoo.recipes.input_distiller import load_distiller

@@ -6,8 +6,10 @@ from typing import Literal
 import pytest
 
 from kdzoo.base.errors import UsageError
+from kdzoo.base.setting_values import convert
+from kdzoo.base.settings import flatten, parse_assignments, setting_types
 from kdzoo.recipes.meal_v2 import RECIPE
-from kdzoo.recipes.overrides import convert, flatten, override, parse_assignments, setting_types
+from kdzoo.recipes.overrides import override
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,7 @@ def test_a_wrong_type_is_a_usage_error_that_names_the_setting(path, text):
     [("optimiser.lr", "optimizer.lr"), ("lr", "optimizer.lr"), ("training.epoch", "training.epochs")],
 )
 def test_an_unknown_key_names_the_nearest(written, meant):
-    with pytest.raises(UsageError, match=f"unknown setting '{written}'") as error:
+    with pytest.raises(UsageError, match=f"no setting '{written}'") as error:
         override(RECIPE, {written: "1"})
     assert f"'{meant}'" in error.value.hint
 

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from kdzoo.base.errors import UsageError
-from kdzoo.planning.plan import Given, Plan, parse_set
+from kdzoo.base.settings import Given
+from kdzoo.planning.plan import Plan
 from kdzoo.planning.resolution import resolve
 from kdzoo.recipes.registry import get_recipe, recipe_names
 
@@ -156,7 +157,7 @@ def test_a_few_class_discriminator_is_said():
 @pytest.mark.parametrize(
     ("call", "message", "hint"),
     [
-        (lambda: plan("meal_v2", "cutmixx"), "unknown variant of meal_v2 'cutmixx'", "'cutmix'"),
+        (lambda: plan("meal_v2", "cutmixx"), "no variant of meal_v2 'cutmixx'", "'cutmix'"),
         (lambda: plan("meal_v2", optimizer__lrr=1), "optimizer.lrr", "'optimizer.lr'"),
         (lambda: plan("meal_v2", run__sed=1), "run.sed", "'run.seed'"),
         (lambda: plan("meal_v2", training__epochs="many"), "training.epochs is an integer", "training.epochs"),
@@ -189,7 +190,7 @@ def test_labels_and_unlabeled_images_do_not_mix(tmp_path: Path):
 def test_a_recipe_file_is_a_source(tmp_path: Path):
     path = tmp_path / "mine.yaml"
     path.write_text("base: meal_v2\noptimizer: {lr: 0.5}\n")
-    found = resolve(str(path), given={**parse_set(["training.epochs=3"])})
+    found = resolve(str(path), given={"training.epochs": Given("3", "--set")})
     assert found.sources["optimizer.lr"] == str(path)
     assert found.sources["optimizer.momentum"] == "meal_v2: code: opts.py"
     assert found.sources["training.epochs"] == "--set"

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from kdzoo.base.errors import UsageError
-from kdzoo.recipes.overrides import flatten
+from kdzoo.base.settings import flatten
 from kdzoo.recipes.recipe_file import export_recipe, load_recipe
 from kdzoo.recipes.registry import get_recipe, recipe_names
 
@@ -50,7 +50,7 @@ def test_an_edited_file_changes_only_what_was_edited(tmp_path):
     ("text", "message", "hint"),
     [
         ("training: {epochs: 5}", "names no base recipe", "meal_v2"),
-        ("base: meal_v3", "unknown recipe 'meal_v3'", "meal_v2"),
+        ("base: meal_v3", "no recipe 'meal_v3'", "meal_v2"),
         ("base: meal_v2\noptimizer: {leaning_rate: 1}", "optimizer.leaning_rate", "optimizer."),
         ("base: meal_v2\noptimiser: {lr: 1}", "'optimiser'", "recipes copy"),
         ("base: meal_v2\noptimizer: 3", "optimizer must be a mapping", "recipes copy"),
@@ -74,7 +74,7 @@ def test_a_wrong_file_says_what_and_where(text, message, hint, tmp_path):
 
 
 def test_an_unknown_name_is_no_file():
-    with pytest.raises(UsageError, match="unknown recipe 'mealv2'") as error:
+    with pytest.raises(UsageError, match="no recipe 'mealv2'") as error:
         load_recipe("mealv2")
     assert "'meal_v2'" in error.value.hint
     assert "kdzoo recipes" in error.value.hint

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from kdzoo.base.errors import DataError, UsageError
+from kdzoo.base.settings import Given
 from kdzoo.papers.choices import Choices
 from kdzoo.papers.jobs import Job, Jobs
 from kdzoo.papers.tables import PAPERS, get_table
 from kdzoo.planning.label_run import label
-from kdzoo.planning.plan import Given, Plan
+from kdzoo.planning.plan import Plan
 from kdzoo.planning.resolution import resolve
 from kdzoo.planning.run import run
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from kdzoo.base.settings import Given
 from kdzoo.engine.objective import student_group
 from kdzoo.engine.optim import build_optimizer
 from kdzoo.engine.step import MixedBatch, Step, StepContext
 from kdzoo.engine.teachers import Answers
-from kdzoo.planning.plan import Given, Plan
+from kdzoo.planning.plan import Plan
 from kdzoo.planning.resolution import resolve
 from kdzoo.recipes.overrides import override
 from kdzoo.recipes.parameter_groups import without_norm_decay

@@ -15,11 +15,12 @@ from PIL import Image
 
 from kdzoo.base.errors import CheckpointError, RunError, UsageError
 from kdzoo.base.run_documents import TrainResult
+from kdzoo.base.settings import Given
 from kdzoo.data import ImageSource
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.loop import train
 from kdzoo.engine.signals import StopRequest
-from kdzoo.planning.plan import Given, Plan
+from kdzoo.planning.plan import Plan
 from kdzoo.planning.resolution import resolve
 from kdzoo.planning.run import build_job
 from kdzoo.planning.run import run as run_plan
@@ -104,7 +105,7 @@ def test_unlabeled_images_are_the_first_stages(world: World):
 @pytest.mark.parametrize(
     ("given", "message", "hint"),
     [
-        ({"stages.finetun.optimizer.lr": 1}, "unknown stage 'finetun'", "'finetune'"),
+        ({"stages.finetun.optimizer.lr": 1}, "no stage 'finetun'", "'finetune'"),
         ({"stages.finetune.optimizer.lrr": 1}, "optimizer.lrr", "optimizer.lr"),
         ({"students.resnet50d.optimizer.lr": 1}, "students.resnet50d", "recipes show"),
     ],
@@ -226,7 +227,7 @@ def test_one_stage_can_be_run(world: World, tmp_path: Path):
     assert not (out / "result.json").exists()
     run(plan, out=out, stage="finetune", resume=True)
     assert bytes_of(out) == bytes_of(world.out)
-    with pytest.raises(UsageError, match="unknown stage of ssld 'fixres'") as unknown:
+    with pytest.raises(UsageError, match="no stage of ssld 'fixres'") as unknown:
         run(plan, out=out, stage="fixres", resume=True)
     assert "--variant fixres" in unknown.value.hint
 

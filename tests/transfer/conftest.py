@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from kdzoo.transfer.classification.measure import TransferReport, run_transfer
-from kdzoo.transfer.classification.plan import TransferPlan, make_plan
+from kdzoo.transfer.classification.plan import TransferPlan, TransferRequest, make_plan
 from kdzoo.zoo import load_model, save_model
 
 
@@ -50,15 +51,17 @@ def make_student(tmp_path: Path) -> Callable[..., str]:
 
 @pytest.fixture
 def quick_plan() -> Callable[..., TransferPlan]:
-    """A plan of one epoch in small batches; keyword arguments as `make_plan`'s, or a field of the protocol."""
+    """A plan of one epoch in small batches; keyword arguments as `TransferRequest`'s, or a field of the protocol."""
 
     def make(task: str, **arguments: Any) -> TransferPlan:
         values = {"epochs": 1, "batch_size": 8, "image_size": 32}
-        known = set(make_plan.__kwdefaults__ or {}) | {"backbone"}
+        known = {field.name for field in fields(TransferRequest)}
         values |= {name: value for name, value in arguments.items() if name not in known}
         given = {name: (value, "test") for name, value in values.items()}
         kept = {name: value for name, value in arguments.items() if name in known}
-        return make_plan(task, given=given, **{"workers": 0, "seeds": (0,), "device": "cpu", **kept})
+        return make_plan(
+            TransferRequest(task=task, given=given, **{"workers": 0, "seeds": (0,), "device": "cpu", **kept})
+        )
 
     return make
 

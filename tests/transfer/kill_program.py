@@ -15,7 +15,7 @@ from typing import Any
 
 import kdzoo.engine.loop as loop
 from kdzoo.transfer.classification.measure import run_transfer
-from kdzoo.transfer.classification.plan import make_plan
+from kdzoo.transfer.classification.plan import TransferRequest, make_plan
 
 
 def die_before_step(number: int) -> None:
@@ -40,14 +40,15 @@ def live(task: str, backbone: str, out: Path, step: int | None) -> int:
             if step is not None:
                 die_before_step(step)
             given = {"epochs": 3, "batch_size": 8, "image_size": 32}
-            plan = make_plan(
-                task,
+            request = TransferRequest(
+                task=task,
                 backbone=backbone,
                 seeds=(0, 1),
                 given={name: (value, "test") for name, value in given.items()},
                 workers=0,
                 device="cpu",
             )
+            plan = make_plan(request)
             run_transfer(plan, out=out, resume=True)
             code = 0
         finally:

@@ -19,7 +19,7 @@ from kdzoo.transfer.classification.linear import (
     train_sgd,
 )
 from kdzoo.transfer.classification.metrics import multilabel_precisions
-from kdzoo.transfer.classification.protocols import MEAL_V2
+from kdzoo.transfer.classification.protocols import MEAL_V2, Protocol
 
 pytestmark = pytest.mark.numeric
 
@@ -88,7 +88,7 @@ def test_lbfgs_reads_features_as_they_are() -> None:
 
 def test_sgd_learns_and_depends_on_the_seed_alone() -> None:
     features, known = blobs(4)
-    look = MEAL_V2.__class__(**{**vars(MEAL_V2), "epochs": 40, "batch_size": 16, "lr": 0.1})
+    look = Protocol(**{**vars(MEAL_V2.settings), "epochs": 40, "batch_size": 16, "lr": 0.1})
     one, again, other = (train_sgd(features, known, look, seed, CPU) for seed in (0, 0, 1))
     assert torch.equal(one.weight, again.weight)
     assert not torch.equal(one.weight, other.weight)
@@ -99,7 +99,7 @@ def test_sgd_learns_and_depends_on_the_seed_alone() -> None:
 
 def test_sgd_learns_several_classes() -> None:
     features, known = several(6)
-    look = MEAL_V2.__class__(**{**vars(MEAL_V2), "epochs": 60, "batch_size": 16, "lr": 0.1})
+    look = Protocol(**{**vars(MEAL_V2.settings), "epochs": 60, "batch_size": 16, "lr": 0.1})
     test, expected = several(7)
     assert expected.targets is not None
     scores = apply_layer(train_sgd(features, known, look, 0, CPU), test)

@@ -18,6 +18,7 @@ from kdzoo.engine.signals import StopRequest
 from kdzoo.evaluation.comparison import compare_results
 from kdzoo.evaluation.results import read_predictions, read_results, results_folder
 from kdzoo.transfer.classification.choose import choose_settings
+from kdzoo.transfer.classification.finetune import TransferRun
 from kdzoo.transfer.classification.measure import TransferReport
 from kdzoo.transfer.classification.plan import TransferPlan
 from kdzoo.zoo import load_model, read_weights
@@ -244,7 +245,7 @@ def test_a_search_never_looks_at_the_test_images(tmp_path: Path, measure: Measur
     assert found["held_out"] == 3
     best = max(range(2), key=lambda index: (found["tried"][index]["score"], -index))
     assert report.plan.protocol.lr == found["tried"][best]["lr"]
-    assert report.plan.sources["lr"].startswith("searched on")
+    assert report.plan.resolved.sources["lr"].startswith("searched on")
     for run in (out / "search" / "runs").iterdir():
         config = json.loads((run / "config.json").read_text())
         assert (config["train_data"]["num_images"], config["val_data"]["num_images"]) == (15, 3)
@@ -298,7 +299,8 @@ def test_a_score_that_is_no_number_is_not_chosen(
     scores = iter([float("nan"), 30.0, 60.0])
     processes = Processes(0, 1, torch.device("cpu"))
     with StopRequest() as stop:
-        chosen = choose_settings(plan, tmp_path, lambda *_: next(scores), resume=False, processes=processes, stop=stop)
+        run = TransferRun(plan=plan, out=tmp_path, resume=False, processes=processes, stop=stop)
+        chosen = choose_settings(run, lambda *_: next(scores))
     assert chosen.protocol.lr == 0.03
     assert "not a number" in json.loads((tmp_path / "search.json").read_text())["tried"][0]["diverged"]
 
@@ -342,15 +344,15 @@ def test_a_batch_that_nothing_is_trained_in_may_be_any(
 @pytest.mark.parametrize(
     ("task", "arguments", "error", "message"),
     [
-        ("digits", {"mode": "zero-shot"}, UsageError, "unknown mode"),
-        ("digits", {"protocol": "meal"}, UsageError, "unknown protocol"),
+        ("digits", {"mode": "zero-shot"}, UsageError, "no mode"),
+        ("digits", {"protocol": "meal"}, UsageError, "no protocol"),
         ("digits", {"seeds": ()}, UsageError, "seeds"),
         ("digits", {"seeds": (1, 1)}, UsageError, "seeds"),
         ("digits", {"partition": 2}, UsageError, "no official partitions"),
         ("digits", {"batch_size": 5000}, UsageError, "cannot be made of 1,437"),
         ("digits", {"batch_size": 5000, "mode": "linear"}, UsageError, "cannot be made of 1,437"),
         ("digits", {"lr": -1.0}, UsageError, "lr is a number above 0 .*, got -1"),
-        ("digits", {"learning_rate": 1.0}, UsageError, "unknown setting"),
+        ("digits", {"learning_rate": 1.0}, UsageError, "no setting"),
         ("digits", {"epochs": 1.5}, UsageError, "epochs is an integer from 1 to .*, got 1.5"),
         ("digits", {"epochs": "2"}, UsageError, "epochs is an integer from 1 to .*, got '2'"),
         ("digits", {"batch_size": True}, UsageError, "batch_size is an integer from 1 to .*, got True"),

@@ -17,33 +17,33 @@ from kdzoo.zoo import load_model
 
 @pytest.mark.parametrize("name", protocols.PROTOCOLS)
 def test_every_value_is_cited(name: str) -> None:
-    wrong = {field: text for field, text in protocols.citations(name).items() if not _FORM.match(text)}
+    wrong = {field: text for field, text in protocols.PROTOCOLS[name].sources.items() if not _FORM.match(text)}
     assert wrong == {}
 
 
 def test_every_constant_is_cited() -> None:
     lines = Path(protocols.__file__).read_text(encoding="utf-8").splitlines()
-    constants = [line for line in lines if line[:1].isupper() and " = " in line and "Protocol" not in line]
-    named = [line for line in constants if line.split()[0] not in ("Mode", "MODES:", "SOLVERS", "MODES")]
+    constants = [line for line in lines if line[:1].isupper() and " = " in line and "cited_settings(" not in line]
+    named = [line for line in constants if line.split()[0] not in ("Mode", "MODES:", "SOLVERS", "MODES", "PROTOCOLS:")]
     assert len(named) >= 9
     assert [line for line in named if not _FORM.match(line.partition("  # ")[2])] == []
 
 
 def test_meal_v2_is_appendix_a() -> None:
-    look = protocols.MEAL_V2
+    look = protocols.MEAL_V2.settings
     assert (look.epochs, look.batch_size, look.lr, look.momentum, look.weight_decay) == (200, 128, 0.01, 0.9, 1e-4)
     assert (look.image_size, round(look.image_size / look.crop_pct), protocols.LINEAR_LR) == (224, 256, 0.1)
 
 
 def test_ssld_searches_196_combinations() -> None:
     space = parse_search("full")
-    found = list(space.combinations(protocols.SSLD))
+    found = list(space.combinations(protocols.SSLD.settings))
     assert len(found) == len(set(found)) == 196
     assert {item.lr for item in found} == {0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4}
     assert {replace(item, lr=0, weight_decay=0, label_smoothing=0, mixup_alpha=0) for item in found} == {
-        replace(protocols.SSLD, lr=0, weight_decay=0, label_smoothing=0, mixup_alpha=0)
+        replace(protocols.SSLD.settings, lr=0, weight_decay=0, label_smoothing=0, mixup_alpha=0)
     }
-    assert len(list(parse_search("full", multilabel=True).combinations(protocols.SSLD))) == 98
+    assert len(list(parse_search("full", multilabel=True).combinations(protocols.SSLD.settings))) == 98
 
 
 def test_a_search_of_ones_own() -> None:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ...base.errors import UsageError
+from ...base.settings import given_arguments
 from .measure import TransferReport, run_transfer
-from .plan import make_plan
+from .plan import TransferRequest, make_plan
 
 
 def measure_transfer(
@@ -69,20 +69,15 @@ def measure_transfer(
         Interrupted: SIGTERM or SIGINT came; what is finished is kept.
     """
     named = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "image_size": image_size}
-    given = {name: (value, "argument") for name, value in named.items() if value is not None}
-    for name, value in (settings or {}).items():
-        if name in given:
-            raise UsageError(f"{name} is set twice: in settings and by its own argument", hint="leave one of them out")
-        given[name] = (value, "settings")
-    plan = make_plan(
-        task,
+    request = TransferRequest(
+        task=task,
         backbone=backbone,
         baseline=baseline,
         mode=mode,
         protocol=protocol,
         solver=solver,
         seeds=tuple(range(seeds)) if isinstance(seeds, int) else seeds,
-        given=given,
+        given=given_arguments(named, settings),
         quick=quick,
         partition=partition,
         search=search,
@@ -90,6 +85,7 @@ def measure_transfer(
         workers=min(8, os.cpu_count() or 1) if workers is None else workers,
         device=device,
     )
+    plan = make_plan(request)
     return run_transfer(plan, out=out or default_folder(plan.dataset), features=features, resume=resume)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from ...engine.distributed import Processes
 from ...engine.job import TrainJob
 from ...engine.loop import train
 from ...engine.objective import Objective, ParameterGroup, Phase, StepView, student_group
+from ...engine.progress import say
 from ...engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from ...engine.signals import StopRequest
 from ...engine.teachers import weights_sha256
@@ -144,40 +145,77 @@ class FirstClass(ImageSource):
         return self.source.identity(index)
 
 
-def fine_tune(
-    plan: TransferPlan,
-    reference: str,
-    seed: int,
-    train_source: ImageSource,
-    test_source: ImageSource,
-    *,
-    protocol: Protocol,
-    folder: Path,
-    resume: bool,
-    processes: Processes,
-    stop: StopRequest,
-) -> LoadedModel:
-    """Train one backbone with one seed, as a run in a folder; a finished run there is taken as it is.
+@dataclass(frozen=True, kw_only=True)
+class TransferRun:
+    """A measurement that this process carries out.
+
+    Attributes:
+        plan: What is measured.
+        out: Holds the runs, the features and the results.
+        resume: Whether what is in ``out`` goes on.
+        processes: This process among the measurement's.
+        stop: Asked between steps.
+    """
+
+    plan: TransferPlan
+    out: Path
+    resume: bool
+    processes: Processes
+    stop: StopRequest
+
+    def view(self, protocol: Protocol) -> Pass:
+        """How test images go through a network."""
+        return Pass(
+            transform=test_view(protocol),
+            precision=self.plan.precision,
+            workers=self.plan.workers,
+            processes=self.processes,
+            stop=self.stop,
+        )
+
+    def say(self, text: str) -> None:
+        """One line, by the first process."""
+        if self.processes.is_main:
+            say(text)
+
+
+def fine_tuned_scores(
+    run: TransferRun, reference: str, seed: int, sources: tuple[ImageSource, ImageSource], protocol: Protocol
+) -> np.ndarray:
+    """Train one backbone with one seed, and its answers to the test images: float32 (N, C).
 
     Args:
-        plan: The measurement.
+        run: The measurement; its ``out`` gets the run.
         reference: Which backbone.
         seed: Of the new classifier, the order and the views.
-        train_source: Images to train on.
-        test_source: Evaluated on once, at the end; no choice is made by it.
+        sources: The images to train on, and those that are answered.
         protocol: The values; the plan's, or one of a search.
-        folder: The run's.
-        resume: Whether a run there goes on.
-        processes: This process among the run's.
-        stop: Asked between steps.
-
-    Returns:
-        The trained network.
 
     Raises:
         RunError, CheckpointError: The run cannot start or go on.
+        DivergedError: The training diverged, or its answers are not finite though every loss on the way was.
         Interrupted: A signal came; everything finished so far is saved.
     """
+    trained = fine_tune(run, reference, seed, sources, protocol)
+    scores = collect(trained, sources[1], run.view(protocol), features=False, title=f"answers of {reference}")
+    if not np.isfinite(scores).all():
+        raise DivergedError(
+            f"the answers of {reference} after its training are not finite", hint="lower --lr or --weight-decay"
+        )
+    return scores
+
+
+def fine_tune(
+    run: TransferRun, reference: str, seed: int, sources: tuple[ImageSource, ImageSource], protocol: Protocol
+) -> LoadedModel:
+    """Train one backbone with one seed, as a run in a folder; a finished run there is taken as it is.
+
+    The test images are evaluated on once, at the end; no choice is made by it. Arguments and errors are those of
+    `fine_tuned_scores`.
+    """
+    plan, processes = run.plan, run.processes
+    train_source, test_source = sources
+    folder = run_folder(run.out, plan, protocol, reference, seed)
     loaded = load_backbone(plan, reference, seed)
     digest = weights_sha256(loaded.model)
     student = with_new_classifier(loaded, train_source.class_names, seed)
@@ -219,12 +257,12 @@ def fine_tune(
         seed=seed,
         workers=plan.workers,
         out=folder,
-        resume=resume,
-        config=_config(plan, loaded.reference, student, train_source, test_source, seed),
+        resume=run.resume,
+        config=_config(plan, loaded.reference, student, sources, seed),
         fixed=fixed,
         provenance=_provenance(plan, loaded, train_source, protocol),
     )
-    train(job, processes, stop)
+    train(job, processes, run.stop)
     model = folder / "model"
     processes.barrier()
     if processes.is_main:
@@ -234,27 +272,6 @@ def fine_tune(
         save_model(trained, model, provenance={**job.provenance, "weights": "last", "seed": seed})
     processes.barrier()
     return trained
-
-
-def network_scores(trained: LoadedModel, source: ImageSource, how: Pass, reference: str) -> np.ndarray:
-    """The answers of a trained network to images, float32 (N, C).
-
-    Args:
-        trained: From `fine_tune`.
-        source: The images.
-        how: They go through the network.
-        reference: The backbone's, for what is said.
-
-    Raises:
-        DivergedError: They are not finite, though every loss on the way was.
-        Interrupted: A signal came.
-    """
-    scores = collect(trained, source, how, features=False, title=f"answers of {reference}")
-    if not np.isfinite(scores).all():
-        raise DivergedError(
-            f"the answers of {reference} after its training are not finite", hint="lower --lr or --weight-decay"
-        )
-    return scores
 
 
 def run_folder(out: Path, plan: TransferPlan, protocol: Protocol, reference: str, seed: int) -> Path:
@@ -274,14 +291,10 @@ def _precision(name: str) -> Any:
 
 
 def _config(
-    plan: TransferPlan,
-    reference: str,
-    student: LoadedModel,
-    train_source: ImageSource,
-    test_source: ImageSource,
-    seed: int,
+    plan: TransferPlan, reference: str, student: LoadedModel, sources: tuple[ImageSource, ImageSource], seed: int
 ) -> Mapping[str, Any]:
     """config.json, in the form that reports read."""
+    train_source, test_source = sources
     document = plan.to_dict()
     names = list(train_source.class_names)
     return {

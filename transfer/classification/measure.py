@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,8 @@ import numpy as np
 from ...base.errors import Interrupted, KdzooError
 from ...base.writing import make_folder, remove_leftovers, write_json
 from ...data import ImageSource
-from ...engine.distributed import Processes, start_processes
+from ...engine.distributed import start_processes
 from ...engine.metrics.intervals import CONFIDENCE, mean_interval
-from ...engine.progress import say
 from ...engine.signals import StopRequest
 from ...evaluation.results import Interval, PerClass, Result, describe_model, results_folder, write_result
 from ...zoo import LoadedModel
@@ -22,8 +21,8 @@ from ..sides import RANDOM
 from ..statistics import Difference, paired_difference
 from .answers import WORDS, Measured, measure_scores, shown_metrics
 from .choose import choose_settings
-from .features import Pass, stored_features
-from .finetune import fine_tune, load_backbone, network_scores, run_folder, test_view
+from .features import stored_features
+from .finetune import TransferRun, fine_tuned_scores, load_backbone
 from .knn import neighbour_scores
 from .linear import Labels, apply_layer, train_lbfgs, train_sgd
 from .plan import TransferPlan
@@ -99,7 +98,8 @@ def run_transfer(
             make_folder(folder)
             for place in (folder, store):  # kept features and finished runs are not written again
                 remove_leftovers(place, below=True)
-            return _Measurement(plan, folder, store, resume, processes, stop).run()
+            run = TransferRun(plan=plan, out=folder, resume=resume, processes=processes, stop=stop)
+            return _Measurement(run, store).carry_out()
         except Interrupted as error:
             hint = error.hint or f"run the same command again with --resume --out {folder}"
             raise Interrupted(error.message, hint=hint) from None
@@ -110,41 +110,24 @@ def run_transfer(
 class _Measurement:
     """One plan being carried out in this process."""
 
-    def __init__(
-        self, plan: TransferPlan, out: Path, store: Path, resume: bool, processes: Processes, stop: StopRequest
-    ) -> None:
+    def __init__(self, run: TransferRun, store: Path) -> None:
+        plan = run.plan
         assert plan.train is not None
         assert plan.test is not None
-        self.plan, self.out, self.store, self.resume = plan, out, store, resume
-        self.processes, self.stop = processes, stop
+        self.run, self.plan, self.store, self.say = run, plan, store, run.say
         self.train, self.test = plan.train, plan.test
         self.known = labels_of(self.train)
         self.expected = labels_of(self.test)
         self.shown = shown_metrics(plan.spec.name, self.expected)
         self.details: dict[str, dict[str, Any]] = {}
 
-    @property
-    def view(self) -> Pass:
-        """How test images go through a network."""
-        return Pass(
-            transform=test_view(self.plan.protocol),
-            precision=self.plan.precision,
-            workers=self.plan.workers,
-            processes=self.processes,
-            stop=self.stop,
-        )
-
-    def say(self, text: str) -> None:
-        """One line, by the first process."""
-        if self.processes.is_main:
-            say(text)
-
-    def run(self) -> TransferReport:
+    def carry_out(self) -> TransferReport:
         """Everything, in order."""
         for note in self.plan.notes:
             self.say(note)
         if self.plan.search is not None:
-            self._search()
+            self.plan = choose_settings(self.run, self._score)
+            self.run = replace(self.run, plan=self.plan)
         found = {reference: self._scores(reference) for reference in dict.fromkeys(self.plan.references)}
         measured = {name: [self._measured(scores) for scores in by_seed] for name, by_seed in found.items()}
         difference = None if self.plan.baseline is None else self._difference(measured)
@@ -153,42 +136,28 @@ class _Measurement:
         for reference in self.plan.references:
             by_seed = measured[reference]
             result = self._result(reference, by_seed, None if results else difference)
-            if self.processes.is_main and result.name not in [one.name for one in results]:
+            if self.run.processes.is_main and result.name not in [one.name for one in results]:
                 files.append(self._write(reference, result, by_seed[0]))
             results.append(result)
-        self.processes.barrier()
+        self.run.processes.barrier()
         report = TransferReport(
             plan=self.plan, results=tuple(results), difference=difference, shown=self.shown, files=tuple(files)
         )
-        if self.processes.is_main:
-            write_json(self.out / "transfer.json", report.to_dict())
+        if self.run.processes.is_main:
+            write_json(self.run.out / "transfer.json", report.to_dict())
         return report
 
     # -- scores ------------------------------------------------------------------------------------------------------
 
     def _scores(self, reference: str) -> list[np.ndarray]:
         """The scores of the test images, one array a seed."""
-        kind: Callable[[str], list[np.ndarray]]
-        kind = self._network_scores if self.plan.trains_network else self._feature_scores
-        return kind(reference)
+        return self._network_scores(reference) if self.plan.trains_network else self._feature_scores(reference)
 
     def _network_scores(self, reference: str) -> list[np.ndarray]:
         found = []
         for number, seed in enumerate(self.plan.seeds, start=1):
             self.say(f"{self.plan.task}: training {reference}, seed {seed} ({number} of {len(self.plan.seeds)})")
-            trained = fine_tune(
-                self.plan,
-                reference,
-                seed,
-                self.train,
-                self.test,
-                protocol=self.plan.protocol,
-                folder=run_folder(self.out, self.plan, self.plan.protocol, reference, seed),
-                resume=self.resume,
-                processes=self.processes,
-                stop=self.stop,
-            )
-            found.append(network_scores(trained, self.test, self.view, reference))
+            found.append(fine_tuned_scores(self.run, reference, seed, (self.train, self.test), self.plan.protocol))
         return found
 
     def _feature_scores(self, reference: str) -> list[np.ndarray]:
@@ -204,11 +173,11 @@ class _Measurement:
                     neighbour_scores(train, self.known, test, neighbours=look.neighbours, temperature=look.temperature)
                 )
             elif self.plan.solver == "lbfgs":
-                layer, strength = train_lbfgs(train, self.known, seed, self._score, stop=self.stop)
+                layer, strength = train_lbfgs(train, self.known, seed, self._score, stop=self.run.stop)
                 strengths.append(strength)
                 found.append(apply_layer(layer, test))
             else:
-                layer = train_sgd(train, self.known, look, seed, self.processes.device, stop=self.stop)
+                layer = train_sgd(train, self.known, look, seed, self.run.processes.device, stop=self.run.stop)
                 found.append(apply_layer(layer, test))
         if strengths:
             self.details.setdefault(reference, {})["l2"] = strengths
@@ -217,7 +186,7 @@ class _Measurement:
     def _features(self, loaded: LoadedModel, reference: str) -> tuple[np.ndarray, np.ndarray]:
         both = []
         for source in (self.train, self.test):
-            values, reused = stored_features(loaded, source, self.view, self.store, reference)
+            values, reused = stored_features(loaded, source, self.run.view(self.plan.protocol), self.store, reference)
             if reused:
                 self.say(f"features of {reference} ({source.split}): {len(values):,} taken from {self.store}")
             both.append(values)
@@ -228,17 +197,6 @@ class _Measurement:
 
     def _measured(self, scores: np.ndarray, known: Labels | None = None) -> Measured:
         return measure_scores(scores, known or self.expected, probabilities=self.plan.mode == "knn")
-
-    def _search(self) -> None:
-        """Choose the hyper-parameters on held-out training images, with the baseline."""
-        self.plan = choose_settings(
-            self.plan,
-            self.out,
-            lambda scores, known: self._score(scores, known),
-            resume=self.resume,
-            processes=self.processes,
-            stop=self.stop,
-        )
 
     # -- results -----------------------------------------------------------------------------------------------------
 
@@ -309,9 +267,9 @@ class _Measurement:
 
     def _write(self, reference: str, result: Result, first: Measured) -> Path:
         """Into ``OUT/results``, and into the model's own store."""
-        path = write_result(self.out / "results", result, first.predictions)
+        path = write_result(self.run.out / "results", result, first.predictions)
         own = results_folder(reference)
-        if reference != RANDOM and own.resolve() != (self.out / "results").resolve():
+        if reference != RANDOM and own.resolve() != (self.run.out / "results").resolve():
             try:
                 write_result(own, result, first.predictions)
             except KdzooError as error:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 from ...base.errors import DataError, KdzooError, ModelError, UsageError
-from ...base.setting_values import check_value, check_values, value_types
+from ...base.setting_values import value_types
+from ...base.settings import ResolvedSettings, SettingsBuilder, Values
 from ...data import DataSpec, ImageSource, parse_data_spec
 from ...data.contents import file_stats
 from ...data.overlap import find_overlap, refuse_overlap
@@ -17,7 +18,7 @@ from ...data.transfer_sets import TRANSFER_SETS, parse_partition
 from ...zoo import load_model
 from ..checks import check_seeds, one_of
 from ..sides import RANDOM, missing_weights
-from .protocols import LINEAR_LR, MODES, PROTOCOLS, QUICK_EPOCHS, SOLVERS, Mode, Protocol, citations
+from .protocols import LINEAR_LR, MODES, PROTOCOLS, QUICK_EPOCHS, SOLVERS, Mode, Protocol
 from .search import SearchSpace, parse_search
 from .stages import stage_multipliers
 
@@ -28,6 +29,43 @@ Solver = Literal["sgd", "lbfgs", "views"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class TransferRequest:
+    """What is asked of a measurement.
+
+    Attributes:
+        task: A data spec.
+        backbone: A model reference.
+        baseline: Another one, or ``random``.
+        mode: ``finetune``, ``linear`` or ``knn``.
+        protocol: ``meal_v2`` or ``ssld``.
+        solver: Of linear mode: ``sgd`` or ``lbfgs`` on features, ``views`` on random views.
+        seeds: One run each; three by default.
+        given: Value and source of the protocol's settings by name.
+        quick: A fast look: few epochs, one seed.
+        partition: Of data that has official partitions.
+        search: See `parse_search`.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        workers: Loader processes.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    """
+
+    task: str
+    backbone: str
+    baseline: str | None = None
+    mode: str = "finetune"
+    protocol: str = "meal_v2"
+    solver: str = "sgd"
+    seeds: Sequence[int] | None = None
+    given: Values = field(default_factory=dict)
+    quick: bool = False
+    partition: int | None = None
+    search: str | None = None
+    precision: str = "fp32"
+    workers: int = 2
+    device: str = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
 class TransferPlan:
     """One measurement.
 
@@ -35,8 +73,7 @@ class TransferPlan:
         spec: The data.
         mode: ``finetune``, ``linear`` or ``knn``.
         protocol_name: ``meal_v2`` or ``ssld``.
-        protocol: Its values after every change.
-        sources: Where each value of the protocol is from.
+        resolved: The protocol's values after every change, and where each is from.
         solver: Of linear mode.
         backbone: A model reference.
         baseline: Another one, `RANDOM`, or None.
@@ -54,8 +91,7 @@ class TransferPlan:
     spec: DataSpec
     mode: Mode
     protocol_name: str
-    protocol: Protocol
-    sources: Mapping[str, str]
+    resolved: ResolvedSettings[Protocol]
     solver: Solver
     backbone: str
     baseline: str | None
@@ -68,6 +104,11 @@ class TransferPlan:
     test: ImageSource | None = field(compare=False, default=None)
     notes: tuple[str, ...] = ()
     problems: tuple[KdzooError, ...] = ()
+
+    @property
+    def protocol(self) -> Protocol:
+        """The protocol's values after every change."""
+        return self.resolved.settings
 
     @property
     def task(self) -> str:
@@ -115,7 +156,7 @@ class TransferPlan:
 
     def settings(self) -> dict[str, Any]:
         """What two results must share to be compared: JSON values."""
-        kept = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self.protocol).items()}
+        kept = {name: entry["value"] for name, entry in self.resolved.to_dict().items()}
         knn = ("neighbours", "temperature")
         view = ("image_size", "crop_pct", "interpolation")
         if self.mode == "knn":
@@ -135,7 +176,6 @@ class TransferPlan:
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object, with where each value is from."""
-        values = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self.protocol).items()}
         return {
             "task": self.task,
             "mode": self.mode,
@@ -145,68 +185,34 @@ class TransferPlan:
             "backbone": self.backbone,
             "baseline": self.baseline,
             "seeds": list(self.seeds),
-            "settings": {name: {"value": value, "source": self.sources[name]} for name, value in values.items()},
+            "settings": self.resolved.to_dict(),
             "search": None if self.search is None else self.search.to_dict(),
             "notes": list(self.notes),
             "missing": [problem.message for problem in self.problems],
         }
 
 
-def make_plan(
-    task: str,
-    *,
-    backbone: str,
-    baseline: str | None = None,
-    mode: str = "finetune",
-    protocol: str = "meal_v2",
-    solver: str = "sgd",
-    seeds: Sequence[int] | None = None,
-    given: Mapping[str, tuple[Any, str]] | None = None,
-    quick: bool = False,
-    partition: int | None = None,
-    search: str | None = None,
-    precision: str = "fp32",
-    workers: int = 2,
-    device: str = "auto",
-) -> TransferPlan:
+def make_plan(request: TransferRequest) -> TransferPlan:
     """Settle what is to be measured.
-
-    Args:
-        task: A data spec.
-        backbone: A model reference.
-        baseline: Another one, or ``random``.
-        mode: ``finetune``, ``linear`` or ``knn``.
-        protocol: ``meal_v2`` or ``ssld``.
-        solver: Of linear mode: ``sgd`` or ``lbfgs`` on features, ``views`` on random views.
-        seeds: One run each; three by default.
-        given: ``{field of the protocol: (value, where it is from)}``.
-        quick: A fast look: few epochs, one seed.
-        partition: Of data that has official partitions.
-        search: See `parse_search`.
-        precision: ``fp32``, ``bf16`` or ``fp16``.
-        workers: Loader processes.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
         UsageError: A value makes no sense, or two do not go together.
         DataError: The task is neither known nor a folder.
         ModelError: A reference has no form of the grammar.
     """
+    mode, backbone, baseline = request.mode, request.backbone, request.baseline
     one_of("mode", mode, MODES)
-    one_of("protocol", protocol, PROTOCOLS)
-    one_of("solver", solver, SOLVERS)
-    spec = parse_data_spec(task)
-    if partition is not None:
-        if spec.name not in TRANSFER_SETS or not TRANSFER_SETS[spec.name].partitions:
-            raise UsageError(f"{spec} has no official partitions", hint="leave --partition out")
-        parse_partition(spec.name, str(partition))
-        spec = replace(spec, held_out=str(partition))
+    one_of("protocol", request.protocol, PROTOCOLS)
+    one_of("solver", request.solver, SOLVERS)
+    if request.search is not None and mode != "finetune":
+        raise UsageError("--search goes with --mode finetune", hint="leave --search out")
+    spec = _spec(request)
     problems: list[KdzooError] = []
     train, test = _open(spec, problems)
     own = _own_sizes([backbone] if baseline is None or baseline == RANDOM else [backbone, baseline], problems)
-    values, sources, notes = _settle(protocol, mode, own, train, spec, quick, dict(given or {}))
-    look = Protocol(**values)
-    _check(look, train, in_batches=mode == "finetune" or (mode == "linear" and solver != "lbfgs"))
+    resolved = _resolve(request, own, train, spec)
+    look, notes = resolved.settings, list(resolved.notes)
+    _check(look, train, in_batches=mode == "finetune" or (mode == "linear" and request.solver != "lbfgs"))
     for _, architecture in own:
         stage_multipliers(look.stage_lr, architecture)
     if len(own) == 2 and own[0][0] != own[1][0]:
@@ -220,32 +226,37 @@ def make_plan(
         raise UsageError(
             f"label smoothing needs one class an image; {spec} has several", hint="leave --label-smoothing out"
         )
-    plan_seeds, more = _seeds(seeds, quick, mode, baseline)
-    if search is not None and (mode != "finetune"):
-        raise UsageError("--search goes with --mode finetune", hint="leave --search out")
+    seeds, more = _seeds(request)
+    notes += [*more, *dict.fromkeys(note for part in (train, test) if part is not None for note in part.notes)]
     return TransferPlan(
         spec=spec,
         mode=cast("Mode", mode),
-        protocol_name=protocol,
-        protocol=look,
-        sources=sources,
-        solver=cast("Solver", solver),
+        protocol_name=request.protocol,
+        resolved=resolved,
+        solver=cast("Solver", request.solver),
         backbone=backbone,
         baseline=baseline,
-        seeds=plan_seeds,
-        search=None if search is None else parse_search(search, multilabel=multi),
-        precision=precision,
-        workers=workers,
-        device=device,
+        seeds=seeds,
+        search=None if request.search is None else parse_search(request.search, multilabel=multi),
+        precision=request.precision,
+        workers=request.workers,
+        device=request.device,
         train=train,
         test=test,
-        notes=(
-            *notes,
-            *more,
-            *dict.fromkeys(note for part in (train, test) if part is not None for note in part.notes),
-        ),
+        notes=tuple(notes),
         problems=tuple(problems),
     )
+
+
+def _spec(request: TransferRequest) -> DataSpec:
+    """The data, in the partition that was asked for."""
+    spec = parse_data_spec(request.task)
+    if request.partition is None:
+        return spec
+    if spec.name not in TRANSFER_SETS or not TRANSFER_SETS[spec.name].partitions:
+        raise UsageError(f"{spec} has no official partitions", hint="leave --partition out")
+    parse_partition(spec.name, str(request.partition))
+    return replace(spec, held_out=str(request.partition))
 
 
 def _open(spec: DataSpec, problems: list[KdzooError]) -> tuple[ImageSource | None, ImageSource | None]:
@@ -290,54 +301,40 @@ def _own_sizes(references: Sequence[str], problems: list[KdzooError]) -> list[tu
     return found
 
 
-def _settle(
-    name: str,
-    mode: str,
-    own: Sequence[tuple[int, str]],
-    train: ImageSource | None,
-    spec: DataSpec,
-    quick: bool,
-    given: dict[str, tuple[Any, str]],
-) -> tuple[dict[str, Any], dict[str, str], list[str]]:
-    """Every value of the protocol, where it is from, and what to say of it."""
+def _resolve(
+    request: TransferRequest, own: Sequence[tuple[int, str]], train: ImageSource | None, spec: DataSpec
+) -> ResolvedSettings[Protocol]:
+    """The protocol, over it what follows from mode, backbones and ``quick``, then what was given and the data."""
+    name, given = request.protocol, request.given
     base = PROTOCOLS[name]
-    values = {item.name: getattr(base, item.name) for item in fields(Protocol)}
-    sources = {field_name: f"{name}: {text}" for field_name, text in citations(name).items()}
+    rows = {field_name: (value, f"{name}: {base.sources[field_name]}") for field_name, value in base.values().items()}
+    builder = SettingsBuilder(value_types(Protocol), rows)
     notes: list[str] = []
-    unknown = set(given) - set(values)
-    if unknown:
-        raise UsageError(f"unknown setting {min(unknown)!r}", hint=f"known: {', '.join(sorted(values))}")
-    kinds = value_types(Protocol)
-    given = {key: (check_value(value, kinds[key], key), source) for key, (value, source) in given.items()}
-
-    def put(field_name: str, value: Any, source: str) -> None:
-        values[field_name], sources[field_name] = value, source
-
-    if mode == "linear" and name == "meal_v2":
-        put("lr", LINEAR_LR, "meal_v2: App. A, linear mode")
-    sizes = [size for size, _ in own]
-    if sizes and max(sizes) < values["image_size"] and "image_size" not in given:
-        put("image_size", max(sizes), "ours: the backbones' own size, smaller than the protocol's")
-        notes.append(f"the backbones were made for {max(sizes)} px: they are measured there, not at {base.image_size}")
-    if quick:
-        put("epochs", min(QUICK_EPOCHS, values["epochs"]), "--quick")
+    if request.mode == "linear" and name == "meal_v2":
+        builder.put("lr", LINEAR_LR, "meal_v2: App. A, linear mode")
+    size = max((size for size, _ in own), default=base.settings.image_size)
+    if size < base.settings.image_size and "image_size" not in given:
+        builder.put("image_size", size, "ours: the backbones' own size, smaller than the protocol's")
+        notes.append(
+            f"the backbones were made for {size} px: they are measured there, not at {base.settings.image_size}"
+        )
+    if request.quick:
+        builder.put("epochs", min(QUICK_EPOCHS, base.settings.epochs), "--quick")
         notes.append("--quick: few epochs and one seed; no number to compare with a paper's")
-    for field_name, (value, source) in given.items():
-        put(field_name, value, source)
-    native = None if train is None else train.native_size
-    size = values["image_size"]
-    if native == (size, size) and size <= _SMALL:
-        for field_name, value in (("crop", "pad4"), ("crop_pct", 1.0)):
-            if field_name not in given:
-                put(field_name, value, "ours: small images at their own size, as CIFAR is trained on")
-    if spec.name in _UNMIRRORED and "hflip_prob" not in given:
-        put("hflip_prob", 0.0, "ours: a mirrored digit is another sign")
-    return values, sources, notes
+    builder.put_all(given)
+    side = builder.values["image_size"]
+    of_the_data: dict[str, tuple[Any, str]] = {}
+    if train is not None and train.native_size == (side, side) and side <= _SMALL:
+        why = "ours: small images at their own size, as CIFAR is trained on"
+        of_the_data |= {"crop": ("pad4", why), "crop_pct": (1.0, why)}
+    if spec.name in _UNMIRRORED:
+        of_the_data["hflip_prob"] = (0.0, "ours: a mirrored digit is another sign")
+    builder.put_all({name: entry for name, entry in of_the_data.items() if name not in given})
+    return builder.resolve(Protocol, notes)
 
 
 def _check(look: Protocol, train: ImageSource | None, *, in_batches: bool) -> None:
     """Refuse values that make no sense; a batch that nothing is trained in may be any."""
-    check_values(look)
     if train is not None and in_batches and look.batch_size > len(train):
         raise UsageError(
             f"a batch of {look.batch_size} images cannot be made of {len(train):,}",
@@ -349,14 +346,13 @@ def _check(look: Protocol, train: ImageSource | None, *, in_batches: bool) -> No
         )
 
 
-def _seeds(
-    seeds: Sequence[int] | None, quick: bool, mode: str, baseline: str | None
-) -> tuple[tuple[int, ...], list[str]]:
+def _seeds(request: TransferRequest) -> tuple[tuple[int, ...], list[str]]:
+    seeds = request.seeds
     if seeds is not None:
         check_seeds(seeds)
-    if mode == "knn" and baseline != RANDOM:
+    if request.mode == "knn" and request.baseline != RANDOM:
         return (0,), [] if seeds is None else ["kNN has no chance in it: one measurement stands for all seeds"]
-    chosen = tuple(seeds) if seeds is not None else (0,) if quick else (0, 1, 2)
-    if mode == "knn" and len(chosen) > 1:
+    chosen = tuple(seeds) if seeds is not None else (0,) if request.quick else (0, 1, 2)
+    if request.mode == "knn" and len(chosen) > 1:
         return chosen, ["kNN has no chance in it: the seeds are of the baseline's random weights alone"]
     return chosen, []

@@ -16,12 +16,7 @@ Deviations:
 
 from __future__ import annotations
 
-import io
-import tokenize
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from functools import lru_cache
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from ...base.setting_values import (
@@ -38,6 +33,7 @@ from ...base.setting_values import (
     Temperature,
     WeightDecay,
 )
+from ...base.settings import ResolvedSettings, cited_settings
 
 Mode = Literal["finetune", "linear", "knn"]
 MODES: tuple[Mode, ...] = ("finetune", "linear", "knn")
@@ -92,50 +88,52 @@ class Protocol:
     temperature: Temperature
 
 
-MEAL_V2 = Protocol(
-    epochs=200,  # App. A
-    batch_size=128,  # App. A
-    lr=0.01,  # App. A; linear mode takes LINEAR_LR
-    momentum=0.9,  # App. A
-    nesterov=False,  # ours: "SGD with a momentum parameter"
-    weight_decay=1e-4,  # App. A
-    schedule="cosine",  # ours: App. A has an initial learning rate and no schedule
-    label_smoothing=0.0,  # App. A: none mentioned
-    mixup_alpha=0.0,  # App. A: none mentioned
-    stage_lr="none",  # App. A: none mentioned
-    image_size=224,  # App. A
-    crop_pct=0.875,  # App. A: 256 to 224
-    interpolation="bilinear",  # ours: not stated, and the same for both backbones
-    crop="random_resized",  # App. A: "standard random crops with resize"
-    scale=(0.08, 1.0),  # ours: torchvision's, for "standard"
-    ratio=(0.75, 1.3333333333333333),  # ours: torchvision's, for "standard"
-    hflip_prob=0.5,  # App. A: "flips"
-    neighbours=20,  # code: facebookresearch/dino eval_knn.py
-    temperature=0.07,  # code: facebookresearch/dino eval_knn.py
+MEAL_V2 = cited_settings(
+    Protocol,
+    epochs=(200, "App. A"),
+    batch_size=(128, "App. A"),
+    lr=(0.01, "App. A; linear mode takes LINEAR_LR"),
+    momentum=(0.9, "App. A"),
+    nesterov=(False, 'ours: "SGD with a momentum parameter"'),
+    weight_decay=(1e-4, "App. A"),
+    schedule=("cosine", "ours: App. A has an initial learning rate and no schedule"),
+    label_smoothing=(0.0, "App. A: none mentioned"),
+    mixup_alpha=(0.0, "App. A: none mentioned"),
+    stage_lr=("none", "App. A: none mentioned"),
+    image_size=(224, "App. A"),
+    crop_pct=(0.875, "App. A: 256 to 224"),
+    interpolation=("bilinear", "ours: not stated, and the same for both backbones"),
+    crop=("random_resized", 'App. A: "standard random crops with resize"'),
+    scale=((0.08, 1.0), 'ours: torchvision\'s, for "standard"'),
+    ratio=((0.75, 1.3333333333333333), 'ours: torchvision\'s, for "standard"'),
+    hflip_prob=(0.5, 'App. A: "flips"'),
+    neighbours=(20, "code: facebookresearch/dino eval_knn.py"),
+    temperature=(0.07, "code: facebookresearch/dino eval_knn.py"),
 )
 
 LINEAR_LR = 0.1  # App. A: "a larger initial learning rate of 0.1"
 
-SSLD = Protocol(
-    epochs=20,  # ours: not published; the quick start of PaddleClas on flowers has 20
-    batch_size=32,  # ours: not published; the quick start of PaddleClas on flowers has 32
-    lr=0.003,  # code: transfer_learning_en.md, fixed for the baseline
-    momentum=0.9,  # code: PaddleClas's Momentum of its quick start
-    nesterov=False,  # code: PaddleClas's Momentum of its quick start
-    weight_decay=1e-4,  # code: transfer_learning_en.md, fixed for the baseline
-    schedule="cosine",  # code: PaddleClas's quick start
-    label_smoothing=0.0,  # code: transfer_learning_en.md: one of {0, 1} in the search
-    mixup_alpha=0.0,  # code: transfer_learning_en.md: one of {0, 1} in the search
-    stage_lr="auto",  # code: transfer_learning_en.md
-    image_size=224,  # ours: not stated; PaddleClas trains these networks at 224
-    crop_pct=0.875,  # ours: PaddleClas tests at 256 to 224
-    interpolation="bilinear",  # ours: PaddleClas's
-    crop="random_resized",  # ours: PaddleClas's
-    scale=(0.08, 1.0),  # ours: PaddleClas's
-    ratio=(0.75, 1.3333333333333333),  # ours: PaddleClas's
-    hflip_prob=0.5,  # ours: PaddleClas's
-    neighbours=20,  # code: facebookresearch/dino eval_knn.py
-    temperature=0.07,  # code: facebookresearch/dino eval_knn.py
+SSLD = cited_settings(
+    Protocol,
+    epochs=(20, "ours: not published; the quick start of PaddleClas on flowers has 20"),
+    batch_size=(32, "ours: not published; the quick start of PaddleClas on flowers has 32"),
+    lr=(0.003, "code: transfer_learning_en.md, fixed for the baseline"),
+    momentum=(0.9, "code: PaddleClas's Momentum of its quick start"),
+    nesterov=(False, "code: PaddleClas's Momentum of its quick start"),
+    weight_decay=(1e-4, "code: transfer_learning_en.md, fixed for the baseline"),
+    schedule=("cosine", "code: PaddleClas's quick start"),
+    label_smoothing=(0.0, "code: transfer_learning_en.md: one of {0, 1} in the search"),
+    mixup_alpha=(0.0, "code: transfer_learning_en.md: one of {0, 1} in the search"),
+    stage_lr=("auto", "code: transfer_learning_en.md"),
+    image_size=(224, "ours: not stated; PaddleClas trains these networks at 224"),
+    crop_pct=(0.875, "ours: PaddleClas tests at 256 to 224"),
+    interpolation=("bilinear", "ours: PaddleClas's"),
+    crop=("random_resized", "ours: PaddleClas's"),
+    scale=((0.08, 1.0), "ours: PaddleClas's"),
+    ratio=((0.75, 1.3333333333333333), "ours: PaddleClas's"),
+    hflip_prob=(0.5, "ours: PaddleClas's"),
+    neighbours=(20, "code: facebookresearch/dino eval_knn.py"),
+    temperature=(0.07, "code: facebookresearch/dino eval_knn.py"),
 )
 
 SEARCH_LR = (0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4)  # code: transfer_learning_en.md
@@ -149,21 +147,5 @@ STAGE_LR_MOBILENET_V3_LARGE = (0.25, 0.25, 0.5, 0.5, 0.75)  # code: transfer_lea
 
 QUICK_EPOCHS = 5  # ours: a fast look, no number to publish
 
-PROTOCOLS: dict[str, Protocol] = {"meal_v2": MEAL_V2, "ssld": SSLD}
-
-
-@lru_cache
-def citations(name: str) -> Mapping[str, str]:
-    """Where each value of a protocol is from, by its field, read from the comments of this file."""
-    source = Path(__file__).read_text(encoding="utf-8")
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    comments = {token.start[0]: token.string.lstrip("# ").strip() for token in tokens if token.type == tokenize.COMMENT}
-    lines = source.splitlines()
-    start = lines.index(f"{name.upper()} = Protocol(")
-    found: dict[str, str] = {}
-    for number, line in enumerate(lines[start + 1 :], start=start + 2):
-        if line == ")":
-            break
-        found[line.partition("=")[0].strip()] = comments.get(number, "")
-    assert found.keys() == {item.name for item in fields(Protocol)}
-    return found
+PROTOCOLS: dict[str, ResolvedSettings[Protocol]] = {"meal_v2": MEAL_V2, "ssld": SSLD}
+"""Each value with where it is from."""

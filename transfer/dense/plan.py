@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import os
 from abc import ABC, abstractmethod
@@ -11,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from ...base.errors import DataError, KdzooError, UsageError
+from ...base.settings import ResolvedSettings, Values
 from ...data.places import PlacedSpec
 from ...data.randomness import epoch_order
 from ..checks import check_seeds
-from ..sides import Side
+from ..sides import Side, settle_sides
 from .engines import EngineChoice
-from .settings import Resolved
 
 
 class DenseSource(Protocol):
@@ -51,6 +50,48 @@ class DenseSource(Protocol):
 Source = TypeVar("Source", bound=DenseSource)
 Spec = TypeVar("Spec", bound=PlacedSpec)
 Settings = TypeVar("Settings", bound=Any)
+Plan = TypeVar("Plan", bound="DensePlan[Any, Any, Any]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenseRequest:
+    """What is asked of a dense measurement.
+
+    Attributes:
+        task: A data spec, such as ``coco[:PATH]`` or ``masks:PATH``.
+        backbone: A model reference; a bare name takes timm's default weights.
+        baseline: Another one, `RANDOM`, or None.
+        schedule: The framework's, by name; the kind's or the data set's own by default.
+        engine: ``auto``, or the framework's name.
+        given: Value and source of settings by name. ``epochs``, passes over the training images, may stand in place of
+            ``iterations``.
+        subset: So many images only.
+        seeds: One run each.
+        workers: Loader processes.
+        device: Where to compute.
+        precision: ``fp32``, ``bf16`` or ``fp16``, of training; what is found is measured in fp32.
+        trackers: Names of extra trackers.
+        evaluate_every: Iterations between two evaluations; 0 for one at the end.
+    """
+
+    task: str
+    backbone: str
+    baseline: str | None = None
+    schedule: str | None = None
+    engine: str = "auto"
+    given: Values = field(default_factory=dict)
+    subset: int | None = None
+    seeds: Sequence[int] = (0,)
+    workers: int = 2
+    device: str = "auto"
+    precision: str = "fp32"
+    trackers: Sequence[str] = ()
+    evaluate_every: int = 0
+
+    def __post_init__(self) -> None:
+        if {"iterations", "epochs"} <= set(self.given):
+            raise UsageError("--iterations and --epochs both set the length", hint="give one of them")
+        check_seeds(self.seeds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +121,7 @@ class DensePlan(ABC, Generic[Spec, Settings, Source]):
 
     spec: Spec
     sides: tuple[Side, ...]
-    resolved: Resolved[Settings]
+    resolved: ResolvedSettings[Settings]
     engine: EngineChoice
     seeds: tuple[int, ...]
     subset: int | None
@@ -113,6 +154,17 @@ class DensePlan(ABC, Generic[Spec, Settings, Source]):
     def line(self) -> str:
         """The protocol in one line, for a reader."""
 
+    def data_line(self) -> str:
+        """What is there of the data, in one line."""
+        if self.train is None or self.val is None:
+            return f"missing; {self.num_classes} classes expected"
+        images = f"{len(self.train):,} training images{self.annotated()}, {len(self.val):,} evaluation images"
+        return f"{images}, {self.num_classes} classes"
+
+    def annotated(self) -> str:
+        """How much is annotated in the training images, where it is counted: `` with 12 boxes``."""
+        return ""
+
     @property
     def precision_note(self) -> str:
         """The end of the protocol's line; empty for fp32."""
@@ -139,7 +191,7 @@ class DensePlan(ABC, Generic[Spec, Settings, Source]):
 
     def values(self) -> dict[str, Any]:
         """The settings' values, flat; the precision among them where it is not fp32."""
-        values = dataclasses.asdict(self.settings)
+        values = self.resolved.values()
         return values if self.precision == "fp32" else {**values, "precision": self.precision}
 
     def to_dict(self) -> dict[str, Any]:
@@ -160,15 +212,35 @@ class DensePlan(ABC, Generic[Spec, Settings, Source]):
         }
 
 
-def check_length(iterations: int | None, epochs: float | None, seeds: Sequence[int]) -> None:
-    """Refuse two lengths, and none or twice the same seeds.
-
-    Raises:
-        UsageError: Both lengths are given, or the seeds are none or not distinct.
-    """
-    if iterations is not None and epochs is not None:
-        raise UsageError("--iterations and --epochs both set the length", hint="give one of them")
-    check_seeds(seeds)
+def settle_plan(
+    kind: type[Plan],
+    request: DenseRequest,
+    resolved: ResolvedSettings[Any],
+    *,
+    spec: PlacedSpec,
+    engine: EngineChoice,
+    data: tuple[Any, Any],
+    notes: list[str],
+    problems: list[KdzooError],
+) -> Plan:
+    """The plan of a request whose settings are resolved; what is missing of its backbones goes to the problems."""
+    return kind(
+        spec=spec,
+        sides=settle_sides(request.backbone, request.baseline, problems),
+        resolved=resolved,
+        engine=engine,
+        seeds=tuple(request.seeds),
+        subset=request.subset,
+        workers=request.workers,
+        device=request.device,
+        precision=request.precision,
+        trackers=tuple(request.trackers),
+        evaluate_every=request.evaluate_every,
+        train=data[0],
+        val=data[1],
+        notes=(*notes, *resolved.notes),
+        problems=tuple(problems),
+    )
 
 
 def open_splits(
@@ -199,8 +271,3 @@ def take_part(source: Source, subset: int | None) -> Source:
     if subset is None or subset >= len(source):
         return source
     return source.take(sorted(epoch_order(len(source), 0, 0, "subset")[:subset].tolist()))
-
-
-def passes_to_iterations(epochs: float, num_images: int, batch_size: int) -> int:
-    """How many iterations so many passes over the images take; at least one."""
-    return max(1, round(epochs * num_images / batch_size))

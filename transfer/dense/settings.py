@@ -1,125 +1,67 @@
-"""Settings of a dense run: dataclasses whose fields carry their citation, and where each value of a run is from."""
+"""What the settings of every dense run share: types, checks of what goes together, and how a paper's rate is kept."""
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeVar
 
 from ...base.errors import UsageError
-from ...base.setting_values import Range, convert, value_types
+from ...base.setting_values import Range, Words
+from ...base.settings import Given, ResolvedSettings, SettingsBuilder, Values
 
 Settings = TypeVar("Settings", bound=Any)
-Given = Mapping[str, tuple[Any, str]]
-"""Value and source of settings by name."""
 ImageSide = Annotated[int, Range(1, 16_384)]
-FrozenStages = Annotated[int, Range(0, 5)]
+FrozenStages = Annotated[int, Range(0, 5), Words((("none", 0), ("stem", 1), ("first", 2), ("all", 5)))]
 """How many of the backbone's stages do not learn: 0 none, 5 the whole backbone."""
 Multipliers = Annotated[tuple[float, ...], Range(0, 1000)]
 """One learning rate over the base rate each."""
 
 
-def cited(default: Any, source: str) -> Any:
-    """A dataclass field with its default and where that is from."""
-    return field(default=default, metadata={"source": source})
-
-
-@dataclass(frozen=True)
-class Resolved(Generic[Settings]):
-    """Settings, and where each is from.
-
-    Attributes:
-        settings: The values.
-        sources: The citation, or the option, behind each.
-        notes: What the reader should know about how they came about.
-    """
-
-    settings: Settings
-    sources: Mapping[str, str]
-    notes: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, dict[str, Any]]:
-        """``{name: {"value", "source"}}``."""
-        values = dataclasses.asdict(self.settings)
-        return {name: {"value": value, "source": self.sources[name]} for name, value in values.items()}
-
-
-class Draft(Generic[Settings]):
-    """Settings in the making: the defaults of a class, over which later sources are put.
+def resolve(
+    builder: SettingsBuilder, kind: type[Settings], own_batch: int, cited_by: str
+) -> ResolvedSettings[Settings]:
+    """The settings as they stand, with a note when ``batch_size`` changed and ``lr`` did not.
 
     Args:
-        kind: A dataclass with `cited` fields.
-        task: What runs, for errors: ``"detection"``.
-    """
-
-    def __init__(self, kind: type[Settings], task: str) -> None:
-        self.kind, self.task = kind, task
-        self.values: dict[str, Any] = {}
-        self.sources = {entry.name: str(entry.metadata["source"]) for entry in dataclasses.fields(kind)}
-
-    def put(self, name: str, value: Any, source: str) -> None:
-        """Set a value and where it is from."""
-        self.values[name], self.sources[name] = value, source
-
-    def put_all(self, given: Given) -> None:
-        """Set what was given.
-
-        Raises:
-            UsageError: One of them is no setting.
-        """
-        for name, (value, source) in given.items():
-            if name not in self.sources:
-                raise _unknown(name, self.sources, self.task)
-            self.put(name, value, source)
-
-    def settings(self) -> Settings:
-        """The settings as they stand.
-
-        Raises:
-            UsageError: Values make no sense.
-        """
-        return self.kind(**self.values)
-
-    def resolve(self, own_batch: int, cited_by: str) -> Resolved[Settings]:
-        """The settings with their sources; a rate that was left as it is while the batch changed is said.
-
-        Args:
-            own_batch: The batch size that the cited rate is for.
-            cited_by: How the source of a rate that was not given begins.
-
-        Raises:
-            UsageError: Values make no sense.
-        """
-        settings = self.settings()
-        notes = []
-        if settings.batch_size != own_batch and self.sources["lr"].startswith(cited_by):
-            linear = settings.lr * settings.batch_size / own_batch
-            notes.append(
-                f"lr {settings.lr:g} is for batches of {own_batch}, not {settings.batch_size}: it is left as it is; "
-                f"the linear rule would give --lr {linear:g}"
-            )
-        return Resolved(settings, self.sources, tuple(notes))
-
-
-def parse_assignments(kind: type[Any], task: str, assignments: Sequence[str]) -> dict[str, tuple[Any, str]]:
-    """``KEY=VALUE`` texts as typed values; lists are written with commas.
+        builder: Holds a value of every setting.
+        kind: The dataclass of the settings.
+        own_batch: The batch size that the cited rate is for.
+        cited_by: How the source of a rate that was not given begins.
 
     Raises:
-        UsageError: No ``=``, an unknown key, or a value of the wrong type.
+        UsageError: Values make no sense.
     """
-    hints = value_types(kind)
-    given: dict[str, tuple[Any, str]] = {}
-    for text in assignments:
-        name, equals, value = text.partition("=")
-        name = name.strip().replace("-", "_")
-        if not equals:
-            raise UsageError(f"--set {text!r} has no value", hint="write KEY=VALUE, such as lr=0.005")
-        if name not in hints:
-            raise _unknown(name, hints, task)
-        given[name] = (convert(value, hints[name], name), "--set")
-    return given
+    lr, batch_size = builder.values["lr"], builder.values["batch_size"]
+    notes = []
+    if batch_size != own_batch and builder.sources["lr"].startswith(cited_by):
+        notes.append(
+            f"lr {lr:g} is for batches of {own_batch}, not {batch_size}: it is left as it is; "
+            f"the linear rule would give --lr {lr * batch_size / own_batch:g}"
+        )
+    return builder.resolve(kind, notes)
+
+
+def resolve_length(
+    resolve_given: Callable[[Values], ResolvedSettings[Settings]], given: Values, num_images: int | None
+) -> ResolvedSettings[Settings]:
+    """The settings, of a length in iterations where ``epochs`` gives it in passes over the images.
+
+    Args:
+        resolve_given: The settings with what was given in its place.
+        given: Value and source of settings by name, and of ``epochs``.
+        num_images: Training images; None where nothing is known of them.
+
+    Raises:
+        UsageError: Values make no sense.
+    """
+    kept = {name: entry for name, entry in given.items() if name != "epochs"}
+    resolved = resolve_given(kept)
+    if "epochs" not in given or num_images is None:
+        return resolved
+    passes, source = given["epochs"]
+    iterations = max(1, round(passes * num_images / resolved.settings.batch_size))
+    length = Given(iterations, f"{source}: {passes:.4g} passes over {num_images:,} images")
+    return resolve_given({**kept, "iterations": length})
 
 
 def common_faults(settings: Any) -> list[str]:
@@ -142,10 +84,3 @@ def refuse(wrong: Sequence[str]) -> None:
 def frozen_line(stages: int) -> str:
     """How many of the backbone's stages do not learn, for a reader."""
     return {0: "nothing frozen", 5: "backbone frozen"}.get(stages, f"{stages} stages frozen")
-
-
-def _unknown(name: str, known: Iterable[str], task: str) -> UsageError:
-    names = list(known)
-    nearest = difflib.get_close_matches(name, names, n=1)
-    meant = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(names)}"
-    return UsageError(f"there is no setting {name!r} of a {task} run", hint=meant)

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from ..dense import Comparison, DenseCost
 from .cost import estimate
+from .papers import paper_rows
 from .plan import DetectionPlan, make_plan
 from .run import run_plan
-from .settings import DETECTORS, SCHEDULES, DetectionSettings
+from .settings import DetectionSettings
 
-__all__ = [
-    "DETECTORS",
-    "SCHEDULES",
-    "Comparison",
-    "DenseCost",
-    "DetectionPlan",
-    "DetectionSettings",
-    "estimate",
-    "make_plan",
-    "run_plan",
-]
+SETTINGS = DetectionSettings
+"""The kind's settings, under the name that every dense task has."""
+
+__all__ = ["SETTINGS", "DetectionPlan", "DetectionSettings", "estimate", "make_plan", "paper_rows", "run_plan"]

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
 from ...base.errors import DataError, KdzooError, UsageError
+from ...base.settings import Given
 from ...data.detection import BoxSource, DetectionSpec, open_detection, parse_detection_spec
 from ...data.detection.specs import EXPECTED
-from ..dense.plan import DensePlan, check_length, open_splits, passes_to_iterations, take_part
-from ..dense.settings import Given, frozen_line
-from ..sides import settle_sides
+from ..dense.plan import DensePlan, DenseRequest, open_splits, settle_plan, take_part
+from ..dense.settings import frozen_line, resolve_length
 from .engines import choose_engine
 from .metrics import require_metric
 from .settings import DetectionSettings, resolve_settings
 
 _COCO_WITH_BOXES = 117_266  # images of train2017 that have a box which is no crowd
+_VOC_WITH_BOXES = 5_011
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,10 @@ class DetectionPlan(DensePlan[DetectionSpec, DetectionSettings, BoxSource]):
     def network(self) -> str:
         return self.settings.detector
 
+    def annotated(self) -> str:
+        assert self.train is not None
+        return f" with {int(self.train.boxes_per_class().sum()):,} boxes"
+
     def line(self) -> str:
         own = self.settings
         name = "RetinaNet" if own.detector == "retinanet" else "Faster R-CNN"
@@ -44,88 +48,51 @@ class DetectionPlan(DensePlan[DetectionSpec, DetectionSettings, BoxSource]):
         )
 
 
-def make_plan(
-    task: str,
-    *,
-    backbone: str,
-    baseline: str | None = None,
-    detector: str = "retinanet",
-    schedule: str = "1x",
-    engine: str = "auto",
-    iterations: int | None = None,
-    epochs: float | None = None,
-    subset: int | None = None,
-    seeds: Sequence[int] = (0,),
-    given: Given | None = None,
-    workers: int = 2,
-    device: str = "auto",
-) -> DetectionPlan:
+def make_plan(request: DenseRequest) -> DetectionPlan:
     """Settle a measurement. What is missing here is listed in the plan, and stops only a run.
-
-    Args:
-        task: ``coco[:PATH]`` or ``voc2007-detection[:PATH]``.
-        backbone: A model reference; a bare name takes timm's default weights.
-        baseline: Another one, `RANDOM`, or None.
-        detector: ``retinanet`` or ``faster_rcnn``.
-        schedule: ``1x`` or ``3x``.
-        engine: ``auto``, ``torchvision`` or ``detectron2``.
-        iterations: In place of the schedule's.
-        epochs: Passes over the training images, in place of ``iterations``.
-        subset: So many images only.
-        seeds: One run each.
-        given: Value and source of further settings.
-        workers: Loader processes.
-        device: Where to compute.
 
     Raises:
         UsageError: Something was written wrongly, or detectron2 was asked for and is not there.
     """
-    check_length(iterations, epochs, seeds)
-    spec = parse_detection_spec(task)
+    spec = parse_detection_spec(request.task)
     problems: list[KdzooError] = []
     notes: list[str] = []
-    train, val = _open(spec, subset, problems, notes)
-    given = dict(given or {})
-    batch = given.get("batch_size", (16, ""))[0]
-    num_images = len(train) if train is not None else (_COCO_WITH_BOXES if spec.name == "coco" else 5_011)
-    if subset is not None and train is None:
-        num_images = min(subset, num_images)
-    iterations = _length(iterations, epochs, schedule, subset, int(batch), num_images, notes)
-    resolved = resolve_settings(detector=detector, schedule=schedule, iterations=iterations, given=given)
+    train, val = _open(spec, request.subset, problems, notes)
+    num_images = len(train) if train is not None else (_COCO_WITH_BOXES if spec.name == "coco" else _VOC_WITH_BOXES)
+    if request.subset is not None and train is None:
+        num_images = min(request.subset, num_images)
+    schedule = request.schedule or "1x"
+    given = dict(request.given)
+    of_its_own = {"iterations", "epochs"} & set(given)
+    if request.subset is not None and not of_its_own:
+        given["epochs"] = _published_passes(schedule, notes)
+    resolved = resolve_length(partial(resolve_settings, schedule), given, num_images)
     settings = resolved.settings
     passes = settings.iterations * settings.batch_size / num_images
-    if spec.path is not None and passes > 100 and iterations is None:
+    if spec.path is not None and passes > 100 and request.subset is None and not of_its_own:
         notes.append(
             f"{settings.iterations:,} iterations are {passes:,.0f} passes over {num_images:,} images; --epochs sets a "
             "shorter run"
         )
-    choice = choose_engine(engine)
+    choice = choose_engine(request.engine)
     try:
         require_metric()
     except DataError as error:
         problems.append(error)
-    sides = settle_sides(backbone, baseline, problems)
-    if train is not None and len(train) < settings.batch_size:
-        problems.append(
-            UsageError(
-                f"a batch of {settings.batch_size} images cannot be made of {len(train):,}",
-                hint="a smaller --batch-size",
-            )
-        )
-    return DetectionPlan(
+    plan = settle_plan(
+        DetectionPlan,
+        request,
+        resolved,
         spec=spec,
-        sides=sides,
-        resolved=resolved,
         engine=choice,
-        seeds=tuple(seeds),
-        subset=subset,
-        workers=workers,
-        device=device,
-        train=train,
-        val=val,
-        notes=(*notes, *resolved.notes),
-        problems=tuple(problems),
+        data=(train, val),
+        notes=notes,
+        problems=problems,
     )
+    if train is not None and len(train) < settings.batch_size:
+        what = f"a batch of {settings.batch_size} images cannot be made of {len(train):,}"
+        return replace(plan, problems=(*plan.problems, UsageError(what, hint="a smaller --batch-size")))
+    return plan
 
 
 def _open(
@@ -153,22 +120,9 @@ def _open(
     return train, val
 
 
-def _length(
-    iterations: int | None,
-    epochs: float | None,
-    schedule: str,
-    subset: int | None,
-    batch_size: int,
-    num_images: int,
-    notes: list[str],
-) -> int | None:
-    if epochs is not None:
-        return passes_to_iterations(epochs, num_images, batch_size)
-    if iterations is None and subset is not None:
-        full = resolve_settings(schedule=schedule).settings
-        passes = full.iterations * full.batch_size / _COCO_WITH_BOXES
-        notes.append(
-            f"a subset: {passes:.1f} passes, as many as {schedule} gives all of COCO; --iterations sets another"
-        )
-        return passes_to_iterations(passes, num_images, batch_size)
-    return iterations
+def _published_passes(schedule: str, notes: list[str]) -> Given:
+    """As many passes over a subset as a schedule gives all of COCO, which goes to the notes."""
+    full = resolve_settings(schedule).settings
+    passes = full.iterations * full.batch_size / _COCO_WITH_BOXES
+    notes.append(f"a subset: {passes:.1f} passes, as many as {schedule} gives all of COCO; --iterations sets another")
+    return Given(passes, f"as {schedule} gives all of COCO")

@@ -19,10 +19,13 @@ from ...base.setting_values import (
     Range,
     WeightDecay,
     Width,
+    Words,
     check_values,
+    value_types,
 )
+from ...base.settings import ResolvedSettings, SettingsBuilder, Values, cited, cited_defaults
 from ..checks import one_of
-from ..dense.settings import Draft, FrozenStages, Given, ImageSide, Multipliers, Resolved, cited, common_faults, refuse
+from ..dense.settings import FrozenStages, ImageSide, Multipliers, common_faults, refuse, resolve
 
 DETECTORS = ("retinanet", "faster_rcnn")
 SCHEDULES = ("1x", "3x")
@@ -33,6 +36,7 @@ _RCNN = "detectron2 configs/Base-RCNN-FPN.yaml"
 
 SSLD_MULTIPLIERS = (0.05, 0.05, 0.1, 0.1, 0.15)
 """PaddleClas docs on SSLD's transfer to detection: the table's row, stem first (its text has another third value)."""
+_Multipliers = Annotated[Multipliers, Words((("ssld", SSLD_MULTIPLIERS),))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +83,7 @@ class DetectionSettings:
     test_max_side: ImageSide = cited(1333, f"{_DEFAULTS} INPUT.MAX_SIZE_TEST")
     batchnorm: Literal["frozen", "train"] = cited("frozen", f"{_DEFAULTS} MODEL.RESNETS.NORM FrozenBN")
     frozen_stages: FrozenStages = cited(2, f"{_DEFAULTS} MODEL.BACKBONE.FREEZE_AT")
-    lr_multipliers: Multipliers = cited((), "detectron2 has one rate; --lr-multipliers ssld for SSLD's docs")
+    lr_multipliers: _Multipliers = cited((), "detectron2 has one rate; --lr-multipliers ssld for SSLD's docs")
     fpn_channels: Width = cited(256, f"{_DEFAULTS} MODEL.FPN.OUT_CHANNELS")
     head_convs: Annotated[int, Range(1, 64)] = cited(4, f"{_DEFAULTS} MODEL.RETINANET.NUM_CONVS")
     box_head_width: Width = cited(1024, f"{_DEFAULTS} MODEL.ROI_BOX_HEAD.FC_DIM")
@@ -96,47 +100,38 @@ class DetectionSettings:
         _check(self)
 
 
-def resolve_settings(
-    *,
-    detector: str = "retinanet",
-    schedule: str = "1x",
-    iterations: int | None = None,
-    given: Given | None = None,
-) -> Resolved[DetectionSettings]:
+def resolve_settings(schedule: str = "1x", given: Values | None = None) -> ResolvedSettings[DetectionSettings]:
     """detectron2's configuration, with what was given in its place.
 
     Args:
-        detector: One of DETECTORS.
         schedule: One of SCHEDULES.
-        iterations: Another length: milestones keep their places in the run, the warm-up takes at most a tenth of it.
-            The rate stays as it is.
-        given: Value and source of settings by name.
+        given: Value and source of settings by name. At another length, ``iterations``, milestones keep their places in
+            the run and the warm-up takes at most a tenth of it. The rate stays as it is.
 
     Raises:
         UsageError: An unknown setting, or a value that makes no sense.
     """
-    one_of("detector", detector, DETECTORS)
+    given = given or {}
     one_of("schedule", schedule, SCHEDULES)
-    draft = Draft(DetectionSettings, "detection")
-    draft.put("detector", detector, "--detector")
+    builder = SettingsBuilder(value_types(DetectionSettings), cited_defaults(DetectionSettings))
+    builder.put_all({name: given[name] for name in ("detector",) if name in given})
+    detector = builder.values["detector"]
     if detector == "faster_rcnn":
-        draft.put("lr", 0.02, f"{_RCNN} SOLVER.BASE_LR")
+        builder.put("lr", 0.02, f"{_RCNN} SOLVER.BASE_LR")
         for name in ("iterations", "milestones", "batch_size", "short_sides"):
-            draft.sources[name] = draft.sources[name].replace(_RETINANET, _RCNN)
+            builder.sources[name] = builder.sources[name].replace(_RETINANET, _RCNN)
     if schedule == "3x":
         file = f"detectron2 configs/COCO-Detection/{detector}_R_50_FPN_3x.yaml"
-        draft.put("iterations", 270_000, f"{file} SOLVER.MAX_ITER")
-        draft.put("milestones", (210_000, 250_000), f"{file} SOLVER.STEPS")
-    if iterations is not None:
-        base = draft.settings()
-        scaled = tuple(round(step * iterations / base.iterations) for step in base.milestones)
-        draft.put("iterations", iterations, "--iterations or --epochs")
-        draft.put("milestones", scaled, f"{schedule}'s places in the run")
-        draft.put(
-            "warmup_iterations", min(base.warmup_iterations, iterations // 10), "ours: at most a tenth of the run"
-        )
-    draft.put_all(given or {})
-    return draft.resolve(DetectionSettings.batch_size, "detectron2")
+        builder.put("iterations", 270_000, f"{file} SOLVER.MAX_ITER")
+        builder.put("milestones", (210_000, 250_000), f"{file} SOLVER.STEPS")
+    if "iterations" in given:
+        length, published = given["iterations"][0], dict(builder.values)
+        scaled = tuple(round(step * length / published["iterations"]) for step in published["milestones"])
+        warmup = min(published["warmup_iterations"], length // 10)
+        builder.put("milestones", scaled, f"{schedule}'s places in the run")
+        builder.put("warmup_iterations", warmup, "ours: at most a tenth of the run")
+    builder.put_all(given)
+    return resolve(builder, DetectionSettings, DetectionSettings.batch_size, "detectron2")
 
 
 def _check(settings: DetectionSettings) -> None:

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from ..dense import Comparison, DenseCost
 from .cost import estimate
+from .papers import paper_rows
 from .plan import SegmentationPlan, make_plan
 from .run import run_plan
-from .settings import HEADS, SCHEDULES, SegmentationSettings
+from .settings import SegmentationSettings
 
-__all__ = [
-    "HEADS",
-    "SCHEDULES",
-    "Comparison",
-    "DenseCost",
-    "SegmentationPlan",
-    "SegmentationSettings",
-    "estimate",
-    "make_plan",
-    "run_plan",
-]
+SETTINGS = SegmentationSettings
+"""The kind's settings, under the name that every dense task has."""
+
+__all__ = ["SETTINGS", "SegmentationPlan", "SegmentationSettings", "estimate", "make_plan", "paper_rows", "run_plan"]

@@ -106,7 +106,7 @@ class SegmentationTask(DenseTask[SegmentationPlan, Segmentor]):
 
 
 def _require_several(own: SegmentationSettings, processes: Processes) -> None:
-    """Refuse a step whose BatchNorm over a pooled map has one value.
+    """Check that BatchNorm over a pooled map has more than one value a step.
 
     Raises:
         UsageError: A process has one image and BatchNorm is not synchronised.
@@ -126,7 +126,7 @@ def training_views(own: SegmentationSettings, segmentor: Segmentor) -> MaskViews
         scale=own.scale,
         factors=own.factors,
         crop=own.crop,
-        cat_max_ratio=own.most,
+        cat_max_ratio=own.cat_max_ratio,
         flip=own.flip,
         colour=bool(own.colour),
         fill=(mean[0], mean[1], mean[2]),

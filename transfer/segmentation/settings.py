@@ -22,10 +22,13 @@ from ...base.setting_values import (
     Weight,
     WeightDecay,
     Width,
+    Words,
     check_values,
+    value_types,
 )
+from ...base.settings import ResolvedSettings, SettingsBuilder, Values, cited, cited_defaults
 from ..checks import one_of
-from ..dense.settings import Draft, FrozenStages, Given, Multipliers, Resolved, cited, common_faults, refuse
+from ..dense.settings import FrozenStages, Multipliers, common_faults, refuse, resolve
 
 HEADS = ("fcn", "deeplabv3plus", "ocrnet")
 SCHEDULES = {"20k": 20_000, "40k": 40_000, "80k": 80_000, "160k": 160_000, "320k": 320_000}
@@ -35,6 +38,7 @@ CITYSCAPES_WEIGHTS = (
     *(0.9539, 0.9843, 1.1116, 0.9037, 1.0865, 1.0955, 1.0865, 1.1529, 1.0507),
 )
 """Weights of Cityscapes' classes that several of its published configurations use, such as mmsegmentation's ddrnet/."""
+_ClassWeights = Annotated[tuple[float, ...], Range(0, 1e6), Words((("cityscapes", CITYSCAPES_WEIGHTS),))]
 
 _SCHEDULE = "schedules/schedule_40k.py"
 _MODEL = "models/fcn_r50-d8.py"
@@ -93,7 +97,7 @@ class SegmentationSettings:
         crop: Height and width of training views.
         scale: Longer and shorter side that a training image is fitted into, before a random factor.
         factors: Bounds of that factor.
-        most: A crop in which one class has a larger share is drawn again.
+        cat_max_ratio: A crop in which one class has a larger share is drawn again.
         colour: 1 to vary brightness, contrast, saturation and hue.
         test_scale: Longer and shorter side that an evaluated image is fitted into; empty for its own size.
         test_mode: ``"whole"``, or ``"slide"``: overlapping windows of the crop's size, their logits averaged.
@@ -123,7 +127,7 @@ class SegmentationSettings:
     crop: Annotated[tuple[int, int], Range(8, 8192)] = cited((512, 512), "datasets/ade20k.py crop_size")
     scale: Annotated[tuple[int, int], Range(8, 16_384)] = cited((2048, 512), "datasets/ade20k.py RandomResize")
     factors: Annotated[tuple[float, float], Range(0.01, 100)] = cited((0.5, 2.0), f"{_CITY} RandomResize ratio_range")
-    most: PositiveFraction = cited(0.75, f"{_CITY} RandomCrop cat_max_ratio")
+    cat_max_ratio: PositiveFraction = cited(0.75, f"{_CITY} RandomCrop cat_max_ratio")
     flip: Fraction = cited(0.5, f"{_CITY} RandomFlip")
     colour: Annotated[int, Range(0, 1)] = cited(1, f"{_CITY} PhotoMetricDistortion")
     test_scale: Annotated[tuple[int, ...], Range(1, 16_384)] = cited((2048, 512), "datasets/ade20k.py Resize")
@@ -131,7 +135,7 @@ class SegmentationSettings:
     test_stride: Annotated[tuple[int, ...], Range(1, 16_384)] = cited(
         (), "ours: two thirds of the crop, as 769x769 configurations' 513"
     )
-    class_weights: Annotated[tuple[float, ...], Range(0, 1e6)] = cited((), f"{_MODEL} loss_decode has none")
+    class_weights: _ClassWeights = cited((), f"{_MODEL} loss_decode has none")
     batchnorm: Literal["frozen", "train"] = cited("train", f"{_MODEL} norm_eval False")
     frozen_stages: FrozenStages = cited(0, f"{_MODEL} frozen_stages -1")
     lr_multipliers: Multipliers = cited((), f"{_SCHEDULE} has one rate")
@@ -155,38 +159,27 @@ class SegmentationSettings:
 
 
 def resolve_settings(
-    task: str = "cityscapes",
-    *,
-    head: str = "fcn",
-    schedule: str | None = None,
-    iterations: int | None = None,
-    given: Given | None = None,
-) -> Resolved[SegmentationSettings]:
+    task: str = "cityscapes", schedule: str | None = None, given: Values | None = None
+) -> ResolvedSettings[SegmentationSettings]:
     """mmsegmentation's configuration for a data set, with what was given in its place.
 
     Args:
         task: Name of the data.
-        head: One of HEADS.
         schedule: One of SCHEDULES; the data set's own by default.
-        iterations: Another length; the rate falls to its end within it.
-        given: Value and source of settings by name.
+        given: Value and source of settings by name. At another length, ``iterations``, the rate falls to its end within
+            it.
 
     Raises:
         UsageError: An unknown setting, or a value that makes no sense.
     """
-    one_of("head", head, HEADS)
-    if schedule is not None:
-        one_of("schedule", schedule, SCHEDULES)
-    default, of_task = _OF_TASK[task]
-    draft = Draft(SegmentationSettings, "segmentation")
-    draft.put("head", head, "--head")
-    draft.put_all(of_task)
+    default, published = _OF_TASK[task]
     name = schedule or default
-    draft.put("iterations", SCHEDULES[name], f"schedules/schedule_{name}.py max_iters")
-    if iterations is not None:
-        draft.put("iterations", iterations, "--iterations or --epochs")
-    draft.put_all(given or {})
-    return draft.resolve(of_task["batch_size"][0], "schedules/")
+    one_of("schedule", name, SCHEDULES)
+    builder = SettingsBuilder(value_types(SegmentationSettings), cited_defaults(SegmentationSettings))
+    builder.put_all(published)
+    builder.put("iterations", SCHEDULES[name], f"schedules/schedule_{name}.py max_iters")
+    builder.put_all(given or {})
+    return resolve(builder, SegmentationSettings, published["batch_size"][0], "schedules/")
 
 
 def _check(own: SegmentationSettings) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ...base.errors import ModelError
+from ...base.suggestions import suggestion
 from ..networks import paddle_twins as _registers_the_twins  # noqa: F401
 from .rows import Operation
 from .table import Conversion
@@ -66,11 +66,9 @@ def released_network(release: str) -> str:
     name = release.rsplit("/", 1)[-1].removesuffix(".pdparams")
     name = re.sub(r"(_ssld)?(_v2)?(_pretrained)?$", "", name.removeprefix("Fix_"))
     if name not in conversions():
-        near = difflib.get_close_matches(name, conversions(), n=1)
-        known = ", ".join(conversions())
         raise ModelError(
             f"no conversion is known for {release!r}",
-            hint=f"did you mean {near[0]}?" if near else f"the convertible networks are {known}",
+            hint=suggestion(name, conversions(), f"the convertible networks are {', '.join(conversions())}"),
         )
     return name
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-
 from ...base.errors import ModelError
+from ...base.suggestions import nearest_names
 from .entry import Entry, Published
 from .papers import PAPERS, Paper
 from .read import COSTS, ENTRIES, RELEASES
@@ -36,7 +35,7 @@ def get_entry(name: str) -> Entry:
     """
     entry = ENTRIES.get(name)
     if entry is None:
-        near = difflib.get_close_matches(name, ENTRIES, n=3, cutoff=0.5)
+        near = nearest_names(name, ENTRIES, most=3)
         hint = f"nearest names: {', '.join(near)}" if near else "'kdzoo pull' alone lists what can be pulled"
         raise ModelError(f"the zoo has no entry {name!r}", hint=hint)
     return entry

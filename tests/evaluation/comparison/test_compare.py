@@ -52,7 +52,7 @@ def test_a_reference_is_looked_for_in_the_usual_store(store, monkeypatch):
     assert compare_results("weak", "strong/").second == "strong/"
     with pytest.raises(DataError, match="no result of stronk") as caught:
         compare_results("weak", "stronk")
-    assert caught.value.hint == "did you mean strong?"
+    assert str(caught.value.hint).startswith("did you mean 'strong'? there are: ")
     with pytest.raises(DataError, match="no result of x"):
         compare_results("weak", "x", results=store)
     with pytest.raises(DataError, match="there are no results at"):

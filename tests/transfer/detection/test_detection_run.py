@@ -178,9 +178,9 @@ def test_evaluation_data_without_objects_is_refused_before_training(
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--freeze", "half"], 2, "--freeze 'half'"),
+        (["--freeze", "half"], 2, "--freeze is an integer from 0 to 5 or one of none, stem, first, all, got 'half'"),
         (["--seeds", "x"], 2, "--seeds 'x' is neither a count nor a list"),
-        (["--set", "lrr=3"], 2, "did you mean lr?"),
+        (["--set", "lrr=3"], 2, "did you mean 'lr'?"),
         (["--set", "lr=fast"], 2, "lr is a number above 0 and at most 10,000, got 'fast'"),
         (["--set", "short_sides=4"], 2, "short_sides is an integer from 32 to 8,192, got '4'"),
         (["--iterations", "3", "--epochs", "2"], 2, "both set the length"),

@@ -147,7 +147,7 @@ class TestDetectron2:
             ("faster_rcnn", "1x"),
             ("faster_rcnn", "3x"),
         ):
-            settings = resolve_settings(detector=detector, schedule=schedule).settings
+            settings = resolve_settings(schedule, {"detector": (detector, "test")}).settings
             loaded = load_model("resnet50", pretrained=False)
             ours = make_config(settings, loaded, 80, resnet_form(loaded.model))
             theirs = get_cfg()

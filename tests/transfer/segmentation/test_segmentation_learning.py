@@ -11,15 +11,15 @@ from drawn_masks import write_ade20k, write_cityscapes, write_voc
 from killed_measurement import assert_signals_change_nothing, run_two_processes
 from quick_segmentation import QUICK, SMALL
 
+from kdzoo.transfer.dense.plan import DenseRequest
 from kdzoo.transfer.segmentation import make_plan, run_plan
 
 
 def learnt(spec: str, head: str, engine: str, reference: str, iterations: int, **more: object) -> float:
-    given = {name: (value, "test") for name, value in {**SMALL, "batch_size": 4, "lr": 0.05, **more}.items()}
-    plan = make_plan(
-        spec, backbone=reference, head=head, engine=engine, iterations=iterations, given=given, workers=0, device="cpu"
-    )
-    return run_plan(plan, out="out").results[0].metrics["mIoU"]
+    own = {**SMALL, "head": head, "iterations": iterations, "batch_size": 4, "lr": 0.05, **more}
+    given = {name: (value, "test") for name, value in own.items()}
+    request = DenseRequest(task=spec, backbone=reference, engine=engine, given=given, workers=0, device="cpu")
+    return run_plan(make_plan(request), out="out").results[0].metrics["mIoU"]
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from kdzoo.cli.main import main
 from kdzoo.engine.distributed import Processes
 from kdzoo.engine.state_file import read_state
 from kdzoo.evaluation.results import read_results
+from kdzoo.transfer.dense.plan import DenseRequest
 from kdzoo.transfer.segmentation import make_plan
 from kdzoo.transfer.segmentation.run import SegmentationTask
 
@@ -97,12 +98,16 @@ def test_the_papers_row_is_planned_with_nothing_here(capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--freeze", "half"], 2, "--freeze 'half'"),
+        (["--freeze", "half"], 2, "--freeze is an integer from 0 to 5 or one of none, stem, first, all, got 'half'"),
         (["--seeds", "x"], 2, "--seeds 'x' is neither a count nor a list"),
-        (["--crop", "512"], 2, "--crop '512'"),
-        (["--class-weights", "heavy"], 2, "--class-weights 'heavy'"),
+        (["--crop", "512"], 2, "--crop is 2 values (integers from 8 to 8,192), separated by commas, got '512'"),
+        (
+            ["--class-weights", "heavy"],
+            2,
+            "--class-weights is a list of numbers from 0 to 1e+06 or one of cityscapes, got 'heavy'",
+        ),
         (["--class-weights", "1,2"], 2, "2 class weights for 3 classes"),
-        (["--set", "lrr=3"], 2, "did you mean lr?"),
+        (["--set", "lrr=3"], 2, "did you mean 'lr'?"),
         (["--set", "lr=fast"], 2, "lr is a number above 0 and at most 10,000, got 'fast'"),
         (["--set", "output_stride=7"], 2, "output_stride is one of 8, 16, 32, got '7'"),
         (["--lr", "0.1", "--set", "lr=0.2"], 2, "lr is set twice"),
@@ -148,7 +153,8 @@ def test_one_image_a_step_is_refused_where_it_cannot_be_normalised(
 
 def test_heads_are_synchronised_over_frozen_backbones(shapes: str, make_student: Callable[..., str]) -> None:
     given = {name: (value, "test") for name, value in {**SMALL, "batchnorm": "frozen"}.items()}
-    plan = make_plan(shapes, backbone=make_student("one"), engine="torchvision", given=given, device="cpu")
+    request = DenseRequest(task=shapes, backbone=make_student("one"), engine="torchvision", given=given, device="cpu")
+    plan = make_plan(request)
     task = SegmentationTask()
     network = task.engine(plan).build(plan.sides[0].load(), plan.settings, plan.num_classes, 0)
     prepared = task.prepare(plan, network, Processes(0, 2, torch.device("cuda")))

@@ -1,0 +1,113 @@
+"""What ``kdzoo transfer``'s dense tasks print: a plan with its cost, and what a comparison came to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from .output import echo, literal, print_fields, print_json, print_remarks, print_rows, print_settings
+
+if TYPE_CHECKING:
+    from ..transfer.dense import Comparison, DenseCost
+    from ..transfer.dense.papers import PaperRow
+    from ..transfer.dense.plan import DensePlan
+    from .dense_task import DenseVerb
+
+
+def announce(plan: DensePlan[Any, Any, Any], verb: DenseVerb) -> None:
+    """Say by what is measured, and what should be known of it, before it starts."""
+    from ..engine.progress import say
+
+    say(f"engine: {plan.engine.note}")
+    for line in plan.engine.install:
+        say(f"  for {verb.framework}: {line}")
+    for note in plan.notes:
+        say(f"note: {note}")
+
+
+def show_plan(
+    plan: DensePlan[Any, Any, Any],
+    verb: DenseVerb,
+    out: str,
+    cost: DenseCost | None,
+    papers: Sequence[PaperRow],
+    *,
+    as_json: bool,
+) -> None:
+    """Print a plan.
+
+    Args:
+        plan: What would be measured.
+        verb: How its kind is called.
+        out: Where it would go.
+        cost: What it would cost; None where the backbone cannot be built.
+        papers: The papers' rows on the same data.
+        as_json: As one JSON document.
+    """
+    if as_json:
+        rows = [row.__dict__ for row in papers]
+        print_json({**plan.to_dict(), "out": out, "cost": cost.to_dict() if cost else None, "papers": rows})
+        return
+    print_fields(
+        {
+            "task": str(plan.spec),
+            **{side.role: side.reference for side in plan.sides},
+            "engine": plan.engine.note,
+            "data": plan.data_line(),
+            "protocol": plan.line(),
+            "seeds": literal(plan.seeds),
+            "folder": out,
+            **(_cost(cost, verb) if cost else {"cost": "the backbone cannot be built here"}),
+        }
+    )
+    echo()
+    print_settings(plan.resolved.to_dict())
+    if papers:
+        echo()
+        shown = [{**row.__dict__, "run": "yes" if row.network == plan.network else ""} for row in papers]
+        headings = {"label": "paper's row", "source": "from", "baseline": "before", "ours": "distilled", "note": "note"}
+        print_rows(shown, {**headings, "run": f"same {verb.option}"}, "table")
+    print_remarks(
+        ("note", (*plan.notes, *(cost.notes if cost else ()))),
+        (f"for {verb.framework}", plan.engine.install),
+        ("missing", [f"{problem.message} ({problem.hint})" for problem in plan.problems]),
+    )
+
+
+def _cost(cost: DenseCost, verb: DenseVerb) -> dict[str, str]:
+    size = f"{cost.parameters / 1e6:.1f} M parameters, {cost.learning_parameters / 1e6:.1f} M learn"
+    if cost.macs is not None:
+        width, height = cost.view
+        size += f"; {cost.macs / 1e9:.0f} G multiply-adds to train on a {width}x{height} image"
+    fields = {verb.network: size}
+    if cost.memory_bytes is not None:
+        how = "measured" if cost.memory_measured else "estimated from what the backward pass keeps"
+        fields["memory"] = f"{cost.memory_bytes / 2**30:.1f} GiB for a batch in one process, {how}"
+    fields["disk"] = f"{cost.disk_bytes / 2**30:.2f} GiB of checkpoints"
+    if cost.run_s is not None and cost.step_s is not None:
+        each = f"{cost.step_s:.2f} s an iteration on {cost.device} in one process"
+        fields["time"] = f"about {timedelta(seconds=round(cost.run_s))} a run, {cost.runs} in all ({each})"
+    return fields
+
+
+def show_comparison(comparison: Comparison, verb: DenseVerb, form: str) -> None:
+    """Print what the runs of a plan gave, as ``table``, ``json`` or ``csv``."""
+    if form == "json":
+        print_json(comparison.to_dict())
+        return
+    rows = comparison.rows()
+    headings = {"metric": "metric", "backbone": comparison.results[0].model.reference}
+    if len(comparison.results) > 1:
+        headings["baseline"] = comparison.results[1].model.reference
+        headings["difference"] = "difference"
+    if any(row.get("low") is not None for row in rows):
+        headings |= {"low": "95 % from", "high": "to"}
+    print_rows(rows, headings, form)
+    if form != "table":
+        return
+    echo()
+    for difference in comparison.differences:
+        if difference.metric == verb.metric:
+            echo(difference.sentence)
+    print_fields({"protocol": comparison.plan.line(), "folder": comparison.out, "report": comparison.report})
