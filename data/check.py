@@ -14,6 +14,7 @@ import numpy as np
 
 from ..base.errors import DataError
 from .birdsnap import IncompleteSource
+from .expected_counts import EXPECTED_COUNTS
 from .folders import compare_splits
 from .hub_copy.digests import other_contents
 from .hub_files import read_manifest
@@ -27,22 +28,6 @@ from .sources import FileSource, ImageSource
 from .specs import EVALUATION_ONLY, IMAGENETV2, DataSpec, expand_spec, open_source, parse_data_spec
 from .splits import find_split, has_split_folders
 from .subset import SubsetSource
-
-# (images, classes) of the official splits.
-EXPECTED_COUNTS = {
-    "digits": {"train": (1437, 10), "val": (360, 10)},
-    "cifar10": {"train": (50_000, 10), "val": (10_000, 10)},
-    "cifar100": {"train": (50_000, 100), "val": (10_000, 100)},
-    "imagenet": {"train": (1_281_167, 1000), "val": (50_000, 1000)},
-    "imagenet-real": {"val": (50_000, 1000)},
-    **{name: {"val": (10_000, 1000)} for name in IMAGENETV2[1:]},
-    "voc2007": {"train": (5011, 20), "val": (4952, 20)},
-    "cub200": {"train": (5994, 200), "val": (5794, 200)},
-    "birdsnap": {"train": (47_386, 500), "val": (2443, 500)},
-    "aircraft": {"train": (6667, 100), "val": (3333, 100)},
-    "dtd": {"train": (3760, 47), "val": (1880, 47)},
-    "sun397": {"train": (19_850, 397), "val": (19_850, 397)},
-}
 
 ProgressCallback = Callable[[str, int, int], None]
 

@@ -11,8 +11,9 @@ Everything public is here, and imported when it is first used::
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .base.lazy import lazy_names
 
 if TYPE_CHECKING:
     from .api import distill, label, train
@@ -46,46 +47,30 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "CheckpointError": "kdzoo.base.errors",
-    "DataError": "kdzoo.base.errors",
-    "EvaluationResult": "kdzoo.evaluation.evaluate",
-    "Interrupted": "kdzoo.base.errors",
-    "KdzooError": "kdzoo.base.errors",
-    "LabelResult": "kdzoo.engine.labelling",
-    "LoadedModel": "kdzoo.zoo",
-    "ModelError": "kdzoo.base.errors",
-    "Plan": "kdzoo.planning.plan",
-    "Recipe": "kdzoo.recipes.recipe",
-    "RunError": "kdzoo.base.errors",
-    "TeacherError": "kdzoo.base.errors",
-    "TrainResult": "kdzoo.base.run_documents",
-    "TransferReport": "kdzoo.transfer.classification.measure",
-    "UsageError": "kdzoo.base.errors",
-    "check_source": "kdzoo.data",
-    "compare_results": "kdzoo.evaluation.comparison",
-    "create_model": "kdzoo.zoo",
-    "distill": "kdzoo.api",
-    "evaluate": "kdzoo.evaluation.evaluate",
-    "export_model": "kdzoo.zoo.exporting",
-    "get_recipe": "kdzoo.recipes.registry",
-    "label": "kdzoo.api",
-    "list_models": "kdzoo.zoo",
-    "list_recipes": "kdzoo.recipes.registry",
-    "load_model": "kdzoo.zoo",
-    "measure_transfer": "kdzoo.transfer.classification.api",
-    "open_source": "kdzoo.data",
-    "package": "kdzoo.sharing",
-    "publish": "kdzoo.sharing",
-    "pull": "kdzoo.zoo",
-    "resolve": "kdzoo.planning.resolution",
-    "run_demo": "kdzoo.demo",
-    "save_model": "kdzoo.zoo",
-    "train": "kdzoo.api",
-    "write_analysis": "kdzoo.evaluation.analysis",
-    "write_report": "kdzoo.evaluation.report",
-}
-"""Where each public name lives."""
+__getattr__ = lazy_names(
+    __name__,
+    {
+        ".api": "distill label train",
+        ".base.errors": "CheckpointError DataError Interrupted KdzooError ModelError RunError TeacherError UsageError",
+        ".base.run_documents": "TrainResult",
+        ".data": "check_source open_source",
+        ".demo": "run_demo",
+        ".engine.labelling": "LabelResult",
+        ".evaluation.analysis": "write_analysis",
+        ".evaluation.comparison": "compare_results",
+        ".evaluation.evaluate": "EvaluationResult evaluate",
+        ".evaluation.report": "write_report",
+        ".planning.plan": "Plan",
+        ".planning.resolution": "resolve",
+        ".recipes.recipe": "Recipe",
+        ".recipes.registry": "get_recipe list_recipes",
+        ".sharing": "package publish",
+        ".transfer.classification.api": "measure_transfer",
+        ".transfer.classification.measure": "TransferReport",
+        ".zoo": "LoadedModel create_model list_models load_model pull save_model",
+        ".zoo.exporting": "export_model",
+    },
+)
 
 __all__ = [
     "CheckpointError",
@@ -127,14 +112,6 @@ __all__ = [
     "write_analysis",
     "write_report",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
 
 
 def __dir__() -> list[str]:

@@ -61,7 +61,7 @@ def package(
 
 def official_counts() -> dict[str, dict[str, int]]:
     """Images of the official evaluation sets, by data set and split."""
-    from .data.check import EXPECTED_COUNTS
+    from .data.expected_counts import EXPECTED_COUNTS
     from .data.segmentation import EXPECTED
 
     counted = {

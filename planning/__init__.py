@@ -6,26 +6,28 @@ imported when they are first used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..base.lazy import lazy_names
 
 if TYPE_CHECKING:
     from .cost import Cost, estimate
     from .plan import Plan, RunSettings
     from .resolution import resolve
 
-_HOMES = {
-    "Cost": "cost",
-    "Plan": "plan",
-    "RunSettings": "plan",
-    "estimate": "cost",
-    "resolve": "resolution",
-}
+__getattr__ = lazy_names(
+    __name__,
+    {
+        ".cost": "Cost estimate",
+        ".plan": "Plan RunSettings",
+        ".resolution": "resolve",
+    },
+)
 
-__all__ = ["Cost", "Plan", "RunSettings", "estimate", "resolve"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+__all__ = [
+    "Cost",
+    "Plan",
+    "RunSettings",
+    "estimate",
+    "resolve",
+]

@@ -5,33 +5,27 @@ Names are imported when they are first used, so that listing the recipes needs n
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..base.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .citations import citations
     from .description import describe_recipe
     from .overrides import override
     from .recipe import ObjectiveSettings, Recipe, Shapes, StudentRow, Variant
     from .recipe_file import export_recipe, load_recipe
     from .registry import RecipeSummary, get_recipe, list_recipes, recipe_names
 
-_HOMES = {
-    "RecipeSummary": "registry",
-    "ObjectiveSettings": "recipe",
-    "Recipe": "recipe",
-    "Shapes": "recipe",
-    "StudentRow": "recipe",
-    "Variant": "recipe",
-    "citations": "citations",
-    "describe_recipe": "description",
-    "export_recipe": "recipe_file",
-    "get_recipe": "registry",
-    "list_recipes": "registry",
-    "load_recipe": "recipe_file",
-    "override": "overrides",
-    "recipe_names": "registry",
-}
+__getattr__ = lazy_names(
+    __name__,
+    {
+        ".description": "describe_recipe",
+        ".overrides": "override",
+        ".recipe": "ObjectiveSettings Recipe Shapes StudentRow Variant",
+        ".recipe_file": "export_recipe load_recipe",
+        ".registry": "RecipeSummary get_recipe list_recipes recipe_names",
+    },
+)
 
 __all__ = [
     "ObjectiveSettings",
@@ -40,7 +34,6 @@ __all__ = [
     "Shapes",
     "StudentRow",
     "Variant",
-    "citations",
     "describe_recipe",
     "export_recipe",
     "get_recipe",
@@ -49,9 +42,3 @@ __all__ = [
     "override",
     "recipe_names",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

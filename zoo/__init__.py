@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from ..base.lazy import lazy_names
 from . import networks
-from .building import create_model, load_model, seeded
-from .entry_listing import entry_record, list_models
-from .features import forward_with_features, forward_with_maps, network_output, stage_names, takes_conditions
-from .listing import list_architectures, model_record
-from .loaded import LoadedModel
-from .preprocessing import Preprocessing, preprocessing_from_dict
-from .pulling import Pulled, pull
-from .references import Reference, parse_reference
-from .saving import save_model
-from .weights import load_weights, read_weights
+
+if TYPE_CHECKING:
+    from .building import create_model, load_model, seeded
+    from .entry_listing import entry_record, list_models
+    from .features import forward_with_features, forward_with_maps, network_output, stage_names, takes_conditions
+    from .listing import list_architectures, model_record
+    from .loaded import LoadedModel
+    from .preprocessing import Preprocessing, preprocessing_from_dict
+    from .pulling import Pulled, pull
+    from .references import Reference, parse_reference
+    from .saving import save_model
+    from .weights import load_weights, read_weights
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        ".building": "create_model load_model seeded",
+        ".entry_listing": "entry_record list_models",
+        ".features": "forward_with_features forward_with_maps network_output stage_names takes_conditions",
+        ".listing": "list_architectures model_record",
+        ".loaded": "LoadedModel",
+        ".preprocessing": "Preprocessing preprocessing_from_dict",
+        ".pulling": "Pulled pull",
+        ".references": "Reference parse_reference",
+        ".saving": "save_model",
+        ".weights": "load_weights read_weights",
+    },
+)
 
 __all__ = [
     "LoadedModel",

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...data import ImageSource
-from ...data.check import EXPECTED_COUNTS
 from ...data.eval_views import EvalView
+from ...data.expected_counts import EXPECTED_COUNTS
 from ...data.several_labels import SeveralLabelsSource
 from ...engine.class_match import ClassMatch
 from ...zoo import LoadedModel, Preprocessing

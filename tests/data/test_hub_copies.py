@@ -18,7 +18,7 @@ import pytest
 
 from kdzoo.base.errors import DataError, KdzooError, RunError, UsageError
 from kdzoo.data import check_source, open_source
-from kdzoo.data.check import EXPECTED_COUNTS
+from kdzoo.data.expected_counts import EXPECTED_COUNTS
 from kdzoo.data.hub_copy import unpack, unpacking
 from kdzoo.data.hub_copy.names import folder_names
 from kdzoo.data.hub_files import MANIFEST

@@ -12,7 +12,7 @@ from transfer_trees import COUNTS, TREES, class_folders, picture, write
 
 from kdzoo.base.errors import DataError, KdzooError, UsageError
 from kdzoo.data import check_source, open_source
-from kdzoo.data.check import EXPECTED_COUNTS
+from kdzoo.data.expected_counts import EXPECTED_COUNTS
 from kdzoo.data.official_classes import OFFICIAL_CLASSES
 from kdzoo.data.transfer_sets import TRANSFER_SETS
 

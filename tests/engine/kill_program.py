@@ -26,6 +26,7 @@ import kdzoo.engine.checkpoint as checkpoint
 import kdzoo.engine.loop as loop
 import kdzoo.engine.metric_lines as metrics
 import kdzoo.engine.phases as phases
+import kdzoo.engine.regression as regression
 import kdzoo.engine.scoring as scoring
 from kdzoo.base.errors import Interrupted
 from kdzoo.base.metrics import Metrics
@@ -173,7 +174,9 @@ def arm(place: str) -> None:
     elif name == "before_best":
         before(checkpoint, "keep_as_best", Countdown(number))
     elif name == "evaluation":
-        before(scoring, "rank_classes", Countdown(number))
+        left = Countdown(number)
+        before(scoring, "rank_classes", left)  # of classes
+        before(regression, "angular_errors", left)  # of a gaze
     elif name == "inside_a_log_line":
         real_write = metrics.JsonLines.write
 
