@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from .evaluation.analysis import write_analysis
     from .evaluation.comparison import compare_results
     from .evaluation.evaluate import EvaluationResult, evaluate
+    from .evaluation.prediction.files import Prediction
+    from .evaluation.prediction.predict import predict, predict_to_file
     from .evaluation.report import write_report
     from .planning.plan import Plan
     from .planning.resolution import resolve
@@ -56,6 +58,7 @@ _HOMES = {
     "LoadedModel": "kdzoo.zoo",
     "ModelError": "kdzoo.base.errors",
     "Plan": "kdzoo.planning.plan",
+    "Prediction": "kdzoo.evaluation.prediction.files",
     "Recipe": "kdzoo.recipes.recipe",
     "RunError": "kdzoo.base.errors",
     "TeacherError": "kdzoo.base.errors",
@@ -76,6 +79,8 @@ _HOMES = {
     "measure_transfer": "kdzoo.transfer.classification.api",
     "open_source": "kdzoo.data",
     "package": "kdzoo.sharing",
+    "predict": "kdzoo.evaluation.prediction.predict",
+    "predict_to_file": "kdzoo.evaluation.prediction.predict",
     "publish": "kdzoo.sharing",
     "pull": "kdzoo.zoo",
     "resolve": "kdzoo.planning.resolution",
@@ -97,6 +102,7 @@ __all__ = [
     "LoadedModel",
     "ModelError",
     "Plan",
+    "Prediction",
     "Recipe",
     "RunError",
     "TeacherError",
@@ -118,6 +124,8 @@ __all__ = [
     "measure_transfer",
     "open_source",
     "package",
+    "predict",
+    "predict_to_file",
     "publish",
     "pull",
     "resolve",
