@@ -167,6 +167,12 @@ def move_into_place(source: Path, place: Path, *, option: str = "--out") -> None
         sync(place.parent)
 
 
+def remove_folder(folder: Path, *, option: str = "--out") -> None:
+    """Delete a folder and all that is in it: what was kept until something else was finished."""
+    with clear_errors(folder, option=option):
+        shutil.rmtree(folder)
+
+
 def sync(path: Path) -> None:
     """Make a file's content, or a folder's own entries, survive a crash of the machine."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -74,7 +74,7 @@ class VerbCommand(click.Command):
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             section = getattr(parameter, "section", None)
-            if record is not None:
+            if record is not None and not isinstance(parameter, click.Argument):
                 (general if section is None else sections.setdefault(section, [])).append(record)
         groups = [*sections.items(), ("General" if sections else "Options", general)]
         width = max(len(names) for _, records in groups for names, _ in records)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from .evaluation.analysis import write_analysis
     from .evaluation.comparison import compare_results
     from .evaluation.evaluate import EvaluationResult, evaluate
+    from .evaluation.prediction.files import Prediction
+    from .evaluation.prediction.predict import predict, predict_to_file
     from .evaluation.report import write_report
     from .planning.plan import Plan
     from .planning.resolution import resolve
@@ -59,6 +61,8 @@ __getattr__ = lazy_names(
         ".evaluation.analysis": "write_analysis",
         ".evaluation.comparison": "compare_results",
         ".evaluation.evaluate": "EvaluationResult evaluate",
+        ".evaluation.prediction.files": "Prediction",
+        ".evaluation.prediction.predict": "predict predict_to_file",
         ".evaluation.report": "write_report",
         ".planning.plan": "Plan",
         ".planning.resolution": "resolve",
@@ -82,6 +86,7 @@ __all__ = [
     "LoadedModel",
     "ModelError",
     "Plan",
+    "Prediction",
     "Recipe",
     "RunError",
     "TeacherError",
@@ -103,6 +108,8 @@ __all__ = [
     "measure_transfer",
     "open_source",
     "package",
+    "predict",
+    "predict_to_file",
     "publish",
     "pull",
     "resolve",

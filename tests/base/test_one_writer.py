@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("cli", "recipes", "transfer", "zoo", "evaluation", "engine", "data", "kdzoo")
+ROOMS = ("cli", "kdzoo", "papers", "transfer", "planning", "recipes", "evaluation", "engine", "data", "zoo")
 FUNCTIONS = {
     *(f"os.{name}" for name in ("replace", "rename", "renames", "link", "symlink", "truncate", "fsync", "mkdir")),
     *(f"os.{name}" for name in ("makedirs", "fdopen")),

@@ -1,0 +1,1 @@
+"""Answers to images without labels; see ``kdzoo.predict``."""

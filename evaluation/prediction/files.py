@@ -1,0 +1,208 @@
+"""A prediction, and files of them: CSV, JSON lines or parquet, whole or not at all; an interrupted one goes on."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...base.errors import CheckpointError, UsageError
+from ...base.holding import hold_folder
+from ...base.record_file import RecordFile
+from ...base.regular_files import read_json
+from ...base.writing import copy_file, open_scratch, remove_folder, remove_leftovers, write_file, write_json
+
+_COMMIT_EVERY = 20  # batches
+_ROWS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a model says of an image.
+
+    Attributes:
+        path: As it was given; of an image in a given folder, the folder's path and the image's below it.
+        classes: Names, the likeliest first; empty for an image that cannot be read.
+        probabilities: Of these classes.
+        embedding: float32, (D,): the features before the classifier, where they were asked for.
+        error: Why the image cannot be read, or None.
+    """
+
+    path: str
+    classes: tuple[str, ...] = ()
+    probabilities: tuple[float, ...] = ()
+    embedding: np.ndarray | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenPredictions:
+    """A finished file.
+
+    Attributes:
+        path: The file.
+        num_images: Rows in it.
+        num_unreadable: How many of them say why an image could not be read.
+    """
+
+    path: str
+    num_images: int
+    num_unreadable: int
+
+
+def row_of(prediction: Prediction) -> dict[str, Any]:
+    """A prediction as a JSON object."""
+    if prediction.error is not None:
+        return {"path": prediction.path, "error": prediction.error}
+    answers = zip(prediction.classes, prediction.probabilities, strict=True)
+    found: dict[str, Any] = {
+        "path": prediction.path,
+        "top": [{"class": name, "probability": round(share, 6)} for name, share in answers],
+    }
+    if prediction.embedding is not None:
+        found["embedding"] = [float(f"{value:.7g}") for value in prediction.embedding.tolist()]
+    return found
+
+
+def csv_lines(rows: Iterable[Mapping[str, Any]], top_k: int, embedding: int = 0) -> Iterator[list[Any]]:
+    """The heading and the cells of CSV, a list a line.
+
+    Args:
+        rows: As `row_of` makes them.
+        top_k: Classes a row; two columns each.
+        embedding: Length of the embeddings, whose numbers are the last columns; 0 where there are none.
+    """
+    names = [f"{what}_{rank}" for rank in range(1, top_k + 1) for what in ("class", "probability")]
+    yield ["path", *names, "error", *(f"embedding_{index}" for index in range(embedding))]
+    for row in rows:
+        top = [cell for one in row.get("top", []) for cell in (one["class"], one["probability"])]
+        numbers = row.get("embedding", [""] * embedding)
+        yield [row["path"], *top, *[""] * (2 * top_k - len(top)), row.get("error", ""), *numbers]
+
+
+class PredictionFile:
+    """A file of predictions in the making: rows are kept in ``FILE.partial`` until all are there.
+
+    Args:
+        path: The file; its end (``.csv``, ``.jsonl``, ``.parquet``) decides the form.
+        identity: What the rows depend on; rows of something else are thrown away.
+        batch_size: Rows are kept in multiples of it.
+        top_k: Classes a row.
+
+    Raises:
+        UsageError: The name has another end, or parquet needs a package that is missing.
+    """
+
+    def __init__(self, path: Path, identity: Mapping[str, Any], *, batch_size: int, top_k: int) -> None:
+        check_form(path)
+        self.path, self._identity = path, dict(identity)
+        self._every, self._top_k = batch_size * _COMMIT_EVERY, top_k
+        self._folder = path.with_name(path.name + ".partial")
+
+    def write(self, predict: Callable[[int], Iterable[Prediction]]) -> WrittenPredictions:
+        """Write the file.
+
+        Args:
+            predict: Gives the predictions from a row on.
+
+        Raises:
+            RunError: It cannot be written, or another process writes it.
+            KdzooError: As ``predict``; what it gave until then is kept.
+        """
+        with hold_folder(self._folder):
+            remove_leftovers(self._folder, alone=True)
+            done, committed = self._kept()
+            rows = RecordFile(self._folder / "rows.jsonl", committed)
+            try:
+                for row in predict(done):
+                    rows.append((json.dumps(row_of(row), ensure_ascii=False) + "\n").encode())
+                    done += 1
+                    if done % self._every == 0:
+                        self._commit(done, rows)
+                self._commit(done, rows)
+            finally:
+                rows.close()
+            counted = self._finish()
+        remove_folder(self._folder)
+        return WrittenPredictions(path=str(self.path), num_images=done, num_unreadable=counted)
+
+    def _kept(self) -> tuple[int, dict[str, Any] | None]:
+        head = self._folder / "head.json"
+        try:
+            found = read_json(head) if head.is_file() else {}
+            if found.get("identity") == self._identity:
+                return int(found["rows"]), dict(found["committed"])
+        except (CheckpointError, KeyError, TypeError, ValueError, AttributeError):
+            pass  # begun anew
+        (self._folder / "rows.jsonl").unlink(missing_ok=True)
+        return 0, None
+
+    def _commit(self, done: int, rows: RecordFile) -> None:
+        head = {"identity": self._identity, "rows": done, "committed": rows.commit()}
+        write_json(self._folder / "head.json", head)
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        with open(self._folder / "rows.jsonl", encoding="utf-8") as lines:
+            for line in lines:
+                yield json.loads(line)
+
+    def _finish(self) -> int:
+        unreadable = sum("error" in row for row in self._rows())
+        write = {".csv": self._csv, ".jsonl": self._jsonl, ".parquet": self._parquet}[self.path.suffix]
+        write_file(self.path, write)
+        return unreadable
+
+    def _csv(self, new: Path) -> None:
+        width = next((len(row["embedding"]) for row in self._rows() if "embedding" in row), 0)
+        with io.TextIOWrapper(open_scratch(new), encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(csv_lines(self._rows(), self._top_k, width))
+
+    def _jsonl(self, new: Path) -> None:
+        copy_file(self._folder / "rows.jsonl", new)
+
+    def _parquet(self, new: Path) -> None:
+        import pyarrow
+        from pyarrow import parquet
+
+        text, number = pyarrow.string(), pyarrow.float32()
+        columns = {"path": text, "classes": pyarrow.list_(text), "probabilities": pyarrow.list_(number)}
+        schema = pyarrow.schema({**columns, "embedding": pyarrow.list_(number), "error": text})
+        with parquet.ParquetWriter(new, schema) as writer:
+            for part in _parts(self._rows(), _ROWS_AT_ONCE):
+                writer.write_table(pyarrow.Table.from_pylist([_parquet_row(row) for row in part], schema))
+
+
+def check_form(path: Path) -> None:
+    """Refuse a file name that says no form, and a form that cannot be written here.
+
+    Raises:
+        UsageError: The name, or the form.
+    """
+    if path.suffix not in (".csv", ".jsonl", ".parquet"):
+        raise UsageError(f"{path} ends in none of .csv, .jsonl, .parquet", hint=f"--out {path.with_suffix('.csv')}")
+    if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise UsageError("parquet needs pyarrow", hint="pip install 'kdzoo[hub-data]', or write .csv or .jsonl")
+
+
+def _parquet_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    top = row.get("top", [])
+    answers = {"classes": [one["class"] for one in top], "probabilities": [one["probability"] for one in top]}
+    return {"path": row["path"], **answers, "embedding": row.get("embedding"), "error": row.get("error")}
+
+
+def _parts(rows: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    part: list[dict[str, Any]] = []
+    for row in rows:
+        part.append(row)
+        if len(part) == size:
+            yield part
+            part = []
+    if part:
+        yield part

@@ -1,0 +1,61 @@
+"""Which images to look at: files, and folders of images at any depth."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...base.errors import DataError
+from ...data.listing import list_images
+from ...data.reading import Reading, split_reading
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image to look at.
+
+    Attributes:
+        path: Of the file.
+        reading: How it is read.
+    """
+
+    path: str
+    reading: Reading
+
+
+def find_images(paths: Sequence[str]) -> list[ImageFile]:
+    """The images that files and folders name, each once, in the order given; of a folder every image at any depth.
+
+    Args:
+        paths: Files and folders; ``PATH@exif=apply`` turns images upright, ``PATH@white=4095`` reads 12 bits.
+
+    Raises:
+        DataError: A path does not exist, or no image is there.
+    """
+    found: dict[str, ImageFile] = {}
+    for text in paths:
+        name, reading = split_reading(text)
+        path = Path(name).expanduser()
+        if path.is_dir():
+            names = [os.path.join(path, below) for below in list_images(path).paths]
+        elif path.exists():
+            names = [str(path)]
+        else:
+            raise DataError(f"there is no file or folder {path}", hint="name images, or folders of images")
+        for one in names:
+            found.setdefault(one, ImageFile(one, reading))
+    if not found:
+        raise DataError(
+            f"no images under {', '.join(paths)}", hint="give images (JPEG, PNG, WebP, …) or folders that hold some"
+        )
+    return list(found.values())
+
+
+def digest_of_names(images: Sequence[ImageFile]) -> str:
+    """A digest of which images are meant and how they are read."""
+    return hashlib.sha256(
+        "\n".join(f"{one.path}{one.reading}" for one in images).encode("utf-8", "replace")
+    ).hexdigest()

@@ -1,0 +1,178 @@
+"""The likeliest classes of images without labels, and their embeddings: one answer an image, in the images' order."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...base.errors import Interrupted
+from ...data.eval_views import EvalView
+from ...data.images import UnreadableImage, read_rgb
+from ...data.workers import TaskIterator
+from ...engine.progress import Progress
+from ...engine.signals import StopRequest
+from .classifier import Classifier, open_classifier
+from .files import Prediction, PredictionFile, WrittenPredictions, check_form
+from .images import ImageFile, digest_of_names, find_images
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictSettings:
+    """What to say of each image, and how.
+
+    Attributes:
+        top_k: Classes an image, the likeliest first.
+        embeddings: Whether the features before the classifier are given too.
+        batch_size: Images at once.
+        workers: Processes that read images; one a core, at most eight, where it is None.
+    """
+
+    top_k: int = 5
+    embeddings: bool = False
+    batch_size: int = 64
+    workers: int | None = None
+
+
+def predict(
+    model: str,
+    paths: str | Sequence[str],
+    *,
+    top_k: int = 5,
+    embeddings: bool = False,
+    image_size: int | None = None,
+    batch_size: int = 64,
+    workers: int | None = None,
+    device: str = "auto",
+) -> Iterator[Prediction]:
+    """The likeliest classes of images, one answer at a time, in the images' order; memory does not grow with them.
+
+    Args:
+        model: A model reference, or the path of an ONNX file that kdzoo exported.
+        paths: Images, and folders of images; ``PATH@exif=apply`` turns images upright.
+        top_k: Classes an image, the likeliest first.
+        embeddings: Whether the features before the classifier are given too.
+        image_size: Side of the crop in pixels, in place of the model's own.
+        batch_size: Images at once.
+        workers: Processes that read images; one a core, at most eight, by default.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; an ONNX file is run on the CPU.
+
+    Raises:
+        DataError: There are no images. (One that cannot be read is an answer with its ``error``.)
+        ModelError: A model cannot be built, or names no classes.
+        UsageError: An ONNX file has one image size and no embeddings.
+        Interrupted: SIGTERM or SIGINT came.
+    """
+    how = PredictSettings(top_k=top_k, embeddings=embeddings, batch_size=batch_size, workers=workers)
+    images = find_images([paths] if isinstance(paths, str) else paths)
+    classifier = open_classifier(model, device=device, image_size=image_size, embeddings=embeddings)
+    yield from predict_images(classifier, images, how)
+
+
+def predict_to_file(model: str, paths: str | Sequence[str], out: str | Path, **how: Any) -> WrittenPredictions:
+    """As `predict`, with the answers in a file; one that was interrupted goes on when it is called again.
+
+    Args:
+        model, paths, how: As those of `predict`.
+        out: The file; its end decides its form: ``.csv``, ``.jsonl``, ``.parquet``.
+
+    Raises:
+        KdzooError: As `predict`; RunError where the file cannot be written.
+    """
+    path = Path(out).expanduser()
+    check_form(path)
+    opened = {name: how.pop(name) for name in ("device", "image_size") if name in how}
+    settings = PredictSettings(**how)
+    images = find_images([paths] if isinstance(paths, str) else paths)
+    classifier = open_classifier(model, embeddings=settings.embeddings, **opened)
+    identity = {
+        "model": classifier.digest,
+        "view": str(classifier.view),
+        "images": digest_of_names(images),
+        "settings": [settings.top_k, settings.embeddings, settings.batch_size],
+    }
+    top_k = min(settings.top_k, len(classifier.class_names))
+    file = PredictionFile(path, identity, batch_size=settings.batch_size, top_k=top_k)
+    return file.write(lambda start: predict_images(classifier, images, settings, start=start))
+
+
+def predict_images(
+    classifier: Classifier, images: Sequence[ImageFile], how: PredictSettings, *, start: int = 0
+) -> Iterator[Prediction]:
+    """Answers to images, one at a time, in their order; memory does not grow with their number.
+
+    Args:
+        classifier: See `open_classifier`.
+        images: See `find_images`.
+        how: What to say.
+        start: How many images are done already; a multiple of the batch size.
+
+    Raises:
+        Interrupted: SIGTERM or SIGINT came.
+    """
+    batches = range(start // how.batch_size, math.ceil(len(images) / how.batch_size))
+    workers = min(8, os.cpu_count() or 1) if how.workers is None else how.workers
+    task = _Task(images, classifier.view, how.batch_size)
+    loader: TaskIterator[_Batch] = TaskIterator(task, batches, workers=workers)
+    progress = Progress(batches.stop, "predicting", how.batch_size, start=batches.start)
+    with StopRequest() as stop, contextlib.closing(loader), progress:
+        for batch in loader:
+            yield from _answers(classifier, batch, how)
+            progress.step({})
+            if stop.received is not None:
+                raise Interrupted(
+                    f"prediction interrupted by {stop.received.name}", hint="run the same command again to go on"
+                )
+
+
+@dataclass(frozen=True)
+class _Batch:
+    paths: tuple[str, ...]
+    errors: tuple[str | None, ...]
+    pixels: Tensor
+
+
+class _Task:
+    """Makes a batch: the images that can be read, as the network takes them, and why the others cannot."""
+
+    def __init__(self, images: Sequence[ImageFile], view: EvalView, batch_size: int) -> None:
+        self.images, self.view, self.batch_size = images, view, batch_size
+
+    def __call__(self, index: int) -> _Batch:
+        images = self.images[index * self.batch_size : (index + 1) * self.batch_size]
+        errors: list[str | None] = []
+        seen = []
+        for one in images:
+            try:
+                seen.append(self.view.apply(read_rgb(one.path, reading=one.reading))[0])
+                errors.append(None)
+            except UnreadableImage as error:
+                errors.append(error.reason)
+        pixels = np.stack(seen) if seen else np.empty((0, *self.view.size, 3), dtype=np.uint8)
+        paths = tuple(one.path for one in images)
+        return _Batch(paths, tuple(errors), torch.from_numpy(pixels).permute(0, 3, 1, 2))
+
+
+def _answers(classifier: Classifier, batch: _Batch, how: PredictSettings) -> Iterator[Prediction]:
+    answers: Iterator[tuple[list[float], list[int], np.ndarray | None]] = iter(())
+    if len(batch.pixels):
+        probabilities, features = classifier.answer(batch.pixels, embeddings=how.embeddings)
+        values, places = probabilities.topk(min(how.top_k, len(classifier.class_names)), dim=1)
+        embedded = itertools.repeat(None) if features is None else iter(features.numpy())
+        answers = zip(values.tolist(), places.tolist(), embedded)
+    for path, error in zip(batch.paths, batch.errors, strict=True):
+        if error is not None:
+            yield Prediction(path=path, error=error)
+            continue
+        shares, classes, embedding = next(answers)
+        names = tuple(classifier.class_names[index] for index in classes)
+        yield Prediction(path=path, classes=names, probabilities=tuple(shares), embedding=embedding)
