@@ -16,7 +16,7 @@ from kdzoo.cli.verbs import SECTIONS, VERBS
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "torchvision", "numpy", "pandas", "PIL", "timm", "huggingface_hub", "rich", "sklearn", "yaml")
 DESIGNED = {
-    *("demo", "recipes", "models", "train", "distill", "label", "curate", "eval"),
+    *("demo", "recipes", "models", "train", "distill", "label", "curate", "eval", "predict"),
     *("transfer", "compare", "report", "reproduce", "pull", "publish", "export", "data", "doctor"),
 }
 

@@ -27,6 +27,11 @@ RUN: tuple[str, ...] = ("xcl", "S1", "--scale", "small", "--epochs", "1", "--row
 Call = Callable[..., tuple[int, str, str]]
 
 
+def _slow_but_first(paper: Paper, table: Table) -> list[pytest.MarkDecorator]:
+    """Each paper's first table is looked at always, the others with what is slow."""
+    return [] if table is paper.tables[0] else [pytest.mark.slow]
+
+
 @pytest.fixture
 def kdzoo(capsys: pytest.CaptureFixture[str]) -> Call:
     def call(*arguments: str) -> tuple[int, str, str]:
@@ -66,7 +71,10 @@ def test_papers_and_tables_are_listed(kdzoo: Call) -> None:
     assert "main paper's text was not available" in kdzoo("xcl")[1]
 
 
-@pytest.mark.parametrize(("paper", "table"), TABLES, ids=IDS)
+@pytest.mark.parametrize(
+    ("paper", "table"),
+    [pytest.param(*one, id=name, marks=_slow_but_first(*one)) for one, name in zip(TABLES, IDS, strict=True)],
+)
 def test_every_table_has_a_dry_run_where_nothing_is_installed(
     paper: Paper, table: Table, kdzoo: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

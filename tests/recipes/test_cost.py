@@ -33,9 +33,11 @@ def test_flops_are_twice_the_multiply_accumulates():
     assert found.parameters == sum(p.numel() for p in loaded.model.parameters())
 
 
-def test_a_plan_that_can_run_is_measured(teacher: TrainResult):
+def test_a_plan_that_can_run_is_measured_and_that_leaves_no_trace_in_the_run(teacher: TrainResult):
     plan = small_plan("meal_v2", "small_images", teachers__models=(teacher.model,), training__epochs=3)
+    before = torch.get_rng_state()
     cost = estimate(plan)
+    assert torch.equal(before, torch.get_rng_state())
     assert (cost.num_images, cost.steps_per_epoch, cost.total_steps) == (1437, 5, 15)
     assert cost.measurement.images_per_s > 0
     assert cost.measurement.decode_images_per_s > 0
@@ -45,13 +47,6 @@ def test_a_plan_that_can_run_is_measured(teacher: TrainResult):
     assert 2 * weights < cost.checkpoint_bytes < 2.1 * weights
     assert cost.missing == ()
     json.dumps(cost.to_dict())
-
-
-def test_measuring_leaves_no_trace_in_the_run(teacher: TrainResult):
-    plan = small_plan("meal_v2", "small_images", teachers__models=(teacher.model,))
-    before = torch.get_rng_state()
-    estimate(plan)
-    assert torch.equal(before, torch.get_rng_state())
     fresh = student_of(plan, 10).model.state_dict()
     again = student_of(plan, 10).model.state_dict()
     assert all(torch.equal(tensor, again[name]) for name, tensor in fresh.items())

@@ -44,7 +44,8 @@ CASES = {
     "xcl_gan-offline": ("xcl_gan", ("offline",), {"data__unlabeled": "more"}),
     "exrep": ("exrep", ("small_images",), {**FEW, **NARROW}),
 }
-
+QUICK = ("meal_v2", "ssld", "xcl_mix", "crd")
+"""What the others are slow beside: parts and phases, stages, mixing, features."""
 
 DATA = Path("set by the fixture")
 
@@ -99,7 +100,9 @@ def no_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [case if case in QUICK else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
+)
 def test_a_run_from_exact_labels_is_the_run_with_its_teachers_to_the_byte(
     case: str, stored_teacher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,6 +32,9 @@ CASES = {
     "meal_v1-logits": ("meal_v1", ("logits_only",), {}, 2),
 }
 
+QUICK = ("crd", "exrep", "ae_kd", "meal_v1")
+"""One of each method; what is a variant of one is slow."""
+
 
 @pytest.fixture(scope="session")
 def runs(stored_teacher: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
@@ -50,7 +53,9 @@ def runs(stored_teacher: str, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [case if case in QUICK else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
+)
 def test_a_recipe_takes_real_steps_and_lands_on_its_golden_losses(case, runs):
     assert len(terms(runs[case])) == 1437 // 256
     check_golden(case, runs[case])
