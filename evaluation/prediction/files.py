@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ...base.errors import CheckpointError, UsageError
+from ...base.errors import CheckpointError, Interrupted, UsageError
 from ...base.holding import hold_folder
 from ...base.record_file import RecordFile
 from ...base.regular_files import read_json
@@ -58,12 +58,13 @@ class WrittenPredictions:
 
 
 def row_of(prediction: Prediction) -> dict[str, Any]:
-    """A prediction as a JSON object."""
+    """A prediction as a JSON object; what of a file's name is no text is written as an escape."""
+    path = prediction.path.encode("utf-8", "backslashreplace").decode()
     if prediction.error is not None:
-        return {"path": prediction.path, "error": prediction.error}
+        return {"path": path, "error": prediction.error}
     answers = zip(prediction.classes, prediction.probabilities, strict=True)
     found: dict[str, Any] = {
-        "path": prediction.path,
+        "path": path,
         "top": [{"class": name, "probability": round(share, 6)} for name, share in answers],
     }
     if prediction.embedding is not None:
@@ -103,7 +104,7 @@ class PredictionFile:
     def __init__(self, path: Path, identity: Mapping[str, Any], *, batch_size: int, top_k: int) -> None:
         check_form(path)
         self.path, self._identity = path, dict(identity)
-        self._every, self._top_k = batch_size * _COMMIT_EVERY, top_k
+        self._batch_size, self._top_k = batch_size, top_k
         self._folder = path.with_name(path.name + ".partial")
 
     def write(self, predict: Callable[[int], Iterable[Prediction]]) -> WrittenPredictions:
@@ -124,9 +125,13 @@ class PredictionFile:
                 for row in predict(done):
                     rows.append((json.dumps(row_of(row), ensure_ascii=False) + "\n").encode())
                     done += 1
-                    if done % self._every == 0:
+                    if done % (self._batch_size * _COMMIT_EVERY) == 0:
                         self._commit(done, rows)
                 self._commit(done, rows)
+            except Interrupted:
+                if done % self._batch_size == 0:
+                    self._commit(done, rows)
+                raise
             finally:
                 rows.close()
             counted = self._finish()
@@ -187,6 +192,8 @@ def check_form(path: Path) -> None:
     """
     if path.suffix not in (".csv", ".jsonl", ".parquet"):
         raise UsageError(f"{path} ends in none of .csv, .jsonl, .parquet", hint=f"--out {path.with_suffix('.csv')}")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", hint="give the name of a file in it")
     if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         raise UsageError("parquet needs pyarrow", hint="pip install 'kdzoo[hub-data]', or write .csv or .jsonl")
 

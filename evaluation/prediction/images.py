@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...base.errors import DataError
+from ...base.regular_files import refuse_special
 from ...data.listing import list_images
 from ...data.reading import Reading, split_reading
 
@@ -34,6 +35,7 @@ def find_images(paths: Sequence[str]) -> list[ImageFile]:
 
     Raises:
         DataError: A path does not exist, or no image is there.
+        UsageError: A path is a FIFO, a device or the like.
     """
     found: dict[str, ImageFile] = {}
     for text in paths:
@@ -42,6 +44,7 @@ def find_images(paths: Sequence[str]) -> list[ImageFile]:
         if path.is_dir():
             names = [os.path.join(path, below) for below in list_images(path).paths]
         elif path.exists():
+            refuse_special(path, what="the image")
             names = [str(path)]
         else:
             raise DataError(f"there is no file or folder {path}", hint="name images, or folders of images")

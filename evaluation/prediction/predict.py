@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...base.errors import Interrupted
+from ...base.errors import Interrupted, ModelError
 from ...data.eval_views import EvalView
 from ...data.images import UnreadableImage, read_rgb
 from ...data.workers import TaskIterator
@@ -117,20 +117,22 @@ def predict_images(
         start: How many images are done already; a multiple of the batch size.
 
     Raises:
+        ModelError: The model's answers are not numbers.
         Interrupted: SIGTERM or SIGINT came.
     """
     batches = range(start // how.batch_size, math.ceil(len(images) / how.batch_size))
     workers = min(8, os.cpu_count() or 1) if how.workers is None else how.workers
     task = _Task(images, classifier.view, how.batch_size)
     loader: TaskIterator[_Batch] = TaskIterator(task, batches, workers=workers)
-    progress = Progress(batches.stop, "predicting", how.batch_size, start=batches.start)
+    progress = Progress(batches.stop, "predicting", min(how.batch_size, len(images)), start=batches.start)
     with StopRequest() as stop, contextlib.closing(loader), progress:
         for batch in loader:
             yield from _answers(classifier, batch, how)
             progress.step({})
             if stop.received is not None:
                 raise Interrupted(
-                    f"prediction interrupted by {stop.received.name}", hint="run the same command again to go on"
+                    f"prediction interrupted by {stop.received.name}",
+                    hint="run the same command again: a file of --out is gone on with",
                 )
 
 
@@ -166,6 +168,12 @@ def _answers(classifier: Classifier, batch: _Batch, how: PredictSettings) -> Ite
     answers: Iterator[tuple[list[float], list[int], np.ndarray | None]] = iter(())
     if len(batch.pixels):
         probabilities, features = classifier.answer(batch.pixels, embeddings=how.embeddings)
+        if not all(bool(one.isfinite().all()) for one in (probabilities, features) if one is not None):
+            raise ModelError(
+                f"{classifier.reference} gives answers that are no numbers, among them for {batch.paths[0]} to "
+                f"{batch.paths[-1]}",
+                hint="its weights are damaged, or were trained until they diverged",
+            )
         values, places = probabilities.topk(min(how.top_k, len(classifier.class_names)), dim=1)
         embedded = itertools.repeat(None) if features is None else iter(features.numpy())
         answers = zip(values.tolist(), places.tolist(), embedded)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import kdzoo
 from kdzoo.base.errors import DataError, Interrupted, ModelError, UsageError
 from kdzoo.cli.main import main
 from kdzoo.data.reading import AS_STORED
+from kdzoo.evaluation.prediction import classifier
 from kdzoo.evaluation.prediction import predict as predicting
 from kdzoo.evaluation.prediction.images import ImageFile
-from kdzoo.zoo import load_model, save_model
+from kdzoo.zoo import LoadedModel, load_model, save_model
 from kdzoo.zoo.exporting import export_model
 
 CLASSES = ("null", "eins", "zwei")
@@ -86,6 +89,39 @@ def test_what_cannot_be_read_is_an_answer_too(model: str, photos: Path, tmp_path
         list(kdzoo.predict(model, str(tmp_path / "empty")))
 
 
+def test_what_is_no_image_is_one_line(model: str, photos: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(UsageError, match="named pipe"):
+        list(kdzoo.predict(model, str(tmp_path / "pipe.png"), workers=0))
+    (tmp_path / "a.csv").mkdir()
+    with pytest.raises(UsageError, match="is a folder"):
+        kdzoo.predict_to_file(model, str(photos), tmp_path / "a.csv")
+
+
+def test_a_name_that_is_no_text_is_escaped(model: str, photos: Path, tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/\xff.png"
+    with open(name, "wb") as file:
+        file.write((photos / "val/eins/0.png").read_bytes())
+    for end in ("csv", "jsonl"):
+        kdzoo.predict_to_file(model, os.fsdecode(name), tmp_path / f"a.{end}", workers=0)
+        assert "udcff.png" in (tmp_path / f"a.{end}").read_text(encoding="utf-8")
+
+
+def test_answers_that_are_no_numbers_are_an_error(model: str, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Finite weights may still overflow."""
+    load = classifier.load_model
+
+    def huge(*arguments: object, **how: object) -> LoadedModel:
+        loaded = load(*arguments, **how)  # type: ignore[arg-type]
+        with torch.no_grad():
+            loaded.model.get_classifier().weight.fill_(3e38)  # type: ignore[operator]
+        return loaded
+
+    monkeypatch.setattr(classifier, "load_model", huge)
+    with pytest.raises(ModelError, match="no numbers"):
+        list(kdzoo.predict(model, str(photos), workers=0))
+
+
 def test_three_forms_hold_the_same(model: str, photos: Path, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     (tmp_path / "torn.png").write_bytes(b"")
@@ -125,7 +161,7 @@ def test_an_interrupted_file_goes_on(model: str, photos: Path, tmp_path: Path, m
         kdzoo.predict_to_file(model, str(photos), out, batch_size=1, workers=0)
     assert not out.exists()
     kdzoo.predict_to_file(model, str(photos), out, batch_size=1, workers=0)
-    assert starts == [0, 20]
+    assert starts == [0, 22]
     assert out.read_bytes() == whole.read_bytes()
     with pytest.raises(Interrupted):
         kdzoo.predict_to_file(model, str(photos), tmp_path / "other.jsonl", batch_size=1, workers=0)
