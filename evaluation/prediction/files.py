@@ -119,8 +119,7 @@ class PredictionFile:
         """
         with hold_folder(self._folder):
             remove_leftovers(self._folder, alone=True)
-            done, committed = self._kept()
-            rows = RecordFile(self._folder / "rows.jsonl", committed)
+            done, rows = self._open()
             try:
                 for row in predict(done):
                     rows.append((json.dumps(row_of(row), ensure_ascii=False) + "\n").encode())
@@ -138,16 +137,17 @@ class PredictionFile:
         remove_folder(self._folder)
         return WrittenPredictions(path=str(self.path), num_images=done, num_unreadable=counted)
 
-    def _kept(self) -> tuple[int, dict[str, Any] | None]:
-        head = self._folder / "head.json"
+    def _open(self) -> tuple[int, RecordFile]:
+        """How many rows are kept, and where they are; begun anew where they are of something else or damaged."""
+        head, rows = self._folder / "head.json", self._folder / "rows.jsonl"
         try:
             found = read_json(head) if head.is_file() else {}
-            if found.get("identity") == self._identity:
-                return int(found["rows"]), dict(found["committed"])
-        except (CheckpointError, KeyError, TypeError, ValueError, AttributeError):
-            pass  # begun anew
-        (self._folder / "rows.jsonl").unlink(missing_ok=True)
-        return 0, None
+            if found["identity"] == self._identity:
+                return int(found["rows"]), RecordFile(rows, found["committed"])
+        except (CheckpointError, KeyError, TypeError, ValueError):
+            pass
+        rows.unlink(missing_ok=True)
+        return 0, RecordFile(rows)
 
     def _commit(self, done: int, rows: RecordFile) -> None:
         head = {"identity": self._identity, "rows": done, "committed": rows.commit()}

@@ -170,6 +170,11 @@ def test_eval(walk: Walk) -> None:
     walk("eval", *words, resumes=False)
 
 
+def test_predict(walk: Walk) -> None:
+    words = ("predict", "@TEACHER", "@PHOTOS", "--batch-size", "2", *_MACHINE, "--out", "answers.csv")
+    walk("predict", *words, resumes=False, kdzoo__evaluation__prediction__files___COMMIT_EVERY=1)
+
+
 @pytest.mark.parametrize("mode", ["linear", "finetune"])
 def test_transfer_classes(walk: Walk, mode: str) -> None:
     length = ("--image-size", "32", "--epochs", "1", "--batch-size", "9", "--seeds", "1")
