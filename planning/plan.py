@@ -141,6 +141,7 @@ class Plan:
         sources: ``{dotted setting: where its value came from}``, ``run.*`` included.
         notes: What the user should know, a line each.
         warnings: What is probably wrong, a line each.
+        adapted: What of the recipe was adapted to the data and the student, and why, a line each.
         stages: The plans of the recipe's stages, in order; empty where the recipe is one run. With stages, ``recipe``
             holds what they share.
         stage: Which stage this is the plan of, or None.
@@ -154,6 +155,7 @@ class Plan:
     sources: Mapping[str, str]
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    adapted: tuple[str, ...] = ()
     stages: tuple[Plan, ...] = ()
     stage: StageStep | None = None
 
@@ -203,6 +205,7 @@ class Plan:
             "data": {name: value for name, value in asdict(self.facts).items() if name != "notes"},
             "notes": list(self.notes),
             "warnings": list(self.warnings),
+            "adapted": list(self.adapted),
             **staged,
         }
 
