@@ -31,7 +31,12 @@ from .settings import setting, within
 )
 @section(
     "What",
-    setting("--unlabeled", metavar="FOLDER", required=True, help="Images without labels, at any depth."),
+    setting(
+        "--unlabeled",
+        metavar="FOLDER",
+        required=True,
+        help="Images without labels, at any depth; FOLDER@exif=apply turns them upright.",
+    ),
     setting(
         "--against",
         metavar="SPEC",

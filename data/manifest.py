@@ -1,7 +1,8 @@
 """A manifest: chosen images of a folder, one JSON object a line, with the class and score that a teacher gave them.
 
 The first line is about all: ``{"kdzoo_manifest": 1, "root": "/photos", "num_images": 2, "class_names": […]}``; each
-other line is an image: ``{"id": "a/b.jpg", "class": 3, "score": 0.98}``. Ids are paths below the root.
+other line is an image: ``{"id": "a/b.jpg", "class": 3, "score": 0.98}``. Ids are paths below the root. A ``reading``
+beside the root, such as ``@exif=apply``, says how the images were read and are to be read.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
 from ..base.errors import DataError
 from ..base.regular_files import refuse_special
+from .reading import AS_STORED, split_reading
 from .sources import FileSource
+
+if TYPE_CHECKING:
+    from .curation import ListedImages
 
 VERSION = 1
 _LOOKED_FOR = 10_000  # files whose presence is checked, evenly spread
@@ -23,18 +28,25 @@ _HINT = "give a manifest that 'kdzoo curate' wrote, or a folder of images"
 
 
 def write_manifest(
-    file: TextIO, root: Path, num_images: int, class_names: Sequence[str], rows: Iterable[tuple[str, int, float]]
+    file: TextIO,
+    images: ListedImages,
+    num_images: int,
+    class_names: Sequence[str],
+    rows: Iterable[tuple[str, int, float]],
 ) -> None:
     """Write a manifest.
 
     Args:
         file: Where to.
-        root: The folder of the images.
+        images: What was chosen from.
         num_images: How many rows there are.
         class_names: The teacher's classes; may be empty.
         rows: (id, class, score) of each image.
     """
-    head = {"kdzoo_manifest": VERSION, "root": str(root), "num_images": num_images, "class_names": list(class_names)}
+    head: dict[str, Any] = {"kdzoo_manifest": VERSION, "root": str(images.root)}
+    if images.reading != AS_STORED:
+        head["reading"] = str(images.reading)
+    head |= {"num_images": num_images, "class_names": list(class_names)}
     file.write(json.dumps(head) + "\n")
     for identity, label, score in rows:
         file.write(json.dumps({"id": identity, "class": label, "score": score}) + "\n")
@@ -66,7 +78,9 @@ def open_manifest(path: Path) -> FileSource:
         raise DataError(f"the manifest {path} lists no image", hint="curate again, with another folder")
     root = Path(head["root"])
     _require_files(path, root, paths)
-    return FileSource(path.stem, "unlabeled", (), np.full(len(paths), -1, dtype=np.int64), root, paths)
+    source = FileSource(path.stem, "unlabeled", (), np.full(len(paths), -1, dtype=np.int64), root, paths)
+    source.read_as(split_reading(f"{root}{head.get('reading', '')}")[1])
+    return source
 
 
 def _parse(line: str, path: Path, number: int) -> dict[str, Any]:

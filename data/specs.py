@@ -173,7 +173,8 @@ def open_source(spec: str | DataSpec, split: str) -> ImageSource:
         raise UsageError(f"unknown split {split!r}", hint=f"one of {', '.join(SPLITS)}")
     parsed = parse_data_spec(spec) if isinstance(spec, str) else spec
     source = _open(parsed, split)
-    source.read_as(parsed.reading)
+    if parsed.reading != AS_STORED:  # a manifest has its own
+        source.read_as(parsed.reading)
     return source
 
 

@@ -17,6 +17,7 @@ from ..data import open_source
 from ..data.curation import ListedImages, list_to_file
 from ..data.folders import require_folder, unlabeled_root
 from ..data.listing import describe_left_out
+from ..data.reading import split_reading
 from ..zoo import load_model
 from .class_match import has_published_order
 from .curation_stages import Curation, CurationResult, CurationSettings
@@ -45,7 +46,7 @@ def open_curation(
     """Open the images, the evaluation data and the teacher; gives the curation and holds its folder meanwhile.
 
     Args:
-        unlabeled: A folder of images, of any size.
+        unlabeled: A folder of images, of any size; ``PATH@exif=apply`` turns them upright.
         settings: What to do.
         against: Data spec; no copy of an image of its validation split stays in.
         teacher: A model reference.
@@ -59,7 +60,8 @@ def open_curation(
         RunError: ``out`` is in use.
         CheckpointError: What lies in ``out`` is damaged or belongs to other data, settings or weights.
     """
-    folder, target = Path(unlabeled).expanduser(), Path(out).expanduser()
+    place, reading = split_reading(str(unlabeled))
+    folder, target = Path(place).expanduser(), Path(out).expanduser()
     require_folder(folder)
     root = Path(os.path.realpath(unlabeled_root(folder)))
     evaluation = open_source(against, "val")
@@ -84,7 +86,7 @@ def open_curation(
         for note in (*([f"{root}: {unread}"] if unread else []), *evaluation.notes):
             say(note)
         identity = {
-            "unlabeled": str(root),
+            "unlabeled": f"{root}{reading}",
             "unlabeled_digest": sha256_of(listing),
             "against": against,
             "evaluation_digest": evaluation.fingerprint(),
@@ -97,7 +99,7 @@ def open_curation(
         }
         published = evaluation.class_names if has_published_order(loaded, evaluation) else ()
         yield Curation(
-            images=ListedImages(root, listing),
+            images=ListedImages(root, listing, reading),
             evaluation=evaluation,
             teachers=teachers,
             transform=eval_transform(loaded.preprocessing),

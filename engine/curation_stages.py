@@ -25,6 +25,7 @@ from ..base.setting_values import Count, Fraction, check_values
 from ..base.writing import open_scratch, write_file, write_json
 from ..data import EvalTransform, ImageSource, TaskIterator
 from ..data.curation import (
+    DIMENSIONS,
     PAIR,
     BestPerClass,
     ConfirmTask,
@@ -145,21 +146,20 @@ class Curation:
         return self._choose()
 
     def _vectors(self) -> np.ndarray:
-        path = self.state.folder / "evaluation.npy"
-        if path.is_file():
-            return np.asarray(np.load(path, allow_pickle=False))
-        size = self.settings.batch_size
-        steps = -(-len(self.evaluation) // size)
-        parts = []
-        tasks = TaskIterator(EvaluationTask(self.evaluation, size), range(steps), workers=self.workers)
-        with tasks, Progress(steps, "evaluation images", size) as shown:
-            for part in tasks:
-                self.stop.raise_if_requested("curation")
-                parts.append(part)
-                shown.step({})
-        vectors = np.concatenate(parts)
-        write_file(path, lambda new: np.save(new, vectors))
-        return vectors
+        name = "evaluation.bin"
+        if not self.state.has(name):
+            size = self.settings.batch_size
+            steps = -(-len(self.evaluation) // size)
+            (file,) = self.state.open_files(name)
+            tasks = TaskIterator(EvaluationTask(self.evaluation, size), range(steps), workers=self.workers)
+            with tasks, Progress(steps, "evaluation images", size) as shown:
+                for part in tasks:
+                    self.stop.raise_if_requested("curation")
+                    file.append(part.tobytes())
+                    shown.step({})
+            self.state.commit(self.state.position, [file])
+            file.close()
+        return np.fromfile(self.state.folder / name, dtype=np.float32).reshape(-1, DIMENSIONS)
 
     def _score(self, index: EvaluationIndex) -> None:
         size, start = self.settings.batch_size, self.state.position
@@ -256,7 +256,7 @@ class Curation:
 
         def write(new: Path) -> None:
             with io.TextIOWrapper(open_scratch(new), encoding="utf-8") as file:
-                write_manifest(file, self.images.root, sum(counts), self.class_names, rows_of())
+                write_manifest(file, self.images, sum(counts), self.class_names, rows_of())
 
         write_file(manifest, write)
         for name, source in (("near_duplicates.jsonl", "confirmed.jsonl"), ("unreadable.jsonl", "unreadable.jsonl")):

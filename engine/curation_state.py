@@ -55,6 +55,10 @@ class CurationState:
         for name in self._files:
             RecordFile(self.folder / name, self._files[name]).close()
 
+    def has(self, name: str) -> bool:
+        """Whether a file was committed."""
+        return name in self._files
+
     def open_files(self, *names: str) -> list[RecordFile]:
         """Open this stage's files, cut back to what was committed."""
         return [RecordFile(self.folder / name, self._files.get(name)) for name in names]

@@ -31,7 +31,7 @@ def curate(
     """Choose unlabeled images: copies of evaluation images out, the teacher's best of each class in.
 
     Args:
-        unlabeled: A folder of images, of any size.
+        unlabeled: A folder of images, of any size; ``PATH@exif=apply`` turns them upright.
         against: Data spec; no copy of an image of its validation split stays in.
         teacher: A model reference.
         out: Folder for the manifest, the pairs and their page.

@@ -20,7 +20,13 @@ from .scaled import scaled_down
 if TYPE_CHECKING:
     from .tables import Row, Table
 
+
 _MISSING = (DataError, ModelError, TeacherError, UsageError)
+
+
+def is_main() -> bool:
+    """Whether this process writes, of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 class Reproduction:
@@ -45,11 +51,6 @@ class Reproduction:
             Interrupted: A signal came; everything finished so far is saved.
             RunError, CheckpointError: A folder cannot be written, holds something else, or a run with other settings.
         """
-        if self.choices.scale == "small" and missing_data(str(self.choices.data)):
-            raise DataError(
-                f"no images to run on: {missing_data(str(self.choices.data))[0]}",
-                hint="--data digits is embedded and runs now",
-            )
         pending = [row for row in rows if self.record.row(row.label)["status"] != records.DONE]
         for row in pending:
             self._refuse_other_settings(row)
@@ -72,7 +73,7 @@ class Reproduction:
             self._write()
 
     def _write(self) -> None:
-        if os.environ.get("RANK", "0") == "0":
+        if is_main():
             self.record.write()
 
     def _refuse_other_settings(self, row: Row) -> None:

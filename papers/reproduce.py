@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..base.errors import RunError, UsageError
+from ..base.errors import DataError, RunError, UsageError
 from ..base.suggestions import suggestion
 from . import record as records
 from .choices import choose
@@ -87,11 +88,13 @@ def reproduce(
     Raises:
         UsageError: There is no such row, or a choice is wrong.
         DataError: A small size has no images to run on.
-        RunError, CheckpointError: ``out`` cannot be used, or its results are damaged.
+        RunError, CheckpointError: ``out`` cannot be used or is in use, or its results are damaged.
         Interrupted: A signal came; everything finished so far is saved.
     """
+    from ..base.holding import hold_folder
     from ..base.writing import remove_leftovers
-    from .carry_out import Reproduction
+    from .carry_out import Reproduction, is_main
+    from .needs import missing_data
 
     folder, selected = Path(out).expanduser(), select_rows(table, rows)
     remove_leftovers(folder)
@@ -102,9 +105,12 @@ def reproduce(
         if not resume:
             return _unchanged(found, [row.label for row in selected], asked=bool(rows))
     _check_student(choices.student)
-    jobs = Jobs(table, choices)
-    record = found or records.begin(folder, paper, table, choices, own=_own_folders(table) if resume else ())
-    Reproduction(table, jobs, record, device=device).run(selected)
+    if choices.scale == "small" and (missing := missing_data(str(choices.data))):
+        raise DataError(f"no images to run on: {missing[0]}", hint="--data digits is embedded and runs now")
+    with hold_folder(folder) if is_main() else contextlib.nullcontext():
+        own = _own_folders(table) if resume else ()
+        record = records.read(folder) or records.begin(folder, paper, table, choices, own=own)
+        Reproduction(table, Jobs(table, choices), record, device=device).run(selected)
     return record
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from .choice import BestPerClass
 from .confirmation import Confirmation, Thresholds, confirm
-from .embedding import embed_crops, embed_whole
+from .embedding import DIMENSIONS, embed_crops, embed_whole
 from .listed import ListedImages, list_to_file
 from .shortlist import PAIR, Candidate, EvaluationIndex, read_pairs
 from .tasks import ConfirmTask, Described, DescribeTask, EvaluationTask
 
 __all__ = [
+    "DIMENSIONS",
     "PAIR",
     "BestPerClass",
     "Candidate",

@@ -19,6 +19,7 @@ from ...base.errors import DataError
 from ...base.writing import open_scratch
 from ..images import read_rgb
 from ..listing import refuse_special, walk
+from ..reading import AS_STORED, Reading
 
 _RUN = 65_536  # paths that are sorted in memory at once
 _END = b"\0"  # between paths: the one byte that no path holds
@@ -30,10 +31,11 @@ class ListedImages:
     Args:
         root: The folder that the paths are relative to.
         listing: The file with the paths; beside it, at ``offsets_path``, lies where each begins.
+        reading: How the files become images.
     """
 
-    def __init__(self, root: Path, listing: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, listing: Path, reading: Reading = AS_STORED) -> None:
+        self.root, self.reading = root, reading
         self._listing, self._offsets = os.fspath(listing), os.fspath(offsets_path(listing))
         self._count = os.path.getsize(self._offsets) // 8 - 1
 
@@ -57,7 +59,7 @@ class ListedImages:
             UnreadableImage: The file cannot be decoded.
         """
         path = f"{self.root}/{self.identity(index)}"
-        return read_rgb(path, path)
+        return read_rgb(path, path, self.reading)
 
 
 def offsets_path(listing: Path) -> Path:

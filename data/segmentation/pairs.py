@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ...base.errors import DataError
-from ..images import IMAGE_EXTENSIONS
+from ..listing import list_images
 from .source import IGNORED, MAX_CLASSES, MaskSource, colour_map, label_table, pair_up, read_indices
 
 GET = "make images/train, images/val, masks/train and masks/val there; a mask is a PNG of class ids, 255 ignored"
@@ -40,15 +41,17 @@ def _paired(root: Path, split: str) -> tuple[tuple[str, ...], tuple[str, ...], t
         folder = root / kind / split
         if not folder.is_dir():
             raise DataError(f"masks: there is no {folder}/", hint=GET)
-        endings = IMAGE_EXTENSIONS if kind == "images" else {".png"}
         files: dict[str, str] = {}
-        for file in sorted(path for path in folder.rglob("*") if path.suffix.lower() in endings):
-            key = str(file.relative_to(folder).with_suffix(""))
+        for name in list_images(folder).paths:
+            key, extension = os.path.splitext(name)
+            if kind == "masks" and extension.lower() != ".png":
+                continue
             if key in files:
                 raise DataError(
-                    f"{root / files[key]} and {file} share one name", hint="a mask is found by its image's name"
+                    f"{root / files[key]} and {folder / name} share one name",
+                    hint="a mask is found by its image's name",
                 )
-            files[key] = str(file.relative_to(root))
+            files[key] = f"{kind}/{split}/{name}"
         found.append(files)
     return pair_up(root, found[0], found[1], split)
 

@@ -196,8 +196,9 @@ def test_the_evaluation_images_own_folder_is_refused(kdzoo: Callable[..., Any], 
     assert "the evaluation images lie in" in refused(kdzoo, *call)
 
 
-def test_a_damaged_state_is_refused(kdzoo: Callable[..., Any], place: Path, undisturbed: Path) -> None:
-    path = undisturbed / "state/scores.bin"
+@pytest.mark.parametrize("name", ["evaluation.bin", "scores.bin"])
+def test_a_damaged_state_is_refused(kdzoo: Callable[..., Any], place: Path, undisturbed: Path, name: str) -> None:
+    path = undisturbed / "state" / name
     content = path.read_bytes()
     path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
     try:
@@ -216,3 +217,22 @@ def test_another_top_chooses_anew_from_the_stored_scores(
     assert max(counts.values()) == 2
     assert kdzoo(*arguments(place, undisturbed, "--resume")).code == 0
     assert results(undisturbed) == before
+
+
+def test_images_are_read_as_the_spec_says(kdzoo: Callable[..., Any], place: Path, tmp_path: Path) -> None:
+    sideways = Image.Exif()
+    sideways[0x0112] = 6
+    (tmp_path / "photos").mkdir()
+    copy = picture(3).transpose(Image.Transpose.ROTATE_90)  # upright it is an evaluation image
+    copy.save(tmp_path / "photos/copy.jpg", quality=90, exif=sideways)
+    left_out = {}
+    for spec in ("", "@exif=apply"):
+        call = arguments(place, tmp_path / f"out{spec}", "--json")
+        call[2] = f"{tmp_path / 'photos'}{spec}"
+        outcome = kdzoo(*call)
+        assert outcome.code == 0, outcome.err
+        left_out[spec] = json.loads(outcome.out)["num_duplicates"]
+        assert lines(tmp_path / f"out{spec}/manifest.jsonl")[0].get("reading", "") == spec
+    assert left_out == {"": 0, "@exif=apply": 1}
+    call[2] = str(tmp_path / "photos")
+    assert "begun with another unlabeled" in refused(kdzoo, *call, "--resume")

@@ -9,15 +9,22 @@ import pytest
 
 from kdzoo.base.errors import DataError
 from kdzoo.data import open_source
+from kdzoo.data.curation import ListedImages
 from kdzoo.data.manifest import write_manifest
+from kdzoo.data.reading import AS_STORED, Reading
 
 
 @pytest.fixture
 def manifest(class_folders: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "manifest.jsonl"
+    return written(tmp_path / "manifest.jsonl", class_folders)
+
+
+def written(path: Path, class_folders: Path, reading: Reading = AS_STORED) -> Path:
     rows = [("cat/1.jpg", 0, 0.9), ("owl/0.jpg", 2, 0.5)]
+    (path.parent / "list.offsets").write_bytes(b"")
+    images = ListedImages(class_folders / "train", path.parent / "list", reading)
     with open(path, "w", encoding="utf-8") as file:
-        write_manifest(file, class_folders / "train", len(rows), ("cat", "dog", "owl"), rows)
+        write_manifest(file, images, len(rows), ("cat", "dog", "owl"), rows)
     return path
 
 
@@ -28,6 +35,12 @@ def test_a_manifest_opens_as_unlabeled_images(manifest: Path, class_folders: Pat
     assert source.class_names == ()
     assert source.load(1).size == (48, 40)
     assert source.path == class_folders / "train"
+
+
+def test_images_are_read_as_they_were_curated(class_folders: Path, tmp_path: Path) -> None:
+    upright = written(tmp_path / "manifest.jsonl", class_folders, Reading(upright=True))
+    assert open_source(str(upright), "unlabeled").reading == Reading(upright=True)
+    assert open_source(f"{upright}@white=255", "unlabeled").reading == Reading(white=255)  # what is said now counts
 
 
 def test_files_that_are_gone_are_counted_and_one_is_named(manifest: Path, class_folders: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import struct
 import zlib
@@ -308,3 +309,19 @@ def test_train_ids_in_the_place_of_label_ids_are_noticed(tmp_path: Path) -> None
     with pytest.raises(DataError, match="have the ids 8, 11, 13 alone, as trainIds have"):
         require_classes(source)
     assert any("as trainIds have" in line for line in check_segmentation(f"cityscapes:{root}", workers=0).problems)
+
+
+@pytest.mark.parametrize("place", ["images/train/9.jpg", "masks/val/deep/9.png"])
+@pytest.mark.parametrize(
+    "target", [None, "/dev/zero", "9.jpg", "/nowhere"], ids=["fifo", "device", "circle", "dangling"]
+)
+def test_what_is_no_regular_file_is_named_and_not_opened(tmp_path: Path, target: str | None, place: str) -> None:
+    root = write_pairs(tmp_path)
+    path = root / place
+    path.parent.mkdir(exist_ok=True)
+    if target is None:
+        os.mkfifo(path)
+    else:
+        path.symlink_to(path.name if target == "9.jpg" else target)
+    with pytest.raises(DataError, match=f"not an image file: {path} is a"):
+        open_segmentation(f"masks:{root}", place.split("/")[1])
