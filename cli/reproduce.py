@@ -18,7 +18,7 @@ from .settings import setting, within
 
 if TYPE_CHECKING:
     from ..papers.record import Record
-    from ..papers.tables import Paper, Table
+    from ..papers.tables import PaperTables, Table
 
 _CHOICES = ("scale", "data", "student", "epochs", "unlabeled", "seeds", "seed", "released")
 
@@ -135,7 +135,7 @@ def _print_grounds(table: Table, record: Record) -> None:
     _echo(grounds_lines(plan_table(table, rows, record.document["choices"])[1], numbers), ())
 
 
-def default_folder(paper: Paper, table: Table, scale: str | None) -> str:
+def default_folder(paper: PaperTables, table: Table, scale: str | None) -> str:
     """The folder where none was given."""
     return os.path.join("runs", f"{paper.key}-table-{table.number}" + ("-small" if scale == "small" else ""))
 
@@ -168,7 +168,7 @@ def _list(paper: str | None, form: str) -> None:
                 echo(f"note: {one.key}: {note}")
 
 
-def _show_needs(paper: Paper, table: Table, options: dict[str, Any], form: str) -> None:
+def _show_needs(paper: PaperTables, table: Table, options: dict[str, Any], form: str) -> None:
     from ..papers.reproduce import plan_table, select_rows
     from ..papers.shown import grounds_lines, needs_lines, needs_rows
 

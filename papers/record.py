@@ -12,7 +12,7 @@ from ..base.regular_files import read_json
 
 if TYPE_CHECKING:
     from .choices import Choices
-    from .tables import Paper, Row, Table
+    from .tables import PaperTables, Row, Table
 
 FILE = "results.json"
 PENDING, LEFT_OUT, DONE, MISSING = "pending", "left out", "done", "missing"
@@ -52,7 +52,7 @@ class Record:
         write_json(self.out / FILE, self.document)
 
 
-def begin(out: Path, paper: Paper, table: Table, choices: Choices, *, own: Sequence[str] = ()) -> Record:
+def begin(out: Path, paper: PaperTables, table: Table, choices: Choices, *, own: Sequence[str] = ()) -> Record:
     """The record of a reproduction that has not begun.
 
     Args:
@@ -80,7 +80,7 @@ def begin(out: Path, paper: Paper, table: Table, choices: Choices, *, own: Seque
     return Record(out, new_document(paper, table, choices, metadata.version("kdzoo")))
 
 
-def new_document(paper: Paper, table: Table, choices: Choices, version: str) -> dict[str, Any]:
+def new_document(paper: PaperTables, table: Table, choices: Choices, version: str) -> dict[str, Any]:
     """A document with every row left out."""
     return {
         "paper": paper.key,

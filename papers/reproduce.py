@@ -15,7 +15,7 @@ from .jobs import Jobs, slug
 
 if TYPE_CHECKING:
     from .needs import Needs
-    from .tables import Paper, Row, Table
+    from .tables import PaperTables, Row, Table
 
 
 def select_rows(table: Table, wanted: Sequence[str]) -> list[Row]:
@@ -65,7 +65,7 @@ def plan_table(
 
 
 def reproduce(
-    paper: Paper,
+    paper: PaperTables,
     table: Table,
     *,
     out: Path | str,

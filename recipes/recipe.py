@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
+from ..base.paper import Paper
 from ..base.setting_values import Colours, CropPct, Deviations, Pixels
 from ..data.mixing import Mixing
 from ..data.views import Augmentation
@@ -23,25 +24,6 @@ if TYPE_CHECKING:
     from ..engine.objective import Objective
 
 Task = Literal["classification", "regression"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Paper:
-    """Where a recipe comes from.
-
-    Attributes:
-        title: The paper's title.
-        authors: As printed.
-        year: Of the version that was read.
-        url: Where to read it.
-        code: The official repository and the commit that was read, or an empty string.
-    """
-
-    title: str
-    authors: str
-    year: int
-    url: str
-    code: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

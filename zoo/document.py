@@ -79,7 +79,7 @@ def page() -> str:
     for group, (title, text) in _GROUPS.items():
         parts += [f"## {title}", "", text, "", *_table([entry for entry in ENTRIES.values() if entry.group == group])]
     parts += ["## Papers", ""]
-    parts += [f"- {paper.title}. {paper.authors}, {paper.year}. <{paper.address}>" for paper in PAPERS.values()]
+    parts += [f"- {paper.title}. {paper.authors}, {paper.year}. <{paper.url}>" for paper in PAPERS.values()]
     return "\n".join(parts) + "\n"
 
 

@@ -7,10 +7,10 @@ from ...base.suggestions import unknown
 from .exrep import PAPER as EXREP
 from .meal_v2 import PAPER as MEAL_V2
 from .ssld import PAPER as SSLD
-from .table import Column, Evaluate, Network, NotRun, OnLabels, Paper, RecipeRun, Row, Table, Transfer
+from .table import Column, Evaluate, Network, NotRun, OnLabels, PaperTables, RecipeRun, Row, Table, Transfer
 from .xcl import PAPER as XCL
 
-PAPERS: dict[str, Paper] = {paper.key: paper for paper in (MEAL_V2, SSLD, XCL, EXREP)}
+PAPERS: dict[str, PaperTables] = {paper.key: paper for paper in (MEAL_V2, SSLD, XCL, EXREP)}
 """By name."""
 
 __all__ = [
@@ -20,7 +20,7 @@ __all__ = [
     "Network",
     "NotRun",
     "OnLabels",
-    "Paper",
+    "PaperTables",
     "RecipeRun",
     "Row",
     "Table",
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 
-def get_paper(name: str) -> Paper:
+def get_paper(name: str) -> PaperTables:
     """The paper called ``name``.
 
     Raises:
@@ -41,7 +41,7 @@ def get_paper(name: str) -> Paper:
     return PAPERS[name]
 
 
-def get_table(paper: Paper, number: str) -> Table:
+def get_table(paper: PaperTables, number: str) -> Table:
     """The table of a paper that it counts as ``number``; ``table 3`` and ``s2`` are understood.
 
     Raises:

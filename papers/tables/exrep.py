@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from .table import Column, Evaluate, Network, NotRun, Paper, RecipeRun, Table, row
+from .table import Column, Evaluate, Network, NotRun, PaperTables, RecipeRun, Table, row
 
 _TOP = (Column("top1", "Top-1 ACC", measured="top1"), Column("top5", "Top-5 ACC", measured="top5"))
 _EXTRA = Column("extra", "extra images", unit="", better=None)
@@ -100,7 +100,7 @@ _TABLE_3 = Table(
     notes=("depth and width are not printed; ResNeXt-50 32x4d fits the numbers",),
 )
 
-PAPER = Paper(
+PAPER = PaperTables(
     key="exrep",
     title="Compensating for the Lack of Extra Training Data by Learning Extra Representation",
     authors="Hyeonseong Jeon, Siho Han, Sangwon Lee, Simon S. Woo",

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from .meal_v2_transfer import TABLE_6, TABLE_7, TABLE_8
-from .table import Column, Evaluate, Network, NotRun, OnLabels, Paper, RecipeRun, Row, Table, Takes, row
+from .table import Column, Evaluate, Network, NotRun, OnLabels, PaperTables, RecipeRun, Row, Table, Takes, row
 
 _TOP = (Column("top1", "Top-1", measured="top1"), Column("top5", "Top-5", measured="top5"))
 _SIZES = (Column("pixels", "pixels", unit="px", better=None), Column("params", "#Params", unit="M", better=None))
@@ -280,7 +280,7 @@ _TABLE_5 = Table(
     ),
 )
 
-PAPER = Paper(
+PAPER = PaperTables(
     key="meal_v2",
     title="MEAL V2: Boosting Vanilla ResNet-50 to 80%+ Top-1 Accuracy on ImageNet without Tricks",
     authors="Zhiqiang Shen, Marios Savvides",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from .table import Column, Evaluate, Network, NotRun, Paper, RecipeRun, Row, Table, Transfer, row
+from .table import Column, Evaluate, Network, NotRun, PaperTables, RecipeRun, Row, Table, Transfer, row
 
 _TOP1 = Column("top1", "Top-1", measured="top1")
 _STAGES = (
@@ -340,7 +340,7 @@ _TABLE_9 = Table(
     ),
 )
 
-PAPER = Paper(
+PAPER = PaperTables(
     key="ssld",
     title="Beyond Self-Supervision: A Simple Yet Effective Network Distillation Alternative to Improve Backbones",
     authors="Cheng Cui, Ruoyu Guo, Yuning Du, Dongliang He, Fu Li, Zewu Wu, Qiwen Liu, Shilei Wen, Jizhou Huang, "

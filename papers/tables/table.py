@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import ClassVar, Literal, TypeAlias
 
+from ...base.paper import Paper
+
 Number = float | str | None
 
 
@@ -189,24 +191,16 @@ class Table:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Paper:
+class PaperTables(Paper):
     """A paper with its tables.
 
     Attributes:
         key: Names it on the command line.
-        title: As printed.
-        authors: As printed.
-        year: Of the version that was read.
-        url: Where to read it.
         tables: In order.
         notes: What holds for all of them.
     """
 
     key: str
-    title: str
-    authors: str
-    year: int
-    url: str
     tables: tuple[Table, ...]
     notes: tuple[str, ...] = ()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from .table import Column, Network, OnLabels, Paper, RecipeRun, Row, Table, row
+from .table import Column, Network, OnLabels, PaperTables, RecipeRun, Row, Table, row
 
 _ENTROPY = Column("entropy", "Ĥ", better=None)
 _TOP1 = Column("top1", "top-1", measured="top1")
@@ -170,7 +170,7 @@ _TABLE_S5 = Table(
     ),
 )
 
-PAPER = Paper(
+PAPER = PaperTables(
     key="xcl",
     title="Extracurricular Learning: Knowledge Transfer Beyond Empirical Distribution",
     authors="Hadi Pouransari, Mojan Javaheripi, Vinay Sharma, Oncel Tuzel",

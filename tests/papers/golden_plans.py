@@ -15,7 +15,7 @@ from kdzoo.base.settings import flatten
 from kdzoo.papers.choices import Choices
 from kdzoo.papers.jobs import Job, Jobs, architecture
 from kdzoo.papers.needs import transfer_commands
-from kdzoo.papers.tables import PAPERS, Evaluate, Paper, RecipeRun, Row, Table, Transfer
+from kdzoo.papers.tables import PAPERS, Evaluate, PaperTables, RecipeRun, Row, Table, Transfer
 from kdzoo.planning import Plan
 from kdzoo.recipes import get_recipe
 
@@ -23,7 +23,7 @@ FOLDER = Path(__file__).parent / "golden"
 _NAMED = ("student.model", "teachers.models")
 
 
-def plans(paper: Paper) -> dict[str, dict[str, Any]]:
+def plans(paper: PaperTables) -> dict[str, dict[str, Any]]:
     """``{table: {row: what it takes}}`` at the full size, with nothing on the disk; what is trained first, once."""
     return {table.number: _table(table) for table in paper.tables}
 
@@ -81,7 +81,7 @@ def _differences(before: dict[str, Any], plan: Plan) -> dict[str, Any]:
     }
 
 
-def text(paper: Paper) -> str:
+def text(paper: PaperTables) -> str:
     """The file of a paper: a line a row."""
     tables = []
     for number, rows in plans(paper).items():

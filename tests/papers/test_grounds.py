@@ -10,7 +10,7 @@ from kdzoo.papers.choices import Choices
 from kdzoo.papers.grounds import Grounds, grounds_of
 from kdzoo.papers.jobs import Jobs
 from kdzoo.papers.needs import needs_of
-from kdzoo.papers.tables import PAPERS, Paper, RecipeRun, Row, Table, get_table
+from kdzoo.papers.tables import PAPERS, PaperTables, RecipeRun, Row, Table, get_table
 
 TABLES = [(paper, table) for paper in PAPERS.values() for table in paper.tables]
 IDS = [f"{paper.key}-{table.number}" for paper, table in TABLES]
@@ -49,7 +49,7 @@ def test_a_stages_own_guess_names_the_stage() -> None:
 
 
 @pytest.mark.parametrize(("paper", "table"), TABLES, ids=IDS)
-def test_every_line_fits(paper: Paper, table: Table) -> None:
+def test_every_line_fits(paper: PaperTables, table: Table) -> None:
     jobs = Jobs(table, Choices())
     for row in table.rows:
         if isinstance(row.takes, RecipeRun):

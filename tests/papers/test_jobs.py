@@ -7,7 +7,7 @@ import pytest
 from kdzoo.papers.choices import Choices
 from kdzoo.papers.jobs import Job, Jobs, slug
 from kdzoo.papers.scaled import scaled_down
-from kdzoo.papers.tables import PAPERS, Paper, Row, Table, get_table
+from kdzoo.papers.tables import PAPERS, PaperTables, Row, Table, get_table
 
 TABLES = [(paper, table) for paper in PAPERS.values() for table in paper.tables]
 IDS = [f"{paper.key}-{table.number}" for paper, table in TABLES]
@@ -25,7 +25,7 @@ def only(jobs: tuple[Job, ...]) -> Job:
 
 
 @pytest.mark.parametrize(("paper", "table"), TABLES, ids=IDS)
-def test_folders_of_other_runs_differ(paper: Paper, table: Table) -> None:
+def test_folders_of_other_runs_differ(paper: PaperTables, table: Table) -> None:
     assert len({slug(row.label) for row in table.rows}) == len(table.rows)
     for choices in (Choices(), Choices(scale="small", seeds=2)):
         jobs = Jobs(table, choices)
@@ -34,7 +34,7 @@ def test_folders_of_other_runs_differ(paper: Paper, table: Table) -> None:
 
 
 @pytest.mark.parametrize(("paper", "table"), TABLES, ids=IDS)
-def test_every_small_row_resolves_to_a_tiny_network(paper: Paper, table: Table) -> None:
+def test_every_small_row_resolves_to_a_tiny_network(paper: PaperTables, table: Table) -> None:
     """A recipe's name, variants and settings go together, and nothing of the paper's size is left."""
     jobs = Jobs(table, SMALL)
     for row in table.rows:

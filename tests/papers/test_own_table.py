@@ -13,7 +13,7 @@ from PIL import Image
 from kdzoo.base.errors import UsageError
 from kdzoo.papers.measured import evaluate_published, teachers_together
 from kdzoo.papers.reproduce import reproduce, select_rows
-from kdzoo.papers.tables import Column, Evaluate, Network, NotRun, OnLabels, Paper, RecipeRun, Row, Table
+from kdzoo.papers.tables import Column, Evaluate, Network, NotRun, OnLabels, PaperTables, RecipeRun, Row, Table
 
 COLUMNS = (
     Column(key="top1", heading="top-1", measured="top1"),
@@ -26,7 +26,7 @@ TEACHER = Network(model="cifar_resnet8", trained=OnLabels(variants=("small_image
 STUDENT = Network(model="cifar_resnet8")
 
 
-def table_of(model: str) -> tuple[Paper, Table]:
+def table_of(model: str) -> tuple[PaperTables, Table]:
     """Two trained rows that share teachers, one that evaluates ``model``, one that is a number alone."""
     run = RecipeRun(recipe="xcl_mix", variants=("small_images",), settings=HALF, student=STUDENT, teachers=(TEACHER,))
     plain = RecipeRun(
@@ -39,7 +39,7 @@ def table_of(model: str) -> tuple[Paper, Table]:
         Row(label="number", numbers={"top1": 50.0}, takes=NotRun(why="nobody can")),
     )
     table = Table(number="1", title="A table", citation="Own, Table 1", columns=COLUMNS, rows=rows, epochs=4)
-    return Paper(key="own", title="Own", authors="-", year=2020, url="-", tables=(table,)), table
+    return PaperTables(key="own", title="Own", authors="-", year=2020, url="-", tables=(table,)), table
 
 
 @pytest.fixture(scope="module")

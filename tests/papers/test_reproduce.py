@@ -6,8 +6,10 @@ import json
 import os
 import shlex
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import pytest
@@ -18,7 +20,10 @@ from kdzoo.cli.transfer import command as transfer
 from kdzoo.engine.distributed import Processes
 from kdzoo.papers.needs import transfer_commands
 from kdzoo.papers.shown import result_lines, result_rows
-from kdzoo.papers.tables import PAPERS, Paper, RecipeRun, Table, Transfer
+from kdzoo.papers.tables import PAPERS, PaperTables, RecipeRun, Table, Transfer
+
+if TYPE_CHECKING:
+    from fork_server import ForkServer
 
 TABLES = [(paper, table) for paper in PAPERS.values() for table in paper.tables]
 IDS = [f"{paper.key}-{table.number}" for paper, table in TABLES]
@@ -27,7 +32,7 @@ RUN: tuple[str, ...] = ("xcl", "S1", "--scale", "small", "--epochs", "1", "--row
 Call = Callable[..., tuple[int, str, str]]
 
 
-def _slow_but_first(paper: Paper, table: Table) -> list[pytest.MarkDecorator]:
+def _slow_but_first(paper: PaperTables, table: Table) -> list[pytest.MarkDecorator]:
     """Each paper's first table is looked at always, the others with what is slow."""
     return [] if table is paper.tables[0] else [pytest.mark.slow]
 
@@ -59,7 +64,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def stamps(out: Path) -> dict[str, int]:
-    return {str(path.relative_to(out)): path.stat().st_mtime_ns for path in sorted(out.rglob("*")) if path.is_file()}
+    files = (path for path in sorted(out.rglob("*")) if path.is_file() and path != out / ".lock")
+    return {str(path.relative_to(out)): path.stat().st_mtime_ns for path in files}
 
 
 def test_papers_and_tables_are_listed(kdzoo: Call) -> None:
@@ -76,7 +82,7 @@ def test_papers_and_tables_are_listed(kdzoo: Call) -> None:
     [pytest.param(*one, id=name, marks=_slow_but_first(*one)) for one, name in zip(TABLES, IDS, strict=True)],
 )
 def test_every_table_has_a_dry_run_where_nothing_is_installed(
-    paper: Paper, table: Table, kdzoo: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    paper: PaperTables, table: Table, kdzoo: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     for scale in ("full", "small"):
@@ -156,6 +162,26 @@ def test_a_second_call_runs_nothing(finished: Path, kdzoo: Call) -> None:
     assert kdzoo(*RUN, "--out", str(finished), "--resume")[0] == 0
     after = stamps(finished)
     assert {name for name in before if before[name] != after[name]} <= {"results.json"}
+
+
+def test_a_folder_that_another_one_works_in_is_left_alone(
+    finished: Path, kdzoo: Call, fork_server: ForkServer, tmp_path: Path
+) -> None:
+    program = tmp_path / "hold.py"
+    program.write_text(
+        "import sys, time\nfrom pathlib import Path\nfrom kdzoo.base.holding import hold_folder\n"
+        "with hold_folder(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
+    )
+    other = fork_server.start(program, finished)
+    other.readline()
+    before = stamps(finished)
+    code, _, err = kdzoo(*RUN, "--out", str(finished), "--resume")
+    assert (code, "is in use by another process" in err) == (1, True)
+    assert kdzoo(*RUN, "--out", str(finished))[0] == 0  # what is finished is shown meanwhile
+    assert stamps(finished) == before
+    os.kill(other.pids[0], signal.SIGKILL)
+    other.wait(check=False)
+    assert kdzoo(*RUN, "--out", str(finished), "--resume")[0] == 0
 
 
 def test_it_goes_on_where_it_was_killed(finished: Path, kdzoo: Call, tmp_path: Path) -> None:
@@ -284,7 +310,7 @@ def test_missing_data_is_listed_and_the_rest_goes_on(kdzoo: Call, tmp_path: Path
     assert "imagenet not found" in rows["ResNet-50 + MEAL V2"]["why"]
     assert rows["ResNet-50"]["status"] == "missing"
     assert rows["ResNet-50 + DropBlock (kp=0.9)"]["status"] == "reference"
-    assert sorted(path.name for path in (tmp_path / "table").iterdir()) == ["results.json"]
+    assert sorted(path.name for path in (tmp_path / "table").iterdir()) == [".lock", "results.json"]
 
 
 def test_transfer_rows_name_their_commands(kdzoo: Call, tmp_path: Path) -> None:

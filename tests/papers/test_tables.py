@@ -8,7 +8,18 @@ from collections.abc import Iterator
 import pytest
 
 from kdzoo.base.errors import UsageError
-from kdzoo.papers.tables import PAPERS, Evaluate, Network, Paper, RecipeRun, Row, Table, Transfer, get_paper, get_table
+from kdzoo.papers.tables import (
+    PAPERS,
+    Evaluate,
+    Network,
+    PaperTables,
+    RecipeRun,
+    Row,
+    Table,
+    Transfer,
+    get_paper,
+    get_table,
+)
 from kdzoo.recipes import get_recipe, recipe_names
 from kdzoo.recipes.overrides import typed
 from kdzoo.zoo import parse_reference
@@ -121,7 +132,7 @@ def test_numbers_are_the_papers(line: str) -> None:
 
 
 @pytest.mark.parametrize(("paper", "table"), TABLES, ids=IDS)
-def test_labels_and_columns_are_whole(paper: Paper, table: Table) -> None:
+def test_labels_and_columns_are_whole(paper: PaperTables, table: Table) -> None:
     labels = [row.label for row in table.rows]
     assert len({label.lower() for label in labels}) == len(labels)
     keys = {column.key for column in table.columns}
@@ -134,7 +145,7 @@ def test_labels_and_columns_are_whole(paper: Paper, table: Table) -> None:
 
 
 @pytest.mark.parametrize(("paper", "table"), TABLES, ids=IDS)
-def test_recipes_variants_and_settings_exist(paper: Paper, table: Table) -> None:
+def test_recipes_variants_and_settings_exist(paper: PaperTables, table: Table) -> None:
     for row in table.rows:
         for run in runs_of(row):
             assert run.recipe in recipe_names()
@@ -150,7 +161,7 @@ def test_recipes_variants_and_settings_exist(paper: Paper, table: Table) -> None
 
 
 @pytest.mark.parametrize(("paper", "table"), TABLES, ids=IDS)
-def test_models_exist(paper: Paper, table: Table) -> None:
+def test_models_exist(paper: PaperTables, table: Table) -> None:
     for row in table.rows:
         for network in networks_of(row):
             parse_reference(network.model)

@@ -126,7 +126,7 @@ def test_every_record_is_complete(name):
         assert result.image_size >= 176
         assert result.source
     assert entry.paper in PAPERS
-    assert PAPERS[entry.paper].address.startswith("https://")
+    assert PAPERS[entry.paper].url.startswith("https://")
     assert entry.preprocessing.image_size % 8 == 0 or entry.image_size in (260, 300, 380, 475)
     assert entry.licence is None or entry.licence == entry.licence.lower()
     if entry.format == "none":

@@ -125,5 +125,7 @@ class Entry:
         record = asdict(self)
         record["model_args"] = dict(self.model_args)
         record["source"] = self.source
-        record["paper"] = PAPERS[self.paper].to_dict() | {"key": self.paper}
+        paper = PAPERS[self.paper]
+        shown = {name: getattr(paper, name) for name in ("title", "authors", "year", "arxiv", "url")}
+        record["paper"] = shown | {"key": self.paper}
         return record
