@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -97,11 +98,14 @@ def imports_of(module: str, source: str, *, is_package: bool) -> Iterator[Import
     yield from walk(ast.parse(source), False, False)
 
 
-IMPORTS = [
-    found
-    for module, path in FILES.items()
-    for found in imports_of(module, path.read_text(encoding="utf-8"), is_package=module in PACKAGES)
-]
+@cache
+def all_imports() -> tuple[Import, ...]:
+    """Every import of the package."""
+    return tuple(
+        found
+        for module, path in FILES.items()
+        for found in imports_of(module, path.read_text(encoding="utf-8"), is_package=module in PACKAGES)
+    )
 
 
 def room_of(module: str) -> str:
@@ -126,7 +130,7 @@ def show(found: Import, what: str) -> str:
     return f"{FILES[found.module].relative_to(ROOT)}:{found.line} {what}"
 
 
-def order_violations(imports: list[Import]) -> list[str]:
+def order_violations(imports: Iterable[Import]) -> list[str]:
     wrong = []
     for found in imports:
         own = room_of(found.module)
@@ -140,11 +144,11 @@ def order_violations(imports: list[Import]) -> list[str]:
 def test_the_source_was_found() -> None:
     assert len(FILES) > 40
     assert {room_of(module) for module in FILES} >= set(ROOMS)
-    assert any(targets(found) == {"kdzoo.data"} for found in IMPORTS)
+    assert any(targets(found) == {"kdzoo.data"} for found in all_imports())
 
 
 def test_rooms_import_only_what_they_may() -> None:
-    assert order_violations(IMPORTS) == []
+    assert order_violations(all_imports()) == []
 
 
 @pytest.mark.parametrize(
@@ -167,7 +171,7 @@ def test_a_wrong_import_would_be_seen(module: str, source: str, forbidden: str) 
     assert forbidden in order_violations(found)[0]
 
 
-def circles(imports: list[Import]) -> set[frozenset[str]]:
+def circles(imports: Iterable[Import]) -> set[frozenset[str]]:
     """The groups of modules that import each other, lazily or not; what stands there for the type checker counts not.
 
     A package that only names its modules' names (its ``__init__``) is no part of a circle through them.
@@ -188,18 +192,18 @@ def circles(imports: list[Import]) -> set[frozenset[str]]:
 
 
 def test_no_module_imports_itself_through_others() -> None:
-    assert circles(IMPORTS) == set()
+    assert circles(all_imports()) == set()
 
 
 def test_a_circle_would_be_seen() -> None:
     there = imports_of("kdzoo.planning.plan", "def f():\n    from .resolution import resolve", is_package=False)
-    assert circles([*IMPORTS, *there])
+    assert circles([*all_imports(), *there])
 
 
 def test_the_front_door_imports_the_rooms_lazily() -> None:
     wrong = [
         show(found, found.target)
-        for found in IMPORTS
+        for found in all_imports()
         if room_of(found.module) == "kdzoo"
         and found.at_import
         and any(room_of(target) not in ("kdzoo", "kdzoo.cli", "kdzoo.base") for target in targets(found))
@@ -210,7 +214,7 @@ def test_the_front_door_imports_the_rooms_lazily() -> None:
 def test_objectives_know_tensors_only() -> None:
     """No files, names, devices or ranks: torch, the standard library and themselves."""
     wrong = []
-    for found in IMPORTS:
+    for found in all_imports():
         if not found.module.startswith("kdzoo.recipes.objectives"):
             continue
         top = found.target.split(".")[0]
@@ -223,7 +227,7 @@ def test_objectives_know_tensors_only() -> None:
 def test_verbs_import_only_click_at_the_top() -> None:
     """The command line answers before torch could even be found."""
     wrong = []
-    for found in IMPORTS:
+    for found in all_imports():
         if room_of(found.module) != "kdzoo.cli" or not found.at_import:
             continue
         top = found.target.split(".")[0]
@@ -237,7 +241,7 @@ def importers(package: str) -> set[str]:
     """The modules that import a foreign package, lazily or not."""
     return {
         found.module
-        for found in IMPORTS
+        for found in all_imports()
         if found.target == package
         or found.target.startswith(f"{package}.")
         or package in {f"{found.target}.{name}" for name in found.names}
@@ -248,6 +252,7 @@ def test_only_the_zoo_talks_to_the_hub() -> None:
     assert {room_of(module) for module in importers("huggingface_hub")} <= {"kdzoo.zoo"}
 
 
+@cache
 def names_of(path: Path) -> set[str]:
     """Every dotted name and every plain name that a file's code (not its text) uses."""
     nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))

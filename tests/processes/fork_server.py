@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -194,15 +195,24 @@ def _as_torchrun(processes: int) -> list[dict[str, str]]:
 
 def _import_torch() -> None:
     """What takes long and reads nothing of the environment that a test would change."""
-    import torchvision  # noqa: F401
-
+    for module in (
+        "torchvision",
+        "safetensors.torch",
+        "yaml",
+        "jinja2",
+        "filelock",
+        "tqdm",
+        "anyio",
+        "httpx2",
+        "httpx",
+    ):
+        with contextlib.suppress(ImportError):  # the Hub's client has one of the last two
+            import_module(module)
     assert not {"timm", "kdzoo", "huggingface_hub"} & sys.modules.keys()
 
 
 def _import_kdzoo() -> None:
     """Everything that a run imports sooner or later."""
-    from importlib import import_module
-
     from kdzoo.data import open_source
     from kdzoo.recipes.registry import get_recipe, recipe_names
 

@@ -27,10 +27,14 @@ CASES = {
     "meal_v2-reversed-cutmix": ("meal_v2", ("small_images", "reversed", "cutmix"), {}),
     "meal_v2-alternating": ("meal_v2", ("small_images", "alternating"), {}),
 }
+QUICK = ("supervised-smooth-cutmix", "hinton_kd", "xcl_mix", "meal_v2", "meal_v2-alternating")
+"""The others are slow: every teacher here is trained by the plain `supervised`."""
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [case if case in QUICK else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
+)
 def test_a_recipe_takes_real_steps_and_lands_on_its_golden_losses(case, stored_teacher, tmp_path: Path):
     recipe, variants, given = CASES[case]
     if get_recipe(recipe).objective.uses_teachers:

@@ -29,7 +29,13 @@ Measure = Callable[..., TransferReport]
 Backbone = Callable[..., str]
 
 
-@pytest.mark.parametrize("name", [*TREES, "folders"])
+QUICK = ("cub200", "voc2007", "folders")
+"""One class an image, several, and own data; the other layouts are slow."""
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in [*TREES, "folders"]]
+)
 def test_every_data_set_is_fine_tuned_and_probed(
     name: str, tmp_path: Path, measure: Measure, make_backbone: Backbone
 ) -> None:

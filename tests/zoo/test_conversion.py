@@ -27,6 +27,12 @@ from kdzoo.zoo.pdparams import read_pdparams
 
 REFERENCES = Path(__file__).parents[1] / "references"
 FILES = sorted((REFERENCES / "paddle").glob("*.npz"))
+QUICK = (
+    *("GhostNet_x1_3-plain", "MobileNetV1-legendary", "MobileNetV2-plain", "MobileNetV3_large_x1_0-plain"),
+    *("MobileNetV3_small_x0_35-legendary", "PPLCNet_x0_25-legendary", "Res2Net50_vd_26w_4s-plain"),
+    *("ResNet34_vd-legendary", "ResNet50_vd-plain"),
+)
+"""A network of each family, some in either dialect; the others are slow."""
 
 
 def _module(name: str) -> ModuleType:
@@ -72,7 +78,7 @@ def test_every_network_and_dialect_has_a_reference() -> None:
 
 @pytest.mark.parametrize(
     "file",
-    [pytest.param(file, marks=pytest.mark.slow if "101" in file.stem else ()) for file in FILES],
+    [pytest.param(file, marks=() if file.stem in QUICK else pytest.mark.slow) for file in FILES],
     ids=lambda file: file.stem,
 )
 def test_the_twin_gives_the_official_logits(file: Path) -> None:

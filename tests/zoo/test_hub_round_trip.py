@@ -9,7 +9,7 @@ import pytest
 from fork_server import ForkServer
 
 PUBLISH = """
-import sys
+import os, sys
 import kdzoo.sharing
 from kdzoo.base.errors import KdzooError
 run, *repositories = sys.argv[1:]
@@ -19,6 +19,8 @@ for text in repositories:
     for option in options:
         key, _, value = option.partition("=")
         given[key] = value or True
+    if "token" in given:
+        os.environ["HF_TOKEN"] = given.pop("token")
     try:
         made = kdzoo.sharing.publish(run, name, **given)
         print(made.reference, made.changed, made.commit)
@@ -140,17 +142,15 @@ def test_every_failure_is_one_line_and_changes_nothing(call, hub_server, make_ru
     assert set(hub_server.repositories) == {*states, "org/lost"}
 
 
-@pytest.mark.parametrize(
-    ("token", "part"),
-    [
-        (None, "publishing needs a login on the Hub, and there is none"),
-        ("hf_nobodysTokenOfTheTests", "the Hub does not accept the login"),
-        ("hf_readerTokenOfTheTests0002", "your login may not write to org/new"),
-    ],
-)
-def test_without_a_login_that_may_write(call, hub_server, make_run, tmp_path, token, part):
-    (line,) = call(hub_server, tmp_path / "home", PUBLISH, make_run(tmp_path / "run"), "org/new", token=token)
-    assert line.startswith(f"refused: {part}")
+def test_without_a_login_that_may_write(call, hub_server, make_run, tmp_path):
+    parts = {
+        "org/new": "publishing needs a login on the Hub, and there is none",
+        "org/new,token=hf_nobodysTokenOfTheTests": "the Hub does not accept the login",
+        "org/new,token=hf_readerTokenOfTheTests0002": "your login may not write to org/new",
+    }
+    said = call(hub_server, tmp_path / "home", PUBLISH, make_run(tmp_path / "run"), *parts, token=None)
+    for line, part in zip(said, parts.values(), strict=True):
+        assert line.startswith(f"refused: {part}")
     assert hub_server.repositories == {}
 
 

@@ -46,9 +46,10 @@ WHOLE = [
 ]
 
 
-@pytest.mark.parametrize("dialect", ["plain", "legendary"])
-@pytest.mark.parametrize("pairs", [False, True], ids=["arrays", "pairs"])
-@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize(
+    ("dialect", "pairs", "protocol"),
+    [("plain", False, 2), ("plain", True, 4), ("legendary", False, 4), ("legendary", True, 2)],  # every two of them
+)
 def test_ssld_under_its_official_name(home, serve, dialect, pairs, protocol):
     arrays = paddle_arrays(SMALL, dialect)
     content = pdparams(arrays, pairs=pairs, protocol=protocol)

@@ -56,7 +56,11 @@ def test_results_alone_make_a_page_that_says_what_is_missing(store, tmp_path):
     assert written.figures == ()
 
 
-def test_runs_and_results_make_all_parts(store, tmp_path, make_run):
+def test_runs_and_results_make_all_parts_and_charts_of_one_name_have_files_of_their_own(
+    store, tmp_path, make_run, write_answers
+):
+    for name, skill in (("small", 0.5), ("large", 0.8)):
+        write_answers(store, name, skill, data_fingerprint="another copy")
     runs = [make_run("first", epochs=1), make_run("second", epochs=2)]
     for run in runs:
         lines = [line for line in (run / "metrics.jsonl").read_text().splitlines() if '"eval"' in line]
@@ -67,6 +71,8 @@ def test_runs_and_results_make_all_parts(store, tmp_path, make_run):
     assert page.count("<svg viewBox") >= len(written.figures) // 2
     names = {path.name for path in written.figures}
     assert {"curve-held-out-top1.png", "curve-held-out-top1.svg", "reliability-photos-val.svg"} <= names
+    assert {"trade-off-photos-macs.png", "trade-off-photos-macs-2.png", "classes-photos-2.svg"} <= names
+    assert sorted(written.figures) == sorted((tmp_path / "figures").iterdir())
     for path in written.figures:
         if path.suffix == ".svg":
             assert ET.parse(path).getroot().tag.endswith("svg")
@@ -108,15 +114,6 @@ def test_the_same_inputs_give_the_same_figures(tmp_path, write_answers):
         write_analysis([store], out=tmp_path / f"{name}.html", figures=tmp_path / name).figures for name in "ab"
     )
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
-
-
-def test_charts_of_one_name_go_to_files_of_their_own(store, tmp_path, write_answers):
-    for name, skill in (("small", 0.5), ("large", 0.8)):
-        write_answers(store, name, skill, data_fingerprint="another copy")
-    figures = write_analysis([store], out=tmp_path / "r.html", figures=tmp_path / "f").figures
-    assert sorted(figures) == sorted((tmp_path / "f").iterdir())
-    names = {path.name for path in figures}
-    assert {"trade-off-photos-macs.png", "trade-off-photos-macs-2.png", "classes-photos-2.svg"} <= names
 
 
 def test_a_number_behind_a_figure_s_name_takes_no_other_s(tmp_path):

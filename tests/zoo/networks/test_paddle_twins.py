@@ -23,13 +23,15 @@ TWINS = {
     "lcnet_250_paddle": (9_017_560, 1280),
     "ghostnet_130_paddle": (7_352_622, 1280),
 }
+DEEPER = ("resnet200d_paddle", "res2net101d_paddle")
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in DEEPER else name for name in TWINS]
 
 
 def test_the_table_is_complete() -> None:
     assert set(TWINS) == set(paddle_twins.default_cfgs)
 
 
-@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize("name", NAMES)
 def test_builds_with_the_right_size_and_head(name: str) -> None:
     parameters, width = TWINS[name]
     model = timm.create_model(name, pretrained=False).eval()
@@ -43,7 +45,7 @@ def test_builds_with_the_right_size_and_head(name: str) -> None:
     assert isinstance(model.get_classifier(), nn.Linear)
 
 
-@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize("name", NAMES)
 def test_hands_out_a_feature_pyramid(name: str) -> None:
     backbone = timm.create_model(name, pretrained=False, features_only=True)
     maps = backbone(torch.zeros(2, 3, 64, 64))
