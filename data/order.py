@@ -11,6 +11,20 @@ from ..base.errors import UsageError
 from .randomness import epoch_order
 
 
+def share_of(batch_size: int, world_size: int) -> int:
+    """How many images of each batch a process takes.
+
+    Raises:
+        UsageError: They are not as many for each.
+    """
+    if batch_size % world_size:
+        raise UsageError(
+            f"the batch size {batch_size} cannot be shared evenly by {world_size} processes",
+            hint=f"use a multiple of {world_size}",
+        )
+    return batch_size // world_size
+
+
 @dataclass(frozen=True)
 class BatchOrder:
     """The order of a run's images: each epoch a permutation, each step a global batch, each rank a slice of it.
@@ -48,11 +62,7 @@ class BatchOrder:
                 f"a batch of {self.batch_size:,} images cannot be made of {self.num_samples:,}",
                 hint=f"use a --batch-size from 1 to {self.num_samples:,}",
             )
-        if self.batch_size % self.world_size:
-            raise UsageError(
-                f"the batch size {self.batch_size} cannot be shared evenly by {self.world_size} processes",
-                hint=f"use a multiple of {self.world_size}",
-            )
+        share_of(self.batch_size, self.world_size)
         if self.unlabeled_share is not None:
             self._check_sets(self.unlabeled_share)
 
@@ -97,7 +107,7 @@ class BatchOrder:
             whole = self._of_two_sets(epoch * self.steps_per_epoch + step)
             return whole[self.rank * share : (self.rank + 1) * share]
         start = step * self.batch_size + self.rank * share
-        return _cached_order(self.num_samples, self.seed, epoch, "order")[start : start + share].copy()
+        return cached_order(self.num_samples, self.seed, epoch, "order")[start : start + share].copy()
 
     def first_row(self, step: int) -> int:
         """Place of this rank's first image among the images of an epoch, in the order in which steps take them."""
@@ -127,7 +137,7 @@ class BatchOrder:
         parts = []
         while count > 0:
             turn, place = divmod(start, size)
-            part = _cached_order(size, self.seed, turn, stream)[place : place + count]
+            part = cached_order(size, self.seed, turn, stream)[place : place + count]
             parts.append(part)
             start, count = start + len(part), count - len(part)
         return np.concatenate(parts)
@@ -150,9 +160,10 @@ class WholeEpochs(BatchOrder):
         if not 0 <= step < self.steps_per_epoch:
             raise IndexError(f"step {step} of {self.steps_per_epoch}")
         start = step * self.batch_size
-        return _cached_order(self.num_samples, self.seed, epoch, "order")[start : start + self.batch_size].copy()
+        return cached_order(self.num_samples, self.seed, epoch, "order")[start : start + self.batch_size].copy()
 
 
 @lru_cache(maxsize=4)
-def _cached_order(num_samples: int, seed: int, epoch: int, stream: str) -> np.ndarray:
+def cached_order(num_samples: int, seed: int, epoch: int, stream: str = "order") -> np.ndarray:
+    """As `epoch_order`; the last few are kept."""
     return epoch_order(num_samples, seed, epoch, stream)

@@ -152,6 +152,12 @@ class Processes:
         if self.world_size > 1 and dist.is_initialized():
             dist.destroy_process_group()
 
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
 
 def choose_device(name: str) -> torch.device:
     """A torch device by its name; ``auto`` is the accelerator where there is one.

@@ -156,45 +156,41 @@ def evaluate(
         std=None if std is None else check_value(tuple(std), Deviations, "std"),
     )
     folder = None if results is None else Path(results).expanduser()
-    with StopRequest() as stop:
-        processes = start_processes(device)
+    with StopRequest() as stop, start_processes(device) as processes:
         workers = min(8, os.cpu_count() or 1) if workers is None else workers
         how = PassSettings(batch_size=batch_size, workers=workers, processes=processes, stop=stop)
-        try:
-            narrowed = dict(held_out_spec(spec, references) for spec in specs)
-            sources = {spec: open_source(spec, "val") for spec in narrowed}
-            if any(source.is_regression for source in sources.values()):
-                views: dict[str, Any] = {"teacher": teacher, "image-size": sizes, "crop-pct": crop_pct}
-                views |= {"interpolation": interpolation, "mean": mean, "std": std, "crops": crops != 1}
-                kept = {"results": results, "fresh": fresh, "trust-classes": trust_classes, "classes": classes}
-                _refuse_for_gaze(list(sources.values()), views, kept)
-                return _evaluate_gaze(references, list(sources.values()), how)
-            settings = ClassificationSettings(
-                how=how,
-                partial_folder=(folder or results_folder(references[0])) if save else None,
-                fresh=fresh,
-                trust_classes=trust_classes,
-                class_order=None if classes is None else str(classes),
-            )
-            _prepare(sources, narrowed, processes)
-            chosen = [
-                overrides.apply(load_model(reference, pretrained=True, image_size=size))
-                for reference in references
-                for size in (sizes or (None,))
-            ]
-            judge = None if teacher is None else Overrides().apply(load_model(teacher, pretrained=True))
-            found: dict[tuple[int, int], EvaluationResult] = {}
+        narrowed = dict(held_out_spec(spec, references) for spec in specs)
+        sources = {spec: open_source(spec, "val") for spec in narrowed}
+        if any(source.is_regression for source in sources.values()):
+            views: dict[str, Any] = {"teacher": teacher, "image-size": sizes, "crop-pct": crop_pct}
+            views |= {"interpolation": interpolation, "mean": mean, "std": std, "crops": crops != 1}
+            kept = {"results": results, "fresh": fresh, "trust-classes": trust_classes, "classes": classes}
+            _refuse_for_gaze(list(sources.values()), views, kept)
+            return _evaluate_gaze(references, list(sources.values()), how)
+        settings = ClassificationSettings(
+            how=how,
+            partial_folder=(folder or results_folder(references[0])) if save else None,
+            fresh=fresh,
+            trust_classes=trust_classes,
+            class_order=None if classes is None else str(classes),
+        )
+        _prepare(sources, narrowed, processes)
+        chosen = [
+            overrides.apply(load_model(reference, pretrained=True, image_size=size))
+            for reference in references
+            for size in (sizes or (None,))
+        ]
+        judge = None if teacher is None else Overrides().apply(load_model(teacher, pretrained=True))
+        found: dict[tuple[int, int], EvaluationResult] = {}
 
-            def receive(model: int, source: int, document: Result, predictions: Predictions) -> None:
-                reference = document.model.reference
-                path = write_result(folder or results_folder(reference), document, predictions) if save else None
-                look, spec = chosen[model].loaded.preprocessing, list(sources)[source]
-                found[model, source] = EvaluationResult(reference, spec, look, document, predictions, path)
+        def receive(model: int, source: int, document: Result, predictions: Predictions) -> None:
+            reference = document.model.reference
+            path = write_result(folder or results_folder(reference), document, predictions) if save else None
+            look, spec = chosen[model].loaded.preprocessing, list(sources)[source]
+            found[model, source] = EvaluationResult(reference, spec, look, document, predictions, path)
 
-            evaluate_classifiers(chosen, list(sources.values()), settings, teacher=judge, receive=receive)
-            return [found[key] for key in sorted(found)]
-        finally:
-            processes.stop()
+        evaluate_classifiers(chosen, list(sources.values()), settings, teacher=judge, receive=receive)
+        return [found[key] for key in sorted(found)]
 
 
 def _prepare(sources: Mapping[str, ImageSource], notes: Mapping[str, str | None], processes: Processes) -> None:

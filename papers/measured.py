@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from ..base.errors import DataError
 
 if TYPE_CHECKING:
     from ..data import ImageSource
+    from ..engine.evaluate import PassSettings
 
 _BATCH = 64
 _CLASS = "class:"
@@ -40,23 +42,27 @@ def evaluate_published(model: str, spec: str, wanted: Sequence[str], device: str
 
 def _accuracy_on_classes(model: str, spec: str, names: Sequence[str], device: str) -> dict[str, float]:
     from ..data import open_source
-    from ..engine.distributed import start_processes
-    from ..engine.evaluate import PassSettings, evaluate_model
-    from ..engine.signals import StopRequest
+    from ..engine.evaluate import evaluate_model
     from ..zoo import load_model
 
     source, found = open_source(spec, "val"), {}
-    with StopRequest() as stop:
-        processes = start_processes(device)
-        try:
-            loaded = load_model(model, pretrained=True)
-            how = PassSettings(batch_size=_BATCH, workers=0, processes=processes, stop=stop)
-            for name in names:
-                metrics = evaluate_model(loaded, source, replace(how, limit=_positions(source, name)))
-                found[f"{_CLASS}{name}"] = metrics["top1"]
-        finally:
-            processes.stop()
+    with _evaluating(device) as how:
+        loaded = load_model(model, pretrained=True)
+        for name in names:
+            metrics = evaluate_model(loaded, source, replace(how, limit=_positions(source, name)))
+            found[f"{_CLASS}{name}"] = metrics["top1"]
     return found
+
+
+@contextlib.contextmanager
+def _evaluating(device: str) -> Iterator[PassSettings]:
+    """How images are evaluated, by the processes of this run."""
+    from ..engine.distributed import start_processes
+    from ..engine.evaluate import PassSettings
+    from ..engine.signals import StopRequest
+
+    with StopRequest() as stop, start_processes(device) as processes:
+        yield PassSettings(batch_size=_BATCH, workers=0, processes=processes, stop=stop)
 
 
 def _positions(source: ImageSource, name: str) -> list[int]:
@@ -79,20 +85,13 @@ def teachers_together(references: Sequence[str], spec: str, device: str) -> dict
         Interrupted: A signal came.
     """
     from ..data import open_source
-    from ..engine.distributed import start_processes
-    from ..engine.evaluate import PassSettings, eval_transform, evaluate_ensemble
-    from ..engine.signals import StopRequest
+    from ..engine.evaluate import eval_transform, evaluate_ensemble
     from ..engine.teachers import TeacherEnsemble
     from ..zoo import load_model
 
     source = open_source(spec, "val")
-    with StopRequest() as stop:
-        processes = start_processes(device)
-        try:
-            models = [load_model(reference) for reference in references]
-            how = PassSettings(batch_size=_BATCH, workers=0, processes=processes, stop=stop)
-            teachers, transform = TeacherEnsemble(models, processes.device), eval_transform(models[0].preprocessing)
-            *_, together = evaluate_ensemble(teachers, source, transform, how)
-        finally:
-            processes.stop()
+    with _evaluating(device) as how:
+        models = [load_model(reference) for reference in references]
+        teachers, transform = TeacherEnsemble(models, how.processes.device), eval_transform(models[0].preprocessing)
+        *_, together = evaluate_ensemble(teachers, source, transform, how)
     return {name: together[name] for name in ("top1", "top5")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,23 +17,39 @@ MAX_SIDE = 65_535
 """Pixels: the most that a JPEG file can say of its width and height."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class AnnotatedImages:
+    """The images of a split and their boxes, as a reader found them.
+
+    Attributes:
+        folder: Of the images.
+        files: Path of each image below ``folder``.
+        ids: The annotation file's number or name of each image.
+        sizes: Width and height of each image.
+        rows: In any order, which is kept within each image.
+    """
+
+    folder: Path
+    files: Sequence[str]
+    ids: Sequence[int | str]
+    sizes: Sequence[tuple[int, int]]
+    rows: Sequence[BoxRow]
+
+
 def build_source(
-    *,
     name: str,
     split: str,
+    images: AnnotatedImages,
+    *,
     class_names: Sequence[str],
     category_ids: Sequence[int],
-    folder: Path,
-    files: Sequence[str],
-    image_ids: Sequence[int | str],
-    sizes: Sequence[tuple[int, int]],
-    rows: Sequence[BoxRow],
     notes: Sequence[str] = (),
 ) -> BoxSource:
-    """A source of what a reader found; ``rows`` in any order, kept in it within each image."""
+    """A source of what a reader found."""
+    rows = images.rows
     places = np.array([row[0] for row in rows], dtype=np.int64)
     order = np.argsort(places, kind="stable")
-    counts = np.bincount(places, minlength=len(files)).astype(np.int64)
+    counts = np.bincount(places, minlength=len(images.files)).astype(np.int64)
     boxes = np.array([row[1] for row in rows], dtype=np.float64).reshape(-1, 4)[order]
     objects = Objects(
         boxes=boxes,
@@ -45,15 +62,15 @@ def build_source(
         more = f" and {len(unseen) - 5} more" if len(unseen) > 5 else ""
         shown = ", ".join(class_names[label] for label in unseen[:5])
         notes = [*notes, f"no box of {shown}{more}: {'not learnt' if split == 'train' else 'not measured'}"]
-    extent = np.array(sizes, dtype=np.int32).reshape(-1, 2)
+    extent = np.array(images.sizes, dtype=np.int32).reshape(-1, 2)
     return BoxSource(
         name=name,
         split=split,
         class_names=tuple(class_names),
         category_ids=tuple(category_ids),
-        folder=folder,
-        files=tuple(files),
-        image_ids=tuple(image_ids),
+        folder=images.folder,
+        files=tuple(images.files),
+        image_ids=tuple(images.ids),
         sizes=extent,
         starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         objects=objects,

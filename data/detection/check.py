@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import replace
 
 from ...base.errors import DataError
 from ..check import CheckReport, ProgressCallback, SplitReport
 from ..pixel_check import decode_all, describe_facts, pixel_facts
-from . import coco, voc
 from .source import BoxSource
-from .specs import EXPECTED, parse_detection_spec
+from .specs import EXPECTED, parse_detection_spec, read_detection
 
 
 def check_detection(spec: str, *, workers: int | None = None, progress: ProgressCallback | None = None) -> CheckReport:
@@ -26,14 +23,11 @@ def check_detection(spec: str, *, workers: int | None = None, progress: Progress
         DataError, UsageError: There is nothing to check.
     """
     parsed = parse_detection_spec(spec)
-    path = parsed.locate()
-    report = CheckReport(spec=spec, path=str(path))
+    report = CheckReport(spec=spec, path=str(parsed.locate()))
     sources: dict[str, BoxSource] = {}
     for split in ("train", "val"):
         try:
-            read = coco.read_coco if parsed.name == "coco" else voc.read_voc_detection
-            source = read(path, split, parsed.name, _collector(report.problems))
-            sources[split] = replace(source, reading=parsed.reading)
+            sources[split] = read_detection(parsed, split, report.problems.append)
         except DataError as error:
             report.problems.append(error.message if error.hint is None else f"{error.message} ({error.hint})")
     num_workers = (os.cpu_count() or 1) if workers is None else workers
@@ -58,10 +52,6 @@ def check_detection(spec: str, *, workers: int | None = None, progress: Progress
     if len(sources) == 2:
         _compare(sources["train"], sources["val"], report)
     return report
-
-
-def _collector(problems: list[str]) -> Callable[[str], None]:
-    return problems.append
 
 
 def _compare(train: BoxSource, val: BoxSource, report: CheckReport) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard
 
 from ...base.errors import DataError
-from .build import MAX_SIDE, BoxRow, build_source
+from .build import MAX_SIDE, AnnotatedImages, BoxRow, build_source
 from .source import BoxSource
 
 EXPECTED = {"train": (118_287, 80), "val": (5_000, 80)}
@@ -25,7 +25,7 @@ GET = (
 )
 _WORDS = {"train": ("train2017", "train2014", "train"), "val": ("val2017", "val2014", "val", "valid", "test")}
 _BESIDE = "_annotations.coco.json"
-_CHECK = "'kdzoo data check' lists every such entry; repair the file, or take them out"
+CHECK = "'kdzoo data check' lists every such entry; repair the file, or take them out"
 
 
 def find_coco(root: Path, split: str) -> tuple[Path, Path]:
@@ -63,22 +63,12 @@ def _images(root: Path, file: Path, word: str) -> Path:
     )
 
 
-def open_coco(root: Path, split: str, name: str = "coco") -> BoxSource:
-    """A split of COCO-format data.
+def read_coco(root: Path, split: str, name: str, problem: Callable[[str], None]) -> BoxSource:
+    """A split of COCO-format data; entries that are broken are left out and told to ``problem``, a line each.
 
     Raises:
-        DataError: A file is missing or broken; the first broken entry is named, with how many there are.
+        DataError: A file is missing, or no such file.
     """
-    problems: list[str] = []
-    source = read_coco(root, split, name, problems.append)
-    if problems:
-        more = f" (and {len(problems) - 1:,} more)" if len(problems) > 1 else ""
-        raise DataError(problems[0] + more, hint=_CHECK)
-    return source
-
-
-def read_coco(root: Path, split: str, name: str, problem: Callable[[str], None]) -> BoxSource:
-    """As `open_coco`; entries that are broken are left out and told to ``problem``, a line each."""
     file, folder = find_coco(root, split)
     document = _read(file)
     reader = _Reader(file.name, problem)
@@ -95,18 +85,8 @@ def read_coco(root: Path, split: str, name: str, problem: Callable[[str], None])
     twice = sorted({one for one in names if names.count(one) > 1})
     if twice:
         notes.append(f"several categories are called {', '.join(map(repr, twice[:5]))}: each is a class of its own")
-    return build_source(
-        name=name,
-        split=split,
-        class_names=names,
-        category_ids=ids,
-        folder=folder,
-        files=files,
-        image_ids=list(place_of),
-        sizes=sizes,
-        rows=rows,
-        notes=notes,
-    )
+    images = AnnotatedImages(folder=folder, files=files, ids=list(place_of), sizes=sizes, rows=rows)
+    return build_source(name, split, images, class_names=names, category_ids=ids, notes=notes)
 
 
 def _read(file: Path) -> dict[str, Any]:

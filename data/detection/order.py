@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from ...base.errors import UsageError
+from ..order import share_of
 from ..randomness import epoch_order
 
 _GROUP = 2
@@ -38,14 +39,9 @@ class BoxOrder:
                 f"a batch of {batch_size} images cannot be made of {len(sizes):,}",
                 hint=f"use a --batch-size from 1 to {len(sizes):,}",
             )
-        if batch_size % world_size:
-            raise UsageError(
-                f"the batch size {batch_size} cannot be shared evenly by {world_size} processes",
-                hint=f"use a multiple of {world_size}",
-            )
-        self.batch_size = batch_size
+        self.batch_size, self._share = batch_size, share_of(batch_size, world_size)
         self._wide = np.asarray(sizes[:, 0] > sizes[:, 1])
-        self._seed, self._rank, self._world_size = seed, rank, world_size
+        self._seed, self._rank = seed, rank
         self._group = _GROUP if batch_size % _GROUP == 0 else 1
         usable = sum(int(count) // self._group * self._group for count in (self._wide.sum(), (~self._wide).sum()))
         self.steps_per_epoch = usable // batch_size
@@ -56,10 +52,9 @@ class BoxOrder:
     def ids(self, iteration: int) -> tuple[int, np.ndarray]:
         """The epoch of a 0-based iteration, and this rank's images: int64, (batch_size / world_size,)."""
         epoch, step = divmod(iteration, self.steps_per_epoch)
-        share = self.batch_size // self._world_size
-        start = step * self.batch_size + self._rank * share
+        start = step * self.batch_size + self._rank * self._share
         order = _grouped(self._wide.tobytes(), self._seed, epoch, self._group)
-        return epoch, order[start : start + share].copy()
+        return epoch, order[start : start + self._share].copy()
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ...base.errors import UsageError
+from ...base.errors import DataError, UsageError
 from ..places import PlacedSpec
 from ..reading import split_reading
 from . import coco, voc
@@ -14,6 +15,7 @@ from .source import BoxSource
 NAMES = ("coco", "voc2007-detection")
 _FOLDERS = {"coco": "coco", "voc2007-detection": "voc2007"}
 _GET = {"coco": coco.GET, "voc2007-detection": voc.GET}
+_CHECK = {"coco": coco.CHECK, "voc2007-detection": voc.CHECK}
 EXPECTED = {"coco": coco.EXPECTED, "voc2007-detection": voc.EXPECTED}
 
 
@@ -58,10 +60,18 @@ def open_detection(spec: str | DetectionSpec, split: str) -> BoxSource:
     """Open ``"train"`` or ``"val"`` of what a spec names.
 
     Raises:
-        DataError: It is missing (with how to get it), or broken (the first broken entry).
+        DataError: It is missing (with how to get it), or broken (the first broken entry, and how many there are).
     """
     parsed = parse_detection_spec(spec) if isinstance(spec, str) else spec
-    path = parsed.locate()
-    coco_format = parsed.name == "coco"
-    source = coco.open_coco(path, split) if coco_format else voc.open_voc_detection(path, split, parsed.name)
-    return replace(source, reading=parsed.reading)
+    problems: list[str] = []
+    source = read_detection(parsed, split, problems.append)
+    if problems:
+        more = f" (and {len(problems) - 1:,} more)" if len(problems) > 1 else ""
+        raise DataError(problems[0] + more, hint=_CHECK[parsed.name])
+    return source
+
+
+def read_detection(spec: DetectionSpec, split: str, problem: Callable[[str], None]) -> BoxSource:
+    """As `open_detection`; entries that are broken are left out and told to ``problem``, a line each."""
+    read = coco.read_coco if spec.name == "coco" else voc.read_voc_detection
+    return replace(read(spec.locate(), split, spec.name, problem), reading=spec.reading)

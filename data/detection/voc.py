@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 from ...base.errors import DataError
 from ..official_lists import read_list
 from ..voc import CLASSES, find_voc
-from .build import MAX_SIDE, BoxRow, build_source
+from .build import MAX_SIDE, AnnotatedImages, BoxRow, build_source
 from .source import BoxSource
 
 EXPECTED = {"train": (5_011, 20), "val": (4_952, 20)}
@@ -26,27 +26,17 @@ GET = (
     "as VOCdevkit/VOC2007/Annotations"
 )
 _LISTS = {"train": "trainval.txt", "val": "test.txt"}
-_CHECK = "'kdzoo data check' lists every such file; unpack the archive again"
+CHECK = "'kdzoo data check' lists every such file; unpack the archive again"
 _MAX_BYTES = 2**20
 _Object = tuple[str, tuple[float, float, float, float], bool]
 
 
-def open_voc_detection(root: Path, split: str, name: str) -> BoxSource:
-    """trainval (``"train"``) or test (``"val"``) of data in VOC's layout.
+def read_voc_detection(root: Path, split: str, name: str, problem: Callable[[str], None]) -> BoxSource:
+    """trainval (``"train"``) or test (``"val"``) in VOC's layout; broken files are left out and told to ``problem``.
 
     Raises:
-        DataError: A file is missing or broken; the first is named, with how many there are.
+        DataError: The lists or all annotations are missing.
     """
-    problems: list[str] = []
-    source = read_voc_detection(root, split, name, problems.append)
-    if problems:
-        more = f" (and {len(problems) - 1:,} more)" if len(problems) > 1 else ""
-        raise DataError(problems[0] + more, hint=_CHECK)
-    return source
-
-
-def read_voc_detection(root: Path, split: str, name: str, problem: Callable[[str], None]) -> BoxSource:
-    """As `open_voc_detection`; files that are broken are left out and told to ``problem``, a line each."""
     base = find_voc(root)
     if base is None:
         raise DataError(f"{name} not found: looked for {root}/VOCdevkit/VOC2007/ImageSets/Main", hint=GET)
@@ -63,7 +53,7 @@ def read_voc_detection(root: Path, split: str, name: str, problem: Callable[[str
         except DataError as error:
             problem(error.message)
     if not found:
-        raise DataError(f"no annotation of {listed} can be read", hint=_CHECK)
+        raise DataError(f"no annotation of {listed} can be read", hint=CHECK)
     seen = _names_of_other(base, split) | {label for _, _, objects in found for label, _, _ in objects}
     classes = CLASSES if seen <= set(CLASSES) else tuple(sorted(seen))
     rows: list[BoxRow] = [
@@ -73,18 +63,15 @@ def read_voc_detection(root: Path, split: str, name: str, problem: Callable[[str
     ]
     hard = sum(row[3] for row in rows)
     notes = [f"{hard:,} objects are marked difficult: not trained on, and no mistake when found"] if hard else []
-    return build_source(
-        name=name,
-        split=split,
-        class_names=classes,
-        category_ids=range(1, len(classes) + 1),
+    images = AnnotatedImages(
         folder=base / "JPEGImages",
         files=[f"{image}.jpg" for image, _, _ in found],
-        image_ids=[image for image, _, _ in found],
+        ids=[image for image, _, _ in found],
         sizes=[size for _, size, _ in found],
         rows=rows,
-        notes=notes,
     )
+    ids = range(1, len(classes) + 1)
+    return build_source(name, split, images, class_names=classes, category_ids=ids, notes=notes)
 
 
 def _names_of_other(base: Path, split: str) -> set[str]:
@@ -108,19 +95,19 @@ def _read_annotation(path: Path) -> tuple[tuple[int, int], list[_Object]]:
     """
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise DataError(f"{path} is too large for one image's annotation", hint=_CHECK)
+            raise DataError(f"{path} is too large for one image's annotation", hint=CHECK)
         tree = ElementTree.fromstring(path.read_bytes())
     except OSError as error:
-        raise DataError(f"cannot read {path}: {(error.strerror or str(error)).lower()}", hint=_CHECK) from None
+        raise DataError(f"cannot read {path}: {(error.strerror or str(error)).lower()}", hint=CHECK) from None
     except ElementTree.ParseError as error:
-        raise DataError(f"{path} is no XML ({error})", hint=_CHECK) from None
+        raise DataError(f"{path} is no XML ({error})", hint=CHECK) from None
     try:
         width, height = (int(float(tree.findtext(f"size/{key}") or "")) for key in ("width", "height"))
         if not all(1 <= side <= MAX_SIDE for side in (width, height)):
             raise ValueError
     except (ValueError, OverflowError):
         raise DataError(
-            f"{path} does not say its image's width and height, from 1 to {MAX_SIDE:,} pixels", hint=_CHECK
+            f"{path} does not say its image's width and height, from 1 to {MAX_SIDE:,} pixels", hint=CHECK
         ) from None
     objects: list[_Object] = []
     for number, entry in enumerate(tree.iter("object"), start=1):
@@ -130,7 +117,7 @@ def _read_annotation(path: Path) -> tuple[tuple[int, int], list[_Object]]:
             if not label or not math.isfinite((ends[2] - ends[0]) * (ends[3] - ends[1])):
                 raise ValueError
         except ValueError:
-            raise DataError(f"{path}: object {number} has no name or no bndbox of four numbers", hint=_CHECK) from None
+            raise DataError(f"{path}: object {number} has no name or no bndbox of four numbers", hint=CHECK) from None
         box = (ends[0] - 1, ends[1] - 1, ends[2], ends[3])
         objects.append((label, box, (entry.findtext("difficult") or "0").strip() == "1"))
     return (width, height), objects

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-import numpy as np
-
-from ...base.errors import UsageError
-from ..randomness import epoch_order
+from ..order import cached_order, share_of
 
 
 class EndlessOrder:
@@ -25,21 +20,11 @@ class EndlessOrder:
     """
 
     def __init__(self, num_samples: int, batch_size: int, seed: int, *, rank: int = 0, world_size: int = 1) -> None:
-        if batch_size % world_size:
-            raise UsageError(
-                f"the batch size {batch_size} cannot be shared evenly by {world_size} processes",
-                hint=f"use a multiple of {world_size}",
-            )
         self.num_samples, self.batch_size, self.seed = num_samples, batch_size, seed
-        self._rank, self._share = rank, batch_size // world_size
+        self._rank, self._share = rank, share_of(batch_size, world_size)
 
     def ids(self, iteration: int) -> list[tuple[int, int]]:
         """(epoch, image) of each of this rank's images in a 0-based iteration."""
         start = iteration * self.batch_size + self._rank * self._share
         places = [divmod(position, self.num_samples) for position in range(start, start + self._share)]
-        return [(epoch, int(_permutation(self.num_samples, self.seed, epoch)[place])) for epoch, place in places]
-
-
-@lru_cache(maxsize=4)
-def _permutation(num_samples: int, seed: int, epoch: int) -> np.ndarray:
-    return epoch_order(num_samples, seed, epoch, "order")
+        return [(epoch, int(cached_order(self.num_samples, self.seed, epoch)[place])) for epoch, place in places]

@@ -92,8 +92,7 @@ def run_transfer(
         raise plan.problems[0]
     folder = Path(out).expanduser()
     store = folder / "features" if features is None else Path(features).expanduser()
-    with StopRequest() as stop:
-        processes = start_processes(plan.device)
+    with StopRequest() as stop, start_processes(plan.device) as processes:
         try:
             make_folder(folder)
             for place in (folder, store):  # kept features and finished runs are not written again
@@ -103,8 +102,6 @@ def run_transfer(
         except Interrupted as error:
             hint = error.hint or f"run the same command again with --resume --out {folder}"
             raise Interrupted(error.message, hint=hint) from None
-        finally:
-            processes.stop()
 
 
 class _Measurement:

@@ -130,8 +130,7 @@ def run_plan(task: DenseTask[Plan, Any], plan: Plan, *, out: str | Path, resume:
     if plan.problems:
         raise plan.problems[0]
     folder = Path(out).expanduser()
-    processes = start_processes(plan.device)
-    try:
+    with start_processes(plan.device) as processes:
         with StopRequest() as stop, task.log(plan, folder, processes):
             measured = [_run_side(task, plan, side, folder, resume, processes, stop) for side in plan.sides]
         per_class = [task.per_class(plan, one) for one in measured]
@@ -139,8 +138,6 @@ def run_plan(task: DenseTask[Plan, Any], plan: Plan, *, out: str | Path, resume:
         if processes.is_main:
             keep(comparison)
             comparison = dataclasses.replace(comparison, report=str(task.write_report(comparison)))
-    finally:
-        processes.stop()
     return comparison
 
 

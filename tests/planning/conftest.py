@@ -1,0 +1,5 @@
+"""Planning's tests run what the recipes' tests run."""
+
+from ..recipes.conftest import small_plan
+
+__all__ = ["small_plan"]
