@@ -1,7 +1,5 @@
 """The test Hub as the real client sees it: a server that answered wrongly would make every other test meaningless."""
 
-import subprocess
-import sys
 from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
@@ -32,14 +30,20 @@ for file in ("a.txt", "b.safetensors"):
 """
 
 
-def call(server, home, script, *arguments, token="hf_writerTokenOfTheTests0001"):
-    env = server.environment(home, token)
-    command = [sys.executable, "-W", "ignore", "-c", script, *arguments]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
-    return done.stdout.splitlines() or done.stderr.splitlines()[-4:]
+@pytest.fixture
+def call(torch_server, tmp_path):
+    """Runs a script in a process that imports the client in the server's environment, and gives its lines."""
+
+    def run(server, home, script, *arguments, token="hf_writerTokenOfTheTests0001"):
+        (tmp_path / "script.py").write_text(script)
+        environment = server.environment(home, token)
+        done = torch_server.run(tmp_path / "script.py", *arguments, environment=environment, timeout=120, check=False)
+        return done.stdout.splitlines() or done.stderr.splitlines()[-4:]
+
+    return run
 
 
-def test_what_is_pushed_is_what_comes_back_and_the_second_push_is_none(hub_server, tmp_path):
+def test_what_is_pushed_is_what_comes_back_and_the_second_push_is_none(call, hub_server, tmp_path):
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "a.txt").write_bytes(b"text")
@@ -67,13 +71,13 @@ def test_what_is_pushed_is_what_comes_back_and_the_second_push_is_none(hub_serve
         ("org/secret", "main", "hf_nobodysTokenOfTheTests", "HfHubHTTPError"),
     ],
 )
-def test_what_is_refused_is_refused_with_the_hubs_codes(hub_server, tmp_path, name, revision, token, said):
+def test_what_is_refused_is_refused_with_the_hubs_codes(call, hub_server, tmp_path, name, revision, token, said):
     for one in ("org/a", "org/secret"):
         hub_server.add(one, {"a.txt": b"1", "b.safetensors": b"2"}, private=one == "org/secret")
     assert call(hub_server, tmp_path, DOWNLOAD, name, revision, token=token) == [said]
 
 
-def test_damage_on_the_way(hub_server, tmp_path):
+def test_damage_on_the_way(call, hub_server, tmp_path):
     weights = bytes(range(256)) * 100
     hub_server.add("org/a", {"a.txt": b"1", "b.safetensors": weights})
     whole = hub_server.repositories["org/a"].at("main").files["b.safetensors"].sha256

@@ -40,6 +40,8 @@ CASES = {
     "xcl_gaze-either": ("xcl_gaze", ("either", "variance"), {"student__model": "gaze_lenet_pose", **SLOWLY}),
     "xcl_gaze-mse": ("xcl_gaze", ("kd", "mse"), SLOWLY),
 }
+QUICK = ("gaze", "xcl_gaze", "xcl_gaze-either")
+"""The squared errors, of either recipe, are slow."""
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,9 @@ def gaze_teacher(eyes: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainR
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [case if case in QUICK else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
+)
 def test_a_recipe_takes_real_steps_and_lands_on_its_golden_losses(case, eyes, tmp_path: Path):
     recipe, variants, given = CASES[case]
     taught = {"teachers__models": (write_teacher(tmp_path / "teacher"),)} if recipe == "xcl_gaze" else {}

@@ -97,7 +97,7 @@ def test_kills_change_nothing(
     assert len(sessions) > len(places) // 2
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [pytest.param("unmixed", marks=pytest.mark.slow), "mixed"])
 def test_two_processes_store_what_one_stores(name: str, root: Path, fork_server: ForkServer, tmp_path: Path) -> None:
     fork_server.run(_PROGRAM, write_plan(root, name), tmp_path / "two", processes=2)
     assert content(tmp_path / "two") == content(whole(root, name, fork_server))

@@ -107,7 +107,7 @@ def test_exrep_logs_both_phases_in_the_published_order(runs):
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("prob", [0.0, 0.5])
+@pytest.mark.parametrize("prob", [pytest.param(0.0, marks=pytest.mark.slow), 0.5])
 def test_a_stored_distiller_helps_to_train_a_new_classifier(prob, runs, tmp_path: Path):
     given = {"objective__distiller_run": str(runs["exrep"]), "objective__distiller_size": 24}
     plan = small_plan("exrep_transfer", objective__pass_prob=prob, **given)

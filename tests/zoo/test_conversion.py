@@ -95,10 +95,10 @@ def test_the_twin_gives_the_official_logits(file: Path) -> None:
     ("network", "stock"),
     [
         ("ResNet34_vd-legendary", "resnet34d"),
-        ("Res2Net50_vd_26w_4s-plain", "res2net50d"),
+        pytest.param("Res2Net50_vd_26w_4s-plain", "res2net50d", marks=pytest.mark.slow),
         ("MobileNetV2-plain", "mobilenetv2_100"),
-        ("MobileNetV3_large_x1_0-legendary", "mobilenetv3_large_100"),
-        ("GhostNet_x1_3-plain", "ghostnet_130"),
+        pytest.param("MobileNetV3_large_x1_0-legendary", "mobilenetv3_large_100", marks=pytest.mark.slow),
+        pytest.param("GhostNet_x1_3-plain", "ghostnet_130", marks=pytest.mark.slow),
         ("MobileNetV1-plain", "mobilenetv1_100"),
     ],
 )
