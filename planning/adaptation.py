@@ -28,7 +28,7 @@ WARMUP_SHARE = 0.1
 
 
 def is_other_data(builder: PlanBuilder, facts: DataFacts) -> bool:
-    """Whether a paper's recipe meets data that is not its own: by its name, or by how many images and classes it has."""
+    """Whether a paper's recipe meets other data than its own: by name, and by the number of images and classes."""
     own = builder.own_dataset
     if DATASET in builder.from_file:
         own = str(get_recipe(builder.base.name).data.dataset)
@@ -110,4 +110,5 @@ def _adapt_normalisation(builder: PlanBuilder, own: OwnInput) -> None:
     """What a student's weights were trained with in place of what the paper's were."""
     for path, theirs in (("data.mean", own.mean), ("data.std", own.std)):
         if builder.starts_from_weights and builder.values[path] not in ("model", theirs):
-            _adapt(builder, path, "model", "the student's weights come with their own")
+            of = f", {_short(theirs)}" if theirs else ""
+            _adapt(builder, path, "model", f"the student's weights come with their own{of}")

@@ -31,7 +31,7 @@ def plan_verb(
 
     Args:
         verb: The verb.
-        recipe: A recipe's name or file; None for the one that fits (`default_recipe`), or that a resumed run has.
+        recipe: A recipe's name or file; None for the one that fits (`choose_recipe`), or that a resumed run has.
         given: As `resolve`.
         variants: As `resolve`.
         resumed: The folder of a run that goes on: what nobody gives stays as it began.
@@ -41,22 +41,31 @@ def plan_verb(
     """
     recorded = None if resumed is None else recorded_run(resumed)
     why = ""
-    if recipe is None and recorded is not None:
-        recipe = recorded.recipe
-    elif recipe is None:
-        recipe, why = default_recipe(verb, given, variants)
+    if recipe is None:
+        recipe, why = choose_recipe(verb, given, variants, resumed)
     plan = resolve(recipe, given=given, variants=variants, recorded=recorded)
     return replace(plan, notes=(f"recipe {recipe}: {why}", *plan.notes)) if why else plan
 
 
-def default_recipe(verb: Verb, given: Mapping[str, Given], variants: Sequence[str] = ()) -> tuple[str, str]:
+def choose_recipe(
+    verb: Verb, given: Mapping[str, Given], variants: Sequence[str] = (), resumed: Path | None = None
+) -> tuple[str, str]:
     """The recipe where none is named, and why.
+
+    Args:
+        verb: The verb.
+        given: As `resolve`.
+        variants: As `resolve`.
+        resumed: The folder of a run that goes on.
 
     Raises:
         ModelError: The model names nothing.
     """
+    recorded = None if resumed is None else recorded_run(resumed)
+    if recorded is not None:
+        return recorded.recipe, f"as the run in {resumed} began"
     if verb != "train":
-        return DISTIL, "teachers' soft labels, our default; --recipe names another"
+        return DISTIL, "our default for teachers; --recipe names another"
     data = str(given["data.dataset"].value) if "data.dataset" in given else _PAPERS_DATA
     if variants:
         return SUPERVISED, f"variant {variants[0]} is one of its own"
@@ -68,5 +77,5 @@ def default_recipe(verb: Verb, given: Mapping[str, Given], variants: Sequence[st
         reference = parse_reference(model)
         init = "pretrained" if reference.names_weights or reference.tag else "random"
     if init == "pretrained":
-        return FINETUNE, f"{model} has weights, which go on learning; from random ones: --set student.init=random"
+        return FINETUNE, f"{model} has weights; without them: --set student.init=random"
     return FROM_SCRATCH, f"{model} starts from random weights"

@@ -89,17 +89,17 @@ def pin_student(builder: PlanBuilder, facts: DataFacts) -> None:
     name = str(builder.values["student.model"])
     reference = parse_reference(builder.row.model if builder.row is not None else name)
     written = parse_reference(name).names_weights
-    builder.notes.extend(reference.notes if builder.row is None and not written else ())
+    keeps = (builder.is_ours or builder.adapts) and facts.num_classes not in (None, _IMAGENET_CLASSES)
+    builder.notes.extend(reference.notes if builder.row is None and not written and not keeps else ())
     _follow_record(builder)
     if "student.init" not in builder.typed_given and builder.values["student.init"] == "pretrained":
-        keeps = builder.is_ours or builder.adapts
         reason = None if written else _random_reason(reference, facts, keeps=keeps)
         if reason:
             builder.put("student.init", "random", "data" if "classes" in reason else "no weights")
             builder.notes.append(reason)
-        elif keeps and not written and facts.num_classes not in (None, _IMAGENET_CLASSES):
+        elif keeps and not written:
             builder.notes.append(
-                f"{name} starts from its weights {reference.pinned}, with a new classifier of {facts.num_classes} "
+                f"{name} starts from its weights {reference.pinned}, with a new classifier for {facts.num_classes} "
                 "classes; from random ones: --set student.init=random"
             )
     given_weights = written and builder.base.name != FROM_SCRATCH
@@ -115,9 +115,10 @@ def pin_student(builder: PlanBuilder, facts: DataFacts) -> None:
 def _follow_record(builder: PlanBuilder) -> None:
     """A run that goes on starts from what it began with."""
     recorded, path = builder.recorded, "student.init"
-    if recorded is not None and path in recorded.settings and path not in builder.user_given:
-        if recorded.settings[path] != builder.values[path]:
-            builder.put(path, recorded.settings[path], recorded.source)
+    if recorded is None or path not in recorded.settings or path in builder.user_given:
+        return
+    if recorded.settings[path] != builder.values[path]:
+        builder.put(path, recorded.settings[path], recorded.source)
 
 
 def _random_reason(reference: Reference, facts: DataFacts, *, keeps: bool) -> str | None:

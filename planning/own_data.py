@@ -1,7 +1,7 @@
 """Settings that follow from the data and the student, where nobody gave them: the table of numbers, and its use.
 
-``TABLE`` holds every number. A row whose name is a setting is that setting's value; the other rows are what the functions
-below it compute with. It is docs/defaults.md's table, which says how the numbers were measured.
+``TABLE`` holds every number. A row whose name is a setting is that setting's value; the functions below it compute with
+the other rows. docs/defaults.md shows the table.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Row:
         taught_weights: Of ``function_matching`` where the student starts from weights.
         taught_scratch: Of ``function_matching`` where it starts from none.
         what: What it is, for docs/defaults.md.
-        only: The images that it is for: ``small`` ones (see ``SMALL_SIDE``), or the set ``digits``; empty for all. A later
+        only: The images that it is for: ``small`` ones (``SMALL_SIDE``), or the set ``digits``; empty for all. A later
             row replaces an earlier one.
     """
 
@@ -123,7 +123,7 @@ class Subject:
     def cells(self) -> dict[str, tuple[Any, str]]:
         """``{row: (value, which images or which start it is for)}``."""
         start = "from its weights" if self.pretrained else "from random weights"
-        reasons = {"": f"ours: a student {start}" if self.recipe == DISTIL else "ours"}
+        reasons = {"": f"ours: a student {start}" if self.recipe == DISTIL else "ours: docs/defaults.md"}
         if self.small_side is not None:
             reasons["small"] = f"data: every image has {self.small_side}×{self.small_side} px"
         if self.dataset == "digits":
@@ -212,8 +212,9 @@ def _follow_evaluation(builder: PlanBuilder, subject: Subject) -> None:
 
 def table_lines() -> Iterator[str]:
     """docs/defaults.md's table."""
-    yield "| what | images | `finetune` | `from_scratch` | `function_matching`, weights | `function_matching`, scratch |"
-    yield "| --- | --- | --- | --- | --- | --- |"
+    heads = ("`finetune`", "`from_scratch`", "`function_matching` from weights", "`function_matching` from scratch")
+    yield f"| what | images | {' | '.join(heads)} |"
+    yield "| --- " * (2 + len(heads)) + "|"
     for row in TABLE:
         cells = (row.finetune, row.from_scratch, row.taught_weights, row.taught_scratch)
         where = {"": "all", "small": f"of one size up to {SMALL_SIDE} px", "digits": "`digits`"}[row.only]

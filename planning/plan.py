@@ -18,8 +18,8 @@ For the command line::
 
 ``given`` holds one entry a setting: the command line merges its layers first, the strongest winning (flag, environment,
 config file). Text is converted by the setting's type; other values are checked against it. What is not given comes, in
-this order, from a recipe file, the data and the student (``own_data`` for our own recipes, ``adaptation`` for a paper's on
-other data than the paper's), the variants, the student's row in the recipe's table, the recipe.
+this order, from a recipe file, the data and the student (``own_data`` for our own recipes, ``adaptation`` for a paper's
+on other data than the paper's), the variants, the student's row in the recipe's table, the recipe.
 
 Some settings follow others where they are not given themselves, and say so in their source:
 
@@ -27,9 +27,9 @@ Some settings follow others where they are not given themselves, and say so in t
 * the image size is the data set's own where all its images have one (digits, CIFAR), the evaluation then crops nothing;
 * the student starts from random weights where there are no pretrained ones.
 
-With ``run.exact``, or on the paper's own data, a paper's recipe keeps its values: a given batch size leaves the learning
-rate (a note gives the value that linear scaling would), and a bare architecture name that meets data with other classes
-than its weights starts from random ones (an ``arch.tag`` keeps its weights and gets a new classifier).
+With ``run.exact``, or on the paper's own data, a paper's recipe keeps its values: a given batch size leaves the
+learning rate (a note gives the value that linear scaling would), and a bare architecture name that meets data with
+other classes than its weights starts from random ones (an ``arch.tag`` keeps its weights and gets a new classifier).
 
 A recipe may have stages. What is given holds for each of them where the stage does not set the same thing itself;
 ``stages.NAME.SETTING`` is for one stage. A stage's own epochs, learning rate and image size keep their ratio to the

@@ -7,8 +7,8 @@ from fnmatch import fnmatch
 from typing import Any
 
 from ..base.errors import UsageError
-from ..base.settings import Given, SettingsBuilder, flatten, read_settings, replace_settings, setting_types
 from ..base.setting_values import convert
+from ..base.settings import Given, SettingsBuilder, flatten, read_settings, replace_settings, setting_types
 from ..base.suggestions import unknown
 from ..recipes.citations import DEFAULT, citations
 from ..recipes.overrides import Place, typed
@@ -120,9 +120,9 @@ class PlanBuilder(SettingsBuilder):
     def _run_settings(self) -> RunSettings:
         given = {path: item for path, item in self.given.items() if path.startswith("run.")}
         read = read_settings(setting_types(RunSettings(), "run."), given)
-        rivals = [item.source for path, item in self.given.items() if path in ("run.budget", EPOCHS)]
-        if len(rivals) > 1:
-            raise UsageError(f"the length is set twice: by {' and by '.join(rivals)}", hint="leave one of them out")
+        if {"run.budget", EPOCHS} <= self.given.keys():
+            both = " and ".join(self.given[path].source for path in ("run.budget", EPOCHS))
+            raise UsageError(f"a budget and a number of epochs are both given ({both})", hint="leave one of them out")
         return RunSettings(**{path.removeprefix("run."): value for path, (value, _) in read.items()})
 
     # -- layers ----------------------------------------------------------------------------------------------------
@@ -266,9 +266,7 @@ class PlanBuilder(SettingsBuilder):
         if self.is_ours:
             dataset, recipe = str(self.values[_DATASET]).partition(":")[0], self.base.name
             pretrained = self.starts_from_weights
-            follow_own_data(
-                self, Subject(recipe=recipe, pretrained=pretrained, facts=facts, dataset=dataset, own=own)
-            )
+            follow_own_data(self, Subject(recipe=recipe, pretrained=pretrained, facts=facts, dataset=dataset, own=own))
         elif self.adapts:
             adapt(self, facts, own)
         else:

@@ -195,7 +195,7 @@ def run(
         processes = start_processes(plan.run.device)
         try:
             if processes.is_main:
-                for line in (*plan.notes, *(f"warning: {warning}" for warning in plan.warnings)):
+                for line in plan.remarks:
                     say(line)
 
             def run_one(one: Plan, folder: Path) -> TrainResult:

@@ -34,10 +34,7 @@ def table_of_recipes() -> str:
     """A line a recipe."""
     return _table(
         ("recipe", "what it does", "paper"),
-        (
-            (f"[`{listing.name}`](#{listing.name})", listing.summary, _origin(listing))
-            for listing in list_recipes()
-        ),
+        ((f"[`{listing.name}`](#{listing.name})", listing.summary, _origin(listing)) for listing in list_recipes()),
     )
 
 
@@ -111,11 +108,12 @@ def section(recipe: Recipe) -> str:
     cited, paper = citations(recipe), recipe.paper
     own = [(f"`{path}`", _value(value), cited[path]) for path, value in flatten(recipe).items() if cited[path]]
     settings = [row for row in own if row[2] != "kdzoo default"]
+    closest = "Closest reference: " if recipe.ours else ""
     code = f" Code read: {paper.code}." if paper.code else ""
     return "".join(
         [
             f"\n### {recipe.name}\n\n",
-            f"{recipe.summary} {'Closest reference: ' if recipe.ours else ''}[{paper.title}]({paper.url}), {paper.authors}, {paper.year}.{code}\n\n",
+            f"{recipe.summary} {closest}[{paper.title}]({paper.url}), {paper.authors}, {paper.year}.{code}\n\n",
             "\n".join(f"- {line}" for line in recipe.reproduces) + "\n\n",
             "```\n" + "\n".join(commands(recipe)) + "\n```\n\n",
             "**Settings**\n\n",

@@ -6,7 +6,7 @@ Table:   none; docs/defaults.md says how a value is chosen
 Command: kdzoo distill --student resnet18 --teacher runs/teacher --data photos
 
 Deviations:
-    1. SGD in place of the paper's Adam with clipped gradients, as in our recipes on labels, beside which it is compared.
+    1. SGD in place of the paper's Adam with clipped gradients, as in our recipes on labels.
     2. Batch, rate, decay and length follow the data; the paper searches rate, decay and temperature for each data set,
        and trains up to a million epochs.
     3. One temperature where the paper searches among 1, 2, 5 and 10; the loss has Hinton's factor T².

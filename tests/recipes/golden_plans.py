@@ -1,6 +1,6 @@
 """What each recipe's own commands and students resolve to on the paper's data, setting by setting.
 
-``python tests/recipes/golden_plans.py`` writes the files in ``golden_plans`` anew; a changed meaning shows in their diff.
+``python tests/recipes/golden_plans.py`` writes ``golden_plans`` anew; a changed meaning shows in its diff.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from kdzoo.recipes import get_recipe, recipe_names
 from kdzoo.recipes.description import commands
 
 FOLDER = Path(__file__).with_name("golden_plans")
-_PLACES = ("run.workers",)
+_PLACES = ("run.workers", "run.budget", "run.exact")
 _ANY_TEACHER = "resnet101.a1_in1k"
 
 
@@ -96,7 +96,9 @@ def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
 
 
 def _described(plan: Plan, settings: dict[str, Any]) -> dict[str, Any]:
-    said = {"notes": list(plan.notes), "warnings": list(plan.warnings)}
+    """A plan's settings and remarks, without the one that says why this recipe where the command names none."""
+    notes = [note for note in plan.notes if not note.startswith(f"recipe {plan.recipe.name}:")]
+    said = {"notes": notes, "warnings": list(plan.warnings), "adapted": list(plan.adapted)}
     return {"settings": settings, **{name: lines for name, lines in said.items() if lines}}
 
 
