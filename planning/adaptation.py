@@ -100,7 +100,7 @@ def _adapt_batch(builder: PlanBuilder, num_images: int) -> None:
         _adapt(builder, BATCH, smaller, f"{num_images:,} images: a batch is at most a tenth of them")
     before, now = builder.before[BATCH], builder.values[BATCH]
     if now != before and LR not in builder.user_given and LR not in builder.all_given:
-        linear = builder.base.optimizer.name == "sgd"
+        linear = builder.values["optimizer.name"] == "sgd"
         factor = now / before if linear else math.sqrt(now / before)
         how = "linear in the batch" if linear else "by the batch's square root, as Adam takes it"
         _adapt(builder, LR, builder.values[LR] * factor, f"{how}, {before} → {now}")

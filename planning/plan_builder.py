@@ -230,8 +230,8 @@ class PlanBuilder(SettingsBuilder):
         """
         if path not in self.user_given:
             if self.recorded is not None and path in self.recorded.settings:
-                value = convert(self.recorded.settings[path], self.types[path], path)
-                source = source if value == self.values[path] else self.recorded.source
+                known = convert(self.recorded.settings[path], self.types[path], path)
+                value, source = (value, source) if known == value else (known, self.recorded.source)
             self.put(path, value, source)
         return self.values[path]
 
@@ -262,7 +262,7 @@ class PlanBuilder(SettingsBuilder):
         own = own_input(parse_reference(str(self.values["student.model"])))
         if not self.is_ours:
             adapt_length(self, facts)
-        follow_epochs(self)
+            follow_epochs(self)
         if self.is_ours:
             dataset, recipe = str(self.values[_DATASET]).partition(":")[0], self.base.name
             pretrained = self.starts_from_weights
