@@ -33,7 +33,7 @@ def _provenance(plan: Plan, sources: Sources, teachers: RunTeachers) -> dict[str
         "kdzoo_version": metadata.version("kdzoo"),
         "recipe": recipe.name,
         "variants": list(plan.variants),
-        "paper": recipe.paper.url,
+        "paper": None if recipe.ours else recipe.paper.url,
         "student_start": _student_start(plan),
         **teachers.provenance(),
         "data": sources.val.name,
