@@ -133,7 +133,7 @@ def build_label_job(
     teachers = start_teachers(plan, sources, processes)
     assert teachers.ensemble is not None
     if processes.is_main:
-        for line in (*plan.facts.notes, *sources.warnings):
+        for line in sources.warnings:
             say(line)
     order = order_of(plan, sources)
     head = LabelHead(
