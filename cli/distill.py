@@ -17,6 +17,10 @@ from .settings import setting
     cls=VerbCommand,
     examples=[
         (
+            "kdzoo distill --student resnet18 --teacher runs/teacher --data photos --out runs/student",
+            "Our default on your class folders photos/train and photos/val.",
+        ),
+        (
             "kdzoo distill --recipe meal_v2 --student resnet50 --dry-run",
             "The paper's own run: its settings with their citations, and its cost.",
         ),
@@ -37,9 +41,8 @@ from .settings import setting
     setting(
         "--recipe",
         metavar="NAME|FILE",
-        required=True,
         type=RECIPE,
-        help="A recipe's name, or a file made by 'kdzoo recipes copy'.",
+        help="A recipe's name, or a file made by 'kdzoo recipes copy'.  [default: function_matching]",
     ),
     setting("--student", metavar="REF", help="What to train; the recipe's own by default."),
     teacher_option,
@@ -52,7 +55,7 @@ from .settings import setting
 )
 @run_options
 @click.pass_context
-def command(ctx: click.Context, recipe: str, **_: Any) -> None:
+def command(ctx: click.Context, recipe: str | None, **_: Any) -> None:
     """Train a student from teachers, with a recipe.
 
     REF is a timm name (resnet50.a1_in1k), hf-hub:ORG/NAME, local-dir:PATH, or a run's folder. SPEC is digits, cifar10,
@@ -60,4 +63,4 @@ def command(ctx: click.Context, recipe: str, **_: Any) -> None:
     """
     from .start import start
 
-    start(ctx, recipe)
+    start(ctx, "distill", recipe)

@@ -42,9 +42,8 @@ if TYPE_CHECKING:
     setting(
         "--recipe",
         metavar="NAME|FILE",
-        required=True,
         type=RECIPE,
-        help="The recipe that the students will follow.",
+        help="The recipe that the students will follow.  [default: function_matching]",
     ),
     teacher_option,
     teacher_classes_option,
@@ -67,19 +66,19 @@ if TYPE_CHECKING:
 )
 @label_options
 @click.pass_context
-def command(ctx: click.Context, recipe: str, **options: Any) -> None:
+def command(ctx: click.Context, recipe: str | None, **options: Any) -> None:
     """Store a teacher's labels once, for many students.
 
     Every view of a run depends on its seed, epoch and image alone. So the teachers' answers to all of them can be
     stored beforehand, mixed images included; 'kdzoo distill … --labels FOLDER' reads them in the teachers' place.
     Students, optimisers, losses and recipes may differ, and epochs may be fewer; what changes the images is refused.
     """
+    from ..planning.default_recipe import plan_verb
     from ..planning.label_run import check_form, folder_of_plan, label, label_plans
-    from ..planning.resolution import resolve
 
     out = Path(options["out"] or "labels").expanduser()
     with work():
-        plan = resolve(recipe, given=run_settings(ctx), variants=options["variant"])
+        plan = plan_verb("label", recipe, given=run_settings(ctx), variants=options["variant"])
         plans = label_plans(plan, options["stage"])
         for one in plans:
             check_form(options["form"], one.recipe)
@@ -127,7 +126,9 @@ def _show(plans: list[Plan], folders: list[Path], form: str, *, as_json: bool) -
         return
     for one, folder, cost in zip(plans, folders, costs, strict=True):
         print_fields(_planned(one, folder, form, cost))
-        print_remarks(("note", cost.notes), ("warning", one.warnings), ("missing", cost.missing))
+        print_remarks(
+            ("adapted", one.adapted), ("note", cost.notes), ("warning", one.warnings), ("missing", cost.missing)
+        )
 
 
 def _planned(plan: Plan, folder: Path, form: str, cost: LabelCost) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def _write_new(path: Path, text: str, *, force: bool) -> None:
 def _show(document: dict[str, Any]) -> None:
     paper = document["paper"]
     echo(f"{document['name']}: {document['summary']}\n", lines=True)
-    echo(paper["title"])
+    echo(f"ours; the closest reference: {paper['title']}" if document["ours"] else paper["title"])
     echo(f"{paper['authors']}, {paper['year']}, {paper['url']}")
     if paper["code"]:
         echo(f"code: {paper['code']}")

@@ -25,6 +25,8 @@ _SETTINGS = {
     "unlabeled": "data.unlabeled",
     "image_size": "data.augmentation.image_size",
     "epochs": "training.epochs",
+    "budget": "run.budget",
+    "exact": "run.exact",
     "batch_size": "training.batch_size",
     "precision": "training.precision",
     "seed": "run.seed",
@@ -51,6 +53,13 @@ _WHAT_AND_HOW = stacked(
     section(
         HOW,
         setting("--epochs", type=within(Epochs), metavar="N", help="Passes over the training images."),
+        setting(
+            "--budget",
+            metavar="BUDGET",
+            type=click.Choice(["quick", "normal", "patient"]),
+            help="In place of --epochs: quick, normal or patient, four times as many images each.",
+        ),
+        setting("--exact", is_flag=True, help="A paper's recipe keeps the paper's values on other data."),
         setting("--batch-size", type=COUNT, metavar="N", help="Images in a batch, all processes together."),
         setting("--image-size", type=PIXELS, metavar="PIXELS", help="Side of training and evaluation crops."),
         setting(
@@ -118,7 +127,7 @@ def run_settings(ctx: click.Context) -> dict[str, Given]:
     Raises:
         UsageError: One layer says two things of one setting (``--epochs 3 --set training.epochs=4``).
     """
-    given = given_settings(ctx, _SETTINGS)
+    given = given_settings(ctx, _SETTINGS, rivals=("training.epochs", "run.budget"))
     share = ctx.params.get("val_share")
     if share is not None:
         given["data.dataset"] = _with_share(given, share, str(given_by(ctx, "val_share")))

@@ -21,17 +21,16 @@ from .run_options import run_settings
 
 if TYPE_CHECKING:
     from ..base.run_documents import TrainResult
+    from ..planning.default_recipe import Verb
     from ..planning.plan import Plan
 
 
-def start(ctx: click.Context, recipe: str) -> None:
-    """Run the verb of ``ctx`` with a recipe."""
-    from ..planning.resolution import resolve
-
+def start(ctx: click.Context, verb: Verb, recipe: str | None) -> None:
+    """Run a verb with a recipe, or with the one that fits."""
     options = ctx.params
     with work():
-        plan = resolve(recipe, given=run_settings(ctx), variants=options["variant"])
-        _check_verb(str(ctx.info_name), plan)
+        plan = _plan(ctx, verb, recipe)
+        _check_verb(verb, plan)
     out = Path(options["out"] or default_folder(plan)).expanduser()
     if options["dry_run"]:
         if is_main():
@@ -41,6 +40,20 @@ def start(ctx: click.Context, recipe: str) -> None:
         result = _run(ctx, plan, out)
     if is_main():
         _print(result, as_json=options["as_json"])
+
+
+def _plan(ctx: click.Context, verb: Verb, recipe: str | None) -> Plan:
+    """What is asked for; of a run that goes on, with what nobody gives as it began."""
+    from ..planning.default_recipe import plan_verb
+
+    options, given = ctx.params, run_settings(ctx)
+    out = Path(options["out"]).expanduser() if options["out"] else None
+    resumed = out if options["resume"] else None
+    plan = plan_verb(verb, recipe, given=given, variants=options["variant"], resumed=resumed)
+    if options["resume"] and out is None:
+        folder = Path(default_folder(plan))
+        return plan_verb(verb, recipe, given=given, variants=options["variant"], resumed=folder)
+    return plan
 
 
 def _of_stage(plan: Plan, name: str | None) -> Plan:

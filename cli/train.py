@@ -17,6 +17,10 @@ from .settings import setting
     cls=VerbCommand,
     examples=[
         (
+            "kdzoo train --model resnet18 --data photos --out runs/teacher",
+            "ImageNet weights, fine-tuned on your class folders photos/train and photos/val.",
+        ),
+        (
             "kdzoo train --model resnet18 --data imagenet --epochs 90 --out runs/baseline",
             "A ResNet-18 on labels; $KDZOO_DATA/imagenet holds the images.",
         ),
@@ -32,16 +36,15 @@ from .settings import setting
     setting(
         "--recipe",
         metavar="NAME|FILE",
-        default="supervised",
-        show_default=True,
         type=RECIPE,
-        help="A recipe that needs no teachers.",
+        help="A recipe that needs no teachers.  [default: finetune where the model has weights, from_scratch where it "
+        "has none; supervised on ImageNet]",
     ),
 )
 @run_options
 @click.pass_context
-def command(ctx: click.Context, recipe: str, **_: Any) -> None:
+def command(ctx: click.Context, recipe: str | None, **_: Any) -> None:
     """Train a model on labels: a teacher, or the baseline that a distilled student must beat."""
     from .start import start
 
-    start(ctx, recipe)
+    start(ctx, "train", recipe)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .base.run_documents import TrainResult
     from .engine.labelling import LabelResult
-    from .planning.plan import Plan
+    from .planning.default_recipe import Verb
+    from .planning.plan import Budget, Plan
 
 
 def distill(
-    recipe: str,
+    recipe: str | None = None,
     *,
     student: str | None = None,
     teachers: Sequence[str] = (),
@@ -23,6 +24,8 @@ def distill(
     val_data: str | None = None,
     unlabeled: str | None = None,
     epochs: int | None = None,
+    budget: Budget | None = None,
+    exact: bool = False,
     batch_size: int | None = None,
     image_size: int | None = None,
     precision: str | None = None,
@@ -40,7 +43,7 @@ def distill(
     """Train a student from teachers, with a recipe. What is not given is the recipe's.
 
     Args:
-        recipe: A recipe's name, or the path of a recipe file.
+        recipe: A recipe's name, or the path of a recipe file; ``function_matching`` by default.
         student: A model reference.
         teachers: Model references.
         teacher_classes: The order of the classes of teachers that do not name them, once for all or once each:
@@ -50,6 +53,8 @@ def distill(
         val_data: Data spec of the held-out images; by default the validation split of ``data``.
         unlabeled: Data spec of further images.
         epochs: Passes over the training images.
+        budget: In place of epochs, how many images are seen: ``quick``, ``normal`` or ``patient``.
+        exact: Whether a paper's recipe keeps the paper's values on other data.
         batch_size: Images in a batch, all processes together.
         image_size: Side of training and evaluation crops, pixels.
         precision: ``fp32``, ``bf16`` or ``fp16``.
@@ -82,25 +87,34 @@ def distill(
         "data.unlabeled": unlabeled,
         "data.augmentation.image_size": image_size,
         "training.epochs": epochs,
+        "run.budget": budget,
+        "run.exact": exact or None,
         "training.batch_size": batch_size,
         "training.precision": precision,
         "run.seed": seed,
         "run.workers": workers,
         "run.device": device,
     }
-    plan = _plan(recipe, named, settings, variants)
+    plan = _plan("distill", recipe, named, settings, variants, Path(out) if resume else None)
     return run(plan, out=out, resume=resume, stage=stage, trust_teacher=trust_teacher, trackers=trackers)
 
 
-def _plan(recipe: str, named: Mapping[str, Any], settings: Mapping[str, Any] | None, variants: Sequence[str]) -> Plan:
+def _plan(
+    verb: Verb,
+    recipe: str | None,
+    named: Mapping[str, Any],
+    settings: Mapping[str, Any] | None,
+    variants: Sequence[str],
+    resumed: Path | None = None,
+) -> Plan:
     from .base.settings import given_arguments
-    from .planning.resolution import resolve
+    from .planning.default_recipe import plan_verb
 
-    return resolve(recipe, given=given_arguments(named, settings), variants=variants)
+    return plan_verb(verb, recipe, given=given_arguments(named, settings), variants=variants, resumed=resumed)
 
 
 def label(
-    recipe: str,
+    recipe: str | None = None,
     *,
     teachers: Sequence[str] = (),
     teacher_classes: Sequence[str] = (),
@@ -108,6 +122,8 @@ def label(
     val_data: str | None = None,
     unlabeled: str | None = None,
     epochs: int | None = None,
+    budget: Budget | None = None,
+    exact: bool = False,
     batch_size: int | None = None,
     image_size: int | None = None,
     precision: str | None = None,
@@ -125,14 +141,14 @@ def label(
     """Store what teachers answer to every image of a run, for any number of students (``distill(labels=…)``).
 
     Args:
-        recipe: The recipe that the students will follow.
+        recipe: The recipe that the students will follow; ``function_matching`` by default.
         teachers: Model references; the recipe's own by default.
         form: ``float32``, ``float16`` or ``topK``.
         out: The folder of the labels; the stages of a recipe have theirs below it.
         resume: Go on with the labels in ``out``, or add epochs to them.
         stage: The one stage to label, of a recipe that has stages; all that learn from teachers by default.
-        teacher_classes, data, val_data, unlabeled, epochs, batch_size, image_size, precision, variants, settings, seed,
-            workers, device, trust_teacher: As those of `distill`.
+        teacher_classes, data, val_data, unlabeled, epochs, budget, exact, batch_size, image_size, precision, variants,
+            settings, seed, workers, device, trust_teacher: As those of `distill`.
 
     Returns:
         What was stored, one result a stage; one for a recipe without stages.
@@ -150,23 +166,36 @@ def label(
         "data.unlabeled": unlabeled,
         "data.augmentation.image_size": image_size,
         "training.epochs": epochs,
+        "run.budget": budget,
+        "run.exact": exact or None,
         "training.batch_size": batch_size,
         "training.precision": precision,
         "run.seed": seed,
         "run.workers": workers,
         "run.device": device,
     }
-    plan = _plan(recipe, named, settings, variants)
+    plan = _plan("label", recipe, named, settings, variants)
     return run_label(plan, out=out, form=form, resume=resume, trust_teacher=trust_teacher, stage=stage)
 
 
-def train(model: str, *, recipe: str = "supervised", out: str | Path, **arguments: Any) -> TrainResult:
+def train(model: str, *, recipe: str | None = None, out: str | Path, **arguments: Any) -> TrainResult:
     """Train a model on labels: a teacher, or the baseline that a distilled student must beat.
 
     Args:
         model: A model reference.
-        recipe: A recipe that needs no teachers.
+        recipe: A recipe that needs no teachers; by default ``finetune`` where the model has weights, ``from_scratch``
+            where it has none, ``supervised`` on ImageNet.
         out: The run's folder.
         arguments: As those of `distill`.
     """
+    from .base.settings import given_arguments
+    from .engine.progress import say
+    from .planning.default_recipe import choose_recipe
+
+    if recipe is None:
+        named = {"student.model": model, "data.dataset": arguments.get("data")}
+        given = given_arguments(named, arguments.get("settings"))
+        resumed = Path(out) if arguments.get("resume") else None
+        recipe, why = choose_recipe("train", given, arguments.get("variants", ()), resumed)
+        say(f"recipe {recipe}: {why}")
     return distill(recipe, student=model, out=out, **arguments)

@@ -125,6 +125,8 @@ def recipe_facts(run: Path) -> RecipeFacts | None:
 
     with contextlib.suppress(OSError, ValueError, UsageError):
         recipe = get_recipe(read_config(run / "config.json").recipe)
+        if recipe.ours:
+            return RecipeFacts(summary=recipe.summary)
         return RecipeFacts(
             title=recipe.paper.title,
             authors=recipe.paper.authors,

@@ -69,7 +69,7 @@ class Job:
             settings["teachers.models"] = tuple(_reference(one, out) for one in self.teachers)
         if out is None and isinstance(self.student, Job):
             settings["student.init"] = "random"
-        settings.update({"run.seed": self.seed, "run.device": device})
+        settings.update({"run.seed": self.seed, "run.device": device, "run.exact": True})
         given = {path: Given(value, "kdzoo reproduce") for path, value in settings.items()}
         return resolve(self.recipe, given=given, variants=self.variants)
 

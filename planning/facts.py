@@ -11,9 +11,14 @@ from .plan import DataFacts
 KNOWN_CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100, "imagenet": 1000}
 """Classes of data sets by name; of the others nothing is known before they are read."""
 
-_KNOWN_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "imagenet": 1_281_167, "mpiigaze": 36_000}
+KNOWN_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "imagenet": 1_281_167, "mpiigaze": 36_000}
+"""Training images of data sets by name."""
+
 _KNOWN_SIZES = {"digits": (32, 32), "cifar10": (32, 32), "cifar100": (32, 32), "mpiigaze": (36, 60)}
 _KNOWN_TARGETS = {"mpiigaze": 2}
+SMALL_SIDE = 64
+"""Square images of one size up to this side, pixels, are small ones: they are shown as they are."""
+
 _LOOKED_AT = 9
 
 
@@ -28,10 +33,11 @@ def read_facts(recipe: Recipe) -> DataFacts:
         return DataFacts(
             num_targets=_KNOWN_TARGETS.get(name, 0),
             num_classes=KNOWN_CLASSES.get(name),
-            num_images=_KNOWN_IMAGES.get(name),
+            num_images=KNOWN_IMAGES.get(name),
             native_size=_KNOWN_SIZES.get(name),
             missing=f"{error.message} ({error.hint})" if error.hint else error.message,
         )
+    native_size, typical_side = _sizes(source)
     more = 0 if unlabeled is None else len(unlabeled)
     parts = (source, val) if unlabeled is None else (source, val, unlabeled)
     return DataFacts(
@@ -40,19 +46,26 @@ def read_facts(recipe: Recipe) -> DataFacts:
         num_targets=len(source.target_names) if source.is_regression else 0,
         num_images=len(source) + more,
         num_unlabeled=more,
-        native_size=source.native_size,
-        typical_side=_typical_side(source),
+        native_size=native_size,
+        typical_side=typical_side,
     )
 
 
-def _typical_side(source: ImageSource) -> int | None:
-    """Median short side of a few images spread over the source, pixels; None where none can be read."""
+def _sizes(source: ImageSource) -> tuple[tuple[int, int] | None, int | None]:
+    """Height and width that every image has, and the median short side, pixels; None where they vary or cannot be read.
+
+    Of images in files a few are looked at, spread over the source.
+    """
     if source.native_size is not None:
-        return min(source.native_size)
-    sides = []
+        return source.native_size, min(source.native_size)
+    sizes = []
     for index in {round(position * (len(source) - 1) / (_LOOKED_AT - 1)) for position in range(_LOOKED_AT)}:
         try:
-            sides.append(min(source.load(index).size))
+            sizes.append(source.load(index).size)
         except DataError:
             continue
-    return sorted(sides)[len(sides) // 2] if sides else None
+    if not sizes:
+        return None, None
+    width, height = sizes[0]
+    small = width == height <= SMALL_SIDE and len({*sizes}) == 1
+    return (height, width) if small else None, sorted(min(size) for size in sizes)[len(sizes) // 2]

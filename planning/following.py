@@ -18,19 +18,22 @@ if TYPE_CHECKING:
 SIZE = "data.augmentation.image_size"
 EPOCHS = "training.epochs"
 BATCH = "training.batch_size"
-_CROP = "data.evaluation.crop_pct"
+CROP = "data.evaluation.crop_pct"
+FROM_SCRATCH = "from_scratch"
+"""Our recipe whose student starts from random weights, whatever is named."""
+
 _IMAGENET_CLASSES = 1000
 
 
 def follow_data(builder: PlanBuilder, facts: DataFacts) -> None:
-    """The image size of data whose images have one size, and no crop of them in evaluation."""
+    """The image size of data whose images have one size, and no crop of them in evaluation; see `own_data` for ours."""
     height, width = facts.native_size or (0, 0)
-    if height == width > 0:
+    if height == width > 0 and not builder.is_ours:
         where = f"data: every image has {height}×{width} px"
         if SIZE not in builder.chosen and builder.values[SIZE] != height:
             builder.put(SIZE, height, where)
-        if _CROP not in builder.chosen and builder.values[SIZE] == height and builder.values[_CROP] != 1.0:
-            builder.put(_CROP, 1.0, where)
+        if CROP not in builder.chosen and builder.values[SIZE] == height and builder.values[CROP] != 1.0:
+            builder.put(CROP, 1.0, where)
     side, size = facts.typical_side, builder.values[SIZE]
     if side is not None and size >= 2 * side:
         builder.warnings.append(
@@ -86,13 +89,21 @@ def pin_student(builder: PlanBuilder, facts: DataFacts) -> None:
     name = str(builder.values["student.model"])
     reference = parse_reference(builder.row.model if builder.row is not None else name)
     written = parse_reference(name).names_weights
-    builder.notes.extend(reference.notes if builder.row is None and not written else ())
+    keeps = (builder.is_ours or builder.adapts) and facts.num_classes not in (None, _IMAGENET_CLASSES)
+    builder.notes.extend(reference.notes if builder.row is None and not written and not keeps else ())
+    _follow_record(builder)
     if "student.init" not in builder.typed_given and builder.values["student.init"] == "pretrained":
-        reason = None if written else _random_reason(reference, facts)
+        reason = None if written else _random_reason(reference, facts, keeps=keeps)
         if reason:
             builder.put("student.init", "random", "data" if "classes" in reason else "no weights")
             builder.notes.append(reason)
-    if "student.init" not in builder.chosen and builder.values["student.init"] == "random" and written:
+        elif keeps and not written:
+            builder.notes.append(
+                f"{name} starts from its weights {reference.pinned}, with a new classifier for {facts.num_classes} "
+                "classes; from random ones: --set student.init=random"
+            )
+    given_weights = written and builder.base.name != FROM_SCRATCH
+    if "student.init" not in builder.chosen and builder.values["student.init"] == "random" and given_weights:
         builder.put("student.init", "pretrained", f"{builder.sources['student.model']} names weights")
     random = builder.values["student.init"] == "random" and reference.kind == "timm"
     builder.values["student.model"] = reference.architecture if random else reference.pinned
@@ -101,11 +112,20 @@ def pin_student(builder: PlanBuilder, facts: DataFacts) -> None:
         builder.sources["student.model"] += f"; {builder.base.name}: students.{builder.row.name}, {citation}"
 
 
-def _random_reason(reference: Reference, facts: DataFacts) -> str | None:
-    """Why a student whose weights nobody named starts from random ones, or None."""
+def _follow_record(builder: PlanBuilder) -> None:
+    """A run that goes on starts from what it began with."""
+    recorded, path = builder.recorded, "student.init"
+    if recorded is None or path not in recorded.settings or path in builder.user_given:
+        return
+    if recorded.settings[path] != builder.values[path]:
+        builder.put(path, recorded.settings[path], recorded.source)
+
+
+def _random_reason(reference: Reference, facts: DataFacts, *, keeps: bool) -> str | None:
+    """Why a student whose weights nobody named starts from random ones, or None; ``keeps`` where it has any."""
     if not reference.tag:
         return f"{reference.architecture} has no pretrained weights: the student starts from random ones"
-    if facts.num_classes not in (None, _IMAGENET_CLASSES):
+    if facts.num_classes not in (None, _IMAGENET_CLASSES) and not keeps:
         return (
             f"the data has {facts.num_classes} classes, {reference.pinned} has {_IMAGENET_CLASSES}: the student "
             f"starts from random weights (--student {reference.pinned} keeps its own, with a new classifier)"

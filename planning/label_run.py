@@ -99,8 +99,8 @@ def label(
         processes = start_processes(plan.run.device)
         try:
             if processes.is_main:
-                for line in dict.fromkeys(line for one in plans for line in one.warnings):
-                    say(f"warning: {line}")
+                for line in dict.fromkeys(line for one in (plan, *plans) for line in one.remarks):
+                    say(line)
             return [_label_one(one, folder, form, processes, stop, resume, trust_teacher) for one in plans]
         finally:
             processes.stop()
@@ -133,7 +133,7 @@ def build_label_job(
     teachers = start_teachers(plan, sources, processes)
     assert teachers.ensemble is not None
     if processes.is_main:
-        for line in (*plan.facts.notes, *sources.warnings):
+        for line in sources.warnings:
             say(line)
     order = order_of(plan, sources)
     head = LabelHead(

@@ -34,13 +34,16 @@ def student_of(plan: Plan, num_classes: int, class_names: tuple[str, ...] = (), 
             f"stage {plan.stage.name} goes on with the student of stage {plan.stage.start}, which is not given",
             hint="run the recipe's plan, with stage=NAME for one stage",
         )
-    loaded = load_model(
-        settings.model if before is None else f"local-dir:{before}",
-        pretrained=weights and settings.init == "pretrained",
-        num_classes=num_classes,
-        seed=plan.run.seed,
-        image_size=plan.image_size,
-    )
+    try:
+        loaded = load_model(
+            settings.model if before is None else f"local-dir:{before}",
+            pretrained=weights and settings.init == "pretrained",
+            num_classes=num_classes,
+            seed=plan.run.seed,
+            image_size=plan.image_size,
+        )
+    except ModelError as error:
+        raise _with_both_ways_out(error, settings.model) from error
     only = getattr(loaded.model, "only_size", None)
     if only not in (None, data.augmentation.size):
         height, width = data.augmentation.size
@@ -62,6 +65,14 @@ def student_of(plan: Plan, num_classes: int, class_names: tuple[str, ...] = (), 
     if loaded.pretrained and own_names and len(own_names) == len(class_names) and own_names != class_names:
         notes += (f"{loaded.reference} has another class order than the data: its classifier must learn anew",)
     return replace(loaded, preprocessing=preprocessing, class_names=class_names, notes=notes)
+
+
+def _with_both_ways_out(error: ModelError, student: str) -> ModelError:
+    """The error of published weights that cannot be had, with what to do: get them, or begin without."""
+    get_them = (error.hint or "").partition(";")[0]
+    if parse_reference(student).kind != "timm" or "network" not in get_them:
+        return error
+    return ModelError(error.message, hint=f"{get_them}; or start from random weights: --set student.init=random")
 
 
 def teachers_of(plan: Plan, *, weights: bool = True, num_classes: int | None = None) -> list[LoadedModel]:

@@ -18,16 +18,18 @@ For the command line::
 
 ``given`` holds one entry a setting: the command line merges its layers first, the strongest winning (flag, environment,
 config file). Text is converted by the setting's type; other values are checked against it. What is not given comes, in
-this order, from the variants, the data (image size), the student's row in the recipe's table, the recipe.
+this order, from a recipe file, the data and the student (``own_data`` for our own recipes, ``adaptation`` for a paper's
+on other data than the paper's), the variants, the student's row in the recipe's table, the recipe.
 
-Three settings follow others where they are not given themselves, and say so in their source:
+Some settings follow others where they are not given themselves, and say so in their source:
 
 * milestones, warm-up and period of the schedule are scaled in proportion when ``training.epochs`` is given;
 * the image size is the data set's own where all its images have one (digits, CIFAR), the evaluation then crops nothing;
-* the student starts from random weights where there are no pretrained ones, and where a bare architecture name meets
-  data with other classes than the weights (an ``arch.tag`` keeps its weights and gets a new classifier).
+* the student starts from random weights where there are no pretrained ones.
 
-The learning rate is never scaled silently: a note gives the value that linear scaling would.
+With ``run.exact``, or on the paper's own data, a paper's recipe keeps its values: a given batch size leaves the
+learning rate (a note gives the value that linear scaling would), and a bare architecture name that meets data with
+other classes than its weights starts from random ones (an ``arch.tag`` keeps its weights and gets a new classifier).
 
 A recipe may have stages. What is given holds for each of them where the stage does not set the same thing itself;
 ``stages.NAME.SETTING`` is for one stage. A stage's own epochs, learning rate and image size keep their ratio to the
@@ -39,7 +41,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ..base.setting_values import Seed, Workers
 from ..base.settings import flatten, sourced
@@ -47,6 +49,10 @@ from ..recipes.recipe import Recipe
 
 _FREE = ("checkpoint_every_steps", "max_unreadable_fraction", "export")
 _PLACES = ("run.workers", "run.device", "run.labels", "run.teacher_classes", "run.check_contents")
+_WISHES = ("run.budget", "run.exact")
+"""What they decide stands in the settings."""
+
+Budget = Literal["quick", "normal", "patient"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +76,8 @@ class RunSettings:
     labels: str | None = None
     teacher_classes: tuple[str, ...] = ()
     check_contents: bool = False
+    budget: Budget | None = None
+    exact: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +188,13 @@ class Plan:
         return self.recipe.data.augmentation.image_size
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is said before the run: what was adapted, then notes and warnings."""
+        head = f"{self.recipe.name} meets other data than its own; adapted, unless --exact:" if self.adapted else None
+        adapted = () if head is None else (head, *(f"  {line}" for line in self.adapted))
+        return (*adapted, *self.notes, *(f"warning: {warning}" for warning in self.warnings))
+
+    @property
     def steps_per_epoch(self) -> int | None:
         """Whole batches in an epoch; None where the number of images is not known."""
         return steps_of(self.recipe, self.facts)
@@ -211,7 +226,7 @@ class Plan:
 
     def fixed(self) -> dict[str, Any]:
         """What a resumed run must share with its beginning: every setting but those that change no result."""
-        free = (*_PLACES, *(f"training.{name}" for name in _FREE))
+        free = (*_PLACES, *_WISHES, *(f"training.{name}" for name in _FREE))
         return {path: value for path, value in self.settings().items() if path not in free}
 
 

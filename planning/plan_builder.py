@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from typing import Any
 
+from ..base.errors import UsageError
+from ..base.setting_values import convert
 from ..base.settings import Given, SettingsBuilder, flatten, read_settings, replace_settings, setting_types
 from ..base.suggestions import unknown
 from ..recipes.citations import DEFAULT, citations
@@ -13,14 +15,18 @@ from ..recipes.overrides import Place, typed
 from ..recipes.recipe import Recipe, Stage, StudentRow, Variant
 from ..recipes.recipe_file import load_recipe
 from ..zoo.references import parse_reference
+from .adaptation import LR, adapt, adapt_length, is_other_data
 from .facts import KNOWN_CLASSES, read_facts
 from .following import BATCH, EPOCHS, SIZE, follow_batch_size, follow_data, follow_epochs, pin_student, pin_teachers
 from .memory import describe_memory
+from .own_data import OURS, Subject, follow_own_data
 from .plan import DataFacts, Plan, RunSettings
 from .plan_checks import check_plan
+from .recorded import Recorded, stored_views
+from .starting_weights import own_input
 
 _DATASET = "data.dataset"
-_IN_PROPORTION = (EPOCHS, "optimizer.lr", SIZE)
+_IN_PROPORTION = (EPOCHS, LR, SIZE)
 _SIZE_STEP = 8
 
 
@@ -33,6 +39,7 @@ class PlanBuilder(SettingsBuilder):
         variants: Names of variants.
         stage: The stage whose plan it is, or None for what the recipe's stages share.
         common: What they share; given with ``stage``.
+        recorded: What the run had when it began, where it goes on.
     """
 
     def __init__(
@@ -43,15 +50,19 @@ class PlanBuilder(SettingsBuilder):
         *,
         stage: Stage | None = None,
         common: Plan | None = None,
+        recorded: Recorded | None = None,
     ) -> None:
-        self.stage, self.common = stage, common
+        self.stage, self.common, self.recorded = stage, common, recorded
         loaded = load_recipe(origin)
-        self.base, self.origin = loaded.recipe, loaded.origin
+        self.base, self.origin, self.from_file = loaded.recipe, loaded.origin, loaded.changed
+        self.is_ours = self.base.name in OURS
         self.cited = citations(self.base)
         own = {path: (value, self._recipe_source(path, loaded.changed)) for path, value in flatten(self.base).items()}
         super().__init__(setting_types(self.base), own)
         self.notes: list[str] = []
         self.warnings: list[str] = []
+        self.adapted: list[str] = []
+        self.adapts = False
         self.variants = tuple(self._variant(name) for name in variants)
         self.given = given
         self.run = self._run_settings()
@@ -109,6 +120,9 @@ class PlanBuilder(SettingsBuilder):
     def _run_settings(self) -> RunSettings:
         given = {path: item for path, item in self.given.items() if path.startswith("run.")}
         read = read_settings(setting_types(RunSettings(), "run."), given)
+        if {"run.budget", EPOCHS} <= self.given.keys():
+            both = " and ".join(self.given[path].source for path in ("run.budget", EPOCHS))
+            raise UsageError(f"a budget and a number of epochs are both given ({both})", hint="leave one of them out")
         return RunSettings(**{path.removeprefix("run."): value for path, (value, _) in read.items()})
 
     # -- layers ----------------------------------------------------------------------------------------------------
@@ -128,6 +142,7 @@ class PlanBuilder(SettingsBuilder):
                     self.put(path, value, f"stage {stage}: {citation}")
             for path, value, source in self._table_overrides(stage):
                 self.put(path, value, source)
+        self.own_dataset = str(self.values[_DATASET])
         own = set() if named is None else self._stage_settings(named)
         self.before = {path: self.values[path] for path in (EPOCHS, BATCH)}
         for path in own & set(_IN_PROPORTION):
@@ -149,6 +164,7 @@ class PlanBuilder(SettingsBuilder):
         row = self.row.name if self.row is not None else None
         by_variant = {p.setting for p in places if p.student in (None, row) and p.stage in (None, named)}
         self.chosen = by_variant | own | set(self.typed_given)
+        self.user_given = {*self.typed_given, *self.from_file}
         self.values["student.model"] = name
 
     def _table_overrides(self, stage: str | None) -> Iterator[tuple[str, Any, str]]:
@@ -173,8 +189,13 @@ class PlanBuilder(SettingsBuilder):
         return {*overrides, *(path for path, _, _ in self._table_overrides(named))}
 
     def _keep_proportion(self, path: str, published: Any) -> None:
-        """The stage's own value moves with the recipe's, whose published value became another."""
+        """The stage's own value moves with the recipe's, whose published value became another.
+
+        A rate that was adapted to the batch does not count: the stage's is adapted to its own batch.
+        """
         assert self.common is not None
+        if path == LR and LR not in self.all_given:
+            return
         own, now = self.values[path], self.common.settings()[path]
         if now == published:
             return
@@ -201,6 +222,25 @@ class PlanBuilder(SettingsBuilder):
             citation = self.cited.get(f"students.{row.name}.{field}", self.origin)
             self.put(path, value, f"{prefix}, {citation}")
 
+    def follow(self, path: str, value: Any, source: str) -> Any:
+        """Set what follows from something else where nobody gave it; what is recorded of it goes first.
+
+        Returns:
+            The value that holds.
+        """
+        if path not in self.user_given:
+            if self.recorded is not None and path in self.recorded.settings:
+                known = convert(self.recorded.settings[path], self.types[path], path)
+                value, source = (value, source) if known == value else (known, self.recorded.source)
+            self.put(path, value, source)
+        return self.values[path]
+
+    @property
+    def starts_from_weights(self) -> bool:
+        """Whether the student, of a stage the first one's, starts from weights."""
+        init = self.values["student.init"] if self.common is None else self.common.recipe.student.init
+        return bool(init == "pretrained")
+
     def recipe(self) -> Recipe:
         """The recipe with the settings as they stand."""
         return replace_settings(self.base, self.values)
@@ -213,16 +253,33 @@ class PlanBuilder(SettingsBuilder):
                 return self.common.facts
         return read_facts(self.recipe())
 
+    def _follow(self, facts: DataFacts) -> None:
+        """What follows from the data and the student where nobody gave it; references are pinned."""
+        if self.recorded is None and self.run.labels is not None:
+            self.recorded = stored_views(self.run.labels, self.base, self.stage)
+        self.adapts = not (self.is_ours or self.run.exact) and is_other_data(self, facts)
+        pin_student(self, facts)
+        own = own_input(parse_reference(str(self.values["student.model"])))
+        if not self.is_ours:
+            adapt_length(self, facts)
+            follow_epochs(self)
+        if self.is_ours:
+            dataset, recipe = str(self.values[_DATASET]).partition(":")[0], self.base.name
+            pretrained = self.starts_from_weights
+            follow_own_data(self, Subject(recipe=recipe, pretrained=pretrained, facts=facts, dataset=dataset, own=own))
+        elif self.adapts:
+            adapt(self, facts, own)
+        else:
+            follow_batch_size(self)
+        follow_data(self, facts)
+        pin_teachers(self, facts)
+
     def plan(self) -> Plan:
         """The plan."""
         self._apply_layers()
         facts = self._facts()
         self.notes.extend(facts.notes if self.common is None else ())
-        follow_data(self, facts)
-        follow_epochs(self)
-        follow_batch_size(self)
-        pin_student(self, facts)
-        pin_teachers(self, facts)
+        self._follow(facts)
         recipe = self.recipe()
         check_plan(recipe, facts, self.notes, self.warnings)
         if facts.num_classes is not None:
@@ -243,4 +300,5 @@ class PlanBuilder(SettingsBuilder):
             sources={**self.sources, **run_sources},
             notes=tuple(self.notes),
             warnings=tuple(self.warnings),
+            adapted=tuple(self.adapted),
         )

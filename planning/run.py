@@ -33,7 +33,7 @@ def _provenance(plan: Plan, sources: Sources, teachers: RunTeachers) -> dict[str
         "kdzoo_version": metadata.version("kdzoo"),
         "recipe": recipe.name,
         "variants": list(plan.variants),
-        "paper": recipe.paper.url,
+        "paper": None if recipe.ours else recipe.paper.url,
         "student_start": _student_start(plan),
         **teachers.provenance(),
         "data": sources.val.name,
@@ -195,7 +195,7 @@ def run(
         processes = start_processes(plan.run.device)
         try:
             if processes.is_main:
-                for line in (*plan.notes, *(f"warning: {warning}" for warning in plan.warnings)):
+                for line in plan.remarks:
                     say(line)
 
             def run_one(one: Plan, folder: Path) -> TrainResult:

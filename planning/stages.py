@@ -118,7 +118,7 @@ def _run_stage(stage: _Stage, stages: Sequence[_Stage], out: Path, run_one: RunO
     )  # fmt: skip
     if processes.is_main:
         say(f"stage {step.number} of {len(stages)}, {step.name}: {step.why}")
-        for line in (*plan.notes, *(f"warning: {warning}" for warning in plan.warnings)):
+        for line in plan.remarks:
             say(line)
     try:
         run_one(plan, stage.path)

@@ -104,3 +104,49 @@ MOBILE_RATE = (
     ("optimizer.lr", 0.01, "code: train_student.py"),
 )
 """RepDistiller's variant for small architectures."""
+
+OWN_DATA = (
+    ("data.dataset", "imagenet", "ours: your images, by --data"),
+    OWN_VALIDATION,
+    ("data.unlabeled", None, "ours: by --unlabeled"),
+    *at("ours: what the student's weights came with, or its network has", {"data.mean": "model", "data.std": "model"}),
+    *at(
+        "ours: follows the images' size and the network's own, docs/defaults.md",
+        {
+            "data.augmentation.image_size": 224,
+            "data.augmentation.crop": "random_resized",
+            "data.augmentation.interpolation": "bilinear",
+            "data.evaluation.crop_pct": 0.95,
+            "data.evaluation.interpolation": "bilinear",
+        },
+    ),
+    ("data.augmentation.ratio", TORCHVISION_CROP["data.augmentation.ratio"], "ours: torchvision's default"),
+    ("data.augmentation.hflip_prob", 0.5, "ours: right for most photographs, docs/defaults.md"),
+    *at("ours: crop and flip alone suit images of any kind", PLAIN),
+    ("data.mixing.cutmix_alpha", 1.0, "ours: of use with --set data.mixing.cutmix_prob only"),
+    ("data.mixing.cutmix_prob", 0.0, "ours: MixUp alone, where there is any"),
+    *at(
+        "ours: follows the number of images, docs/defaults.md",
+        {
+            "training.batch_size": 64,
+            "schedule.warmup_epochs": 0.5,
+            "training.evaluate_every_epochs": 1,
+        },
+    ),
+    ("training.precision", "fp32", "ours: the same on every machine"),
+    ("training.ema_decay", None, "ours: no average in short runs, docs/defaults.md"),
+    *at("ours: the usual of SGD", {"optimizer.name": "sgd", "optimizer.momentum": 0.9, "optimizer.nesterov": True}),
+    ("optimizer.decay_norm_and_bias", True, "ours: torch's default"),
+    *at(
+        "ours: a cosine to 0 that moves each step",
+        {
+            "schedule.name": "cosine",
+            "schedule.milestones": (),
+            "schedule.gamma": 0.1,
+            "schedule.warmup_start": 0.0,
+            "schedule.final": 0.0,
+            "schedule.update": "step",
+        },
+    ),
+)
+"""Our own recipes' common part; most of it follows the data and the student (``planning.own_data``)."""

@@ -63,6 +63,7 @@ def describe_recipe(recipe: Recipe) -> dict[str, Any]:
     return {
         "name": recipe.name,
         "summary": recipe.summary,
+        "ours": recipe.ours,
         "paper": asdict(recipe.paper),
         "reproduces": list(recipe.reproduces),
         "commands": list(commands(recipe)),

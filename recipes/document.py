@@ -14,7 +14,7 @@ from ..base.settings import flatten
 from .citations import citations
 from .description import commands, numbered
 from .recipe import Recipe
-from .registry import get_recipe, index_text, list_recipes, recipe_names
+from .registry import RecipeSummary, get_recipe, index_text, list_recipes, recipe_names
 
 _BLOCK = re.compile(r"(<!-- generated: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -34,11 +34,13 @@ def table_of_recipes() -> str:
     """A line a recipe."""
     return _table(
         ("recipe", "what it does", "paper"),
-        (
-            (f"[`{listing.name}`](#{listing.name})", listing.summary, f"{listing.title} ({listing.year})")
-            for listing in list_recipes()
-        ),
+        ((f"[`{listing.name}`](#{listing.name})", listing.summary, _origin(listing)) for listing in list_recipes()),
     )
+
+
+def _origin(listing: RecipeSummary) -> str:
+    paper = f"{listing.title} ({listing.year})"
+    return f"ours; closest to {paper}" if listing.ours else paper
 
 
 def _students(recipe: Recipe) -> str:
@@ -106,11 +108,12 @@ def section(recipe: Recipe) -> str:
     cited, paper = citations(recipe), recipe.paper
     own = [(f"`{path}`", _value(value), cited[path]) for path, value in flatten(recipe).items() if cited[path]]
     settings = [row for row in own if row[2] != "kdzoo default"]
+    closest = "Closest reference: " if recipe.ours else ""
     code = f" Code read: {paper.code}." if paper.code else ""
     return "".join(
         [
             f"\n### {recipe.name}\n\n",
-            f"{recipe.summary} [{paper.title}]({paper.url}), {paper.authors}, {paper.year}.{code}\n\n",
+            f"{recipe.summary} {closest}[{paper.title}]({paper.url}), {paper.authors}, {paper.year}.{code}\n\n",
             "\n".join(f"- {line}" for line in recipe.reproduces) + "\n\n",
             "```\n" + "\n".join(commands(recipe)) + "\n```\n\n",
             "**Settings**\n\n",

@@ -6,7 +6,7 @@ Table:   Table 1: EfficientNet-B1 78.8 → 79.8 top-1, 94.5 top-5; EfficientNet-
          Table 2: B1 with the distiller 79.9, with MSE in place of the critic 79.7, without the distiller 80.1
          Table 3: ResNeXt 79.7 → 81.1 top-1, 95.1 top-5
 Command: kdzoo distill --recipe exrep --student tf_efficientnet_b1 --out runs/exrep
-         kdzoo train --recipe exrep_transfer --set objective.distiller_run=runs/exrep --out runs/transfer
+         kdzoo train --recipe exrep_transfer --model cifar_pyramidnet272_a200 --set objective.distiller_run=runs/exrep
          kdzoo eval runs/exrep/model --data imagenet
 Cost:    not measured yet; ``--dry-run`` estimates it, the banks' memory included (1.31 GB on ImageNet)
 

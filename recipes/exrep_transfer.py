@@ -3,7 +3,7 @@
 Paper:   Compensating for the Lack of Extra Training Data by Learning Extra Representation (ExRep), H. Jeon, S. Han,
          S. Lee, S. S. Woo, ACCV 2020, §3.5; code: cutz-j/ExRep, notebook Train-C10-ExRep (before ba54179)
 Table:   none: the CIFAR-10 results stand in a supplement that is not public (the text says "Table ??")
-Command: kdzoo train --recipe exrep_transfer --set objective.distiller_run=runs/exrep --out runs/transfer
+Command: kdzoo train --recipe exrep_transfer --model cifar_pyramidnet272_a200 --set objective.distiller_run=runs/exrep
 Cost:    not measured yet; ``--dry-run`` estimates it
 
 Loss: hard_label alone. Each image goes with probability 0.01 through the distiller of an ExRep run: enlarged to the

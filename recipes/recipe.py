@@ -315,6 +315,7 @@ class Recipe:
         students: The paper's table of students; empty where it has none.
         variants: Named changes.
         stages: The runs that it consists of, in order; empty for an ordinary recipe, which is one run.
+        ours: Whether it is kdzoo's own: ``paper`` is then the closest reference.
         cited: Every value of its file with the place that says it; no run depends on them.
     """
 
@@ -335,6 +336,7 @@ class Recipe:
     students: tuple[StudentRow, ...] = ()
     variants: tuple[Variant, ...] = ()
     stages: tuple[Stage, ...] = ()
+    ours: bool = False
     cited: tuple[CitedValue, ...] = field(default=(), repr=False, compare=False)
 
     def student_row(self, name: str) -> StudentRow | None:
@@ -342,5 +344,5 @@ class Recipe:
         return next((row for row in self.students if name in (row.name, row.model)), None)
 
 
-DESCRIPTION = ("name", "summary", "paper", "reproduces")
+DESCRIPTION = ("name", "summary", "paper", "reproduces", "ours")
 """The recipe's fields that describe it; they need no citation."""

@@ -30,6 +30,7 @@ class RecipeSummary:
         year: The paper's.
         summary: What it does.
         students: The students of its table.
+        ours: Whether it is kdzoo's own; the paper is then the closest reference.
     """
 
     name: str
@@ -37,6 +38,7 @@ class RecipeSummary:
     year: int
     summary: str
     students: tuple[str, ...]
+    ours: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -62,6 +64,7 @@ def summarise(recipe: Recipe) -> RecipeSummary:
         year=recipe.paper.year,
         summary=recipe.summary,
         students=tuple(row.name for row in recipe.students),
+        ours=recipe.ours,
     )
 
 

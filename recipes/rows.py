@@ -107,6 +107,7 @@ def from_rows(
     stages: Iterable[Stage | SettingRow] = (),
     variants: Iterable[Variant | SettingRow] = (),
     constants: Iterable[SettingRow] = (),
+    ours: bool = False,
 ) -> Recipe:
     """A recipe from its rows.
 
@@ -121,6 +122,7 @@ def from_rows(
         stages: Stages, and the rows of each below it: ``start``, or settings.
         variants: Variants, and the rows of each below it.
         constants: What several rows have in common, under the name that the file gives it.
+        ours: Whether it is kdzoo's own.
 
     Raises:
         ValueError: A row has no citation, or no such setting exists.
@@ -141,6 +143,7 @@ def from_rows(
         students=tuple(row for row, _ in table),
         stages=tuple(run for run, _ in runs),
         variants=tuple(change for change, _ in changes),
+        ours=ours,
         cited=(*_checked(constants), *own, *(row for _, below in (*table, *runs, *changes) for row in below)),
     )
 

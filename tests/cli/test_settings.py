@@ -160,5 +160,5 @@ def test_the_plan_records_every_source(kdzoo, monkeypatch) -> None:
     assert settings["training.epochs"] == {"value": 2, "source": "KDZOO_TRAIN_EPOCHS"}
     assert settings["training.batch_size"] == {"value": 48, "source": "kdzoo.toml"}
     assert settings["optimizer.lr"] == {"value": 0.05, "source": "--set"}
-    assert settings["optimizer.momentum"]["source"].startswith("supervised: ")
+    assert settings["optimizer.momentum"]["source"].startswith("from_scratch: ")
     assert list(Path.cwd().iterdir()) == [Path.cwd() / "kdzoo.toml"], "a dry run leaves nothing behind"

@@ -68,12 +68,12 @@ def test_the_share_becomes_a_part_of_the_data(kdzoo, tmp_path: Path, monkeypatch
     make(tmp_path / "photos", "fig", "plum", images=5)
     given = {}
 
-    def resolve(recipe, *, given: dict, variants) -> None:
+    def plan_verb(verb, recipe, *, given: dict, **_) -> None:
         settled.update(given)
         raise UsageError("far enough")
 
     settled = given
-    monkeypatch.setattr("kdzoo.planning.resolution.resolve", resolve)
+    monkeypatch.setattr("kdzoo.planning.default_recipe.plan_verb", plan_verb)
     monkeypatch.setenv("KDZOO_TRAIN_VAL_SHARE", "0.25")
     assert kdzoo("train", "--model", "cifar_resnet8", "--data", "photos").code == 2
     assert settled["data.dataset"] == Given("photos@val-share=0.25", "--data, KDZOO_TRAIN_VAL_SHARE")

@@ -24,6 +24,7 @@ SMALL = {
     "optimizer.lr": 0.05,
     "run.workers": 0,
     "run.device": "cpu",
+    "run.exact": True,
 }
 
 

@@ -19,6 +19,7 @@ SETTINGS = {
     "optimizer.lr": 0.05,
     "run.workers": 0,
     "run.device": "cpu",
+    "run.exact": True,
 }
 
 

@@ -29,7 +29,8 @@ def plan(recipe: str, *variants: str, **given: object) -> Plan:
 
 def on_digits(recipe: str, *variants: str, **given: object) -> Plan:
     teachers = {} if recipe == "supervised" else {"teachers__models": ("cifar_resnet8",)}
-    return plan(recipe, *variants, **{"data__dataset": "digits", "training__batch_size": 64, **teachers, **given})
+    shared = {"data__dataset": "digits", "training__batch_size": 64, "run__exact": True, **teachers}
+    return plan(recipe, *variants, **{**shared, **given})
 
 
 @pytest.mark.parametrize("given", [{}, {"student__model": "resnet50"}])
@@ -117,7 +118,8 @@ def test_small_images_in_folders_are_warned_of(tmp_path: Path):
             folder.mkdir(parents=True)
             for index in range(4):
                 Image.fromarray(np.full((40, 50, 3), 10 * index, np.uint8)).save(folder / f"{index}.png")
-    found = plan("supervised", data__dataset=str(tmp_path), training__batch_size=2, student__model="resnet18")
+    exact = {"data__dataset": str(tmp_path), "run__exact": True}
+    found = plan("supervised", training__batch_size=2, student__model="resnet18", **exact)
     assert found.image_size == 224
     assert any("short side is about 40 px" in warning for warning in found.warnings)
     assert any("4 step" in warning for warning in found.warnings)

@@ -68,7 +68,12 @@ def plan_of(world: World, *variants: str, **given: object):
 
 def on_digits(*variants: str, **given: object):
     base = {"data.dataset": "digits", "teachers.models": ("cifar_resnet8",), "student.model": "cifar_resnet8"}
-    settings = {**base, "training.batch_size": 64, **{k.replace("__", "."): v for k, v in given.items()}}
+    settings = {
+        **base,
+        "run.exact": True,
+        "training.batch_size": 64,
+        **{k.replace("__", "."): v for k, v in given.items()},
+    }
     return resolve("ssld", given={path: Given(value, "--flag") for path, value in settings.items()}, variants=variants)
 
 
