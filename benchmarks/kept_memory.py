@@ -28,7 +28,7 @@ NETWORKS = ("tf_efficientnet_lite0", "mobilenetv3_large_100", "resnet18", "vit_t
 
 
 class Measured(NamedTuple):
-    """One process: processor seconds a step, peak resident MiB after the third step and at last, SHA-256 of the answer."""
+    """One process: processor seconds a step, peak resident MiB after the third step and at last, and the answer."""
 
     seconds: float
     early_mib: float
