@@ -79,10 +79,11 @@ for images, labels in train:
 
 
 def seconds(program: str, *arguments: str) -> float:
-    """What one process says."""
-    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
-    if done.returncode or not done.stdout:
-        raise SystemExit(done.stderr)
+    """The last thing that one process says, wherever it says it: kdzoo sends prints to stderr while it works."""
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        raise SystemExit(done.stdout)
     return float(done.stdout.split()[-1])
 
 
