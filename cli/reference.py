@@ -65,6 +65,7 @@ These variables are of no verb alone:
 | `KDZOO_RESULTS` | where results go that belong to no run; else `results` |
 | `KDZOO_MIRROR` | a copy of the releases, for `kdzoo pull` |
 | `KDZOO_CONFIG` | the config file |
+| `KDZOO_KEEP_MEMORY` | 0 gives freed memory back to the system; by default it is kept on a CPU, for speed (glibc) |
 | `KDZOO_DEBUG` | 1 shows the traceback of an error |
 """
 

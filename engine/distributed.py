@@ -18,6 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ..base.errors import RunError, UsageError
+from .allocator import keep_freed_memory
 
 
 @contextlib.contextmanager
@@ -162,6 +163,8 @@ class Processes:
 def choose_device(name: str) -> torch.device:
     """A torch device by its name; ``auto`` is the accelerator where there is one.
 
+    Whatever computes on a CPU comes by here, so that this is where the process begins to keep the memory that it frees.
+
     Raises:
         UsageError: There is no such device here.
     """
@@ -175,6 +178,8 @@ def choose_device(name: str) -> torch.device:
         raise UsageError(f"device {name!r} asked for, but torch sees no CUDA device", hint="use --device cpu")
     if device.type not in ("cpu", "cuda"):
         raise UsageError(f"device {name!r} is not supported", hint="use auto, cpu, cuda or cuda:N")
+    if device.type == "cpu":
+        keep_freed_memory()
     return device
 
 

@@ -5,12 +5,12 @@ The two are apart because the first is the same to the byte for a run that was k
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from ..base.record_file import RecordFile
 from ..base.run_documents import read_lines
@@ -70,7 +70,11 @@ def length_until(path: Path, step: int) -> int:
 
 def write_csv(metrics: Path) -> Path:
     """metrics.csv beside metrics.jsonl: the same lines as a table."""
-    path = metrics.with_suffix(".csv")
-    frame = pd.DataFrame(read_lines(metrics)[0])
-    write_file(path, frame.to_csv(index=False))
+    path, lines = metrics.with_suffix(".csv"), read_lines(metrics)[0]
+    table = io.StringIO()
+    columns = list(dict.fromkeys(name for line in lines for name in line))
+    rows = csv.DictWriter(table, columns, lineterminator="\n")
+    rows.writeheader()
+    rows.writerows(lines)
+    write_file(path, table.getvalue())
     return path

@@ -1,4 +1,4 @@
-"""The store: a folder of JSON documents, with pandas on top."""
+"""The store: a folder of JSON documents, as a pandas table for whoever asks."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
@@ -18,6 +17,9 @@ from ...base.regular_files import read_json
 from ...base.writing import write_arrays, write_json
 from .document import Result, from_json
 from .predictions import Predictions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _MAX_BYTES = 64 * 2**20
 _OPTION = "--results or KDZOO_RESULTS"
@@ -102,6 +104,8 @@ def read_predictions(folder: Path, result: Result) -> Predictions | None:
 
 def results_frame(results: Sequence[Result]) -> pd.DataFrame:
     """One row a number; the columns are `_COLUMNS`."""
+    import pandas as pd  # takes as long to import as all of kdzoo
+
     rows: list[dict[str, Any]] = []
     for result in results:
         model = {name: getattr(result.model, name) for name in ("architecture", "parameters", "macs")}
