@@ -177,7 +177,7 @@ class StudentTraining(Training[Batch]):
         model.eval()
         try:
             how = PassSettings(
-                batch_size=self.share,
+                batch_size=self.share // self.job.training.accumulate,
                 workers=self.job.workers,
                 processes=self.processes,
                 channels_last=self.job.training.channels_last,

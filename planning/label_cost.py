@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,14 @@ from typing import Any
 import torch
 
 from ..data import LabelHead, open_source
-from ..engine.distributed import choose_device
+from ..engine.distributed import Processes, choose_device
 from ..engine.precision import deterministic
-from ..engine.teachers import TeacherEnsemble
 from ..zoo import LoadedModel
+from .batch_parts import MemoryNeed, fit_batch
+from .bench import LabelBench
 from .cost import ModelCost, count, decode_rate, measured_batch, missing_of
 from .labels import is_mixed, record_of
+from .memory import available_bytes
 from .models import teachers_of
 from .plan import Plan
 
@@ -34,6 +35,7 @@ class LabelCost:
         bytes_per_label: Of one, its checksum included.
         bytes: Of all, or None.
         free_bytes: On the disk of the folder.
+        memory: What the teachers take of the device's, or None where that is not known.
         teachers: Their sizes.
         images_per_s: All teachers together, measured on noise; None where the measurement failed.
         decode_images_per_s: Reading and augmenting in one process, or None where there is no data.
@@ -48,6 +50,7 @@ class LabelCost:
     bytes_per_label: int
     bytes: int | None
     free_bytes: int
+    memory: MemoryNeed | None
     teachers: tuple[ModelCost, ...]
     images_per_s: float | None
     decode_images_per_s: float | None
@@ -72,6 +75,8 @@ def estimate_labels(plan: Plan, *, out: Path, form: str) -> LabelCost:
         ModelError: A teacher cannot be built.
         UsageError: The device is not there, or there is no such form.
     """
+    device = choose_device(plan.run.device)
+    free = available_bytes(device)
     teachers = teachers_of(plan, weights=False)
     training, facts = plan.recipe.training, plan.facts
     rows = facts.num_images
@@ -88,7 +93,10 @@ def estimate_labels(plan: Plan, *, out: Path, form: str) -> LabelCost:
     )
     size = head.layout.num_bytes
     notes = ["times are for this machine and process; checking the teachers first is left out"]
-    rate = _rate(plan, teachers, notes)
+    plan, need = fit_batch(plan, None, teachers, Processes(0, 1, device), free)
+    rate = None if need is None else need.images_per_s
+    if rate is None and (need is None or need.fits):
+        rate = _rate(plan, teachers, device, notes)
     reading = None if facts.missing else decode_rate(plan, open_source(plan.recipe.data.dataset, "train"))
     labels = None if rows is None else rows * training.epochs
     seconds = None
@@ -101,7 +109,8 @@ def estimate_labels(plan: Plan, *, out: Path, form: str) -> LabelCost:
         epochs=training.epochs,
         bytes_per_label=size,
         bytes=None if labels is None else labels * size,
-        free_bytes=_free(out),
+        free_bytes=free_disk(out),
+        memory=need,
         teachers=tuple(count(teacher) for teacher in teachers),
         images_per_s=rate,
         decode_images_per_s=reading,
@@ -111,7 +120,7 @@ def estimate_labels(plan: Plan, *, out: Path, form: str) -> LabelCost:
     )
 
 
-def _free(out: Path) -> int:
+def free_disk(out: Path) -> int:
     """Free bytes of the disk on which a folder lies or would lie."""
     place = out.expanduser().absolute()
     while not place.exists():
@@ -119,26 +128,13 @@ def _free(out: Path) -> int:
     return shutil.disk_usage(place).free
 
 
-def _rate(plan: Plan, teachers: list[LoadedModel], notes: list[str]) -> float | None:
+def _rate(plan: Plan, teachers: list[LoadedModel], device: torch.device, notes: list[str]) -> float | None:
     """Images a second that the teachers answer together, on noise."""
-    training = plan.recipe.training
-    device = choose_device(plan.run.device)
     size = measured_batch(plan, device, sum(count(teacher).flops for teacher in teachers))
-    images = torch.rand((size, 3, *plan.recipe.data.augmentation.size), generator=torch.Generator().manual_seed(0))
-    conditions = torch.rand((size, 2)) if plan.facts.num_targets else None
     try:
-        with deterministic(training.deterministic):
-            ensemble = TeacherEnsemble(
-                teachers, device, precision=training.precision, channels_last=training.channels_last
-            )
-            images = images.to(device)
-            seconds = []
-            for _ in range(1 + _MEASURED_STEPS):
-                began = time.perf_counter()
-                answers = ensemble(images, None if conditions is None else conditions.to(device))
-                answers.logits[-1].cpu()
-                seconds.append(time.perf_counter() - began)
+        with deterministic(plan.recipe.training.deterministic):
+            bench = LabelBench(plan, teachers, Processes(0, 1, device))
+            return size / min([bench.step(size) for _ in range(1 + _MEASURED_STEPS)][1:])
     except torch.OutOfMemoryError:
-        notes.append(f"a batch of {size} does not fit into this device's memory: --set training.accumulate=2 (or 4, 8)")
+        notes.append(f"not measured: a batch of {size} does not fit into this device's memory")
         return None
-    return size / min(seconds[1:])
