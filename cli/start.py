@@ -16,7 +16,7 @@ import click
 
 from ..base.errors import Interrupted, KdzooError, UsageError
 from .dry_run import show
-from .output import is_main, print_fields, print_json, work
+from .output import is_main, print_fields, print_json, print_remarks, work
 from .run_options import run_settings
 
 if TYPE_CHECKING:
@@ -141,6 +141,7 @@ def _print(result: TrainResult, *, as_json: bool) -> None:
             "speed": f"{result.images_per_s:.0f} images/s",
         }
     )
+    print_remarks(("warning", result.warnings))
 
 
 def _metrics(result: TrainResult) -> dict[str, str]:
