@@ -34,8 +34,9 @@ def start(ctx: click.Context, recipe: str) -> None:
         _check_verb(str(ctx.info_name), plan)
     out = Path(options["out"] or default_folder(plan)).expanduser()
     if options["dry_run"]:
-        if is_main():
-            show(_of_stage(plan, options["stage"]), as_json=options["as_json"], out=str(out))
+        kept = {"as_json": options["as_json"], "resume": options["resume"], "every_setting": options["every_setting"]}
+        if is_main() and not show(_of_stage(plan, options["stage"]), out=str(out), **kept):
+            ctx.exit(1)
         return
     with work():
         result = _run(ctx, plan, out)

@@ -78,7 +78,7 @@ class MemoryNeed:
     def line(self) -> str:
         """Short text for a person."""
         how = "about" if self.measured else "less than"
-        return f"{how} {readable(self.bytes)} of the {readable(self.free)} that are free"
+        return f"{how} {readable(self.bytes)} of memory ({readable(self.free)} are free)"
 
 
 class _OutputBytes(TorchDispatchMode):
@@ -249,10 +249,11 @@ class _Fit:
         each = [
             output_bytes(one, size if one is self.student else one.preprocessing.input_size[1:]) for one in networks
         ]
+        kept = [_BOUND_FACTOR * one if net is self.student else one for one, net in zip(each, networks, strict=True)]
         weights = [sum(p.numel() for p in one.model.parameters()) * _FLOAT for one in networks]
         copies = [_COPIES if one is self.student else 1 for one in networks]
         fixed = sum(size * number for size, number in zip(weights, copies, strict=True)) + self._objective(self.share)
-        bound = int(fixed + _BOUND_FACTOR * sum(each) * self.share // self.own_parts + self._images(self.share))
+        bound = int(fixed + sum(kept) * self.share // self.own_parts + self._images(self.share))
         if bound <= _NOTHING_TO_FEAR * self.free:
             return self._need(bound, bound, self.own_parts, measured=False)
         smallest = int(_MEASURED_ACTIVATIONS / max(sum(each), 1))

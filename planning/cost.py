@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from huggingface_hub.constants import HF_HUB_OFFLINE
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..base.errors import DataError, UsageError
@@ -92,7 +93,9 @@ class Cost:
         memory: What a step takes of the device's memory, or None where that is not known.
         measurement: Or None where the measurement failed (say, for want of memory).
         seconds: Training time on this machine, about, or None where it cannot be told.
-        missing: What is not here, and how to get it.
+        missing: What is not here, without which the run cannot start, and how to get it.
+        downloads: What the run would download first.
+        adapted: What was adapted to the data and to this machine's memory.
         notes: What the figures leave out.
     """
 
@@ -108,6 +111,8 @@ class Cost:
     measurement: Measurement | None
     seconds: float | None
     missing: tuple[str, ...]
+    downloads: tuple[str, ...]
+    adapted: tuple[str, ...]
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -129,25 +134,28 @@ def count(loaded: LoadedModel, image_size: int | None = None) -> ModelCost:
     return ModelCost(loaded.reference, sum(p.numel() for p in network.parameters()), flops // 2, flops)
 
 
-def missing_of(plan: Plan, *, with_student: bool = True) -> list[str]:
-    """Data and weights that are not on this machine."""
-    found = [plan.facts.missing] if plan.facts.missing else []
+def missing_of(plan: Plan, *, with_student: bool = True) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Data and weights that are not on this machine: those without which a run cannot start, and those that it would
+    download first."""
+    found, downloads = [plan.facts.missing] if plan.facts.missing else [], []
     from_stage = plan.stage is not None and plan.stage.start is not None
     starts = with_student and plan.recipe.student.init == "pretrained" and not from_stage
     teachers = plan.teachers if plan.labels is None else ()
     for reference in (*([plan.student] if starts else []), *teachers):
         parsed = parse_reference(reference)
-        if cached_weights(parsed) is None:
-            if parsed.kind == "timm" and not parsed.tag:
-                found.append(
-                    f"{reference} has no published weights: train it (kdzoo train --model {reference}), then "
-                    "--teacher RUN"
-                )
-            elif parsed.kind == "zoo":
-                found.append(f"{reference} is not pulled yet: kdzoo pull {reference}")
-            else:
-                found.append(f"the weights of {reference} are not in the local cache: the run downloads them first")
-    return found
+        if cached_weights(parsed) is not None:
+            continue
+        if parsed.kind == "timm" and not parsed.tag:
+            found.append(
+                f"{reference} has no published weights: train it (kdzoo train --model {reference}), then --teacher RUN"
+            )
+        elif parsed.kind == "zoo":
+            found.append(f"{reference} is not pulled yet: kdzoo pull {reference}")
+        elif HF_HUB_OFFLINE:
+            found.append(f"the weights of {reference} are not in the local cache, and HF_HUB_OFFLINE is set")
+        else:
+            downloads.append(f"the weights of {reference} are not in the local cache: the run downloads them first")
+    return tuple(found), tuple(downloads)
 
 
 def decode_rate(plan: Plan, source: ImageSource) -> float | None:
@@ -263,6 +271,7 @@ def estimate(plan: Plan, *, measure: bool = True) -> Cost:
             )
         elif need is None or need.fits:
             measured = _measure(plan, student, like_student, flops, notes)
+    missing, downloads = missing_of(plan)
     checkpoint, disk = _disk(plan, student, student_cost)
     images = None if total is None else total * training.batch_size
     return Cost(
@@ -277,7 +286,9 @@ def estimate(plan: Plan, *, measure: bool = True) -> Cost:
         memory=need,
         measurement=measured,
         seconds=_seconds(plan, measured, images, notes),
-        missing=tuple(missing_of(plan)),
+        missing=missing,
+        downloads=downloads,
+        adapted=plan.adapted,
         notes=tuple(notes),
     )
 

@@ -10,15 +10,17 @@ from typing import Any
 import torch
 
 from ..data import LabelHead, open_source
+from ..data.label_store import MANIFEST
 from ..engine.distributed import Processes, choose_device
 from ..engine.precision import deterministic
 from ..zoo import LoadedModel
-from .batch_parts import MemoryNeed, fit_batch
+from .batch_parts import MemoryNeed, fit_batch, too_large
 from .bench import LabelBench
 from .cost import ModelCost, count, decode_rate, measured_batch, missing_of
 from .labels import is_mixed, record_of
-from .memory import available_bytes
+from .memory import available_bytes, readable
 from .models import teachers_of
+from .obstacles import fitting, shown
 from .plan import Plan
 
 _MEASURED_STEPS = 2
@@ -40,7 +42,9 @@ class LabelCost:
         images_per_s: All teachers together, measured on noise; None where the measurement failed.
         decode_images_per_s: Reading and augmenting in one process, or None where there is no data.
         seconds: About, or None where it cannot be told.
-        missing: What is not here, and how to get it.
+        missing: What is not here, without which nothing starts, and how to get it.
+        downloads: What would be downloaded first.
+        adapted: What was adapted to the data and to this machine's memory.
         notes: What the figures leave out.
     """
 
@@ -56,6 +60,8 @@ class LabelCost:
     decode_images_per_s: float | None
     seconds: float | None
     missing: tuple[str, ...]
+    downloads: tuple[str, ...]
+    adapted: tuple[str, ...]
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,6 +104,7 @@ def estimate_labels(plan: Plan, *, out: Path, form: str) -> LabelCost:
     if rate is None and (need is None or need.fits):
         rate = _rate(plan, teachers, device, notes)
     reading = None if facts.missing else decode_rate(plan, open_source(plan.recipe.data.dataset, "train"))
+    missing, downloads = missing_of(plan, with_student=False)
     labels = None if rows is None else rows * training.epochs
     seconds = None
     if labels is not None and rate is not None:
@@ -115,9 +122,30 @@ def estimate_labels(plan: Plan, *, out: Path, form: str) -> LabelCost:
         images_per_s=rate,
         decode_images_per_s=reading,
         seconds=seconds,
-        missing=tuple(missing_of(plan, with_student=False)),
+        missing=missing,
+        downloads=downloads,
+        adapted=plan.adapted,
         notes=tuple(notes),
     )
+
+
+def label_obstacles(plan: Plan, out: Path, cost: LabelCost, *, resume: bool) -> list[str]:
+    """What keeps a plan's labels from being stored, a line each.
+
+    Args:
+        plan: Whose labels.
+        out: Their folder.
+        cost: From `estimate_labels`.
+        resume: Whether labels there would be gone on with.
+    """
+    found = [*cost.missing, *fitting(plan)]
+    if cost.memory is not None and not cost.memory.fits:
+        found.append(shown(too_large(plan, cost.memory)))
+    if cost.bytes is not None and cost.bytes > cost.free_bytes and not resume:
+        found.append(f"{readable(cost.bytes)} of labels do not fit on the disk, {readable(cost.free_bytes)} are free")
+    if (out / MANIFEST).exists() and not resume:
+        found.append(f"{out} already holds labels (--resume goes on with them; --out starts others)")
+    return found
 
 
 def free_disk(out: Path) -> int:

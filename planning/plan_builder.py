@@ -17,7 +17,7 @@ from .facts import KNOWN_CLASSES, read_facts
 from .following import BATCH, EPOCHS, SIZE, follow_batch_size, follow_data, follow_epochs, pin_student, pin_teachers
 from .memory import describe_memory
 from .plan import DataFacts, Plan, RunSettings
-from .plan_checks import check_plan
+from .plan_checks import check_plan, shrink_batch
 
 _DATASET = "data.dataset"
 _IN_PROPORTION = (EPOCHS, "optimizer.lr", SIZE)
@@ -52,6 +52,7 @@ class PlanBuilder(SettingsBuilder):
         super().__init__(setting_types(self.base), own)
         self.notes: list[str] = []
         self.warnings: list[str] = []
+        self.adapted: list[str] = []
         self.variants = tuple(self._variant(name) for name in variants)
         self.given = given
         self.run = self._run_settings()
@@ -218,11 +219,14 @@ class PlanBuilder(SettingsBuilder):
         self._apply_layers()
         facts = self._facts()
         self.notes.extend(facts.notes if self.common is None else ())
+        if BATCH in self.typed_given:
+            shrink_batch(self, facts)
         follow_data(self, facts)
         follow_epochs(self)
         follow_batch_size(self)
         pin_student(self, facts)
         pin_teachers(self, facts)
+        shrink_batch(self, facts)
         recipe = self.recipe()
         check_plan(recipe, facts, self.notes, self.warnings)
         if facts.num_classes is not None:
@@ -243,4 +247,5 @@ class PlanBuilder(SettingsBuilder):
             sources={**self.sources, **run_sources},
             notes=tuple(self.notes),
             warnings=tuple(self.warnings),
+            adapted=tuple(self.adapted),
         )

@@ -200,7 +200,7 @@ def run(
         processes = start_processes(plan.run.device)
         try:
             if processes.is_main:
-                for line in (*plan.notes, *(f"warning: {warning}" for warning in plan.warnings)):
+                for line in (*plan.notes, *plan.adapted, *(f"warning: {warning}" for warning in plan.warnings)):
                     say(line)
 
             def run_one(one: Plan, folder: Path) -> TrainResult:
