@@ -188,8 +188,10 @@ def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
     """Lines of at most ``width``, broken at blanks alone: a path or a name stays whole."""
     if len(text) <= width:
         return [text]
-    whole = {"break_long_words": False, "break_on_hyphens": False}
-    return textwrap.wrap(text, max(width, 1), subsequent_indent=indent, **whole) or [""]
+    wrapper = textwrap.TextWrapper(
+        max(width, 1), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return wrapper.wrap(text) or [""]
 
 
 def _is_numeric(rows: Sequence[Row], key: str) -> bool:
