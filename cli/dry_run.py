@@ -27,7 +27,7 @@ def show(plan: Plan, *, as_json: bool, out: str, resume: bool, every_setting: bo
     Returns:
         Whether the run could start.
     """
-    from ..planning import estimate
+    from ..planning.cost import estimate
     from ..planning.obstacles import obstacles
 
     with work():

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-import pickle
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from ..base.errors import ModelError
+from ..base.errors import KdzooError
+from ..base.setting_values import convert
+from ..base.settings import flatten, replace_settings, setting_types
 from ..data import Batch
 from ..engine.distributed import Processes
 from ..engine.phases import run_phases, start_phases
@@ -26,10 +28,11 @@ from ..engine.precision import deterministic
 from ..engine.step import StepContext, mix_batch, split_step
 from ..engine.student import Student
 from ..engine.teachers import TeacherEnsemble
+from ..recipes.recipe_file import load_recipe
 from ..zoo import LoadedModel, seeded
 from .labels import record_of, stored_labels
 from .models import shapes_of, student_of, teachers_of
-from .plan import Plan
+from .plan import DataFacts, Plan, RunSettings, StageStep
 
 _POSE = 2  # numbers of a head's pose
 
@@ -200,8 +203,16 @@ def measure_in_child(
     Raises:
         ChildFailedError: It ended before its last step.
     """
-    asked = pickle.dumps((plan, num_classes, str(device), tuple(steps), labels_only, torch.get_num_threads()))
-    done = subprocess.run([sys.executable, "-m", __name__], input=asked, capture_output=True, check=False)
+    asked = {
+        "plan": _document(plan),
+        "num_classes": num_classes,
+        "device": str(device),
+        "steps": list(steps),
+        "labels_only": labels_only,
+        "threads": torch.get_num_threads(),
+    }
+    command, text = [sys.executable, "-m", __name__], json.dumps(asked).encode()
+    done = subprocess.run(command, input=text, capture_output=True, check=False)
     if done.returncode:
         words = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
         raise ChildFailedError(words[0], for_want_of_memory=done.returncode in _OUT_OF_MEMORY)
@@ -221,10 +232,40 @@ def _resident(field: str) -> int:
     return 0
 
 
+def _document(plan: Plan) -> dict[str, Any]:
+    """What of a plan its steps depend on, as a JSON object."""
+    stage = None if plan.stage is None else asdict(plan.stage)
+    return {
+        "origin": plan.origin,
+        "settings": flatten(plan.recipe),
+        "run": asdict(plan.run),
+        "facts": asdict(plan.facts),
+        "stage": stage,
+    }
+
+
+def _plan_of(document: dict[str, Any]) -> Plan:
+    """The plan of a `_document`."""
+    base, facts = load_recipe(document["origin"]).recipe, document["facts"]
+    types = setting_types(base)
+    values = {path: convert(value, types[path], path) for path, value in document["settings"].items()}
+    size, stage = facts["native_size"], document["stage"]
+    return Plan(
+        recipe=replace_settings(base, values),
+        origin=document["origin"],
+        variants=(),
+        run=RunSettings(**document["run"]),
+        facts=DataFacts(**{**facts, "native_size": None if size is None else tuple(size)}),
+        sources={},
+        stage=None if stage is None else StageStep(**stage),
+    )
+
+
 def _child() -> None:
-    plan, num_classes, name, steps, labels_only, threads = pickle.loads(sys.stdin.buffer.read())
-    torch.set_num_threads(threads)
-    device, before, found = torch.device(name), _resident("VmRSS"), []
+    asked = json.load(sys.stdin)
+    plan, num_classes, labels_only = _plan_of(asked["plan"]), asked["num_classes"], asked["labels_only"]
+    torch.set_num_threads(asked["threads"])
+    device, before, found = torch.device(asked["device"]), _resident("VmRSS"), []
     with contextlib.redirect_stdout(sys.stderr), deterministic(plan.recipe.training.deterministic):
         teachers = bench_teachers(plan, num_classes)
         alone = Processes(0, 1, device)
@@ -232,7 +273,7 @@ def _child() -> None:
             bench: LabelBench | StudentBench = LabelBench(plan, teachers, alone)
         else:
             bench = StudentBench(plan, student_of(plan, num_classes, weights=False), teachers, alone)
-        for size, parts in steps:
+        for size, parts in asked["steps"]:
             seconds = bench.step(size, parts)
             peak = torch.cuda.max_memory_reserved(device) if device.type == "cuda" else _resident("VmHWM") - before
             found.append(asdict(MeasuredStep(batch_size=size, parts=parts, seconds=seconds, bytes=max(0, peak))))
@@ -246,5 +287,5 @@ if __name__ == "__main__":
         sys.exit(_MEMORY_EXIT)
     except RuntimeError as error:
         sys.exit(_MEMORY_EXIT if "allocate" in str(error) else f"{type(error).__name__}: {error}")
-    except ModelError as error:
+    except KdzooError as error:
         sys.exit(error.message)

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from huggingface_hub.constants import HF_HUB_OFFLINE
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..base.errors import DataError, UsageError
@@ -20,7 +19,7 @@ from ..engine.checkpoint import KEPT
 from ..engine.distributed import Processes, choose_device, share_batch
 from ..engine.precision import deterministic
 from ..zoo import LoadedModel, network_output, parse_reference
-from ..zoo.cached import cached_weights
+from ..zoo.cached import cached_weights, is_offline
 from ..zoo.features import blank_conditions
 from .batch_parts import MemoryNeed, fit_batch
 from .bench import StudentBench, bench_teachers
@@ -151,7 +150,7 @@ def missing_of(plan: Plan, *, with_student: bool = True) -> tuple[tuple[str, ...
             )
         elif parsed.kind == "zoo":
             found.append(f"{reference} is not pulled yet: kdzoo pull {reference}")
-        elif HF_HUB_OFFLINE:
+        elif is_offline():
             found.append(f"the weights of {reference} are not in the local cache, and HF_HUB_OFFLINE is set")
         else:
             downloads.append(f"the weights of {reference} are not in the local cache: the run downloads them first")
