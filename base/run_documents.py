@@ -213,6 +213,7 @@ class TrainResult:
         images_per_s: Training throughput of the last process that worked on the run, all ranks together.
         seconds: That this process trained.
         unreadable: Training images that could not be decoded and were replaced.
+        warnings: What a reader of these numbers must know, a sentence each.
     """
 
     run: str
@@ -224,6 +225,7 @@ class TrainResult:
     images_per_s: float
     seconds: float
     unreadable: int
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object; `from_json` reads it."""
@@ -234,6 +236,7 @@ class TrainResult:
             **{name: getattr(self, name) for name in ("epochs", "steps", "images_per_s", "seconds")},
             f"best_{self.metrics.primary.name}": self.best,
             "unreadable": self.unreadable,
+            "warnings": list(self.warnings),
         }
 
     @classmethod
@@ -250,6 +253,7 @@ class TrainResult:
             images_per_s=as_number(document.get("images_per_s")),
             seconds=as_number(document.get("seconds")),
             unreadable=as_count(document.get("unreadable")),
+            warnings=decode(tuple[str, ...], document.get("warnings")),
         )
 
 

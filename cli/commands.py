@@ -12,6 +12,8 @@ from click.shell_completion import CompletionItem
 from ..base.suggestions import suggestion
 
 PROGRAM = "kdzoo"
+_NAMES_WIDTH = 26
+"""Columns of an option's names; the texts of longer ones begin on the next line."""
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -50,6 +52,17 @@ def _known_context(ctx: click.Context) -> Iterator[None]:
         raise
 
 
+def _help_record(parameter: click.Parameter, ctx: click.Context) -> tuple[str, str] | None:
+    """An option's names and its text, without what click adds: ranges, which an error names, and ``[required]``."""
+    if not isinstance(parameter, click.Option) or parameter.hidden:
+        return None
+    names, text = parameter.get_help_record(ctx) or ("", "")
+    extra = parameter.get_help_extra(ctx)
+    told = [part for part in (extra.get("default") and f"default: {extra['default']}",) if part]
+    shown = parameter.help or text
+    return names, f"{shown}  [{'; '.join(told)}]" if told else shown
+
+
 class VerbCommand(click.Command):
     """A verb.
 
@@ -68,19 +81,31 @@ class VerbCommand(click.Command):
         with _known_context(ctx):
             return super().parse_args(ctx, args)
 
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Required options stand in the usage line too."""
+        needed = [f"{max(one.opts, key=len)} {one.make_metavar(ctx)}" for one in self._required(ctx)]
+        return [*needed, *super().collect_usage_pieces(ctx)]
+
+    def _required(self, ctx: click.Context) -> list[click.Option]:
+        return [one for one in self.get_params(ctx) if isinstance(one, click.Option) and one.required]
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        sections: dict[str, list[tuple[str, str]]] = {}
+        """Required options first, then each section's; the general ones come last."""
+        required = self._required(ctx)
+        sections: dict[str, list[tuple[str, str]]] = {"Required": []}
         general: list[tuple[str, str]] = []
         for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            section = getattr(parameter, "section", None)
-            if record is not None and not isinstance(parameter, click.Argument):
+            record = _help_record(parameter, ctx)
+            section = "Required" if parameter in required else getattr(parameter, "section", None)
+            if record is not None:
                 (general if section is None else sections.setdefault(section, [])).append(record)
-        groups = [*sections.items(), ("General" if sections else "Options", general)]
-        width = max(len(names) for _, records in groups for names, _ in records)
+        groups = [*sections.items(), ("General" if len(sections) > 1 else "Options", general)]
+        widths = [len(names) for _, records in groups for names, _ in records]
+        width = max((one for one in widths if one <= _NAMES_WIDTH), default=_NAMES_WIDTH)
         for title, records in groups:
-            with formatter.section(title):
-                formatter.write_dl([(f"{names:<{width}}", text) for names, text in records])
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl([(f"{names:<{width}}", text) for names, text in records], col_max=width)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_epilog(ctx, formatter)
@@ -146,7 +171,7 @@ def debug_option() -> click.Option:
         expose_value=False,
         is_eager=True,
         callback=_set_debug,
-        help="Show the traceback of an error (also KDZOO_DEBUG=1).",
+        help="Show an error's traceback (also KDZOO_DEBUG=1).",
     )
 
 

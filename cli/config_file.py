@@ -140,6 +140,6 @@ config_option = setting(
     is_eager=True,
     expose_value=False,
     callback=_read_config,
-    help=f"Settings in a TOML file, a table a verb; {CONFIG_FILE} in the working folder by default.",
+    help=f"TOML file of settings; else ./{CONFIG_FILE}.",
 )
 """``--config FILE``; without it, ``kdzoo.toml`` in the working folder is read where there is one."""

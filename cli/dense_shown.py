@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from .dry_run import print_verdict, verdict
 from .output import echo, literal, print_fields, print_json, print_remarks, print_rows, print_settings
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ def show_plan(
     papers: Sequence[PaperRow],
     *,
     as_json: bool,
-) -> None:
-    """Print a plan.
+) -> bool:
+    """Print a plan; returns whether it could start.
 
     Args:
         plan: What would be measured.
@@ -45,10 +46,14 @@ def show_plan(
         papers: The papers' rows on the same data.
         as_json: As one JSON document.
     """
+    against = [f"{problem.message} ({problem.hint})" for problem in plan.problems]
     if as_json:
         rows = [row.__dict__ for row in papers]
-        print_json({**plan.to_dict(), "out": out, "cost": cost.to_dict() if cost else None, "papers": rows})
-        return
+        found = {**plan.to_dict(), **verdict(against), "out": out, "papers": rows}
+        print_json({**found, "cost": cost.to_dict() if cost else None})
+        return not against
+    print_verdict(against, _total(cost))
+    echo()
     print_fields(
         {
             "task": str(plan.spec),
@@ -71,8 +76,18 @@ def show_plan(
     print_remarks(
         ("note", (*plan.notes, *(cost.notes if cost else ()))),
         (f"for {verb.framework}", plan.engine.install),
-        ("missing", [f"{problem.message} ({problem.hint})" for problem in plan.problems]),
     )
+    return not against
+
+
+def _total(cost: DenseCost | None) -> str:
+    """Time, memory and disk of all runs, as far as they are known."""
+    if cost is None:
+        return ""
+    parts = [] if cost.run_s is None else [f"about {timedelta(seconds=round(cost.run_s * cost.runs))} here"]
+    if cost.memory_bytes is not None:
+        parts.append(f"about {cost.memory_bytes / 2**30:.1f} GiB of memory")
+    return ", ".join([*parts, f"{cost.disk_bytes / 2**30:.2f} GiB of disk"])
 
 
 def _cost(cost: DenseCost, verb: DenseVerb) -> dict[str, str]:

@@ -89,7 +89,8 @@ class DenseVerb:
                 with work():
                     cost = kind.estimate(plan)
                 papers = kind.paper_rows() if plan.spec.name == self.papers_on else ()
-                show_plan(plan, self, out, cost, papers, as_json=form == "json")
+                if not show_plan(plan, self, out, cost, papers, as_json=form == "json"):
+                    ctx.exit(1)
             return
         with work(), saying_how_to_go_on(options["out"], Path(out)):
             if is_main():

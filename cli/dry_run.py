@@ -1,11 +1,11 @@
-"""What ``--dry-run`` prints: what a plan would do and cost, and where each setting comes from."""
+"""What ``--dry-run`` prints: whether a plan starts, what it costs, what is missing, and the settings that differ."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from .output import echo, print_fields, print_json, print_remarks, print_settings, work
+from .output import echo, print_fields, print_json, print_paragraph, print_remarks, print_settings, work
 
 if TYPE_CHECKING:
     from ..planning.cost import Cost, ModelCost
@@ -14,40 +14,111 @@ if TYPE_CHECKING:
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
-def show(plan: Plan, *, as_json: bool, out: str) -> None:
+def show(plan: Plan, *, as_json: bool, out: str, resume: bool, every_setting: bool) -> bool:
     """Print a plan and its cost.
 
     Args:
         plan: From ``resolve``.
-        as_json: As one JSON document.
+        as_json: As one JSON document, with every setting.
         out: The run folder that it would have.
+        resume: Whether a run there would go on.
+        every_setting: Whether the settings that are the recipe's own are shown too.
+
+    Returns:
+        Whether the run could start.
     """
-    from ..planning import estimate
+    from ..planning.cost import estimate
+    from ..planning.obstacles import obstacles
 
     with work():
         plans = plan.stages or (plan,)
         costs = [estimate(one) for one in plans]
+        against = obstacles(plan, costs, out, resume=resume)
     if as_json:
-        document = {**plan.to_dict(), "out": out, "cost": costs[0].to_dict()}
+        document = {**plan.to_dict(), **verdict(against), "out": out, "cost": costs[0].to_dict()}
         if plan.stages:
             names = [stage["stage"]["name"] for stage in document["stages"]]
             document["cost"] = {name: cost.to_dict() for name, cost in zip(names, costs, strict=True)}
         print_json(document)
-        return
+        return not against
+    print_verdict(against, total(costs))
     if plan.stages:
-        _show_stages(plan, costs, out)
-        return
+        _show_stages(plan, costs, out, every_setting=every_setting)
+        return not against
     cost = costs[0]
+    _remarks(plan, costs)
     print_fields({**_what(plan, cost), "run folder": out, **_cost(plan, cost)})
-    echo()
-    print_settings(plan.to_dict()["settings"])
-    print_remarks(("note", (*plan.notes, *cost.notes)), ("warning", plan.warnings), ("missing", cost.missing))
+    _show_settings(plan.to_dict()["settings"], {} if every_setting else own_settings(plan))
+    print_remarks(("note", (*plan.notes, *cost.notes)))
+    return not against
 
 
-def _show_stages(plan: Plan, costs: list[Cost], out: str) -> None:
+def verdict(against: list[str]) -> dict[str, Any]:
+    """The verdict's part of a JSON document."""
+    return {"starts": not against, "obstacles": against}
+
+
+def print_verdict(against: list[str], cost: str) -> None:
+    """The first lines: whether it starts, and what it costs or what keeps it from starting."""
+    if not against:
+        print_paragraph(f"starts: {cost or 'what it takes was not measured'}")
+        return
+    for reason in against:
+        print_paragraph(f"cannot start: {reason}")
+    if cost:
+        print_paragraph(f"it would take {cost}")
+
+
+def total(costs: list[Cost]) -> str:
+    """Time, memory and disk of all stages, as far as they are known."""
+    from ..planning.memory import readable
+
+    seconds = [cost.seconds for cost in costs if cost.seconds is not None]
+    memory = [cost.memory for cost in costs if cost.memory is not None]
+    parts = [f"about {timedelta(seconds=round(sum(seconds)))} here"] if len(seconds) == len(costs) else []
+    if memory:
+        parts.append(max(memory, key=lambda one: one.bytes).line())
+    return ", ".join([*parts, f"{readable(sum(cost.disk_bytes for cost in costs))} of disk"])
+
+
+def own_settings(plan: Plan) -> dict[str, Any]:
+    """The settings of a plan's recipe and the defaults of its run, as they are without anything given."""
+    from ..base.settings import flatten
+    from ..planning.plan import RunSettings
+    from ..recipes.recipe_file import load_recipe
+
+    return {**flatten(load_recipe(plan.origin).recipe), **flatten(RunSettings(), "run.")}
+
+
+def _show_settings(settings: dict[str, dict[str, Any]], usual: dict[str, Any]) -> None:
+    """Settings that are not as usual, and how to see the others."""
+    changed = {
+        path: entry for path, entry in settings.items() if path not in usual or _plain(usual[path]) != entry["value"]
+    }
+    if changed:
+        echo()
+        print_settings(changed)
+    if len(changed) < len(settings):
+        echo(f"\n{len(settings) - len(changed)} settings are the recipe's own: --all shows them")
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _remarks(plan: Plan, costs: list[Cost]) -> None:
+    """What is probably wrong, what is fetched first, and what was adapted."""
+    downloads = dict.fromkeys(text for cost in costs for text in cost.downloads)
+    adapted = (*plan.adapted, *(line for cost in costs for line in cost.adapted if line not in plan.adapted))
+    if print_remarks(("warning", plan.warnings), ("to download", downloads), ("adapted", adapted)):
+        echo()
+
+
+def _show_stages(plan: Plan, costs: list[Cost], out: str, *, every_setting: bool) -> None:
     """What the stages share, then each with the settings that are its own."""
     shared = plan.to_dict()["settings"]
-    print_fields({"recipe": " + ".join([plan.origin, *plan.variants]), "run folder": out, **_whole(costs)})
+    _remarks(plan, costs)
+    print_fields({"recipe": " + ".join([plan.origin, *plan.variants]), "run folder": out})
     for one, cost in zip(plan.stages, costs, strict=True):
         assert one.stage is not None
         start = f"the student of stage {one.stage.start}" if one.stage.start else None
@@ -60,19 +131,11 @@ def _show_stages(plan: Plan, costs: list[Cost], out: str) -> None:
             echo()
             print_settings(own)
         notes = (*one.notes, *(note for note in cost.notes if note not in costs[0].notes))
-        print_remarks(("note", notes), ("warning", one.warnings))
+        adapted = (line for line in (*one.adapted, *cost.adapted) if line not in plan.adapted)
+        print_remarks(("note", notes), ("warning", one.warnings), ("adapted", dict.fromkeys(adapted)))
     echo("\nSettings of all stages where none of their own is shown")
-    print_settings(shared)
-    missing = dict.fromkeys(text for cost in costs for text in cost.missing)
-    print_remarks(("note", (*plan.notes, *costs[0].notes)), ("warning", plan.warnings), ("missing", missing))
-
-
-def _whole(costs: list[Cost]) -> dict[str, Any]:
-    fields = {"disk": f"about {_amount(sum(cost.disk_bytes for cost in costs))}B"}
-    seconds = [cost.seconds for cost in costs if cost.seconds is not None]
-    if len(seconds) == len(costs):
-        fields["time"] = f"about {timedelta(seconds=round(sum(seconds)))} here, all stages"
-    return fields
+    _show_settings(shared, {} if every_setting else own_settings(plan))
+    print_remarks(("note", (*plan.notes, *costs[0].notes)))
 
 
 def _what(plan: Plan, cost: Cost) -> dict[str, Any]:
@@ -102,6 +165,8 @@ def pixels(plan: Plan) -> str:
 def _cost(plan: Plan, cost: Cost) -> dict[str, Any]:
     training, measured = plan.recipe.training, cost.measurement
     length = f"{training.epochs} epochs, batches of {training.batch_size}"
+    if cost.memory is not None and cost.memory.parts > 1:
+        length += f" in {cost.memory.parts} parts"
     if cost.total_steps is not None:
         length += f", {cost.total_steps:,} steps"
     fields = {
@@ -110,11 +175,11 @@ def _cost(plan: Plan, cost: Cost) -> dict[str, Any]:
     }
     if measured is not None:
         batch = f"batches of {measured.batch_size} on {measured.device}"
-        fields["measured"] = f"{measured.images_per_s:.3g} images/s in {batch}"
+        fields["measured"] = f"{pace(measured.images_per_s)} images/s in {batch}"
         if measured.decode_images_per_s is not None:
-            fields["measured"] += f"; {measured.decode_images_per_s:.3g} images/s read by one process"
-        if measured.memory_bytes is not None:
-            fields["memory"] = f"{_amount(measured.memory_bytes)}B of the accelerator"
+            fields["measured"] += f"; {pace(measured.decode_images_per_s)} images/s read by one process"
+    if cost.memory is not None:
+        fields["memory"] = cost.memory.line()
     if cost.seconds is not None:
         fields["time"] = f"about {timedelta(seconds=round(cost.seconds))} here"
     return fields
@@ -124,6 +189,11 @@ def model_size(model: ModelCost) -> str:
     """A network's parameters and arithmetic."""
     cost = f"{_amount(model.macs)} multiply-adds ({_amount(model.flops)}FLOPs) an image"
     return f"{_amount(model.parameters)} parameters, {cost}"
+
+
+def pace(images_per_s: float) -> str:
+    """Images a second as a person reads them: three digits, and no fewer than all before the point."""
+    return f"{images_per_s:,.0f}" if images_per_s >= 100 else f"{images_per_s:.3g}"
 
 
 def _amount(number: float) -> str:

@@ -33,10 +33,6 @@ _HEADINGS = {"parameters": "params", "images_per_s": "images/s", "kl_to_teacher"
             "Two models in one pass over each data set.",
         ),
         (
-            "kdzoo eval ssld_resnet50d --on imagenet --interpolation opencv-bilinear",
-            "As PaddleClas evaluates: OpenCV's resize, without antialiasing.",
-        ),
-        (
             "kdzoo eval runs/student --teacher runs/teacher --on photos --image-size 224 --image-size 288",
             "Agreement with a teacher, at two sizes.",
         ),
@@ -49,15 +45,15 @@ _HEADINGS = {"parameters": "params", "images_per_s": "images/s", "kl_to_teacher"
     required=True,
     type=DATA,
     metavar="SPEC",
-    help="Labelled data; its validation split. Repeatable, or several with commas.",
+    help="Labelled data. Repeatable; or several, with commas.",
 )
 @setting(
     "--val-share",
     type=SHARE,
     metavar="FRACTION",
-    help="Measure on the share of each class that training with this option holds out.",
+    help="The part that training with it held out.",
 )
-@setting("--teacher", metavar="REF", help="Also measure how far the answers agree with this model's.")
+@setting("--teacher", metavar="REF", help="Measure the agreement with this model too.")
 @setting("--batch-size", type=COUNT, metavar="N", default=64, show_default=True, help="Images at once.")
 @setting("--workers", type=WORKERS, metavar="N", help="Processes that read images.")
 @device_option
@@ -68,36 +64,37 @@ _HEADINGS = {"parameters": "params", "images_per_s": "images/s", "kl_to_teacher"
         type=PIXELS,
         multiple=True,
         metavar="PIXELS",
-        help="Side of the crop. Repeatable: a result each.",
+        help="Side of the crop. Repeatable.",
     ),
     setting("--crop-pct", type=within(CropPct), metavar="FRACTION", help="Crop over resized short side."),
     setting(
         "--interpolation",
         type=click.Choice(["bilinear", "bicubic", "opencv-bilinear"]),
-        help="Pillow's filters, or OpenCV's without antialiasing.",
+        metavar="FILTER",
+        help="bilinear, bicubic or opencv-bilinear.",
     ),
     setting(
         "--crops",
         type=click.Choice(["1", "5", "10"]),
         default="1",
+        metavar="N",
         show_default=True,
-        help="The centre; and the corners; and their mirror images. Probabilities are averaged.",
+        help="1, 5 or 10 (mirrored).",
     ),
     setting("--mean", type=within(Colour), nargs=3, metavar="R G B", help="Of images in [0, 1]."),
     setting("--std", type=within(Deviation), nargs=3, metavar="R G B", help="Of images in [0, 1]."),
 )
 @section(
     "Results",
-    option("--results", metavar="FOLDER", help="Default: RUN/results for a run, else $KDZOO_RESULTS, else results."),
+    option("--results", metavar="FOLDER", help="Where results go; RUN/results by default."),
     option("--no-save", is_flag=True, help="Write nothing."),
-    option("--fresh", is_flag=True, help="Begin anew; otherwise the same command goes on where it was interrupted."),
+    option("--fresh", is_flag=True, help="Begin anew; else an interrupted pass goes on."),
 )
-@option("--trust-classes", is_flag=True, help="Take the class order of a model that names no classes to be the data's.")
+@option("--trust-classes", is_flag=True, help="Unnamed classes have the data's order.")
 @option(
     "--classes",
     metavar="ORDER|FILE",
-    help="The class order of a model that names no classes, or names them otherwise than the data: natural (class2 "
-    "before class10, as timm), string (as torchvision), or a text file of its class names, a name a line.",
+    help="The order of unnamed classes: natural (class2 before class10), string, or a file of names.",
 )
 @config_option
 @format_options
@@ -111,11 +108,9 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Measure models on labelled data, each image exactly once: top-1, top-5, loss, per-class accuracy, calibration.
+    """Measure models on labelled data: accuracy, loss, calibration.
 
-    REF is a zoo name, a timm name (resnet50.a1_in1k), hf-hub:ORG/NAME, local-dir:PATH, or a run's folder. All models
-    see an image in one pass, each in its own preprocessing. A published number of the same protocol stands beside the
-    measured one. images/s are this machine's, of the network alone.
+    REF is a zoo or timm name, hf-hub:ORG/NAME, local-dir:PATH, or a run.
     """
     from ..evaluation.evaluate import evaluate
 

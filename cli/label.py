@@ -10,8 +10,9 @@ import click
 
 from .commands import VerbCommand
 from .completion import RECIPE
+from .dry_run import model_size, pace, pixels, print_verdict, verdict
 from .options import section
-from .output import is_main, print_fields, print_json, print_remarks, work
+from .output import echo, is_main, print_fields, print_json, print_remarks, work
 from .run_options import HOW, WHAT, label_options, run_settings, teacher_classes_option, teacher_option
 from .settings import setting
 from .start import saying_how_to_go_on
@@ -83,7 +84,9 @@ def command(ctx: click.Context, recipe: str | None, **options: Any) -> None:
         for one in plans:
             check_form(options["form"], one.recipe)
     if options["dry_run"]:
-        _show(plans, [folder_of_plan(one, out) for one in plans], options["form"], as_json=options["as_json"])
+        folders = [folder_of_plan(one, out) for one in plans]
+        if is_main() and not _show(plans, folders, options["form"], options["resume"], as_json=options["as_json"]):
+            ctx.exit(1)
         return
     with work(), saying_how_to_go_on(options["out"], out):
         kept = {name: options[name] for name in ("form", "resume", "trust_teacher", "stage")}
@@ -110,30 +113,45 @@ def _fields(result: LabelResult) -> dict[str, Any]:
     return fields
 
 
-def _show(plans: list[Plan], folders: list[Path], form: str, *, as_json: bool) -> None:
-    from ..planning.label_cost import estimate_labels
+def _show(plans: list[Plan], folders: list[Path], form: str, resume: bool, *, as_json: bool) -> bool:
+    """Print what labels take; returns whether they could be begun."""
+    from ..planning.label_cost import estimate_labels, label_obstacles
 
-    if not is_main():
-        return
     with work():
         costs = [estimate_labels(one, out=folder, form=form) for one, folder in zip(plans, folders, strict=True)]
+        each = list(zip(plans, folders, costs, strict=True))
+        against = [text for one, folder, cost in each for text in label_obstacles(one, folder, cost, resume=resume)]
     if as_json:
         documents = [
-            {**one.to_dict(), "out": str(folder), "form": form, "cost": cost.to_dict()}
-            for one, folder, cost in zip(plans, folders, costs, strict=True)
+            {**one.to_dict(), **verdict(against), "out": str(folder), "form": form, "cost": cost.to_dict()}
+            for one, folder, cost in each
         ]
         print_json(documents if plans[0].stage is not None else documents[0])
-        return
-    for one, folder, cost in zip(plans, folders, costs, strict=True):
+        return not against
+    print_verdict(list(dict.fromkeys(against)), _total(costs))
+    for one, folder, cost in each:
+        remarks = (("warning", one.warnings), ("to download", cost.downloads), ("adapted", cost.adapted))
+        if print_remarks(*remarks):
+            echo()
         print_fields(_planned(one, folder, form, cost))
-        print_remarks(
-            ("adapted", one.adapted), ("note", cost.notes), ("warning", one.warnings), ("missing", cost.missing)
-        )
+        print_remarks(("note", cost.notes))
+    return not against
+
+
+def _total(costs: list[LabelCost]) -> str:
+    """Time, memory and disk together, as far as they are known."""
+    parts = []
+    if all(cost.seconds is not None for cost in costs):
+        parts.append(f"about {timedelta(seconds=round(sum(cost.seconds or 0 for cost in costs)))} here")
+    memory = [cost.memory for cost in costs if cost.memory is not None]
+    if memory:
+        parts.append(max(memory, key=lambda one: one.bytes).line())
+    if all(cost.bytes is not None for cost in costs):
+        parts.append(f"{_size(sum(cost.bytes or 0 for cost in costs))} of disk")
+    return ", ".join(parts)
 
 
 def _planned(plan: Plan, folder: Path, form: str, cost: LabelCost) -> dict[str, Any]:
-    from .dry_run import model_size, pixels
-
     data = plan.recipe.data
     extra = f" and {data.unlabeled}" if data.unlabeled else ""
     images = "images unknown" if cost.num_images is None else f"{cost.num_images:,} images"
@@ -149,9 +167,9 @@ def _planned(plan: Plan, folder: Path, form: str, cost: LabelCost) -> dict[str, 
         fields["disk"] = f"{_size(cost.bytes)}: {cost.bytes_per_label:,} bytes a label ({form}); "
         fields["disk"] += f"{_size(cost.free_bytes)} are free"
     if cost.images_per_s is not None:
-        fields["measured"] = f"{cost.images_per_s:.3g} images/s by the teachers"
+        fields["measured"] = f"{pace(cost.images_per_s)} images/s by the teachers"
         if cost.decode_images_per_s is not None:
-            fields["measured"] += f"; {cost.decode_images_per_s:.3g} images/s read by one process"
+            fields["measured"] += f"; {pace(cost.decode_images_per_s)} images/s read by one process"
     if cost.seconds is not None:
         fields["time"] = f"about {timedelta(seconds=round(cost.seconds))} here"
     return fields

@@ -7,14 +7,18 @@ import csv
 import json
 import math
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from ..base.errors import RunError
 from ..base.visible import visible
 
 FORMATS = ("table", "json", "csv")
+_GAP, _NARROWEST = 2, 12
 
 Row = Mapping[str, Any]
 
@@ -88,17 +92,18 @@ def print_rows(rows: Sequence[Row], columns: Mapping[str, str], form: str, *, ti
             writer = csv.writer(sys.stdout, lineterminator="\n")
             writer.writerow(columns)
             writer.writerows([_cell(row.get(key), full=True) for key in columns] for row in rows)
-    elif sys.stdout.isatty():
-        _print_rich(rows, columns, title)
     else:
-        _print_plain(rows, columns, title)
+        _print_table(rows, columns, title)
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:
-    """Names and values, a line each."""
+    """Names and values, a line each; a long value goes on below itself."""
     width = max(map(len, fields), default=0)
     for name, value in fields.items():
-        echo(f"{name:<{width}}  {_cell(value)}".rstrip())
+        first, *more = _wrapped(_cell(value), terminal_width() - width - _GAP)
+        echo(f"{name:<{width}}  {first}".rstrip())
+        for line in more:
+            echo(f"{'':<{width}}  {line}")
 
 
 def literal(value: Any) -> str:
@@ -116,12 +121,19 @@ def print_settings(settings: Mapping[str, Mapping[str, Any]]) -> None:
     print_rows(rows, {name: name for name in ("setting", "value", "from")}, "table")
 
 
-def print_remarks(*groups: tuple[str, Iterable[str]]) -> None:
-    """Print ``KIND: TEXT`` lines below what was printed before; nothing where there are none."""
+def print_remarks(*groups: tuple[str, Iterable[str]]) -> bool:
+    """Print ``KIND: TEXT`` lines below what was printed before; returns whether there are any."""
     lines = [f"{kind}: {text}" for kind, texts in groups for text in texts]
     if lines:
         echo()
     for line in lines:
+        print_paragraph(line)
+    return bool(lines)
+
+
+def print_paragraph(text: str) -> None:
+    """A line as long as it may be, whose rest goes on below it, indented."""
+    for line in _wrapped(text, terminal_width(), indent="  "):
         echo(line)
 
 
@@ -132,32 +144,54 @@ def work() -> Iterator[None]:
         yield
 
 
-def _print_plain(rows: Sequence[Row], columns: Mapping[str, str], title: str | None) -> None:
+def _print_table(rows: Sequence[Row], columns: Mapping[str, str], title: str | None) -> None:
+    """Columns side by side in the width of the terminal, 80 for a pipe; long texts go on below in their column."""
     table = [list(columns.values()), *([_cell(row.get(key)) for key in columns] for row in rows)]
-    widths = [max(len(line[index]) for line in table) for index in range(len(columns))]
     right = [_is_numeric(rows, key) for key in columns]
+    widths = _column_widths(table, right, terminal_width())
     if title:
-        echo(title)
-    for line in table:
-        cells = (text.rjust(w) if r else text.ljust(w) for text, w, r in zip(line, widths, right, strict=True))
-        echo("  ".join(cells).rstrip())
+        print_paragraph(title)
+    for number, line in enumerate(table):
+        cells = [_wrapped(text, width) for text, width in zip(line, widths, strict=True)]
+        for below in zip_longest(*cells, fillvalue=""):
+            aligned = (t.rjust(w) if r else t.ljust(w) for t, w, r in zip(below, widths, right, strict=True))
+            text = "  ".join(aligned).rstrip()
+            if number == 0 and sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+                with _standard_output():
+                    print(f"\x1b[1m{visible(text)}\x1b[0m")
+            else:
+                echo(text)
 
 
-def _print_rich(rows: Sequence[Row], columns: Mapping[str, str], title: str | None) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def terminal_width() -> int:
+    """Columns of the terminal, or of ``COLUMNS``; 80 where there is none."""
+    return shutil.get_terminal_size().columns
 
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    for index, (key, heading) in enumerate(columns.items()):
-        table.add_column(
-            heading, justify="right" if _is_numeric(rows, key) else "left", overflow="fold", no_wrap=index == 0
-        )
-    for row in rows:
-        table.add_row(*(Text(_cell(row.get(key))) for key in columns))
-    with _standard_output():
-        Console(highlight=False).print(table)
+
+def _column_widths(table: Sequence[Sequence[str]], right: Sequence[bool], limit: int) -> list[int]:
+    """The columns' natural widths, the widest texts narrowed until the table fits, none below its longest word."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    words = [max((len(w) for text in column for w in text.split()), default=0) for column in zip(*table, strict=True)]
+    least = [
+        width if number else max(word, min(width, _NARROWEST))
+        for width, word, number in zip(widths, words, right, strict=True)
+    ]
+    while sum(widths) + _GAP * (len(widths) - 1) > limit:
+        index = max(range(len(widths)), key=lambda i: (widths[i] > least[i], widths[i]))
+        if widths[index] <= least[index]:
+            break
+        widths[index] -= 1
+    return widths
+
+
+def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """Lines of at most ``width``, broken at blanks alone: a path or a name stays whole."""
+    if len(text) <= width:
+        return [text]
+    wrapper = textwrap.TextWrapper(
+        max(width, 1), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return wrapper.wrap(text) or [""]
 
 
 def _is_numeric(rows: Sequence[Row], key: str) -> bool:

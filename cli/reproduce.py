@@ -12,6 +12,7 @@ from ..base.setting_values import Epochs, Runs
 from .commands import VerbCommand
 from .completion import DATA
 from .config_file import config_option
+from .dry_run import print_verdict
 from .options import SEED, device_option, format_options, option, section
 from .output import echo, is_main, print_json, print_rows, work
 from .settings import setting, within
@@ -100,7 +101,8 @@ def command(paper: str | None, table: str | None, form: str, as_json: bool, **op
     found = get_paper(paper)
     chosen = get_table(found, table)
     if options["dry_run"]:
-        _show_needs(found, chosen, options, form)
+        if not _show_needs(found, chosen, options, form):
+            click.get_current_context().exit(1)
         return
     if options["measure"]:
         raise UsageError("--measure goes with --dry-run", hint="add --dry-run, or leave --measure out")
@@ -168,7 +170,8 @@ def _list(paper: str | None, form: str) -> None:
                 echo(f"note: {one.key}: {note}")
 
 
-def _show_needs(paper: PaperTables, table: Table, options: dict[str, Any], form: str) -> None:
+def _show_needs(paper: PaperTables, table: Table, options: dict[str, Any], form: str) -> bool:
+    """Print what each row takes; returns whether any could start."""
     from ..papers.reproduce import plan_table, select_rows
     from ..papers.shown import grounds_lines, needs_lines, needs_rows
 
@@ -176,20 +179,34 @@ def _show_needs(paper: PaperTables, table: Table, options: dict[str, Any], form:
     numbers = [table.rows.index(row) + 1 for row in rows]
     with work():
         choices, needs = plan_table(table, rows, {name: options[name] for name in _CHOICES}, measure=options["measure"])
+    run = {number: one.could_start for number, one in zip(numbers, needs, strict=True) if one.is_run}
+    starts = any(run.values()) or not run
     if form == "json":
         document = {"paper": paper.key, "table": table.number, "title": table.title, "choices": choices}
         print_json(
             {
                 **document,
                 "rows": [{**one.to_dict(), "paper": dict(row.numbers)} for one, row in zip(needs, rows, strict=True)],
+                "starts": starts,
             }
         )
-        return
+        return starts
+    if form == "table":
+        print_verdict([] if starts else ["something is missing for each row, see below"], _rows_ready(run))
+        echo()
     cells, headings = needs_rows(needs, numbers)
     print_rows(cells, headings, form, title=f"{table.citation}: {table.title}")
     if form == "table":
         _echo(grounds_lines(needs, numbers), ())
         _echo(needs_lines(needs, numbers), (*table.notes, *paper.notes))
+    return starts
+
+
+def _rows_ready(run: dict[int, bool]) -> str:
+    ready = [str(number) for number, starts in run.items() if starts]
+    if len(ready) in (0, len(run)):
+        return "all rows" if ready else ""
+    return f"row{'s' if len(ready) > 1 else ''} {', '.join(ready)}; something is missing for the others, see below"
 
 
 def _echo(lines: list[str], notes: tuple[str, ...]) -> None:

@@ -97,8 +97,9 @@ _SHOWN = stacked(
     option(
         "--dry-run",
         is_flag=True,
-        help="Show what the run would do and cost, and where each setting comes from; start nothing.",
+        help="Say whether the run could start, what it costs and what differs from the recipe; start nothing.",
     ),
+    option("--all", "every_setting", is_flag=True, help="With --dry-run: show every setting."),
     option("--json", "as_json", is_flag=True, help="End with one JSON document on stdout."),
 )
 

@@ -16,7 +16,7 @@ import click
 
 from ..base.errors import Interrupted, KdzooError, UsageError
 from .dry_run import show
-from .output import is_main, print_fields, print_json, work
+from .output import is_main, print_fields, print_json, print_remarks, work
 from .run_options import run_settings
 
 if TYPE_CHECKING:
@@ -33,8 +33,9 @@ def start(ctx: click.Context, verb: Verb, recipe: str | None) -> None:
         _check_verb(verb, plan)
     out = Path(options["out"] or default_folder(plan)).expanduser()
     if options["dry_run"]:
-        if is_main():
-            show(_of_stage(plan, options["stage"]), as_json=options["as_json"], out=str(out))
+        kept = {"as_json": options["as_json"], "resume": options["resume"], "every_setting": options["every_setting"]}
+        if is_main() and not show(_of_stage(plan, options["stage"]), out=str(out), **kept):
+            ctx.exit(1)
         return
     with work():
         result = _run(ctx, plan, out)
@@ -154,6 +155,7 @@ def _print(result: TrainResult, *, as_json: bool) -> None:
             "speed": f"{result.images_per_s:.0f} images/s",
         }
     )
+    print_remarks(("warning", result.warnings))
 
 
 def _metrics(result: TrainResult) -> dict[str, str]:

@@ -9,6 +9,7 @@ import click
 from ..base.setting_values import BetaParameter, Epochs, LabelSmoothing, LearningRate, WeightDecay, value_types
 from ..base.settings import read_settings
 from .commands import VerbCommand
+from .dry_run import print_verdict, verdict
 from .options import COUNT, PIXELS, PRECISION, section
 from .output import echo, is_main, print_fields, print_json, print_remarks, print_rows, print_settings, work
 from .settings import given_settings, set_option, setting, within
@@ -122,8 +123,8 @@ def command(ctx: click.Context, form: str, as_json: bool, dry_run: bool, **optio
         plan = _plan(ctx, options)
     out = options["out"] or str(default_folder(plan.dataset))
     if dry_run:
-        if is_main():
-            _show_plan(plan, out, as_json=as_json or form == "json")
+        if is_main() and not _show_plan(plan, out, as_json=as_json or form == "json"):
+            ctx.exit(1)
         return
     with work():
         report = run_transfer(plan, out=out, features=options["features"], resume=options["resume"])
@@ -146,16 +147,20 @@ def _plan(ctx: click.Context, options: dict[str, Any]) -> TransferPlan:
     return make_plan(request)
 
 
-def _show_plan(plan: TransferPlan, out: str, *, as_json: bool) -> None:
+def _show_plan(plan: TransferPlan, out: str, *, as_json: bool) -> bool:
+    """Print a plan; returns whether it could start."""
     from ..transfer.classification.cost import estimate_transfer
 
     with work():
         cost = estimate_transfer(plan)
-    document = {**plan.to_dict(), "out": out, "cost": cost.to_dict()}
+    against = [problem.message + (f" ({problem.hint})" if problem.hint else "") for problem in plan.problems]
+    document = {**plan.to_dict(), **verdict(against), "out": out, "cost": cost.to_dict()}
     if as_json:
         print_json(document)
-        return
+        return not against
     seconds = "" if cost.seconds is None else f"about {cost.seconds / 60:.1f} minutes of computing here ({cost.device})"
+    print_verdict(against, seconds)
+    echo()
     print_fields(
         {
             "task": plan.task,
@@ -171,8 +176,8 @@ def _show_plan(plan: TransferPlan, out: str, *, as_json: bool) -> None:
     )
     echo()
     print_settings(document["settings"])
-    missing = [problem.message + (f" ({problem.hint})" if problem.hint else "") for problem in plan.problems]
-    print_remarks(("note", plan.notes), ("missing", missing))
+    print_remarks(("note", plan.notes))
+    return not against
 
 
 def _show(report: TransferReport, form: str) -> None:

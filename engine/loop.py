@@ -19,11 +19,13 @@ from ..data import Batch, BatchOrder, train_batches
 from ..zoo import save_model
 from .checkpoint import is_good
 from .distributed import Processes, share_batch
+from .divergence import LossGuard
 from .driver import Training, drive
 from .evaluate import PassSettings, evaluate
 from .job import TrainJob
 from .phases import run_phases, start_phases
 from .position import Cadence, Evaluation, Position
+from .result_warnings import result_warnings
 from .run_folder import RunFolder
 from .run_log import Throughput
 from .signals import StopRequest
@@ -105,6 +107,8 @@ class StudentTraining(Training[Batch]):
         self.phases = start_phases(
             job.objective, self.student.model, job.optimizer, job.schedule, training.precision, processes.device
         )
+        num_classes = None if job.train_source.is_regression else job.student.num_classes
+        self.guard = LossGuard(self.phases, training, num_classes)
         self.context = StepContext(
             student=self.student,
             teachers=job.teachers,
@@ -162,6 +166,7 @@ class StudentTraining(Training[Batch]):
             self.phases, job.objective, parts, training, self.processes, steps_per_epoch=self.order.steps_per_epoch
         )
         self.student.after_step()
+        self.guard.look(found[0], self.at)
         return found
 
     def evaluate(self) -> dict[str, Metrics]:
@@ -177,7 +182,7 @@ class StudentTraining(Training[Batch]):
         model.eval()
         try:
             how = PassSettings(
-                batch_size=self.share,
+                batch_size=self.share // self.job.training.accumulate,
                 workers=self.job.workers,
                 processes=self.processes,
                 channels_last=self.job.training.channels_last,
@@ -210,6 +215,9 @@ class StudentTraining(Training[Batch]):
             images_per_s=throughput.images_per_s,
             seconds=throughput.seconds,
             unreadable=len(at.unreadable),
+            warnings=result_warnings(
+                metrics, job.val_source.labels, job.student.num_classes, job.config.get("teacher_reports", ())
+            ),
         ).to_dict()
         if self.processes.is_main:
             evidence = {name: value for name, value in metrics.to_dict().items() if name in _EVIDENCE}

@@ -85,6 +85,8 @@ class Position:
         sums: Sum of each term since the last line.
         count: Steps since the last line.
         unreadable: Position and reason of each training image that could not be decoded.
+        first_loss: Of the first step, or None before it and where nobody looks.
+        high_steps: How many steps on end had a loss far above it.
     """
 
     step: int = 0
@@ -95,6 +97,8 @@ class Position:
     sums: dict[str, float] = field(default_factory=dict)
     count: int = 0
     unreadable: dict[int, str] = field(default_factory=dict)
+    first_loss: float | None = None
+    high_steps: int = 0
 
     def count_step(self, values: Mapping[str, float]) -> None:
         """One more step is finished; its terms are added to the sums."""

@@ -80,6 +80,16 @@ class Needs:
     folders: tuple[str, ...] = ()
     grounds: Grounds = field(default_factory=Grounds)
 
+    @property
+    def is_run(self) -> bool:
+        """Whether there is anything to run, and not a number to quote alone."""
+        return self.kind != "reference"
+
+    @property
+    def could_start(self) -> bool:
+        """Whether nothing is missing but what is downloaded by itself."""
+        return all(_DOWNLOADS in text for text in self.missing)
+
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object."""
         return asdict(self)

@@ -27,11 +27,12 @@ def refuse_other_settings(job: Job, plan: Plan, out: Path) -> None:
         RunError: The folder holds something else.
     """
     from ..engine.run_folder import RunFolder
+    from ..planning.batch_parts import with_recorded_parts
 
     own = [one.folder for one in (job.student, *job.teachers) if isinstance(one, Job)]
     for one in plan.stages or (plan,):
         folder = RunFolder(out / job.folder / (one.stage.folder if one.stage else ""))
-        before, now = _fixed(folder), one.fixed()
+        before, now = _fixed(folder), with_recorded_parts(one, folder.path).fixed()
         for name in ("student.model", "teachers.models"):
             if name in before and _below(before[name], own) == _below(now[name], own):
                 now[name] = before[name]

@@ -10,25 +10,22 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..base.errors import DataError, UsageError
-from ..data import Batch, ImageSource, apply_view, draw_view, generator, open_source
+from ..data import ImageSource, apply_view, draw_view, generator, open_source
 from ..engine.checkpoint import KEPT
 from ..engine.distributed import Processes, choose_device, share_batch
-from ..engine.phases import run_phases, start_phases
 from ..engine.precision import deterministic
-from ..engine.step import StepContext, split_step
-from ..engine.student import Student
-from ..engine.teachers import TeacherEnsemble
-from ..zoo import LoadedModel, network_output, parse_reference, seeded
-from ..zoo.cached import cached_weights
+from ..zoo import LoadedModel, network_output, parse_reference
+from ..zoo.cached import cached_weights, is_offline
 from ..zoo.features import blank_conditions
-from .labels import open_labels, record_of, stored_labels
-from .memory import require_memory
-from .models import shapes_of, student_of, teachers_of
+from .batch_parts import MemoryNeed, fit_batch
+from .bench import StudentBench, bench_teachers
+from .labels import open_labels
+from .memory import available_bytes, require_memory
+from .models import student_of, teachers_of
 from .plan import Plan
 from .sources import open_sources
 
@@ -92,9 +89,12 @@ class Cost:
         checkpoint_bytes: One checkpoint, about.
         disk_bytes: The run folder at its fullest, about: the checkpoints that are kept and one being written, the best
             one, and the exported model.
+        memory: What a step takes of the device's memory, or None where that is not known.
         measurement: Or None where the measurement failed (say, for want of memory).
         seconds: Training time on this machine, about, or None where it cannot be told.
-        missing: What is not here, and how to get it.
+        missing: What is not here, without which the run cannot start, and how to get it.
+        downloads: What the run would download first.
+        adapted: What was adapted to the data and to this machine's memory.
         notes: What the figures leave out.
     """
 
@@ -106,9 +106,12 @@ class Cost:
     teachers: tuple[ModelCost, ...]
     checkpoint_bytes: int
     disk_bytes: int
+    memory: MemoryNeed | None
     measurement: Measurement | None
     seconds: float | None
     missing: tuple[str, ...]
+    downloads: tuple[str, ...]
+    adapted: tuple[str, ...]
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,98 +133,28 @@ def count(loaded: LoadedModel, image_size: int | None = None) -> ModelCost:
     return ModelCost(loaded.reference, sum(p.numel() for p in network.parameters()), flops // 2, flops)
 
 
-def missing_of(plan: Plan, *, with_student: bool = True) -> list[str]:
-    """Data and weights that are not on this machine."""
-    found = [plan.facts.missing] if plan.facts.missing else []
+def missing_of(plan: Plan, *, with_student: bool = True) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Data and weights that are not on this machine: those without which a run cannot start, and those that it would
+    download first."""
+    found, downloads = [plan.facts.missing] if plan.facts.missing else [], []
     from_stage = plan.stage is not None and plan.stage.start is not None
     starts = with_student and plan.recipe.student.init == "pretrained" and not from_stage
     teachers = plan.teachers if plan.labels is None else ()
     for reference in (*([plan.student] if starts else []), *teachers):
         parsed = parse_reference(reference)
-        if cached_weights(parsed) is None:
-            if parsed.kind == "timm" and not parsed.tag:
-                found.append(
-                    f"{reference} has no published weights: train it (kdzoo train --model {reference}), then "
-                    "--teacher RUN"
-                )
-            elif parsed.kind == "zoo":
-                found.append(f"{reference} is not pulled yet: kdzoo pull {reference}")
-            else:
-                found.append(f"the weights of {reference} are not in the local cache: the run downloads them first")
-    return found
-
-
-class _Bench:
-    """The engine's own step on noise.
-
-    Args:
-        plan: The run.
-        student: Random weights will do.
-        teachers: Random weights will do.
-        processes: This process alone.
-    """
-
-    def __init__(self, plan: Plan, student: LoadedModel, teachers: list[LoadedModel], processes: Processes) -> None:
-        self.plan, self.processes = plan, processes
-        training = plan.recipe.training
-        num_images = plan.facts.num_images or training.batch_size
-        labels = np.arange(num_images) % student.num_classes
-        labels[num_images - plan.facts.num_unlabeled :] = -1
-        self.store = stored_labels(plan)
-        records = [record_of(teacher, "") for teacher in teachers] if self.store is None else self.store.head.teachers
-        shapes = shapes_of(student, records, num_images, labels, plan.facts.num_targets)
-        with seeded(plan.run.seed):
-            self.objective = plan.recipe.objective.build(shapes).to(processes.device)
-        self.student = Student(student, training, processes, reads_maps=self.objective.reads_maps)
-        self.student.model.train()
-        self.objective.set_modes(self.student.model)
-        self.teachers = None
-        if teachers:
-            self.teachers = TeacherEnsemble(
-                teachers, processes.device, precision=training.precision, channels_last=training.channels_last
+        if cached_weights(parsed) is not None:
+            continue
+        if parsed.kind == "timm" and not parsed.tag:
+            found.append(
+                f"{reference} has no published weights: train it (kdzoo train --model {reference}), then --teacher RUN"
             )
-        self.phases = start_phases(
-            self.objective,
-            self.student.model,
-            plan.recipe.optimizer,
-            plan.recipe.schedule,
-            training.precision,
-            processes.device,
-        )
-        self.num_classes = student.num_classes
-
-    def step(self, batch_size: int) -> float:
-        """Seconds of one step."""
-        augmentation, training = self.plan.recipe.data.augmentation, self.plan.recipe.training
-        targets = self.plan.facts.num_targets
-        rng = torch.Generator().manual_seed(0)
-        batch = Batch(
-            images=torch.randint(0, 256, (batch_size, 3, *augmentation.size), dtype=torch.uint8, generator=rng),
-            labels=torch.randint(0, self.num_classes, (batch_size,), generator=rng),
-            sample_ids=torch.arange(batch_size),
-            targets=torch.rand((batch_size, targets), generator=rng) if targets else None,
-            conditions=torch.rand((batch_size, _POSE), generator=rng) if targets else None,
-            answers=None if self.store is None else torch.rand((batch_size, sum(self.store.head.layout.widths))),
-        )
-        self._wait()
-        began = time.perf_counter()
-        context = StepContext(
-            student=self.student,
-            teachers=self.teachers,
-            num_training_images=self.plan.facts.num_images or batch_size,
-            processes=self.processes,
-            reads_maps=self.objective.reads_maps,
-            layout=torch.channels_last if training.channels_last else torch.contiguous_format,
-            store=self.store,
-        )
-        parts = split_step(batch, context, epoch=0, step=0)
-        run_phases(self.phases, self.objective, parts, training, self.processes, steps_per_epoch=1)
-        self._wait()
-        return time.perf_counter() - began
-
-    def _wait(self) -> None:
-        if self.processes.device.type == "cuda":
-            torch.cuda.synchronize(self.processes.device)
+        elif parsed.kind == "zoo":
+            found.append(f"{reference} is not pulled yet: kdzoo pull {reference}")
+        elif is_offline():
+            found.append(f"the weights of {reference} are not in the local cache, and HF_HUB_OFFLINE is set")
+        else:
+            downloads.append(f"the weights of {reference} are not in the local cache: the run downloads them first")
+    return tuple(found), tuple(downloads)
 
 
 def decode_rate(plan: Plan, source: ImageSource) -> float | None:
@@ -256,26 +189,33 @@ def _measure(
     try:
         require_memory(plan.recipe.objective.memory(images, batch_size, len(plan.teachers)), device)
         with deterministic(plan.recipe.training.deterministic):
-            bench = _Bench(plan, student, teachers, Processes(0, 1, device))
+            bench = StudentBench(plan, student, teachers, Processes(0, 1, device))
             bench.step(batch_size)  # warms up
             if device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(device)
             step_s = min(bench.step(batch_size) for _ in range(_MEASURED_STEPS))
     except torch.OutOfMemoryError:
-        notes.append(
-            f"a batch of {batch_size} does not fit into this device's memory: --set training.accumulate=2 (or 4, 8) "
-            "runs it in parts"
-        )
+        notes.append(f"not measured: a batch of {batch_size} does not fit into this device's memory")
         return None
     except UsageError as error:
         notes.append(f"not measured: {error.message} ({error.hint})")
         return None
     memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
-    rate = None
-    if plan.facts.missing is None:
-        rate = decode_rate(plan, open_source(plan.recipe.data.dataset, "train"))
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
-    return Measurement(name, batch_size, step_s, batch_size / step_s, rate, memory)
+    return Measurement(device_name(device), batch_size, step_s, batch_size / step_s, source_decode_rate(plan), memory)
+
+
+def device_name(device: torch.device) -> str:
+    """What a person calls a device."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu, {torch.get_num_threads()} threads"
+
+
+def source_decode_rate(plan: Plan) -> float | None:
+    """Training images read and augmented a second, in one process; None where they are not here."""
+    if plan.facts.missing is not None:
+        return None
+    return decode_rate(plan, open_source(plan.recipe.data.dataset, "train"))
 
 
 def _seconds(plan: Plan, measured: Measurement | None, images: int | None, notes: list[str]) -> float | None:
@@ -310,19 +250,27 @@ def estimate(plan: Plan, *, measure: bool = True) -> Cost:
     if plan.facts.num_classes is None and not plan.facts.num_targets:
         notes.append("the number of classes is not known: 1000 is assumed")
     training = plan.recipe.training
+    device = choose_device(plan.run.device)
+    free = available_bytes(device)
     student = student_of(plan, num_classes, weights=False)
     teachers = [] if plan.labels is not None else teachers_of(plan, weights=False)
     student_cost = count(student)
     teacher_costs = tuple(count(teacher) for teacher in teachers)
     steps = plan.steps_per_epoch
     total = None if steps is None else steps * training.epochs
-    measured = None
-    if measure and all(teacher.num_classes == num_classes for teacher in teachers):
+    measured, need = None, None
+    if measure:
         flops = 3 * student_cost.flops + sum(cost.flops for cost in teacher_costs)
-        measured = _measure(plan, student, teachers, flops, notes)
-    elif measure:
-        outputs = "outputs than the student" if plan.facts.num_targets else "classes than the data"
-        notes.append(f"not measured: the teachers have another number of {outputs}")
+        like_student = bench_teachers(plan, num_classes)
+        plan, need = fit_batch(plan, student, like_student, Processes(0, 1, device), free)
+        if need is not None and need.images_per_s is not None:
+            step_s = need.measured_images / need.images_per_s
+            measured = Measurement(
+                device_name(device), need.measured_images, step_s, need.images_per_s, source_decode_rate(plan), None
+            )
+        elif need is None or need.fits:
+            measured = _measure(plan, student, like_student, flops, notes)
+    missing, downloads = missing_of(plan)
     checkpoint, disk = _disk(plan, student, student_cost)
     images = None if total is None else total * training.batch_size
     return Cost(
@@ -334,9 +282,12 @@ def estimate(plan: Plan, *, measure: bool = True) -> Cost:
         teachers=teacher_costs,
         checkpoint_bytes=checkpoint,
         disk_bytes=disk,
+        memory=need,
         measurement=measured,
         seconds=_seconds(plan, measured, images, notes),
-        missing=tuple(missing_of(plan)),
+        missing=missing,
+        downloads=downloads,
+        adapted=plan.adapted,
         notes=tuple(notes),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,17 @@ from typing import Any
 import torch
 
 from ..data import LabelHead, open_source
-from ..engine.distributed import choose_device
+from ..data.label_store import MANIFEST
+from ..engine.distributed import Processes, choose_device
 from ..engine.precision import deterministic
-from ..engine.teachers import TeacherEnsemble
 from ..zoo import LoadedModel
+from .batch_parts import MemoryNeed, fit_batch, too_large
+from .bench import LabelBench
 from .cost import ModelCost, count, decode_rate, measured_batch, missing_of
 from .labels import is_mixed, record_of
+from .memory import available_bytes, readable
 from .models import teachers_of
+from .obstacles import fitting, shown
 from .plan import Plan
 
 _MEASURED_STEPS = 2
@@ -34,11 +37,14 @@ class LabelCost:
         bytes_per_label: Of one, its checksum included.
         bytes: Of all, or None.
         free_bytes: On the disk of the folder.
+        memory: What the teachers take of the device's, or None where that is not known.
         teachers: Their sizes.
         images_per_s: All teachers together, measured on noise; None where the measurement failed.
         decode_images_per_s: Reading and augmenting in one process, or None where there is no data.
         seconds: About, or None where it cannot be told.
-        missing: What is not here, and how to get it.
+        missing: What is not here, without which nothing starts, and how to get it.
+        downloads: What would be downloaded first.
+        adapted: What was adapted to the data and to this machine's memory.
         notes: What the figures leave out.
     """
 
@@ -48,11 +54,14 @@ class LabelCost:
     bytes_per_label: int
     bytes: int | None
     free_bytes: int
+    memory: MemoryNeed | None
     teachers: tuple[ModelCost, ...]
     images_per_s: float | None
     decode_images_per_s: float | None
     seconds: float | None
     missing: tuple[str, ...]
+    downloads: tuple[str, ...]
+    adapted: tuple[str, ...]
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -72,6 +81,8 @@ def estimate_labels(plan: Plan, *, out: Path, form: str) -> LabelCost:
         ModelError: A teacher cannot be built.
         UsageError: The device is not there, or there is no such form.
     """
+    device = choose_device(plan.run.device)
+    free = available_bytes(device)
     teachers = teachers_of(plan, weights=False)
     training, facts = plan.recipe.training, plan.facts
     rows = facts.num_images
@@ -88,8 +99,12 @@ def estimate_labels(plan: Plan, *, out: Path, form: str) -> LabelCost:
     )
     size = head.layout.num_bytes
     notes = ["times are for this machine and process; checking the teachers first is left out"]
-    rate = _rate(plan, teachers, notes)
+    plan, need = fit_batch(plan, None, teachers, Processes(0, 1, device), free)
+    rate = None if need is None else need.images_per_s
+    if rate is None and (need is None or need.fits):
+        rate = _rate(plan, teachers, device, notes)
     reading = None if facts.missing else decode_rate(plan, open_source(plan.recipe.data.dataset, "train"))
+    missing, downloads = missing_of(plan, with_student=False)
     labels = None if rows is None else rows * training.epochs
     seconds = None
     if labels is not None and rate is not None:
@@ -101,17 +116,39 @@ def estimate_labels(plan: Plan, *, out: Path, form: str) -> LabelCost:
         epochs=training.epochs,
         bytes_per_label=size,
         bytes=None if labels is None else labels * size,
-        free_bytes=_free(out),
+        free_bytes=free_disk(out),
+        memory=need,
         teachers=tuple(count(teacher) for teacher in teachers),
         images_per_s=rate,
         decode_images_per_s=reading,
         seconds=seconds,
-        missing=tuple(missing_of(plan, with_student=False)),
+        missing=missing,
+        downloads=downloads,
+        adapted=plan.adapted,
         notes=tuple(notes),
     )
 
 
-def _free(out: Path) -> int:
+def label_obstacles(plan: Plan, out: Path, cost: LabelCost, *, resume: bool) -> list[str]:
+    """What keeps a plan's labels from being stored, a line each.
+
+    Args:
+        plan: Whose labels.
+        out: Their folder.
+        cost: From `estimate_labels`.
+        resume: Whether labels there would be gone on with.
+    """
+    found = [*cost.missing, *fitting(plan)]
+    if cost.memory is not None and not cost.memory.fits:
+        found.append(shown(too_large(plan, cost.memory)))
+    if cost.bytes is not None and cost.bytes > cost.free_bytes and not resume:
+        found.append(f"{readable(cost.bytes)} of labels do not fit on the disk, {readable(cost.free_bytes)} are free")
+    if (out / MANIFEST).exists() and not resume:
+        found.append(f"{out} already holds labels (--resume goes on with them; --out starts others)")
+    return found
+
+
+def free_disk(out: Path) -> int:
     """Free bytes of the disk on which a folder lies or would lie."""
     place = out.expanduser().absolute()
     while not place.exists():
@@ -119,26 +156,13 @@ def _free(out: Path) -> int:
     return shutil.disk_usage(place).free
 
 
-def _rate(plan: Plan, teachers: list[LoadedModel], notes: list[str]) -> float | None:
+def _rate(plan: Plan, teachers: list[LoadedModel], device: torch.device, notes: list[str]) -> float | None:
     """Images a second that the teachers answer together, on noise."""
-    training = plan.recipe.training
-    device = choose_device(plan.run.device)
     size = measured_batch(plan, device, sum(count(teacher).flops for teacher in teachers))
-    images = torch.rand((size, 3, *plan.recipe.data.augmentation.size), generator=torch.Generator().manual_seed(0))
-    conditions = torch.rand((size, 2)) if plan.facts.num_targets else None
     try:
-        with deterministic(training.deterministic):
-            ensemble = TeacherEnsemble(
-                teachers, device, precision=training.precision, channels_last=training.channels_last
-            )
-            images = images.to(device)
-            seconds = []
-            for _ in range(1 + _MEASURED_STEPS):
-                began = time.perf_counter()
-                answers = ensemble(images, None if conditions is None else conditions.to(device))
-                answers.logits[-1].cpu()
-                seconds.append(time.perf_counter() - began)
+        with deterministic(plan.recipe.training.deterministic):
+            bench = LabelBench(plan, teachers, Processes(0, 1, device))
+            return size / min([bench.step(size) for _ in range(1 + _MEASURED_STEPS)][1:])
     except torch.OutOfMemoryError:
-        notes.append(f"a batch of {size} does not fit into this device's memory: --set training.accumulate=2 (or 4, 8)")
+        notes.append(f"not measured: a batch of {size} does not fit into this device's memory")
         return None
-    return size / min(seconds[1:])

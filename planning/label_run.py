@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ..base.errors import Interrupted, UsageError
+from ..base.errors import DataError, Interrupted, UsageError
 from ..base.suggestions import unknown
 from ..data import LabelHead
 from ..data.label_forms import parse_form
+from ..data.label_store import MANIFEST, read_document
 from ..engine.distributed import Processes, start_processes
 from ..engine.label_folder import refuse_folder
 from ..engine.labelling import LabelJob, LabelResult, store_labels
 from ..engine.progress import say
 from ..engine.signals import StopRequest
 from ..recipes.recipe import Recipe
+from .batch_parts import ACCUMULATE, FOR_MEMORY, fitted, in_parts
 from .labels import folder_of, order_of, refuse_live, rows_of, views_of
+from .memory import available_bytes
 from .plan import Plan
 from .run_teachers import start_teachers
 from .sources import open_sources
+
+SPLIT = "split_for_memory"
+"""What labels say of themselves whose batches were run in parts because memory was short."""
 
 
 def label_plans(plan: Plan, stage: str | None = None) -> list[Plan]:
@@ -129,13 +136,16 @@ def build_label_job(
         RunError: ``out`` holds something else.
         CheckpointError: ``out`` holds labels of other settings, data or teachers.
     """
-    recipe, sources = plan.recipe, open_sources(plan.recipe)
+    free, plan = available_bytes(processes.device), _with_recorded_parts(plan, out)
+    sources = open_sources(plan.recipe)
     teachers = start_teachers(plan, sources, processes)
     assert teachers.ensemble is not None
     if processes.is_main:
         for line in sources.warnings:
             say(line)
-    order = order_of(plan, sources)
+    if not (out / MANIFEST).exists():
+        plan = fitted(plan, None, teachers, processes, free)
+    recipe, order = plan.recipe, order_of(plan, sources)
     head = LabelHead(
         views=views_of(plan, sources),
         teachers=teachers.records,
@@ -176,4 +186,15 @@ def _made_by(plan: Plan, processes: Processes) -> dict[str, Any]:
         "precision": training.precision,
         "channels_last": training.channels_last,
         "device": processes.device.type,
+        **({SPLIT: True} if plan.sources[ACCUMULATE].startswith(FOR_MEMORY) else {}),
     }
+
+
+def _with_recorded_parts(plan: Plan, out: Path) -> Plan:
+    """The plan with the parts in which its labels were begun to be made, where memory decided them then."""
+    with contextlib.suppress(DataError):
+        made_by = read_document(out)[0].made_by if (out / MANIFEST).exists() else {}
+        parts, own = made_by.get("accumulate"), plan.recipe.training.accumulate
+        if made_by.get(SPLIT) and isinstance(parts, int) and parts % own == 0:
+            return in_parts(plan, parts, f"{FOR_MEMORY}: as the labels in {out} were begun")
+    return plan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,12 @@ if TYPE_CHECKING:
     import torch
 
 _HOST = Path("/proc/meminfo")
-_LIMITS = (
-    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
-    (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes")),
-)
+_OWN_GROUP = Path("/proc/self/cgroup")
+_GROUPS = Path("/sys/fs/cgroup")
+_LIMITS = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes"))
+"""Limit and use of a control group, version 2 and 1."""
+_CACHE = ("inactive_file", "active_file", "total_inactive_file", "total_active_file")
+"""What of a group's use is files that were read: the system takes it back before anything fails."""
 
 
 def readable(num_bytes: int) -> str:
@@ -37,17 +40,36 @@ def describe_memory(memory: ObjectiveMemory) -> str:
 def available_host_bytes() -> int | None:
     """Memory that this process can still take on the host, or None where the system does not say."""
     found = []
-    try:
+    with contextlib.suppress(OSError, KeyError, ValueError):
         lines = dict(line.split(":", 1) for line in _HOST.read_text().splitlines())
         found.append(1024 * int(lines["MemAvailable"].split()[0]))
-    except (OSError, KeyError, ValueError):
-        pass
-    for limit, used in _LIMITS:
-        try:
-            found.append(max(0, int(limit.read_text()) - int(used.read_text())))
-        except (OSError, ValueError):  # no such file, or no limit ("max")
-            continue
+    for folder in _group_folders():
+        for limit, used in _LIMITS:
+            with contextlib.suppress(OSError, ValueError):  # no such file, or no limit ("max")
+                left = int((folder / limit).read_text()) - int((folder / used).read_text())
+                found.append(max(0, left + _cached(folder)))
     return min(found, default=None)
+
+
+def _group_folders() -> list[Path]:
+    """The control groups that this process is in, and the ones around them."""
+    folders = {_GROUPS, _GROUPS / "memory"}
+    with contextlib.suppress(OSError, ValueError):
+        for line in _OWN_GROUP.read_text().splitlines():
+            _, kinds, path = line.split(":", 2)
+            root = _GROUPS / "memory" if "memory" in kinds.split(",") else _GROUPS
+            own = root / path.strip("/")
+            folders |= {own, *(one for one in own.parents if one.is_relative_to(root))}
+    return sorted(folders)
+
+
+def _cached(group: Path) -> int:
+    """Bytes of files that a group's use counts."""
+    with contextlib.suppress(OSError, ValueError):
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        names = _CACHE[2:] if _CACHE[2] in stat else _CACHE[:2]
+        return sum(int(stat.get(name, 0)) for name in names)
+    return 0
 
 
 def available_bytes(device: torch.device) -> int | None:

@@ -190,8 +190,9 @@ class Plan:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What is said before the run: what was adapted, then notes and warnings."""
-        head = f"{self.recipe.name} meets other data than its own; adapted, unless --exact:" if self.adapted else None
-        adapted = () if head is None else (head, *(f"  {line}" for line in self.adapted))
+        keeps = "" if self.run.exact or self.recipe.ours else " (--exact keeps the paper's values)"
+        head = f"{self.recipe.name} is adapted to this data{keeps}:"
+        adapted = (head, *(f"  {line}" for line in self.adapted)) if self.adapted else ()
         return (*adapted, *self.notes, *(f"warning: {warning}" for warning in self.warnings))
 
     @property

@@ -21,7 +21,7 @@ from .following import BATCH, EPOCHS, SIZE, follow_batch_size, follow_data, foll
 from .memory import describe_memory
 from .own_data import OURS, Subject, follow_own_data
 from .plan import DataFacts, Plan, RunSettings
-from .plan_checks import check_plan
+from .plan_checks import check_plan, shrink_batch
 from .recorded import Recorded, stored_views
 from .starting_weights import own_input
 
@@ -279,7 +279,10 @@ class PlanBuilder(SettingsBuilder):
         self._apply_layers()
         facts = self._facts()
         self.notes.extend(facts.notes if self.common is None else ())
+        if BATCH in self.typed_given:
+            shrink_batch(self, facts)
         self._follow(facts)
+        shrink_batch(self, facts)
         recipe = self.recipe()
         check_plan(recipe, facts, self.notes, self.warnings)
         if facts.num_classes is not None:

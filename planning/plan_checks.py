@@ -1,14 +1,42 @@
-"""Whether a settled recipe fits its data."""
+"""Whether a settled recipe fits its data, and its batch made to fit."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from ..base.errors import UsageError
 from ..base.setting_values import check_values
 from ..recipes.recipe import Recipe
 from ..zoo.references import parse_reference
+from .following import BATCH
 from .plan import DataFacts, steps_of
 
+if TYPE_CHECKING:
+    from .plan_builder import PlanBuilder
+
 _FEW_STEPS = 10
+_EVEN = 8
+_RATE = "optimizer.lr"
+
+
+def shrink_batch(builder: PlanBuilder, facts: DataFacts) -> None:
+    """A batch that is larger than the data becomes as large as the data; a recipe's own takes its rate along."""
+    batch, parts = int(builder.values[BATCH]), int(builder.values["training.accumulate"])
+    if facts.num_images is None:
+        return
+    apart = facts.num_unlabeled if builder.recipe().objective.unlabeled_share is not None else 0
+    images = facts.num_images - apart
+    if not 0 < images < batch:
+        return
+    even = parts * _EVEN if images >= parts * _EVEN else parts  # so that processes and parts can share it
+    now = max(images - images % even, min(images, parts))
+    builder.put(BATCH, now, f"data: {images:,} images, fewer than {batch:,} ({builder.sources[BATCH]})")
+    line = f"a batch of {batch:,} became {now:,}: there are {images:,} training images"
+    rate = builder.values[_RATE]
+    if not {BATCH, _RATE} & builder.all_given.keys():
+        builder.put(_RATE, rate * now / batch, f"scaled with the batch from {rate:g} ({builder.sources[_RATE]})")
+        line += f"; the learning rate {rate:g} became {builder.values[_RATE]:g}"
+    builder.adapted.append(line)
 
 
 def check_plan(recipe: Recipe, facts: DataFacts, notes: list[str], warnings: list[str]) -> None:
@@ -35,12 +63,6 @@ def check_plan(recipe: Recipe, facts: DataFacts, notes: list[str], warnings: lis
         raise UsageError(
             f"{recipe.name} needs data with {wants}, {recipe.data.dataset} has {has}",
             hint="use the recipes gaze and xcl_gaze on mpiigaze, and the other recipes on data with classes",
-        )
-    if facts.num_images is not None and facts.num_images < training.batch_size:
-        raise UsageError(
-            f"{recipe.data.dataset} has {facts.num_images} training images, fewer than one batch of "
-            f"{training.batch_size}",
-            hint=f"use --batch-size {max(1, facts.num_images // 4)} or another size below {facts.num_images}",
         )
     steps = steps_of(recipe, facts)
     if steps is not None and steps < _FEW_STEPS:

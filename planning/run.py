@@ -18,7 +18,8 @@ from ..engine.progress import say
 from ..engine.run_folder import RunFolder
 from ..engine.signals import StopRequest
 from ..zoo import LoadedModel, seeded
-from .memory import require_memory
+from .batch_parts import fitted, with_recorded_parts
+from .memory import available_bytes, require_memory
 from .models import shapes_of, student_of
 from .plan import Plan
 from .run_teachers import RunTeachers, check_conditions, eval_transform_of, start_teachers
@@ -101,22 +102,26 @@ def build_job(
         CheckpointError: ``out`` holds this run with other settings, data or teachers.
         UsageError: The recipe's own memory (banks and the like) does not fit into this machine's.
     """
+    free = available_bytes(processes.device)
+    plan = with_recorded_parts(plan, out)
+    sources = open_sources(plan.recipe)
     recipe = plan.recipe
-    sources = open_sources(recipe)
     num_targets = len(sources.val.target_names) if sources.val.is_regression else 0
     num_outputs = recipe.objective.num_outputs(num_targets or len(sources.class_names))
     student = student_of(plan, num_outputs, sources.class_names)
     check_conditions(student, sources)
-    training = recipe.training
     teachers = start_teachers(plan, sources, processes)
+    require_memory(recipe.objective.memory(len(sources.train), 1, len(teachers.records)), processes.device)
+    if not RunFolder(out).has_progress():
+        plan = fitted(plan, student, teachers, processes, free)
+        recipe = plan.recipe
+    training = recipe.training
     fixed = {**plan.fixed(), **_identity(plan, sources, teachers)}
     if processes.is_main:
         for note in (*student.notes, *sources.warnings):
             say(note)
         RunFolder(out).refuse_if_taken(fixed, resume=resume)
     reports = teachers.check(plan, sources, processes, trust=trust_teacher, stop=stop)
-    share = training.batch_size // (processes.world_size * training.accumulate)
-    require_memory(recipe.objective.memory(len(sources.train), share, len(teachers.records)), processes.device)
     with seeded(torch_seed(plan.run.seed, "objective")):
         shapes = shapes_of(student, teachers.records, len(sources.train), sources.train.labels, num_targets)
         objective = recipe.objective.build(shapes)

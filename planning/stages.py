@@ -26,6 +26,7 @@ from ..base.writing import clear_errors, make_folder, remove_leftovers, write_fo
 from ..engine.distributed import Processes
 from ..engine.progress import say
 from ..engine.run_folder import RunFolder
+from .batch_parts import with_recorded_parts
 from .labels import stored_labels
 from .plan import Plan, StageStep
 
@@ -158,7 +159,7 @@ class _Record:
             hint = "--resume goes on with it; --out starts another"
             raise RunError(f"{self.out} already holds a run (stage {begun[-1].step.name})", hint=hint)
         for stage in begun:
-            fixed = stage.plan.fixed()
+            fixed = with_recorded_parts(stage.plan, stage.path).fixed()
             known = {key: value for key, value in stage.folder.fixed().items() if key not in fixed}
             try:
                 stage.folder.refuse_if_taken({**known, **fixed}, resume=True)

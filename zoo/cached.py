@@ -17,6 +17,11 @@ from .references import Reference
 from .weight_index import MODEL_FILES
 
 
+def is_offline() -> bool:
+    """Whether the environment forbids to ask the Hub."""
+    return constants.is_offline_mode()
+
+
 def cached_weights(reference: Reference) -> Path | None:
     """The local file with the weights that a reference names, or None where they would have to be downloaded.
 

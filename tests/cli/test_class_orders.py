@@ -29,7 +29,8 @@ def test_orders_reach_the_plan(verb: str, kdzoo: Callable[..., Any]) -> None:
         ),
         *("--dry-run", "--json"),
     )
-    assert seen.code == 0, seen.err
+    assert seen.code == 1, "the teacher names its classes: there is no order to give"
+    assert any("2 orders of classes for 0 teachers" in text for text in json.loads(seen.out)["obstacles"])
     setting = json.loads(seen.out)["settings"]["run.teacher_classes"]
     assert setting == {"value": ["natural", "names, in order.txt"], "source": "--teacher-classes"}
 

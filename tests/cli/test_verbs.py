@@ -138,12 +138,52 @@ def test_what_cannot_work_is_said_before_anything_is_made(kdzoo, arguments, code
 
 
 def test_a_dry_run_of_a_papers_run_says_what_it_takes(kdzoo) -> None:
-    seen = kdzoo("distill", "--recipe", "hinton_kd", "--dry-run")
-    assert seen.code == 0, seen.err
-    for word in ("cifar_resnet8x4", "cifar_resnet32x4", "240 epochs", "multiply-adds", "missing: cifar100 not found"):
+    seen = kdzoo("distill", "--recipe", "hinton_kd", "--dry-run", "--set", "optimizer.weight_decay=0.001")
+    assert seen.code == 1, "its data is missing"
+    assert seen.out.startswith("cannot start: cifar100 not found")
+    for word in ("cifar_resnet8x4", "cifar_resnet32x4", "240 epochs", "multiply-adds", "it would take"):
         assert word in seen.out
-    rows = [line.split() for line in seen.out.splitlines() if line.startswith("optimizer.lr ")]
+    assert max(map(len, seen.out.splitlines())) <= 80
+    settings = [line for line in seen.out.splitlines() if line.startswith("optimizer.")]
+    assert [line.split() for line in settings] == [["optimizer.weight_decay", "0.001", "--set"]]
+    shown = kdzoo("distill", "--recipe", "hinton_kd", "--dry-run", "--all").out
+    rows = [line.split() for line in shown.splitlines() if line.startswith("optimizer.lr ")]
     assert rows[0][1:3] == ["0.05", "hinton_kd:"]
+
+
+def test_a_dry_run_says_first_whether_the_run_starts(kdzoo, teacher: Path) -> None:
+    call = ("distill", "--recipe", "meal_v2", "--student", "cifar_resnet8", *SHORT, "--teacher", str(teacher))
+    starts = kdzoo(*call, "--out", "student", "--dry-run")
+    assert starts.code == 0, starts.out
+    first = " ".join(starts.out.split("\n\n")[0].split())
+    assert first.startswith("starts: about 0:")
+    for word in ("of memory (", "are free)", "of disk"):
+        assert word in first
+    document = json.loads(kdzoo(*call, "--out", "student", "--dry-run", "--json").out)
+    assert (document["starts"], document["obstacles"]) == (True, [])
+    assert len(document["settings"]) > 70
+    assert document["cost"]["memory"]["fits"] is True
+    taken = kdzoo(*TRAIN, "--out", str(teacher), "--dry-run")
+    assert taken.code == 1
+    assert "already holds a run" in " ".join(taken.out.split())
+    assert kdzoo(*TRAIN, "--out", str(teacher), "--resume", "--dry-run").code == 0
+
+
+def test_a_teacher_of_other_classes_is_an_obstacle(kdzoo, teacher: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    for split in ("train", "val"):
+        for name in ("cat", "dog"):
+            (tmp_path / "pets" / split / name).mkdir(parents=True)
+            Image.new("RGB", (32, 32), color=(len(split), ord(name[0]), 0)).save(
+                tmp_path / "pets" / split / name / "a.png"
+            )
+    call = ("distill", "--recipe", "meal_v2", "--student", "cifar_resnet8", "--data", "pets", "--device", "cpu")
+    seen = kdzoo(*call, "--teacher", str(teacher), "--batch-size", "1", "--dry-run", "--json")
+    assert seen.code == 1, seen.err
+    document = json.loads(seen.out)
+    assert document["starts"] is False
+    assert any("classes" in text for text in document["obstacles"])
 
 
 def test_recipes(kdzoo) -> None:

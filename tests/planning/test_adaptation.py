@@ -38,7 +38,7 @@ def test_batch_and_rate_follow_the_number_of_images_and_it_is_said(planned: Plan
         "training.batch_size: 512 → 128 (1,437 images: a batch is at most a tenth of them)",
         "optimizer.lr: 0.01 → 0.0025 (linear in the batch, 512 → 128)",
     )
-    assert plan.remarks[0].startswith("meal_v2 meets other data than its own")
+    assert plan.remarks[0].startswith("meal_v2 is adapted to this data (--exact ")
     assert plan.to_dict()["adapted"] == list(plan.adapted)
 
 

@@ -130,5 +130,5 @@ def test_what_was_adapted_is_said_before_the_first_step(kdzoo: Callable[..., Out
     )
     assert seen.code == 0, seen.err
     first, *lines = seen.err.splitlines()
-    assert first == "supervised meets other data than its own; adapted, unless --exact:"
+    assert first == "supervised is adapted to this data (--exact keeps the paper's values):"
     assert lines[2] == "  training.batch_size: 1024 → 4 (40 images: a batch is at most a tenth of them)"

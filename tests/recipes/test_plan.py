@@ -169,7 +169,6 @@ def test_a_few_class_discriminator_is_said():
             "run.seed is an integer from 0 to 9,223,372,036,854,775,807, got -1",
             "run.seed",
         ),
-        (lambda: on_digits("meal_v2", training__batch_size=4096), "fewer than one batch", "--batch-size"),
         (lambda: on_digits("supervised", teachers__models=("resnet18",)), "has no teachers", "distill"),
         (lambda: on_digits("meal_v2", teachers__models=()), "needs a teacher", "--teacher"),
     ],
@@ -179,6 +178,17 @@ def test_wrong_wishes_are_usage_errors(call, message, hint):
         call()
     assert message in error.value.message
     assert hint in error.value.hint
+
+
+def test_a_batch_larger_than_the_data_becomes_smaller():
+    settled = on_digits("meal_v2", training__batch_size=4096)
+    assert settled.recipe.training.batch_size == 1432  # 1,437 digits; a multiple of 8 can be shared and split
+    assert settled.steps_per_epoch == 1
+    line = next(line for line in settled.adapted if "4,096" in line)
+    assert line == "a batch of 4,096 became 1,432: there are 1,437 training images"
+    assert settled.recipe.optimizer.lr == 0.01, "a given batch leaves the rate as the recipe has it"
+    assert "fewer than 4,096" in settled.sources["training.batch_size"]
+    assert on_digits("meal_v2", training__batch_size=1437).recipe.training.batch_size == 1437
 
 
 def test_labels_and_unlabeled_images_do_not_mix(tmp_path: Path):

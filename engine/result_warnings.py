@@ -1,0 +1,68 @@
+"""What a reader of a run's result must know, a plain sentence each: near chance, no better than one class, far below
+its teachers, teachers that know little."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..base.metrics import TOP1, Metrics
+
+_SIGMAS = 3.0
+_FAR_BELOW = 20.0  # points: more than a student of another size lacks after a run that went well
+
+
+def result_warnings(
+    metrics: Metrics, labels: np.ndarray, num_classes: int, teacher_reports: Sequence[Mapping[str, Any]]
+) -> tuple[str, ...]:
+    """The sentences that are true of a result.
+
+    Args:
+        metrics: Of the exported weights.
+        labels: Of the held-out images, int64, (N,).
+        num_classes: Of the data.
+        teacher_reports: What preflight found of the teachers, the ensemble last (`TeacherReport.to_dict`).
+    """
+    if metrics.primary != TOP1 or not metrics.num_images or num_classes < 2:
+        return ()
+    top1, count = metrics.value, metrics.num_images
+    commonest = 100 * float(np.bincount(labels[labels >= 0], minlength=num_classes).max()) / count
+    chance = 100 / num_classes
+    found = []
+    if top1 <= chance + _noise(chance, count):
+        found.append(
+            f"the result is near chance: {top1:.1f} % of {count:,} images, where guessing among {num_classes} classes "
+            f"gives {chance:.1f} %; look at the loss in the report, and try a lower optimizer.lr or more epochs"
+        )
+    elif top1 <= commonest:
+        found.append(
+            f"the result, {top1:.1f} %, is no better than always answering the commonest class ({commonest:.1f} % of "
+            "the held-out images)"
+        )
+    scores = {str(one.get("reference")): float(one["top1"]) for one in teacher_reports if _measured(one)}
+    together = scores.pop("ensemble", max(scores.values(), default=math.nan))
+    found += [
+        f"teacher {reference} is worse than always answering the commonest class ({score:.1f} % where that gives "
+        f"{commonest:.1f} %): a student learns little from it"
+        for reference, score in scores.items()
+        if score < commonest - _noise(commonest, count)
+    ]
+    if top1 < together - max(_FAR_BELOW, _noise(together, count)):
+        found.append(
+            f"the student, {top1:.1f} %, is far below where its teachers were before it began ({together:.1f} %): more "
+            "epochs or a larger student may help"
+        )
+    return tuple(found)
+
+
+def _measured(report: Mapping[str, Any]) -> bool:
+    return isinstance(report.get("top1"), int | float)
+
+
+def _noise(percent: float, count: int) -> float:
+    """How far a measured percentage of so many images may lie from the true one by chance."""
+    share = min(max(percent / 100, 0.0), 1.0)
+    return _SIGMAS * 100 * math.sqrt(share * (1 - share) / count)
