@@ -7,6 +7,7 @@ time comes from a few real steps of the engine on noise of the right size, and f
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..base.errors import DataError, UsageError
-from ..data import Batch, ImageSource, apply_view, draw_view, generator, open_source
+from ..data import Batch, ImageSource, apply_view, draw_view, generator, open_source, render_view
 from ..engine.checkpoint import KEPT
 from ..engine.distributed import Processes, choose_device, share_batch
 from ..engine.phases import run_phases, start_phases
@@ -31,6 +32,7 @@ from .memory import require_memory
 from .models import shapes_of, student_of, teachers_of
 from .plan import Plan
 from .sources import open_sources
+from .teacher_views import further_sizes, require_size, run_size, sides_seen, view_notes
 
 _FLOP_A_MEASURED_STEP = 1e11
 _LARGEST_MEASURED_BATCH = 64
@@ -175,10 +177,14 @@ class _Bench:
         self.student = Student(student, training, processes, reads_maps=self.objective.reads_maps)
         self.student.model.train()
         self.objective.set_modes(self.student.model)
-        self.teachers = None
+        self.teachers, self.teacher_sizes = None, sizes_shown(plan, teachers)
         if teachers:
             self.teachers = TeacherEnsemble(
-                teachers, processes.device, precision=training.precision, channels_last=training.channels_last
+                teachers,
+                processes.device,
+                precision=training.precision,
+                channels_last=training.channels_last,
+                image_size=run_size(plan.recipe),
             )
         self.phases = start_phases(
             self.objective,
@@ -202,6 +208,7 @@ class _Bench:
             targets=torch.rand((batch_size, targets), generator=rng) if targets else None,
             conditions=torch.rand((batch_size, _POSE), generator=rng) if targets else None,
             answers=None if self.store is None else torch.rand((batch_size, sum(self.store.head.layout.widths))),
+            teacher_images=noise_at(self.teacher_sizes, batch_size),
         )
         self._wait()
         began = time.perf_counter()
@@ -224,8 +231,19 @@ class _Bench:
             torch.cuda.synchronize(self.processes.device)
 
 
-def decode_rate(plan: Plan, source: ImageSource) -> float | None:
-    """Images read and augmented a second, in one process."""
+def sizes_shown(plan: Plan, teachers: Sequence[LoadedModel]) -> tuple[int, ...]:
+    """The sides at which a plan's views are rendered for its teachers beside the student's own."""
+    return further_sizes(plan.recipe, sides_seen(plan.recipe, [record_of(teacher, "") for teacher in teachers]))
+
+
+def noise_at(sides: Sequence[int], batch_size: int) -> tuple[torch.Tensor, ...]:
+    """Images of noise at some sizes, uint8, (B, 3, H, W) each."""
+    rng = torch.Generator().manual_seed(0)
+    return tuple(torch.randint(0, 256, (batch_size, 3, s, s), dtype=torch.uint8, generator=rng) for s in sides)
+
+
+def decode_rate(plan: Plan, source: ImageSource, teacher_sizes: Sequence[int] = ()) -> float | None:
+    """Images read and augmented a second, in one process; rendered for the teachers, too."""
     augmentation = plan.recipe.data.augmentation
     done, began = 0, time.perf_counter()
     for index in range(min(_MEASURED_IMAGES, len(source))):
@@ -235,6 +253,8 @@ def decode_rate(plan: Plan, source: ImageSource) -> float | None:
             continue
         view = draw_view(augmentation, image.width, image.height, generator(0, "view", 0, index))
         apply_view(image, view, augmentation)
+        for side in teacher_sizes:
+            render_view(image, view, augmentation, side)
         done += 1
     return done / (time.perf_counter() - began) if done else None
 
@@ -273,7 +293,8 @@ def _measure(
     memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
     rate = None
     if plan.facts.missing is None:
-        rate = decode_rate(plan, open_source(plan.recipe.data.dataset, "train"))
+        sizes = bench.teacher_sizes
+        rate = decode_rate(plan, open_source(plan.recipe.data.dataset, "train"), sizes)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
     return Measurement(name, batch_size, step_s, batch_size / step_s, rate, memory)
 
@@ -300,6 +321,7 @@ def estimate(plan: Plan, *, measure: bool = True) -> Cost:
 
     Raises:
         ModelError: A network cannot be built.
+        TeacherError: A teacher cannot see the run's views.
         DataError: The stored labels do not fit.
         UsageError: The device is not there, or the recipe cannot learn from stored labels.
     """
@@ -313,7 +335,9 @@ def estimate(plan: Plan, *, measure: bool = True) -> Cost:
     student = student_of(plan, num_classes, weights=False)
     teachers = [] if plan.labels is not None else teachers_of(plan, weights=False)
     student_cost = count(student)
-    teacher_costs = tuple(count(teacher) for teacher in teachers)
+    require_size(teachers, run_size(plan.recipe))
+    teacher_costs = tuple(count(teacher, run_size(plan.recipe)) for teacher in teachers)
+    notes.extend(view_notes(plan.recipe, [record_of(teacher, "") for teacher in teachers]))
     steps = plan.steps_per_epoch
     total = None if steps is None else steps * training.epochs
     measured = None

@@ -15,10 +15,11 @@ from ..engine.distributed import choose_device
 from ..engine.precision import deterministic
 from ..engine.teachers import TeacherEnsemble
 from ..zoo import LoadedModel
-from .cost import ModelCost, count, decode_rate, measured_batch, missing_of
+from .cost import ModelCost, count, decode_rate, measured_batch, missing_of, noise_at, sizes_shown
 from .labels import is_mixed, record_of
 from .models import teachers_of
 from .plan import Plan
+from .teacher_views import require_size, run_size, view_notes
 
 _MEASURED_STEPS = 2
 
@@ -88,8 +89,13 @@ def estimate_labels(plan: Plan, *, out: Path, form: str) -> LabelCost:
     )
     size = head.layout.num_bytes
     notes = ["times are for this machine and process; checking the teachers first is left out"]
+    require_size(teachers, run_size(plan.recipe))
+    notes.extend(view_notes(plan.recipe, head.teachers))
     rate = _rate(plan, teachers, notes)
-    reading = None if facts.missing else decode_rate(plan, open_source(plan.recipe.data.dataset, "train"))
+    reading = None
+    if facts.missing is None:
+        source = open_source(plan.recipe.data.dataset, "train")
+        reading = decode_rate(plan, source, sizes_shown(plan, teachers))
     labels = None if rows is None else rows * training.epochs
     seconds = None
     if labels is not None and rate is not None:
@@ -102,7 +108,7 @@ def estimate_labels(plan: Plan, *, out: Path, form: str) -> LabelCost:
         bytes_per_label=size,
         bytes=None if labels is None else labels * size,
         free_bytes=_free(out),
-        teachers=tuple(count(teacher) for teacher in teachers),
+        teachers=tuple(count(teacher, run_size(plan.recipe)) for teacher in teachers),
         images_per_s=rate,
         decode_images_per_s=reading,
         seconds=seconds,
@@ -123,19 +129,26 @@ def _rate(plan: Plan, teachers: list[LoadedModel], notes: list[str]) -> float | 
     """Images a second that the teachers answer together, on noise."""
     training = plan.recipe.training
     device = choose_device(plan.run.device)
-    size = measured_batch(plan, device, sum(count(teacher).flops for teacher in teachers))
+    size = measured_batch(plan, device, sum(count(teacher, run_size(plan.recipe)).flops for teacher in teachers))
     images = torch.rand((size, 3, *plan.recipe.data.augmentation.size), generator=torch.Generator().manual_seed(0))
     conditions = torch.rand((size, 2)) if plan.facts.num_targets else None
+    shown = noise_at(sizes_shown(plan, teachers), size)
     try:
         with deterministic(training.deterministic):
             ensemble = TeacherEnsemble(
-                teachers, device, precision=training.precision, channels_last=training.channels_last
+                teachers,
+                device,
+                precision=training.precision,
+                channels_last=training.channels_last,
+                image_size=run_size(plan.recipe),
             )
             images = images.to(device)
+            renderings = [one.to(device).float() / 255 for one in shown]
             seconds = []
             for _ in range(1 + _MEASURED_STEPS):
                 began = time.perf_counter()
-                answers = ensemble(images, None if conditions is None else conditions.to(device))
+                beside = None if conditions is None else conditions.to(device)
+                answers = ensemble(images, beside, renderings=renderings)
                 answers.logits[-1].cpu()
                 seconds.append(time.perf_counter() - began)
     except torch.OutOfMemoryError:

@@ -21,6 +21,7 @@ from .labels import folder_of, order_of, refuse_live, rows_of, views_of
 from .plan import Plan
 from .run_teachers import start_teachers
 from .sources import open_sources
+from .teacher_views import further_sizes
 
 
 def label_plans(plan: Plan, stage: str | None = None) -> list[Plan]:
@@ -137,7 +138,7 @@ def build_label_job(
             say(line)
     order = order_of(plan, sources)
     head = LabelHead(
-        views=views_of(plan, sources),
+        views=views_of(plan, sources, teachers.records),
         teachers=teachers.records,
         form=form,
         holds_features=recipe.objective.reads.features,
@@ -160,6 +161,7 @@ def build_label_job(
         workers=plan.run.workers,
         out=out,
         resume=resume,
+        teacher_sizes=further_sizes(recipe, teachers.sides),
     )
 
 
