@@ -180,7 +180,7 @@ def test_where_there_is_no_other_view_it_is_refused(plan_of, stored_teacher: str
 
 
 def test_a_network_of_one_size_and_one_of_no_square_are_refused(plan_of, stored_teacher: str, tmp_path: Path) -> None:
-    fixed = load_model("test_vit", pretrained=False, num_classes=10, seed=0)
+    fixed = load_model("test_vit3", pretrained=False, num_classes=10, seed=0)
     save_model(fixed, tmp_path / "fixed", provenance={})
     plan = plan_of("hinton_kd", teachers__models=(str(tmp_path / "fixed"),), teachers__view=48)
     for attempt in (lambda: estimate(plan), lambda: run(plan, out=tmp_path / "run", trust_teacher=True)):
