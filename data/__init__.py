@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .randomness import epoch_order, generator, seed_torch, torch_seed
     from .sources import ArraySource, ConcatSource, FileSource, ImageSource
     from .specs import DataSpec, open_source, parse_data_spec
+    from .view_sizes import mix_at, render_view
     from .views import Augmentation, EvalTransform, View, apply_view, draw_view
     from .workers import TaskIterator
 
@@ -33,6 +34,7 @@ __getattr__ = lazy_names(
         ".randomness": "epoch_order generator seed_torch torch_seed",
         ".sources": "ArraySource ConcatSource FileSource ImageSource",
         ".specs": "DataSpec open_source parse_data_spec",
+        ".view_sizes": "mix_at render_view",
         ".views": "Augmentation EvalTransform View apply_view draw_view",
         ".workers": "TaskIterator",
     },
@@ -67,9 +69,11 @@ __all__ = [
     "epoch_order",
     "eval_batches",
     "generator",
+    "mix_at",
     "open_source",
     "parse_data_spec",
     "read_rgb",
+    "render_view",
     "seed_torch",
     "torch_seed",
     "train_batches",

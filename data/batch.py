@@ -23,6 +23,7 @@ class Batch:
         targets: float32, (B, D), what a regression predicts; NaN where an image has none. None for classes.
         conditions: float32, (B, P), what a network may take beside the image, or None.
         answers: float32, (B, W), the teachers' stored numbers for these images as they are after mixing, or None.
+        teacher_images: uint8, (B, 3, H_k, W_k): the same views rendered at the further sizes that teachers see.
     """
 
     images: Tensor
@@ -33,6 +34,7 @@ class Batch:
     targets: Tensor | None = None
     conditions: Tensor | None = None
     answers: Tensor | None = None
+    teacher_images: tuple[Tensor, ...] = ()
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])
@@ -52,12 +54,19 @@ class Batch:
             pinned(self.targets),
             pinned(self.conditions),
             pinned(self.answers),
+            tuple(images.pin_memory() for images in self.teacher_images),
         )
 
     def to_float(self, device: torch.device, memory_format: torch.memory_format) -> Tensor:
         """The images on the device as float32 in [0, 1] (beyond it only by the pixel shift), (B, 3, H, W)."""
-        images = self.images.to(device, non_blocking=True).to(memory_format=memory_format)
-        pixels = images.to(torch.float32).div_(255)
+        return self._floats(self.images, device, memory_format)
+
+    def teacher_images_to_float(self, device: torch.device, memory_format: torch.memory_format) -> tuple[Tensor, ...]:
+        """As `to_float`, of the renderings at further sizes."""
+        return tuple(self._floats(images, device, memory_format) for images in self.teacher_images)
+
+    def _floats(self, images: Tensor, device: torch.device, memory_format: torch.memory_format) -> Tensor:
+        pixels = images.to(device, non_blocking=True).to(memory_format=memory_format).to(torch.float32).div_(255)
         if self.pixel_shift is not None:
             pixels += self.pixel_shift.to(device, non_blocking=True)[:, :, None, None]
         return pixels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from .label_store import LabelStore
 from .order import BatchOrder
 from .randomness import generator
 from .sources import ImageSource
+from .view_sizes import render_view
 from .views import Augmentation, EvalTransform, apply_view, draw_view
 from .workers import TaskIterator
 
@@ -28,13 +30,13 @@ def train_batches(
     augmentation: Augmentation,
     order: BatchOrder,
     *,
-    start_step: int = 0,
     steps: Sequence[int] | None = None,
     workers: int,
     pin_memory: bool = False,
     labels: LabelStore | None = None,
+    teacher_sizes: Sequence[int] = (),
 ) -> TaskIterator[Batch]:
-    """This rank's batches for all remaining steps of all epochs.
+    """This rank's batches for all steps of all epochs, or for some of them.
 
     The workers live to the end of the run, and starting in its middle costs no more than starting at its beginning.
     An image that cannot be decoded is replaced by another one, chosen by (seed, its sample id), label included, and
@@ -44,11 +46,12 @@ def train_batches(
         source: The training images.
         augmentation: How they are varied; a view depends on (seed, epoch, sample id).
         order: Which images a step takes; made for ``len(source)`` images.
-        start_step: Steps of the run that are already done, all epochs counted.
-        steps: The steps to give, in this order, in place of all the remaining ones.
+        steps: The steps to give, in this order, counted over all epochs: ``range(start, order.total_steps)`` of a run
+            that goes on. All of them by default.
         workers: Processes that decode; 0 for this one. The batches are the same.
         pin_memory: Whether batches come in page-locked memory (with CUDA only).
         labels: Stored labels of these very views, for ``Batch.answers``.
+        teacher_sizes: Sides at which each view is rendered too, for ``Batch.teacher_images``, from the same decoding.
 
     Returns:
         An iterator; its ``close()`` ends the workers at once.
@@ -59,8 +62,8 @@ def train_batches(
     """
     if order.num_samples != len(source):
         raise ValueError(f"the order is for {order.num_samples} samples, the source has {len(source)}")
-    task = _TrainTask(source, augmentation, order, labels)
-    indices = range(start_step, order.total_steps) if steps is None else steps
+    task = _TrainTask(source, augmentation, order, labels, tuple(teacher_sizes))
+    indices = range(order.total_steps) if steps is None else steps
     return TaskIterator(task, indices, workers=workers, pin_memory=pin_memory)
 
 
@@ -73,38 +76,46 @@ def eval_batches(
     rank: int = 0,
     world_size: int = 1,
     limit: Sequence[int] | np.ndarray | None = None,
-    pin_memory: bool = False,
+    teacher_sizes: Sequence[int] = (),
 ) -> TaskIterator[Batch]:
     """This rank's share of the images, once each, in order; the last batch may be smaller, none is padded.
 
     Args:
         batch_size: Images in one of this rank's batches.
         limit: Sample ids to evaluate on; by default all.
+        teacher_sizes: Sides at which each image is transformed too, for ``Batch.teacher_images``.
 
     Raises:
         UnreadableImage: From the iterator: an image cannot be decoded. A number over the rest would not be comparable.
     """
     ids = np.arange(len(source)) if limit is None else np.asarray(limit, dtype=np.int64)
     share = np.array_split(ids, world_size)[rank]
-    task = _EvalTask(source, transform, share, batch_size)
+    task = _EvalTask(source, transform, share, batch_size, tuple(teacher_sizes))
     num_batches = -(-len(share) // batch_size)
-    return TaskIterator(task, range(num_batches), workers=workers, pin_memory=pin_memory)
+    return TaskIterator(task, range(num_batches), workers=workers)
 
 
 class _TrainTask:
     def __init__(
-        self, source: ImageSource, augmentation: Augmentation, order: BatchOrder, labels: LabelStore | None
+        self,
+        source: ImageSource,
+        augmentation: Augmentation,
+        order: BatchOrder,
+        labels: LabelStore | None,
+        teacher_sizes: tuple[int, ...],
     ) -> None:
         self.source = source
         self.augmentation = augmentation
         self.order = order
         self.labels = labels
+        self.teacher_sizes = teacher_sizes
 
     def __call__(self, index: int) -> Batch:
         epoch, step = divmod(index, self.order.steps_per_epoch)
         ids = self.order.ids(epoch, step)
         images = _empty_images(len(ids), self.augmentation.size)
-        pixels = images.numpy()
+        teacher_images = [_empty_images(len(ids), (side, side)) for side in self.teacher_sizes]
+        pixels, teacher_pixels = images.numpy(), [further.numpy() for further in teacher_images]
         taken = ids.copy()
         shift = np.zeros((len(ids), 3), dtype=np.float32) if self.augmentation.lighting_std > 0 else None
         unreadable = []
@@ -118,6 +129,8 @@ class _TrainTask:
             rng = generator(self.order.seed, "view", epoch, sample_id)
             view = draw_view(self.augmentation, *image.size, rng, epoch=epoch)
             pixels[row] = apply_view(image, view, self.augmentation)
+            for side, further in zip(self.teacher_sizes, teacher_pixels, strict=True):
+                further[row] = render_view(image, view, self.augmentation, side)
             if shift is not None and view.lighting is not None:
                 shift[row] = view.lighting
         return Batch(
@@ -129,6 +142,7 @@ class _TrainTask:
             _rows(self.source.targets, taken),
             _rows(self.source.conditions, taken),
             None if self.labels is None else self.labels.rows(epoch, self.order.first_row(step), len(ids)),
+            tuple(further.permute(0, 3, 1, 2) for further in teacher_images),
         )
 
 
@@ -147,24 +161,38 @@ def _replacement(source: ImageSource, seed: int, sample_id: int, error: Unreadab
 
 
 class _EvalTask:
-    def __init__(self, source: ImageSource, transform: EvalTransform, ids: np.ndarray, batch_size: int) -> None:
+    def __init__(
+        self,
+        source: ImageSource,
+        transform: EvalTransform,
+        ids: np.ndarray,
+        batch_size: int,
+        teacher_sizes: tuple[int, ...],
+    ) -> None:
         self.source = source
-        self.transform = transform
+        self.transforms = [
+            transform,
+            *(replace(transform, image_size=side, image_width=None) for side in teacher_sizes),
+        ]
         self.ids = ids
         self.batch_size = batch_size
 
     def __call__(self, index: int) -> Batch:
         ids = self.ids[index * self.batch_size : (index + 1) * self.batch_size].copy()
-        images = _empty_images(len(ids), self.transform.size)
-        pixels = images.numpy()
+        made = [_empty_images(len(ids), transform.size) for transform in self.transforms]
+        pixels = [images.numpy() for images in made]
         for row, sample_id in enumerate(ids.tolist()):
-            pixels[row] = self.transform.apply(self.source.load(sample_id))
+            image = self.source.load(sample_id)
+            for transform, table in zip(self.transforms, pixels, strict=True):
+                table[row] = transform.apply(image)
+        images, *teacher_images = (table.permute(0, 3, 1, 2) for table in made)
         return Batch(
-            images.permute(0, 3, 1, 2),
+            images,
             torch.from_numpy(self.source.labels[ids]),
             torch.from_numpy(ids),
             targets=_rows(self.source.targets, ids),
             conditions=_rows(self.source.conditions, ids),
+            teacher_images=tuple(teacher_images),
         )
 
 

@@ -110,7 +110,11 @@ def apply_erase(pixels: np.ndarray, erase: Erase, fill: tuple[int, int, int]) ->
 
 def apply_grid(pixels: np.ndarray, grid: Grid, fill: tuple[int, int, int]) -> None:
     """Paint GridMask's squares over, in place; ``pixels`` is uint8 (H, W, 3)."""
-    height, width = pixels.shape[:2]
+    pixels[grid_squares(grid, *pixels.shape[:2])] = fill
+
+
+def grid_squares(grid: Grid, height: int, width: int) -> np.ndarray:
+    """Which pixels lie in GridMask's squares: bool, (height, width)."""
     canvas_height, canvas_width = int(1.5 * height), int(1.5 * width)
     dropped_rows = (np.arange(canvas_height) - grid.top) % grid.period >= grid.kept
     dropped_columns = (np.arange(canvas_width) - grid.left) % grid.period >= grid.kept
@@ -118,4 +122,4 @@ def apply_grid(pixels: np.ndarray, grid: Grid, fill: tuple[int, int, int]) -> No
     if grid.degrees:
         squares = np.asarray(Image.fromarray(squares).rotate(grid.degrees))
     top, left = (canvas_height - height) // 2, (canvas_width - width) // 2
-    pixels[squares[top : top + height, left : left + width].astype(bool)] = fill
+    return squares[top : top + height, left : left + width].astype(bool)

@@ -194,8 +194,20 @@ class EvalTransform:
         new_width, new_height = self._resized(width, height)
         if (new_width, new_height) != (width, height):
             image = image.resize((new_width, new_height), RESAMPLING[self.interpolation])
-        top, left = round((new_height - cut_height) / 2), round((new_width - cut_width) / 2)
+        left, top = self._cut(new_width, new_height)
         return image.crop((left, top, left + cut_width, top + cut_height))
+
+    def region(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """(left, top, right, bottom) of what is shown of an image of this size, in its own pixels."""
+        new_width, new_height = self._resized(width, height)
+        left, top = self._cut(new_width, new_height)
+        across, down = width / new_width, height / new_height
+        right, bottom = min(width, (left + self.size[1]) * across), min(height, (top + self.size[0]) * down)
+        return left * across, top * down, right, bottom
+
+    def _cut(self, width: int, height: int) -> tuple[int, int]:
+        """(left, top) of the middle of a resized image."""
+        return round((width - self.size[1]) / 2), round((height - self.size[0]) / 2)
 
     def _resized(self, width: int, height: int) -> tuple[int, int]:
         """(width, height) of an image before its middle is cut out."""
@@ -245,28 +257,21 @@ def draw_view(augmentation: Augmentation, width: int, height: int, rng: np.rando
 def apply_view(image: Image.Image, view: View, augmentation: Augmentation) -> np.ndarray:
     """The view of an RGB image: uint8, (height, width, 3). The lighting shift is left to `Batch.pixel_shift`.
 
-    Of the augmentation only what no chance decides is used (sizes, interpolation, fill), so that a view can be
-    applied at another size than it was drawn for, if it has no erased parts.
+    Of the augmentation only what no chance decides is used (sizes, interpolation, fill). At another size than the view
+    was drawn for, `render_view` shows it.
     """
     size = (augmentation.size[1], augmentation.size[0])  # as Pillow has it: width, height
     if view.crop is None:
-        image = _fitted(image, augmentation, augmentation.crop_pct)
+        image = fitting(view, augmentation).apply_image(image)
     else:
         if augmentation.crop == "pad4" and image.size != size:
-            image = _fitted(image, augmentation, 1.0)
+            image = fitting(view, augmentation).apply_image(image)
         top, left, height, width = view.crop
         if (top, left, width, height) != (0, 0, *image.size):
             image = image.crop((left, top, left + width, top + height))
         if image.size != size:
             image = image.resize(size, RESAMPLING[augmentation.interpolation])
-    if view.flip:
-        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    if view.policy:
-        geometry = policy_geometry(str(augmentation.policy), augmentation.interpolation)
-        for name, value in view.policy:
-            image = apply_op(image, name, value, geometry)
-    for name, factor in view.jitter:
-        image = _ENHANCERS[name](image).enhance(factor)
+    image = vary_cropped(image, view, augmentation)
     if not view.erase and view.grid is None:
         return np.asarray(image)
     pixels = np.array(image)
@@ -280,15 +285,27 @@ def apply_view(image: Image.Image, view: View, augmentation: Augmentation) -> np
 _ENHANCERS = dict(_JITTER)
 
 
-def _fitted(image: Image.Image, augmentation: Augmentation, crop_pct: float) -> Image.Image:
-    """The image at the augmentation's size, by the evaluation transform."""
-    transform = EvalTransform(
+def vary_cropped(image: Image.Image, view: View, augmentation: Augmentation) -> Image.Image:
+    """A view's flip, policy and colours, on what its crop gave."""
+    if view.flip:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if view.policy:
+        geometry = policy_geometry(str(augmentation.policy), augmentation.interpolation)
+        for name, value in view.policy:
+            image = apply_op(image, name, value, geometry)
+    for name, factor in view.jitter:
+        image = _ENHANCERS[name](image).enhance(factor)
+    return image
+
+
+def fitting(view: View, augmentation: Augmentation) -> EvalTransform:
+    """How an image comes to the augmentation's size where that is not done by its crop: ``center``, or for ``pad4``."""
+    return EvalTransform(
         image_size=augmentation.image_size,
         image_width=augmentation.image_width,
-        crop_pct=crop_pct,
+        crop_pct=augmentation.crop_pct if view.crop is None else 1.0,
         interpolation=augmentation.interpolation,
     )
-    return transform.apply_image(image)
 
 
 def _draw_random_resized(

@@ -38,6 +38,7 @@ class PassSettings:
         limit: Positions to look at; all by default.
         stop: Asked between batches.
         title: Shows progress under this title.
+        teacher_sizes: Sides at which each image is transformed too, for teachers that are run at these.
     """
 
     batch_size: int
@@ -47,9 +48,12 @@ class PassSettings:
     limit: Sequence[int] | None = None
     stop: StopRequest | None = None
     title: str | None = None
+    teacher_sizes: tuple[int, ...] = ()
 
-    def batches(self, source: ImageSource, transform: EvalTransform) -> Generator[tuple[Batch, Tensor], None, None]:
-        """This process's batches with their images in [0, 1], (B, 3, H, W), on its device.
+    def batches(
+        self, source: ImageSource, transform: EvalTransform
+    ) -> Generator[tuple[Batch, Tensor, tuple[Tensor, ...]], None, None]:
+        """This process's batches with their images in [0, 1], (B, 3, H, W), on its device, and those for teachers.
 
         Raises:
             DataError: An image cannot be read.
@@ -65,12 +69,14 @@ class PassSettings:
             rank=processes.rank,
             world_size=processes.world_size,
             limit=self.limit,
+            teacher_sizes=self.teacher_sizes,
         )
         with contextlib.closing(batches):
             for batch in batches:
                 if self.stop is not None and processes.world_size == 1:
                     self.stop.raise_if_requested("evaluation")
-                yield batch, batch.to_float(processes.device, layout)
+                further = batch.teacher_images_to_float(processes.device, layout)
+                yield batch, batch.to_float(processes.device, layout), further
 
     def progress(self, num_images: int) -> AbstractContextManager[Progress | None]:
         """The progress of this process's share, where there is a title."""
@@ -88,7 +94,8 @@ def evaluate(
 
     Args:
         predict: Images in [0, 1] (B, 3, H, W) to one (B, C) tensor of logits a model; where the source has conditions,
-            they are its second argument, (B, P).
+            they are its second argument, (B, P); where ``how`` has sizes for teachers, the images of these sizes are
+            its ``renderings``.
         source: Labelled images, or images with a gaze.
         transform: How an image becomes an input.
         how: Batches, processes, progress.
@@ -106,9 +113,9 @@ def evaluate(
     scoring, processes = GAZE_SCORING if source.is_regression else CLASS_SCORING, how.processes
     sums: Tensor | None = None
     with contextlib.closing(how.batches(source, transform)) as batches, how.progress(count) as shown:
-        for batch, images in batches:
+        for batch, images, further in batches:
             beside = () if batch.conditions is None else (batch.conditions.to(processes.device, non_blocking=True),)
-            answers = predict(images, *beside)
+            answers = predict(images, *beside, **({"renderings": further} if further else {}))
             truth = scoring.truth(batch, source, answers).to(processes.device, non_blocking=True)
             counts = torch.stack([scoring.count(logits.float(), truth) for logits in answers])
             sums = counts if sums is None else sums + counts
@@ -149,12 +156,12 @@ def evaluate_ensemble(
 ) -> list[Metrics]:
     """Evaluate each teacher, and last the mean of their probabilities (of a gaze, of their means), in one pass.
 
-    The images are those of ``transform``, brought to each teacher's own resolution and normalisation: what the
-    student's run shows them.
+    The images are those of ``transform``, at the student's size or at those that ``how`` has for the teachers, brought
+    to each teacher's resolution and normalisation: what the student's run shows them.
     """
 
-    def predict(images: Tensor, conditions: Tensor | None = None) -> list[Tensor]:
-        logits = teachers(images, conditions).logits
+    def predict(images: Tensor, conditions: Tensor | None = None, *, renderings: Sequence[Tensor] = ()) -> list[Tensor]:
+        logits = teachers(images, conditions, renderings=renderings).logits
         if source.is_regression:
             size = len(source.target_names)
             return [*logits, torch.stack([answer[:, :size] for answer in logits]).mean(dim=0)]
@@ -176,8 +183,8 @@ def likeliest_outputs(
     """
     found: list[tuple[int, int]] = []
     with contextlib.closing(how.batches(source, transform)) as batches:
-        for batch, images in batches:
-            logits = teachers.one(index, images)[0]
+        for batch, images, further in batches:
+            logits = teachers.one(index, images, renderings=further)[0]
             found += zip(logits.argmax(dim=1).tolist(), batch.labels.tolist(), strict=True)
     pairs = np.array([pair for part in how.processes.gather_objects(found) for pair in part], dtype=np.int64)
     return pairs[:, 0], pairs[:, 1]

@@ -33,6 +33,7 @@ class TrainJob(RunJob):
         provenance: What the model's own config and card say of its origin.
         unlabeled_share: Share of each batch that is drawn from the unlabeled images; None to shuffle all together.
         labels: What the teachers answered to this run's images, stored beforehand; then there are no ``teachers``.
+        teacher_sizes: Sides at which each view is rendered for the teachers beside the student's own, pixels.
     """
 
     student: LoadedModel
@@ -49,3 +50,4 @@ class TrainJob(RunJob):
     provenance: Mapping[str, Any] = field(default_factory=dict)
     unlabeled_share: float | None = None
     labels: LabelStore | None = None
+    teacher_sizes: tuple[int, ...] = ()

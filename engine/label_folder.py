@@ -162,6 +162,7 @@ def _flat(head: LabelHead) -> dict[str, Any]:
     """What a resumed labelling must share with its beginning, one level deep."""
     document = head.to_dict()
     return {
+        "teachers.view": "student",  # where nothing is said of it
         **document["views"],
         **{name: document["made_by"].get(name) for name in _NUMERICS},
         "the teachers' weights": [teacher["sha256"][:12] for teacher in document["teachers"]],

@@ -47,6 +47,7 @@ class LabelJob:
         workers: Loader processes.
         out: The store's folder.
         resume: Whether labels in ``out`` are gone on with.
+        teacher_sizes: Sides at which each view is rendered for the teachers beside the student's own, pixels.
     """
 
     head: LabelHead
@@ -60,6 +61,7 @@ class LabelJob:
     workers: int
     out: Path
     resume: bool
+    teacher_sizes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +150,7 @@ class _Labelling:
             steps=range(self.done + self.processes.rank, self.total, world),
             workers=job.workers,
             pin_memory=self.processes.device.type == "cuda",
+            teacher_sizes=job.teacher_sizes,
         )
         progress = Progress(self.total, "labelling", self.size, start=self.done, quiet=not main)
         with contextlib.closing(batches), progress:
@@ -177,8 +180,8 @@ class _Labelling:
         at_once = self.size // job.training.accumulate
         parts = []
         for first in range(0, len(batch), at_once):
-            part = slice(first, first + at_once)
-            answers = job.teachers(mixed.images[part], None if mixed.conditions is None else mixed.conditions[part])
+            part = mixed.part(slice(first, first + at_once))
+            answers = job.teachers(part.images, part.conditions, renderings=part.teacher_images)
             told = (*answers.logits, *answers.features) if job.head.holds_features else answers.logits
             parts.append(torch.cat(told, dim=1))
         return torch.cat(parts)

@@ -148,10 +148,11 @@ class StudentTraining(Training[Batch]):
                 self.job.train_source,
                 self.job.augmentation,
                 self.order,
-                start_step=self.at.step,
+                steps=range(self.at.step, self.order.total_steps),
                 workers=self.job.workers,
                 pin_memory=self.processes.device.type == "cuda",
                 labels=self.job.labels,
+                teacher_sizes=self.job.teacher_sizes,
             )
         )
 

@@ -123,10 +123,13 @@ class StepView(Protocol):
         """The student's answer to images in [0, 1] (the step's by default; then computed once a phase)."""
 
     def teachers(self, images: Tensor | None = None) -> TeacherOutput:
-        """Run every teacher on ``images`` (the step's by default; then run once a step), in its own normalisation."""
+        """Run every teacher on ``images``, scaled to its size, in its own normalisation.
+
+        By default on the step's own views, as the run shows them to each teacher; then they are run once a step.
+        """
 
     def teacher(self, index: int) -> ModelOutput:
-        """Run one teacher alone on the step's images."""
+        """Run one teacher alone on the step's own views."""
 
     def generator(self, stream: str, *position: int) -> np.random.Generator:
         """The run's generator for a random choice of the objective's own, the same in every process.

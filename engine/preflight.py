@@ -205,7 +205,7 @@ def preflight(
         teachers: The frozen teachers.
         val_source: Held-out labelled images; an even slice of them is looked at.
         transform: The run's own evaluation transform.
-        how: Batches and processes.
+        how: Batches and processes, and the sizes at which the run shows images to its teachers.
         trust: Go on when a teacher's accuracy is not what it should be, or its answers leave the order of its classes
             open (the classes must fit all the same).
 
@@ -230,21 +230,21 @@ def preflight(
             fault = (wrong, _CHECK) if wrong else None
         else:
             fault = _class_fault(teachers, index, result, promised, _doubt(teachers, index, val_source, transform, how))
+        unlike = _size_note(teachers, index, (transform.size, *((side, side) for side in how.teacher_sizes)))
         if fault is not None and not trust:
-            raise TeacherError(f"teacher {member.reference} {fault[0]}", hint=fault[1])
+            enlarged = unlike is not None and teachers.sizes[index] > transform.size and not val_source.is_regression
+            hint = f"{_OWN_VIEW}{fault[1]}" if enlarged else fault[1]
+            raise TeacherError(f"teacher {member.reference} {fault[0]}", hint=hint)
         if fault is not None:
             warnings.append(f"teacher {member.reference} {fault[0]}; going on because it is trusted")
-        if member.preprocessing.input_size[1:] != transform.size:
-            warnings.append(
-                f"teacher {member.reference} was trained at {_pixels(member.preprocessing.input_size[1:])} px, the run "
-                f"shows {_pixels(transform.size)} px: its images are resized"
-            )
+        warnings.extend(() if unlike is None else (unlike,))
         order = None if val_source.is_regression else _order_note(member, match, val_source)
         reports.append(TeacherReport(member.reference, result, promised, member.licence, order))
     return [*reports, TeacherReport("ensemble", together)], warnings
 
 
 _CHECK = "check its preprocessing and class order, or go on with --trust-teacher"
+_OWN_VIEW = "the student's images are enlarged for it: --set teachers.view=own shows it its own size; or "
 _WHICH_ORDER = (
     "say which: --teacher-classes natural, string, data (the data's own), or a text file of its class names in its "
     "order, a name a line"
@@ -279,6 +279,20 @@ def _doubt(
     if teachers.matches[index].kind != "assumed" or member.class_names or has_published_order(member, source):
         return None
     return doubt_order(*likeliest_outputs(teachers, index, source, transform, how), source.class_names)
+
+
+def _size_note(teachers: TeacherEnsemble, index: int, rendered: Sequence[tuple[int, int]]) -> str | None:
+    """What a teacher's images have to do with those that it was trained on, where they are others.
+
+    Args:
+        rendered: Sizes at which the run renders its images, the student's first.
+    """
+    member, size = teachers.members[index], teachers.sizes[index]
+    own = member.preprocessing.input_size[1:]
+    trained = f"teacher {member.reference} was trained at {_pixels(own)} px, "
+    if size != own:
+        return f"{trained}and is run at {_pixels(size)} px"
+    return None if size in rendered else f"{trained}the run shows {_pixels(rendered[0])} px: its images are resized"
 
 
 def _pixels(size: tuple[int, int]) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..base.errors import RunError
-from ..data import Batch, LabelStore, Mix, Mixing, apply_mix, draw_mix, generator
+from ..data import Batch, LabelStore, Mix, Mixing, apply_mix, draw_mix, generator, mix_at
 from .distributed import Processes
 from .teachers import Answers, TeacherEnsemble
 
@@ -46,6 +46,7 @@ class MixedBatch:
         mixed_targets: The targets of what was mixed in, or None.
         conditions: What networks may take beside the images, (B, P), mixed as targets are; or None.
         answers: The teachers' stored answers to these images, (B, W), or None.
+        teacher_images: The same views at the further sizes that teachers see, mixed alike.
     """
 
     images: Tensor
@@ -57,12 +58,13 @@ class MixedBatch:
     mixed_targets: Tensor | None = None
     conditions: Tensor | None = None
     answers: Tensor | None = None
+    teacher_images: tuple[Tensor, ...] = ()
 
     def part(self, rows: slice) -> MixedBatch:
         """Some of its images."""
         names = [entry.name for entry in fields(self) if isinstance(getattr(self, entry.name), Tensor)]
         parts: dict[str, Any] = {name: getattr(self, name)[rows] for name in names}
-        return replace(self, **parts)
+        return replace(self, **parts, teacher_images=tuple(images[rows] for images in self.teacher_images))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +112,7 @@ class Step:
         self.mix_weight, self.sample_ids = batch.mix_weight, batch.sample_ids
         self.epoch, self.step, self.num_training_images = epoch, step, run.num_training_images
         self._run = run
+        self._teacher_images = batch.teacher_images
         self._beside = () if batch.conditions is None else (batch.conditions,)
         self._student_answer: NetworkOutput | None = None
         self._stored: Answers | None = None
@@ -130,7 +133,7 @@ class Step:
         if images is not None and images is not self.images:
             return self._ensemble()(images, *self._beside)
         if self._teacher_answer is None:
-            self._teacher_answer = self._ensemble()(self.images, *self._beside)
+            self._teacher_answer = self._ensemble()(self.images, *self._beside, renderings=self._teacher_images)
         return self._teacher_answer
 
     @property
@@ -146,7 +149,13 @@ class Step:
             features = self._stored.features[index] if self._stored.features else self.images.new_empty(0)
             return NetworkOutput(self._stored.logits[index], features)
         beside = self._beside[0] if self._beside else None
-        answer = self._ensemble().one(index, self.images, with_maps=self._run.reads_maps, conditions=beside)
+        answer = self._ensemble().one(
+            index,
+            self.images,
+            with_maps=self._run.reads_maps,
+            conditions=beside,
+            renderings=self._teacher_images,
+        )
         return NetworkOutput(*answer)
 
     def _ensemble(self) -> TeacherEnsemble:
@@ -189,8 +198,15 @@ def mix_batch(
         None if table is None else table.to(processes.device, non_blocking=True)
         for table in (batch.targets, batch.conditions, batch.answers)
     )
+    teacher_images = batch.teacher_images_to_float(processes.device, layout)
     own = MixedBatch(
-        images=images, labels=labels, sample_ids=ids, targets=targets, conditions=conditions, answers=answers
+        images=images,
+        labels=labels,
+        sample_ids=ids,
+        targets=targets,
+        conditions=conditions,
+        answers=answers,
+        teacher_images=teacher_images,
     )
     share = len(labels)
     height, width = images.shape[-2:]
@@ -198,18 +214,23 @@ def mix_batch(
     if mix is None:
         return own
     mine = torch.as_tensor(mix.partner[processes.rank * share : (processes.rank + 1) * share], device=images.device)
-    partners, partner_labels = processes.gather_batch(images)[mine], processes.gather_batch(labels)[mine]
+
+    def mixed(pixels: Tensor) -> Tensor:
+        return apply_mix(pixels, processes.gather_batch(pixels)[mine], mix_at(mix, height, pixels.shape[-2]))
+
+    partner_labels = processes.gather_batch(labels)[mine]
     partner_targets = None if targets is None else processes.gather_batch(targets)[mine]
     if conditions is not None:
         theirs = processes.gather_batch(conditions)[mine]
         conditions = conditions * mix.weight + theirs * (1.0 - mix.weight)
     return replace(
         own,
-        images=apply_mix(images, partners, mix),
+        images=mixed(images),
         mixed_labels=partner_labels,
         mix_weight=mix.weight,
         mixed_targets=partner_targets,
         conditions=conditions,
+        teacher_images=tuple(mixed(pixels) for pixels in teacher_images),
     )
 
 

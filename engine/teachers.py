@@ -79,6 +79,7 @@ class TeacherEnsemble:
         channels_last: Whether they are laid out NHWC.
         matches: Which of each teacher's outputs stand for the data's classes: whoever asks gets these, in the data's
             order. By default all of them, in their own order.
+        image_size: Side of the images that all of them are run at, pixels; each one's own input size by default.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class TeacherEnsemble:
         precision: str = "fp32",
         channels_last: bool = True,
         matches: Sequence[ClassMatch] | None = None,
+        image_size: int | None = None,
     ) -> None:
         if not members:
             raise TeacherError("no teacher given", hint="name one with --teacher REF")
@@ -98,6 +100,10 @@ class TeacherEnsemble:
         for member in self.members:
             member.model = freeze(member.model.to(device).to(memory_format=layout))
         self._device, self._precision = device, precision
+        self.sizes: tuple[tuple[int, int], ...] = tuple(
+            member.preprocessing.input_size[1:] if image_size is None else (image_size, image_size)
+            for member in self.members
+        )
         self._before = self.digest()
 
     def __len__(self) -> int:
@@ -108,22 +114,33 @@ class TeacherEnsemble:
         return autocast(self._device, self._precision)
 
     @torch.no_grad()
-    def __call__(self, images: Tensor, conditions: Tensor | None = None) -> Answers:
+    def __call__(
+        self, images: Tensor, conditions: Tensor | None = None, *, renderings: Sequence[Tensor] = ()
+    ) -> Answers:
         """Every teacher's answer.
 
         Args:
             images: float32 in [0, 1], (B, 3, H, W).
             conditions: float32, (B, P), for teachers that take them.
+            renderings: The same views at other sizes, for the teachers that are run at these.
 
         Raises:
             TeacherError: A teacher was put in training mode.
         """
-        answers = [self.one(index, images, conditions=conditions) for index in range(len(self.members))]
+        answers = [
+            self.one(index, images, conditions=conditions, renderings=renderings) for index in range(len(self.members))
+        ]
         return Answers(tuple(answer[0] for answer in answers), tuple(answer[1] for answer in answers))
 
     @torch.no_grad()
     def one(
-        self, index: int, images: Tensor, *, with_maps: bool = False, conditions: Tensor | None = None
+        self,
+        index: int,
+        images: Tensor,
+        *,
+        with_maps: bool = False,
+        conditions: Tensor | None = None,
+        renderings: Sequence[Tensor] = (),
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
         """One teacher's logits (B, C), pooled features (B, D_k) and, where asked for, its stages' outputs; float32.
 
@@ -132,6 +149,8 @@ class TeacherEnsemble:
             images: float32 in [0, 1], (B, 3, H, W).
             with_maps: Whether to keep the stages' outputs.
             conditions: float32, (B, P), for a teacher that takes them.
+            renderings: The same views at other sizes: that of the teacher's size is looked at where it is there, the
+                images scaled to its size where it is not.
 
         Raises:
             TeacherError: It was put in training mode.
@@ -139,10 +158,11 @@ class TeacherEnsemble:
         member = self.members[index]
         if member.model.training:
             raise TeacherError(f"teacher {member.reference} was put in training mode", hint="this is a bug; report it")
-        look = member.preprocessing
+        look, size = member.preprocessing, self.sizes[index]
+        seen = next((one for one in (images, *renderings) if one.shape[-2:] == size), images)
         maps: tuple[Tensor, ...] = ()
         with self.autocast():
-            own = normalise(resize(images, look.input_size[1:], look.interpolation), look.mean, look.std)
+            own = normalise(resize(seen, size, look.interpolation), look.mean, look.std)
             if with_maps:
                 logits, features, maps = forward_with_maps(member.model, own, conditions)
             else:

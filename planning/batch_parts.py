@@ -27,6 +27,7 @@ from .bench import ChildFailedError, MeasuredStep, measure_in_child
 from .memory import readable
 from .plan import Plan
 from .run_teachers import RunTeachers
+from .teacher_views import run_size, sizes_shown
 
 ACCUMULATE = "training.accumulate"
 FOR_MEMORY = "memory"
@@ -234,7 +235,8 @@ class _Fit:
         self.share = training.batch_size  # of labels, a process takes whole steps
         if student is not None:
             self.share = share_batch(training.batch_size, processes.world_size, self.own_parts)
-        pixels = 3 * size[0] * size[1]
+        shown = sizes_shown(plan.recipe, teachers)
+        pixels = 3 * (size[0] * size[1] + sum(side * side for side in shown))
         mixing = plan.recipe.data.mixing
         copies = 3 if mixing.mixup_prob > 0 or mixing.cutmix_prob > 0 else 1  # the images, their partners, the mixture
         self.image_bytes = pixels * (1 + copies * _FLOAT)
@@ -246,8 +248,12 @@ class _Fit:
         """What the run takes in the fewest parts that fit; None where it could not be measured."""
         networks = [one for one in (self.student, *self.teachers) if one is not None]
         size = self.plan.recipe.data.augmentation.size
+        side = run_size(self.plan.recipe)
         each = [
-            output_bytes(one, size if one is self.student else one.preprocessing.input_size[1:]) for one in networks
+            output_bytes(
+                one, size if one is self.student else (side, side) if side else one.preprocessing.input_size[1:]
+            )
+            for one in networks
         ]
         kept = [_BOUND_FACTOR * one if net is self.student else one for one, net in zip(each, networks, strict=True)]
         weights = [sum(p.numel() for p in one.model.parameters()) * _FLOAT for one in networks]

@@ -33,6 +33,7 @@ from ..zoo import LoadedModel, seeded
 from .labels import record_of, stored_labels
 from .models import shapes_of, student_of, teachers_of
 from .plan import DataFacts, Plan, RunSettings, StageStep
+from .teacher_views import run_size, sizes_shown
 
 _POSE = 2  # numbers of a head's pose
 
@@ -63,9 +64,8 @@ class StudentBench:
         self.objective.set_modes(self.student.model)
         self.teachers = None
         if teachers:
-            self.teachers = TeacherEnsemble(
-                teachers, processes.device, precision=training.precision, channels_last=training.channels_last
-            )
+            self.teachers = _ensemble(plan, teachers, processes.device)
+        self.sizes = sizes_shown(plan.recipe, teachers)
         self.phases = start_phases(
             self.objective,
             self.student.model,
@@ -79,7 +79,7 @@ class StudentBench:
     def step(self, batch_size: int, parts: int = 1) -> float:
         """Seconds of one step of a batch, run in some parts."""
         training = self.plan.recipe.training
-        batch = _noise(self.plan, batch_size, self.num_classes)
+        batch = _noise(self.plan, batch_size, self.num_classes, self.sizes)
         if self.store is not None:
             batch = replace(batch, answers=torch.rand((batch_size, sum(self.store.head.layout.widths))))
         _wait(self.processes.device)
@@ -114,9 +114,8 @@ class LabelBench:
     def __init__(self, plan: Plan, teachers: list[LoadedModel], processes: Processes) -> None:
         self.plan, self.processes = plan, processes
         training = plan.recipe.training
-        self.teachers = TeacherEnsemble(
-            teachers, processes.device, precision=training.precision, channels_last=training.channels_last
-        )
+        self.teachers = _ensemble(plan, teachers, processes.device)
+        self.sizes = sizes_shown(plan.recipe, teachers)
         self.layout = torch.channels_last if training.channels_last else torch.contiguous_format
 
     @torch.no_grad()
@@ -124,12 +123,12 @@ class LabelBench:
         """Seconds of answering one batch, in some parts."""
         _wait(self.processes.device)
         began = time.perf_counter()
-        batch, mixing = _noise(self.plan, batch_size, 2), self.plan.recipe.data.mixing
+        batch, mixing = _noise(self.plan, batch_size, 2, self.sizes), self.plan.recipe.data.mixing
         mixed = mix_batch(batch, mixing, self.processes, self.layout, seed=0, epoch=0, step=0)
         size = batch_size // parts
         for first in range(0, batch_size, size):
             part = mixed.part(slice(first, first + size))
-            self.teachers(part.images, part.conditions).logits[-1].cpu()
+            self.teachers(part.images, part.conditions, renderings=part.teacher_images).logits[-1].cpu()
         return time.perf_counter() - began
 
 
@@ -140,8 +139,20 @@ def bench_teachers(plan: Plan, num_classes: int) -> list[LoadedModel]:
     return teachers_of(plan, weights=False, num_classes=None if plan.facts.num_targets else num_classes)
 
 
-def _noise(plan: Plan, batch_size: int, num_classes: int) -> Batch:
-    """A batch of the plan's shape."""
+def _ensemble(plan: Plan, teachers: list[LoadedModel], device: torch.device) -> TeacherEnsemble:
+    """The teachers as the run has them."""
+    training = plan.recipe.training
+    return TeacherEnsemble(
+        teachers,
+        device,
+        precision=training.precision,
+        channels_last=training.channels_last,
+        image_size=run_size(plan.recipe),
+    )
+
+
+def _noise(plan: Plan, batch_size: int, num_classes: int, sides: Sequence[int]) -> Batch:
+    """A batch of the plan's shape, rendered at further sides for the teachers."""
     targets, rng = plan.facts.num_targets, torch.Generator().manual_seed(0)
     size = plan.recipe.data.augmentation.size
     return Batch(
@@ -150,6 +161,9 @@ def _noise(plan: Plan, batch_size: int, num_classes: int) -> Batch:
         sample_ids=torch.arange(batch_size),
         targets=torch.rand((batch_size, targets), generator=rng) if targets else None,
         conditions=torch.rand((batch_size, _POSE), generator=rng) if targets else None,
+        teacher_images=tuple(
+            torch.randint(0, 256, (batch_size, 3, side, side), dtype=torch.uint8, generator=rng) for side in sides
+        ),
     )
 
 

@@ -7,6 +7,7 @@ time comes from a few real steps of the engine on noise of the right size, and f
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..base.errors import DataError, UsageError
-from ..data import ImageSource, apply_view, draw_view, generator, open_source
+from ..data import ImageSource, apply_view, draw_view, generator, open_source, render_view
 from ..engine.checkpoint import KEPT
 from ..engine.distributed import Processes, choose_device, share_batch
 from ..engine.precision import deterministic
@@ -23,11 +24,12 @@ from ..zoo.cached import cached_weights, is_offline
 from ..zoo.features import blank_conditions
 from .batch_parts import MemoryNeed, fit_batch
 from .bench import StudentBench, bench_teachers
-from .labels import open_labels
+from .labels import open_labels, record_of
 from .memory import available_bytes, require_memory
 from .models import student_of, teachers_of
 from .plan import Plan
 from .sources import open_sources
+from .teacher_views import require_size, run_size, sizes_shown, view_notes
 
 _FLOP_A_MEASURED_STEP = 1e11
 _LARGEST_MEASURED_BATCH = 64
@@ -157,8 +159,8 @@ def missing_of(plan: Plan, *, with_student: bool = True) -> tuple[tuple[str, ...
     return tuple(found), tuple(downloads)
 
 
-def decode_rate(plan: Plan, source: ImageSource) -> float | None:
-    """Images read and augmented a second, in one process."""
+def decode_rate(plan: Plan, source: ImageSource, teacher_sizes: Sequence[int] = ()) -> float | None:
+    """Images read and augmented a second, in one process; rendered for the teachers, too."""
     augmentation = plan.recipe.data.augmentation
     done, began = 0, time.perf_counter()
     for index in range(min(_MEASURED_IMAGES, len(source))):
@@ -168,6 +170,8 @@ def decode_rate(plan: Plan, source: ImageSource) -> float | None:
             continue
         view = draw_view(augmentation, image.width, image.height, generator(0, "view", 0, index))
         apply_view(image, view, augmentation)
+        for side in teacher_sizes:
+            render_view(image, view, augmentation, side)
         done += 1
     return done / (time.perf_counter() - began) if done else None
 
@@ -201,7 +205,7 @@ def _measure(
         notes.append(f"not measured: {error.message} ({error.hint})")
         return None
     memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
-    return Measurement(device_name(device), batch_size, step_s, batch_size / step_s, source_decode_rate(plan), memory)
+    return Measurement(device_name(device), batch_size, step_s, batch_size / step_s, _reading(plan, teachers), memory)
 
 
 def device_name(device: torch.device) -> str:
@@ -211,11 +215,11 @@ def device_name(device: torch.device) -> str:
     return f"cpu, {torch.get_num_threads()} threads"
 
 
-def source_decode_rate(plan: Plan) -> float | None:
+def _reading(plan: Plan, teachers: Sequence[LoadedModel]) -> float | None:
     """Training images read and augmented a second, in one process; None where they are not here."""
     if plan.facts.missing is not None:
         return None
-    return decode_rate(plan, open_source(plan.recipe.data.dataset, "train"))
+    return decode_rate(plan, open_source(plan.recipe.data.dataset, "train"), sizes_shown(plan.recipe, teachers))
 
 
 def _seconds(plan: Plan, measured: Measurement | None, images: int | None, notes: list[str]) -> float | None:
@@ -240,6 +244,7 @@ def estimate(plan: Plan, *, measure: bool = True) -> Cost:
 
     Raises:
         ModelError: A network cannot be built.
+        TeacherError: A teacher cannot see the run's views.
         DataError: The stored labels do not fit.
         UsageError: The device is not there, or the recipe cannot learn from stored labels.
     """
@@ -255,7 +260,9 @@ def estimate(plan: Plan, *, measure: bool = True) -> Cost:
     student = student_of(plan, num_classes, weights=False)
     teachers = [] if plan.labels is not None else teachers_of(plan, weights=False)
     student_cost = count(student)
-    teacher_costs = tuple(count(teacher) for teacher in teachers)
+    require_size(teachers, run_size(plan.recipe))
+    teacher_costs = tuple(count(teacher, run_size(plan.recipe)) for teacher in teachers)
+    notes.extend(view_notes(plan.recipe, [record_of(teacher, "") for teacher in teachers]))
     steps = plan.steps_per_epoch
     total = None if steps is None else steps * training.epochs
     measured, need = None, None
@@ -266,7 +273,7 @@ def estimate(plan: Plan, *, measure: bool = True) -> Cost:
         if need is not None and need.images_per_s is not None:
             step_s = need.measured_images / need.images_per_s
             measured = Measurement(
-                device_name(device), need.measured_images, step_s, need.images_per_s, source_decode_rate(plan), None
+                device_name(device), need.measured_images, step_s, need.images_per_s, _reading(plan, teachers), None
             )
         elif need is None or need.fits:
             measured = _measure(plan, student, like_student, flops, notes)

@@ -19,6 +19,7 @@ SIZE = "data.augmentation.image_size"
 EPOCHS = "training.epochs"
 BATCH = "training.batch_size"
 CROP = "data.evaluation.crop_pct"
+VIEW = "teachers.view"
 FROM_SCRATCH = "from_scratch"
 """Our recipe whose student starts from random weights, whatever is named."""
 
@@ -144,7 +145,9 @@ def pin_teachers(builder: PlanBuilder, facts: DataFacts) -> None:
     if not builder.recipe().objective.uses_teachers:
         if models and "teachers.models" in builder.typed_given and not builder.base.objective.uses_teachers:
             raise UsageError(f"{builder.base.name} has no teachers", hint="use kdzoo distill with another recipe")
-        builder.values["teachers.models"] = ()
+        if VIEW in builder.typed_given and not builder.base.objective.uses_teachers:
+            raise UsageError(f"{builder.base.name} has no teachers", hint=f"leave {VIEW} out, or use another recipe")
+        builder.values["teachers.models"], builder.values[VIEW] = (), "student"
         if builder.run.labels is not None and not builder.base.objective.uses_teachers:
             raise UsageError(f"{builder.base.name} has no teachers", hint="leave --labels out, or use another recipe")
         return
@@ -174,7 +177,8 @@ def _has_no_labels_yet(builder: PlanBuilder, labels: str) -> bool:
 def _take_stored_teachers(builder: PlanBuilder, labels: str) -> None:
     """The teachers are those whose labels are stored; no other ones may be asked for."""
     folder = folder_of(labels, builder.base, builder.stage)
-    stored = tuple(teacher.reference for teacher in LabelStore(folder).head.teachers)
+    head = LabelStore(folder).head
+    stored = tuple(teacher.reference for teacher in head.teachers)
     if "teachers.models" in builder.chosen:
         given = tuple(builder.values["teachers.models"])
         if given != stored and tuple(parse_reference(model).pinned for model in given) != stored:
@@ -183,6 +187,9 @@ def _take_stored_teachers(builder: PlanBuilder, labels: str) -> None:
                 hint="leave the teachers out, or store theirs with 'kdzoo label'",
             )
     builder.put("teachers.models", stored, "stored labels")
+    view = head.views.get(VIEW, "student")
+    if VIEW not in builder.chosen and builder.values[VIEW] != view:
+        builder.put(VIEW, view, "stored labels")
 
 
 def _teachers_do_not_fit(builder: PlanBuilder, facts: DataFacts) -> bool:

@@ -22,6 +22,7 @@ from .memory import available_bytes, readable
 from .models import teachers_of
 from .obstacles import fitting, shown
 from .plan import Plan
+from .teacher_views import require_size, run_size, sizes_shown, view_notes
 
 _MEASURED_STEPS = 2
 
@@ -99,11 +100,17 @@ def estimate_labels(plan: Plan, *, out: Path, form: str) -> LabelCost:
     )
     size = head.layout.num_bytes
     notes = ["times are for this machine and process; checking the teachers first is left out"]
+    side = run_size(plan.recipe)
+    require_size(teachers, side)
+    notes.extend(view_notes(plan.recipe, head.teachers))
     plan, need = fit_batch(plan, None, teachers, Processes(0, 1, device), free)
     rate = None if need is None else need.images_per_s
     if rate is None and (need is None or need.fits):
         rate = _rate(plan, teachers, device, notes)
-    reading = None if facts.missing else decode_rate(plan, open_source(plan.recipe.data.dataset, "train"))
+    reading = None
+    if not facts.missing:
+        source = open_source(plan.recipe.data.dataset, "train")
+        reading = decode_rate(plan, source, sizes_shown(plan.recipe, teachers))
     missing, downloads = missing_of(plan, with_student=False)
     labels = None if rows is None else rows * training.epochs
     seconds = None
@@ -118,7 +125,7 @@ def estimate_labels(plan: Plan, *, out: Path, form: str) -> LabelCost:
         bytes=None if labels is None else labels * size,
         free_bytes=free_disk(out),
         memory=need,
-        teachers=tuple(count(teacher) for teacher in teachers),
+        teachers=tuple(count(teacher, side) for teacher in teachers),
         images_per_s=rate,
         decode_images_per_s=reading,
         seconds=seconds,
@@ -158,7 +165,7 @@ def free_disk(out: Path) -> int:
 
 def _rate(plan: Plan, teachers: list[LoadedModel], device: torch.device, notes: list[str]) -> float | None:
     """Images a second that the teachers answer together, on noise."""
-    size = measured_batch(plan, device, sum(count(teacher).flops for teacher in teachers))
+    size = measured_batch(plan, device, sum(count(teacher, run_size(plan.recipe)).flops for teacher in teachers))
     try:
         with deterministic(plan.recipe.training.deterministic):
             bench = LabelBench(plan, teachers, Processes(0, 1, device))

@@ -25,6 +25,7 @@ from .memory import available_bytes
 from .plan import Plan
 from .run_teachers import start_teachers
 from .sources import open_sources
+from .teacher_views import further_sizes
 
 SPLIT = "split_for_memory"
 """What labels say of themselves whose batches were run in parts because memory was short."""
@@ -147,7 +148,7 @@ def build_label_job(
         plan = fitted(plan, None, teachers, processes, free)
     recipe, order = plan.recipe, order_of(plan, sources)
     head = LabelHead(
-        views=views_of(plan, sources),
+        views=views_of(plan, sources, teachers.records),
         teachers=teachers.records,
         form=form,
         holds_features=recipe.objective.reads.features,
@@ -170,6 +171,7 @@ def build_label_job(
         workers=plan.run.workers,
         out=out,
         resume=resume,
+        teacher_sizes=further_sizes(recipe, teachers.sides),
     )
 
 

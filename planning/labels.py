@@ -8,6 +8,7 @@ from two sets) another batch size.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from ..zoo import LoadedModel
 from .models import feature_width, output_form
 from .plan import Plan
 from .sources import Sources
+from .teacher_views import sides_seen
 
 _SEED, _DATA, _BATCH = "run.seed", "data.train_fingerprint", "training.batch_size"
 _SIZES = "data.train_sizes"
+_VIEW, _SIDES = "teachers.view", "the teachers' image sizes"
 _FLAGS = {
     _SEED: "--seed {}",
     _BATCH: "--batch-size {}",
@@ -35,7 +38,7 @@ def is_mixed(recipe: Recipe) -> bool:
     return mixing.mixup_prob > 0 or mixing.cutmix_prob > 0 or recipe.objective.unlabeled_share is not None
 
 
-def views_of(plan: Plan, sources: Sources) -> dict[str, Any]:
+def views_of(plan: Plan, sources: Sources, teachers: Sequence[TeacherRecord]) -> dict[str, Any]:
     """Everything that decides which images a run shows at which place of which epoch, flat and JSON-able."""
     recipe = plan.recipe
     mixing = recipe.data.mixing
@@ -53,6 +56,8 @@ def views_of(plan: Plan, sources: Sources) -> dict[str, Any]:
             views[f"data.mixing.{kind}_alpha"] = getattr(mixing, f"{kind}_alpha")
     if is_mixed(recipe):
         views[_BATCH] = recipe.training.batch_size
+    if recipe.teachers.view != "student":
+        views.update({_VIEW: recipe.teachers.view, _SIDES: sides_seen(recipe, teachers)})
     return dict(json.loads(json.dumps(views)))
 
 
@@ -139,12 +144,13 @@ def open_labels(plan: Plan, sources: Sources) -> LabelStore:
         UsageError: The recipe needs the teachers themselves.
         DataError: The labels are missing or damaged, are of other views, lack the features that the recipe reads, or
             are of fewer epochs.
+        TeacherError: The run's views are the teachers' own, and these are no squares.
     """
     recipe, store = plan.recipe, stored_labels(plan)
     assert store is not None
     refuse_live(recipe)
     folder = store.folder
-    _require_views(store, views_of(plan, sources), plan)
+    _require_views(store, views_of(plan, sources, store.head.teachers), plan)
     if recipe.objective.reads.features and not store.head.holds_features:
         raise DataError(
             f"{recipe.name} reads the teachers' features, {folder} holds their logits alone",
@@ -161,7 +167,7 @@ def open_labels(plan: Plan, sources: Sources) -> LabelStore:
 
 
 def _require_views(store: LabelStore, views: dict[str, Any], plan: Plan) -> None:
-    before = store.head.views
+    before, views = ({_VIEW: "student", **found} for found in (store.head.views, views))
     for key in dict.fromkeys([*before, *views]):
         if before.get(key) == views.get(key) or (key == _SIZES and key not in before):
             continue

@@ -59,16 +59,16 @@ class Row:
 
 TABLE = (
     #    name                            finetune     from_scratch  taught: weights, scratch
-    Row("passes", 10, 60, 15, 90, "passes over the images, normal budget"),
-    Row("least_images", 8_000, 150_000, 12_000, 225_000, "images seen at least"),
-    Row("most_passes", 100, 500, 150, 750, "passes at most, whatever the least"),
-    Row("most_images", 1_500_000, math.inf, 2_250_000, math.inf, "images seen at most"),
-    Row("least_passes", 3, 60, 4.5, 90, "passes at least, whatever the most"),
+    Row("passes", 10, 60, 10, 60, "passes over the images, normal budget"),
+    Row("least_images", 8_000, 150_000, 8_000, 150_000, "images seen at least"),
+    Row("most_passes", 100, 500, 100, 500, "passes at most, whatever the least"),
+    Row("most_images", 1_500_000, math.inf, 1_500_000, math.inf, "images seen at most"),
+    Row("least_passes", 3, 60, 3, 60, "passes at least, whatever the most"),
     Row("evaluations", 20, 20, 20, 20, "evaluations during the run, about"),
     Row("batch_divisor", 64, 64, 64, 64, "the batch is the power of two nearest to images / this"),
     Row("least_batch", 8, 8, 8, 8, "batch at least"),
     Row("most_batch", 128, 128, 128, 128, "batch at most"),
-    Row("lr", 0.01, 0.1, 0.01, 0.1, "learning rate at the next row's batch, linear in the batch"),
+    Row("lr", 0.03, 0.1, 0.03, 0.1, "learning rate at the next row's batch, linear in the batch"),
     Row("lr_batch", 32, 128, 32, 128, "the batch of that learning rate"),
     Row("warmup_share", 0.05, 0.05, 0.05, 0.05, "share of the steps in which the rate rises"),
     Row("optimizer.weight_decay", 1e-4, 5e-4, 1e-4, 5e-4, "weight decay"),
@@ -86,6 +86,7 @@ TABLE = (
     Row("crop_pct", "weights", 0.95, "weights", 0.95, "evaluation's crop over the resized short side"),
     Row("crop_pct", 1.0, 1.0, 1.0, 1.0, "evaluation's crop over the resized short side", only="small"),
     Row("interpolation", "weights", "bilinear", "weights", "bilinear", "of every resize"),
+    Row("teachers.view", LEAVE, LEAVE, "own", "own", "at what size a teacher sees a view"),
 )
 
 

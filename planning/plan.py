@@ -226,8 +226,12 @@ class Plan:
         }
 
     def fixed(self) -> dict[str, Any]:
-        """What a resumed run must share with its beginning: every setting but those that change no result."""
+        """What a resumed run must share with its beginning: every setting but those that change no result.
+
+        The teachers' view counts where it is not the student's: runs that were begun before there was another go on.
+        """
         free = (*_PLACES, *_WISHES, *(f"training.{name}" for name in _FREE))
+        free += ("teachers.view",) if self.recipe.teachers.view == "student" else ()
         return {path: value for path, value in self.settings().items() if path not in free}
 
 

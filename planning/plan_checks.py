@@ -70,6 +70,7 @@ def check_plan(recipe: Recipe, facts: DataFacts, notes: list[str], warnings: lis
             f"an epoch of {facts.num_images} images has only {steps} step{'s' if steps > 1 else ''} of "
             f"{training.batch_size}: a smaller --batch-size gives more"
         )
+    _check_teacher_view(recipe)
     flips = recipe.data.augmentation.hflip_prob
     if recipe.objective.task == "regression" and recipe.objective.uses_labels and flips > 0:
         raise UsageError(
@@ -89,3 +90,20 @@ def check_plan(recipe: Recipe, facts: DataFacts, notes: list[str], warnings: lis
     late = [epoch for epoch in recipe.schedule.milestones if epoch >= training.epochs]
     if "milestones" in recipe.schedule.name and late:
         notes.append(f"the milestones {late} lie after the last of {training.epochs} epochs")
+
+
+def _check_teacher_view(recipe: Recipe) -> None:
+    """Refuse a view of the teachers' own where their images exist at the student's size alone.
+
+    Raises:
+        UsageError: The loss makes the images, or they are no square photographs.
+    """
+    view, reads, size = recipe.teachers.view, recipe.objective.reads, recipe.data.augmentation.size
+    why = reads.live if reads.made_images else None
+    if recipe.objective.task == "regression" or size[0] != size[1]:
+        why = f"its images are cut to {size[0]}×{size[1]} px for every network"
+    if view != "student" and why is not None:
+        raise UsageError(
+            f"teachers.view={view}: {recipe.name} shows its teachers what the student sees: {why}",
+            hint="leave teachers.view out",
+        )

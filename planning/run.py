@@ -25,6 +25,7 @@ from .plan import Plan
 from .run_teachers import RunTeachers, check_conditions, eval_transform_of, start_teachers
 from .sources import Sources, open_sources
 from .stages import START_DIGEST, model_digest, run_stages
+from .teacher_views import further_sizes
 
 
 def _provenance(plan: Plan, sources: Sources, teachers: RunTeachers) -> dict[str, Any]:
@@ -147,6 +148,7 @@ def build_job(
         provenance=_provenance(plan, sources, teachers),
         trackers=trackers,
         unlabeled_share=recipe.objective.unlabeled_share,
+        teacher_sizes=further_sizes(recipe, teachers.sides),
     )
 
 

@@ -22,6 +22,7 @@ from .labels import open_labels, record_of
 from .models import teachers_of
 from .plan import Plan
 from .sources import Sources
+from .teacher_views import further_sizes, require_size, run_size, sides_seen, view_notes
 
 _EVAL_BATCH = 64
 
@@ -34,11 +35,13 @@ class RunTeachers:
         records: What is known of each teacher; empty for a run without.
         ensemble: The teachers, where they are run.
         labels: Their stored answers, where they are not.
+        sides: At which each one's views are rendered, pixels; empty where they see the student's, or are not run.
     """
 
     records: tuple[TeacherRecord, ...] = ()
     ensemble: TeacherEnsemble | None = None
     labels: LabelStore | None = None
+    sides: tuple[int, ...] = ()
 
     def check(
         self, plan: Plan, sources: Sources, processes: Processes, *, trust: bool, stop: StopRequest | None
@@ -60,18 +63,23 @@ class RunTeachers:
             workers=plan.run.workers,
             processes=processes,
             stop=stop,
+            teacher_sizes=further_sizes(plan.recipe, self.sides),
         )
         reports, warnings = preflight(self.ensemble, sources.val, eval_transform_of(plan), how, trust=trust)
         if processes.is_main:
             for report in reports:
                 say(f"teacher {report.reference}: {report.summary()}")
+            for note in view_notes(plan.recipe, self.records):
+                say(note)
             for warning in warnings:
                 say(f"warning: {warning}")
         return [report.to_dict() for report in reports]
 
     def identity(self, epochs: int) -> dict[str, Any]:
-        """What a resumed run must find unchanged: the teachers' digests, and that of their stored labels."""
+        """What a resumed run must find unchanged: the teachers' digests, what they see, and their stored labels'."""
         found: dict[str, Any] = {"teachers.digests": [record.sha256 for record in self.records]}
+        if self.sides:
+            found["teachers.sides"] = list(self.sides)
         return found if self.labels is None else {**found, "labels.digest": self.labels.digest(epochs)}
 
     def provenance(self) -> dict[str, Any]:
@@ -92,7 +100,7 @@ def start_teachers(plan: Plan, sources: Sources, processes: Processes) -> RunTea
         ModelError: A teacher's weights are missing.
         DataError: The images have no head pose, which a teacher takes; or the labels do not fit.
         UsageError: The recipe cannot learn from stored labels, or orders of classes are given that no teacher needs.
-        TeacherError: A teacher lacks classes of the data.
+        TeacherError: A teacher lacks classes of the data, or cannot see the run's views.
     """
     if plan.labels is not None:
         if plan.run.teacher_classes:
@@ -104,19 +112,21 @@ def start_teachers(plan: Plan, sources: Sources, processes: Processes) -> RunTea
         return RunTeachers()
     for member in members:
         check_conditions(member, sources)
-    training = plan.recipe.training
+    training, size = plan.recipe.training, run_size(plan.recipe)
+    require_size(members, size)
     ensemble = TeacherEnsemble(
         members,
         processes.device,
         precision=training.precision,
         channels_last=training.channels_last,
         matches=match_teachers(members, sources, plan.run.teacher_classes),
+        image_size=size,
     )
-    records = [
+    records = tuple(
         record_of(member, digest, ensemble.num_outputs(index))
         for index, (member, digest) in enumerate(zip(members, ensemble.answer_digests(), strict=True))
-    ]
-    return RunTeachers(tuple(records), ensemble=ensemble)
+    )
+    return RunTeachers(records, ensemble=ensemble, sides=sides_seen(plan.recipe, records))
 
 
 def match_teachers(members: Sequence[LoadedModel], sources: Sources, orders: Sequence[str]) -> list[ClassMatch] | None:

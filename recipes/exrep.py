@@ -125,7 +125,8 @@ class ExRepSettings(ObjectiveSettings):
     @property
     def reads(self) -> TeacherReads:
         distilled = self.teacher_input == "distilled" and self.distiller.form != "none"
-        return TeacherReads(features=True, live="its teacher looks at distilled images" if distilled else "")
+        live = "its teacher looks at distilled images" if distilled else ""
+        return TeacherReads(features=True, live=live, made_images=distilled)
 
     @property
     def needs_trained_student(self) -> bool:

@@ -74,9 +74,13 @@ class TeacherSettings:
 
     Attributes:
         models: Model references, in order; empty where a recipe trains on labels alone.
+        view: How a view reaches the teachers: ``student``: the student's pixels, scaled to each teacher's input size;
+            ``own``: rendered from the original at each teacher's input size; or a side in pixels, at which it is
+            rendered and every teacher is run. What is drawn (crop, flip, colours, mixing) is the same.
     """
 
     models: tuple[str, ...] = ()
+    view: Literal["student", "own"] | Pixels = "student"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,10 +177,12 @@ class TeacherReads:
         features: Whether it reads their features beside their logits.
         live: Why it needs the teachers themselves, so that their answers cannot be stored beforehand; empty where they
             can.
+        made_images: Whether it asks them about images that it makes itself, at the student's size.
     """
 
     features: bool = False
     live: str = ""
+    made_images: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -91,7 +91,10 @@ class XclGanSettings(ObjectiveSettings):
 
     @property
     def reads(self) -> TeacherReads:
-        return TeacherReads(live="it makes images as it goes, and asks about these" if self.mode == "online" else "")
+        online = self.mode == "online"
+        return TeacherReads(
+            live="it makes images as it goes, and asks about these" if online else "", made_images=online
+        )
 
     @property
     def unlabeled_share(self) -> float | None:

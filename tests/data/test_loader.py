@@ -102,7 +102,7 @@ def test_workers_and_start_change_nothing(class_folders: Path, workers: int) -> 
     there = list(train_batches(source, AUGMENTATION, order, workers=workers))
     assert len(here) == len(there) == 12
     assert all(map(_same, here, there))
-    later = list(train_batches(source, AUGMENTATION, order, start_step=5, workers=workers))
+    later = list(train_batches(source, AUGMENTATION, order, steps=range(5, order.total_steps), workers=workers))
     assert len(later) == 7
     assert all(map(_same, here[5:], later))
 

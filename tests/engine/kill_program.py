@@ -58,7 +58,7 @@ def subset(split: str, count: int) -> ArraySource:
 
 
 def make_job(out: Path, workers: int) -> TrainJob:
-    """MEAL V2 with an alternating discriminator (two optimisers), CutMix, a moving average and stochastic depth."""
+    """MEAL V2 with an alternating discriminator (two optimisers), CutMix, a moving average and teachers' own views."""
     count_instead_of_measuring()
     teachers = [load_model("cifar_resnet8", pretrained=False, num_classes=10, seed=seed) for seed in (1, 2)]
     student = load_model("cifar_resnet8", pretrained=False, num_classes=10, seed=3)
@@ -97,6 +97,7 @@ def make_job(out: Path, workers: int) -> TrainJob:
         resume=True,
         config={"settings": {}},
         fixed={"seed": 6},
+        teacher_sizes=(32,),
     )
 
 

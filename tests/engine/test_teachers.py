@@ -82,6 +82,24 @@ def test_each_teacher_sees_its_own_normalisation_and_resolution() -> None:
     torch.testing.assert_close(answers[1], network((small - 0.5) / 0.25))
 
 
+def test_a_teacher_looks_at_the_rendering_of_its_own_size() -> None:
+    small, large = _teacher(0), _teacher(1)
+    large.preprocessing = replace(large.preprocessing, image_size=40)
+    ensemble = TeacherEnsemble([small, large], CPU.device, channels_last=False)
+    images, rendering, other = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 40, 40), torch.rand(2, 3, 36, 36)
+    answers = ensemble(images, renderings=(other, rendering)).logits
+    assert torch.equal(answers[0], ensemble(images).logits[0])
+    assert torch.equal(answers[1], ensemble.one(1, rendering)[0])
+    assert not torch.allclose(answers[1], ensemble(images).logits[1])
+    assert torch.equal(ensemble(images, renderings=(other,)).logits[1], ensemble(images).logits[1])
+    all_at_36 = TeacherEnsemble([_teacher(0), _teacher(1)], CPU.device, channels_last=False, image_size=36)
+    at_36 = all_at_36(images, renderings=(other,)).logits
+    look = small.preprocessing
+    for answer, seed in zip(at_36, (0, 1), strict=True):
+        expected = freeze(_teacher(seed).model)(normalise(other, look.mean, look.std))
+        torch.testing.assert_close(answer, expected)
+
+
 def test_an_evaluation_leaves_nothing_behind_that_training_cannot_use() -> None:
     images, mean, std = torch.rand(2, 3, 4, 4), (0.11, 0.22, 0.33), (0.44, 0.55, 0.66)
     with torch.inference_mode():
@@ -183,6 +201,49 @@ def test_preflight_catches_a_shifted_class_order(order: list[int], right: bool) 
         preflight(ensemble, _brightness_source(), TRANSFORM, how, trust=False)
     _, warnings = preflight(ensemble, _brightness_source(), TRANSFORM, how, trust=True)
     assert "going on because it is trusted" in warnings[0]
+
+
+def _only_sharp(seed: int = 0) -> LoadedModel:
+    """A perfect teacher of `_brightness_source` for images of 48 px, where a pixel of theirs is a pixel of its own."""
+    teacher = _teacher(seed)
+    teacher.model = _ReadsSharpClasses(list(range(10)))
+    look = replace(teacher.preprocessing, mean=(0.0,) * 3, std=(1.0,) * 3, image_size=48, interpolation="bilinear")
+    teacher.preprocessing = look
+    teacher.promised_top1, teacher.promised_on = 100.0, "stripes"
+    return teacher
+
+
+class _ReadsSharpClasses(_ReadsTheClass):
+    """Reads the class from how far neighbouring pixels differ: nothing of that is left in images that were smaller."""
+
+    def forward_features(self, x: torch.Tensor) -> torch.Tensor:
+        return (x[..., 1:] - x[..., :-1]).abs().mean(dim=(1, 2, 3))[:, None]
+
+
+def _stripes() -> ArraySource:
+    """Images of 48 px in stripes a pixel wide, whose contrast is their class."""
+    labels = np.arange(200) % 10
+    stripes = np.tile(np.arange(48) % 2, (48, 1))[None, :, :, None] * np.round(labels * 2.55)[:, None, None, None]
+    pixels = np.broadcast_to(stripes, (200, 48, 48, 3)).astype(np.uint8)
+    return ArraySource("stripes", "val", [str(i) for i in range(10)], labels, pixels, [str(i) for i in range(200)])
+
+
+def test_preflight_measures_a_teacher_as_it_will_be_seen() -> None:
+    transform = replace(TRANSFORM, image_size=24)
+    how = PassSettings(batch_size=64, workers=0, processes=CPU)
+    with pytest.raises(TeacherError, match=r"where 100\.0 % is promised") as found:
+        preflight(TeacherEnsemble([_only_sharp()], CPU.device), _stripes(), transform, how, trust=False)
+    assert found.value.hint.startswith("the student's images are enlarged for it: --set teachers.view=own")
+    own = replace(how, teacher_sizes=(48,))
+    reports, warnings = preflight(TeacherEnsemble([_only_sharp()], CPU.device), _stripes(), transform, own, trust=False)
+    assert [report.metrics["top1"] for report in reports] == [100.0, 100.0]
+    assert not warnings
+    elsewhere = TeacherEnsemble([_only_sharp()], CPU.device, image_size=36)
+    at_36 = replace(how, teacher_sizes=(36,))
+    _, warnings = preflight(elsewhere, _stripes(), transform, at_36, trust=True)
+    assert warnings[-1].endswith("was trained at 48 px, and is run at 36 px")
+    _, warnings = preflight(TeacherEnsemble([_only_sharp()], CPU.device), _stripes(), transform, how, trust=True)
+    assert warnings[-1].endswith("was trained at 48 px, the run shows 24 px: its images are resized")
 
 
 @pytest.mark.numeric

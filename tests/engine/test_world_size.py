@@ -1,4 +1,4 @@
-"""One process and two see the same images, the same views and the same mixed pixels, in the same order."""
+"""One process and two see the same images, views and mixed pixels in the same order, and so do their teachers."""
 
 from __future__ import annotations
 
@@ -22,4 +22,5 @@ def test_two_processes_see_what_one_sees(tmp_path: Path, fork_server: ForkServer
     assert len(alone["seen"]) == 9
     joined = [first + second for first, second in zip(halves[0]["seen"], halves[1]["seen"], strict=True)]
     assert joined == alone["seen"]
+    assert {(student[:2], teacher[:2]) for step in joined for _, student, teacher in step} == {("16", "24")}
     assert alone["num_images"] == halves[0]["num_images"] == 360

@@ -1,4 +1,4 @@
-"""Trains for one epoch and writes down, a file a process, which images each step saw.
+"""Trains for one epoch and writes down, a file a process, which images the student and its teacher saw at each step.
 
 Run alone or under torchrun:  world_size_program.py FOLDER
 """
@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -20,33 +21,48 @@ from kdzoo.engine.loop import train
 from kdzoo.engine.objective import Objective, Phase, StepView, student_group
 from kdzoo.engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from kdzoo.engine.signals import StopRequest
+from kdzoo.engine.teachers import TeacherEnsemble
 from kdzoo.zoo import load_model
 
 
-class Recorder(Objective):
-    """Cross-entropy that remembers what it was shown."""
+def hashes_of(images: Tensor) -> list[str]:
+    """Each image's size and digest."""
+    return [f"{images.shape[-1]} {hashlib.sha256(one.contiguous().numpy().tobytes()).hexdigest()}" for one in images]
 
-    def __init__(self) -> None:
+
+class Recorder(Objective):
+    """Cross-entropy that remembers what it was shown, and what the teacher was.
+
+    Args:
+        teacher: It sees views at its own size.
+    """
+
+    def __init__(self, teacher: nn.Module) -> None:
         super().__init__()
-        self.seen: list[list[tuple[int, str]]] = []
+        self.seen: list[list[tuple[int, str, str]]] = []
+        self.shown: list[str] = []
+        teacher.conv1.register_forward_pre_hook(lambda _, inputs: self.shown.extend(hashes_of(inputs[0])))
 
     def phases(self, student: nn.Module) -> tuple[Phase, ...]:
         return (Phase("student", (student_group(student),)),)
 
     def terms(self, phase: str, step: StepView) -> dict[str, Tensor]:
-        hashes = [hashlib.sha256(image.contiguous().numpy().tobytes()).hexdigest() for image in step.images]
-        self.seen.append(list(zip(step.sample_ids.tolist(), hashes, strict=True)))
+        self.shown.clear()
+        step.teachers()
+        self.seen.append(list(zip(step.sample_ids.tolist(), hashes_of(step.images), self.shown, strict=True)))
         return {"hard_label": nn.functional.cross_entropy(step.student().logits, step.labels)}
 
 
 def main(folder: Path) -> None:
     """Train and write ``seen-RANK.json``."""
     processes = start_processes("cpu")
-    recorder = Recorder()
+    teacher = load_model("cifar_resnet8", pretrained=False, num_classes=10, seed=1)
+    teacher.preprocessing = replace(teacher.preprocessing, image_size=24)
+    recorder = Recorder(teacher.model)
     job = TrainJob(
         student=load_model("cifar_resnet8", pretrained=False, num_classes=10, seed=0),
         objective=recorder,
-        teachers=None,
+        teachers=TeacherEnsemble([teacher], processes.device),
         train_source=open_source("digits", "train"),
         val_source=open_source("digits", "val"),
         augmentation=Augmentation(image_size=16, color_jitter=(0.3, 0.3, 0.3), policy="rand-m9-n2", erase_prob=0.5),
@@ -61,6 +77,7 @@ def main(folder: Path) -> None:
         resume=False,
         config={},
         fixed={},
+        teacher_sizes=(24,),
     )
     with StopRequest() as stop:
         result = train(job, processes, stop)

@@ -1,5 +1,6 @@
 """A staged run small enough for a test: SSLD on 48 digits at 16 pixels, two stages of an epoch of three steps."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from kdzoo.base.settings import Given
@@ -37,9 +38,10 @@ def write_data(folder: Path) -> Path:
     return folder
 
 
-def write_teacher(folder: Path) -> str:
+def write_teacher(folder: Path, image_size: int = 32) -> str:
     """A network with seeded weights whose answers are far from uniform."""
     loaded = load_model("cifar_resnet8", pretrained=False, num_classes=10, seed=1)
+    loaded.preprocessing = replace(loaded.preprocessing, image_size=image_size)
     loaded.model.fc.weight.data *= 20
     save_model(loaded, folder, provenance={})
     return str(folder)

@@ -87,6 +87,7 @@ CASES = {
     "hinton_kd": Case("hinton_kd", teachers=1),
     "meal_v2": Case("meal_v2", ("small_images", "alternating"), teachers=2, two_phases=True),
     "xcl_mix": Case("xcl_mix", ("small_images",), teachers=1),
+    "xcl_mix-own": Case("xcl_mix", ("small_images",), {"teachers.models": "{large}", "teachers.view": "own"}),
     "ssld": Case("ssld", ("small_images",), {"data.unlabeled": "{unlabeled}"}, teachers=1),
     "class_gan": Case("class_gan", ("tiny",), {"optimizer.lr": 4e-4}, two_phases=True),
     "xcl_gan": Case("xcl_gan", (), {"objective.generator": "{generator}"}, teachers=1),
@@ -152,6 +153,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer) -> 
     root = tmp_path_factory.mktemp("world")
     write_data(root / "data")
     write_teacher(root / "teacher")
+    write_teacher(root / "large", image_size=28)
     torch.manual_seed(0)
     save_generator(ConditionalGenerator(10, 16, 4, 6, 7), root / "generator", {})
     return World(root, fork_server)
