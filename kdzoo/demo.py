@@ -62,7 +62,7 @@ _LAST_SEED = 2**63
 ON_LABELS, DISTILLED, ALL_LABELS = "Student on 50 labels", "Student distilled", "Student on all 1,050 labels"
 WHY = (
     "Why: labels are few and images are many. The student on labels can use 50 images; the distilled one learns from "
-    "1,050 what two larger teachers think of them and how sure they are. The teachers know the same 50 labels, no other."
+    "1,050 what two larger teachers think of them and how sure they are. The teachers know the same 50 labels alone."
 )
 EQUAL = (
     "Held equal: the student's network and initial weights, the number of steps, batch size, optimiser, schedule and "
