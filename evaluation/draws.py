@@ -66,7 +66,9 @@ class PooledGain:
         shown = [{"value": f"{self.mean:+.2f}", "label": "points, distilled less labels"}]
         if self.interval is not None:
             low, high = self.interval
-            shown.append({"value": f"{low:+.2f} to {high:+.2f}", "label": f"{CONFIDENCE:.0%} interval over the draws"})
+            shown.append(
+                {"value": f"{low:+.2f} to {high:+.2f}", "label": f"{100 * CONFIDENCE:.0f} % interval over the draws"}
+            )
         return [*shown, {"value": f"{self.wins} of {len(self.draws)}", "label": "draws in which distilled is ahead"}]
 
     def verdict(self) -> str:
@@ -78,7 +80,7 @@ class PooledGain:
         if self.interval is None:
             return f"{first}. One draw decides nothing."
         low, high = self.interval
-        ends = f"{CONFIDENCE:.0%} interval over the draws {low:+.2f} to {high:+.2f}".replace("%", " %")
+        ends = f"{100 * CONFIDENCE:.0f} % interval over the draws {low:+.2f} to {high:+.2f}"
         if low > 0:
             return f"{first}, {ends}: distillation helped."
         if high < 0:
