@@ -20,22 +20,21 @@ from .settings import setting
 )
 @setting("--out", metavar="DIR", default="runs/demo", show_default=True, help="Folder for the runs and the report.")
 @setting("--seed", type=SEED, metavar="N", default=0, show_default=True, help="Of every random choice.")
-@click.option("--quick", is_flag=True, help="One epoch each: shows that everything works, its accuracies mean nothing.")
+@click.option("--quick", is_flag=True, help="One short draw: shows that everything works, its numbers mean nothing.")
 @config_option
 @json_option
 def command(out: str, seed: int, quick: bool, as_json: bool) -> None:
-    """The whole story on embedded real images: teachers, a student with and without them, evaluation, report.
+    """The whole story on embedded real images: few labels, teachers, a student with and without them, report.
 
     Interrupted and called again, it goes on where it was.
     """
     from ..demo import run_demo
 
     with work():
-        result = run_demo(out, seed=seed, **({"teacher_epochs": 1, "student_epochs": 1} if quick else {}))
+        result = run_demo(out, seed=seed, **({"draws": 1, "epochs": 1, "teacher_epochs": 1} if quick else {}))
     if as_json:
         print_json(result.to_dict())
         return
     echo(result.table(), lines=True)
-    verdict = "One epoch each: these numbers show that everything works, and nothing else." if quick else result.verdict
-    echo(f"\n{verdict}")
+    echo(f"\n{result.verdict}")
     echo(f"report: {result.report}")

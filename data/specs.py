@@ -38,8 +38,9 @@ class DataSpec:
     Attributes:
         name: One of NAMES, or ``"folder"``.
         path: The folder (or manifest), or None for the name's default place.
-        held_out: Who is evaluated on, of data of people (``mpiigaze@p03``), or the official partition (``dtd@2``); None
-            for the default. Of a folder: the split's folder that is validated on (``photos@test``).
+        held_out: Who is evaluated on, of data of people (``mpiigaze@p03``), the official partition (``dtd@2``), or a
+            drawn split of few labels (``digits@few-0``); None for the default. Of a folder: the split's folder that is
+            validated on (``photos@test``).
         reading: How its files become images.
         val_share: What is held out of class folders that have no validation folder.
         one_class: Whether a single class is meant.
@@ -102,15 +103,20 @@ def _parse(text: str) -> DataSpec:
         raise UsageError("an empty data spec", hint=f"give one of {', '.join(NAMES)}, or a folder")
     whole, colon, place = text.partition(":")
     name, at, held_out = whole.partition("@")
-    if name in NAMES and (not at or name == "mpiigaze" or name in TRANSFER_SETS):
+    if name in NAMES and (not at or name in ("digits", "mpiigaze") or name in TRANSFER_SETS):
         if colon and not place:
             raise UsageError(f"the data spec {text!r} has no path after the colon", hint=f"write {name} or {name}:PATH")
         if at and not held_out:
             raise UsageError(
-                f"the data spec {text!r} names nothing after the @", hint="write mpiigaze@p03, dtd@2 or the name alone"
+                f"the data spec {text!r} names nothing after the @",
+                hint="write mpiigaze@p03, dtd@2, digits@few-0 or the name alone",
             )
         if at and name in TRANSFER_SETS:
             parse_partition(name, held_out)
+        if at and name == "digits":
+            from .digits import parse_draw
+
+            parse_draw(held_out)
         if name == "digits" and colon:
             raise UsageError("digits is embedded and takes no path", hint="write digits")
         return DataSpec(name, Path(place).expanduser() if colon else None, held_out or None)
@@ -183,7 +189,7 @@ def _open(parsed: DataSpec, split: str) -> ImageSource:
     if parsed.name == "digits":
         from .digits import open_digits
 
-        return open_digits(split)
+        return open_digits(split, parsed.held_out)
     if parsed.name in IMAGENETV2:
         from .imagenetv2 import find_imagenetv2, open_imagenetv2
 

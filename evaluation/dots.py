@@ -14,7 +14,7 @@ from ..engine.metrics.intervals import wilson
 from .page import render
 from .scales import linear_scale, number
 
-Role = Literal["student", "baseline", "teacher", "ensemble"]
+Role = Literal["student", "baseline", "teacher", "ensemble", "reference"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Score:
 
     Attributes:
         name: Shown at the row's left.
-        role: ``student`` (filled dot), ``baseline`` and ``teacher`` (rings), ``ensemble`` (diamond).
+        role: ``student`` (filled dot), ``baseline``, ``teacher`` and ``reference`` (rings), ``ensemble`` (diamond).
         value: Of the metric that decides.
         num_images: Images that it was measured on; 0 where that is not known, then no interval is drawn.
     """

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..base.run_record import RunRecord, read_run
-from ..engine.metrics.intervals import Z
 from .charts import Lines, recorded_series
 from .dots import Role, Score, dot_plot
 from .drawing import draw
 from .examples import Example, find_examples, picture, pictures_note
 from .page import write_page
-from .run_charts import run_charts, steps_per_epoch
+from .run_charts import run_charts
 from .run_sections import differences
 
 if TYPE_CHECKING:
     from ..base.metrics import Metrics
     from ..engine.distributed import Processes
     from ..engine.signals import StopRequest
+    from .draws import PooledGain
 
 _DECIDE_VIEWS = ("run.seed", "data.", "training.", "student.")
 
@@ -34,13 +33,14 @@ class ComparedModel:
 
     Attributes:
         name: What the reader calls it.
-        role: ``teacher``, ``ensemble``, ``baseline`` or ``student``.
+        role: ``teacher``, ``ensemble``, ``baseline``, ``reference`` (what is not compared) or ``student``.
         parameters: Number of weights.
         top1: Percent of the held-out images.
         loss: Cross-entropy on them, nats.
-        num_images: How many they are.
+        num_images: How many answers that counts.
         seconds: Training time, or None where nothing was trained.
         run: The run folder, or None.
+        labels: How many labels it learned from, in words; empty where that is the same for all.
     """
 
     name: str
@@ -51,6 +51,7 @@ class ComparedModel:
     num_images: int
     seconds: float | None
     run: str | None
+    labels: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -66,12 +67,14 @@ class FinishedRun:
         role: What the model is in the comparison.
         path: The run folder.
         seconds: How long it trained.
+        labels: How many labels it learned from, in words.
     """
 
     name: str
     role: Role
     path: Path
     seconds: float
+    labels: str = ""
 
 
 def evaluate_runs(
@@ -106,11 +109,11 @@ def evaluate_runs(
     *results, together = evaluate_ensemble(teachers, source, eval_transform(models[-1].preprocessing), how)
     results += [evaluate_model(model, source, how) for model in models[num_teachers:]]
     rows = [
-        ComparedModel(run.name, run.role, size, *_numbers(metrics), run.seconds, str(run.path))
+        ComparedModel(run.name, run.role, size, *_numbers(metrics), run.seconds, str(run.path), run.labels)
         for run, size, metrics in zip(runs, sizes, results, strict=True)
     ]
     name, size = "Ensemble of the teachers", sum(sizes[:num_teachers])
-    rows.insert(num_teachers, ComparedModel(name, "ensemble", size, *_numbers(together), None, None))
+    rows.insert(num_teachers, ComparedModel(name, "ensemble", size, *_numbers(together), None, None, runs[0].labels))
     return rows, find_examples(models[-1], source, processes.device, teachers=teachers)
 
 
@@ -118,27 +121,26 @@ def _numbers(metrics: Metrics) -> tuple[float, float, int]:
     return metrics["top1"], metrics["loss"], metrics.num_images
 
 
-def verdict(baseline: ComparedModel, distilled: ComparedModel) -> str:
-    """What the comparison of two students shows, in plain words, whichever of them is ahead.
+def pool(draws: Sequence[Sequence[ComparedModel]]) -> list[ComparedModel]:
+    """One row a model: means over the draws, with the answers to all of them counted and the first draw's run.
 
-    The margin is that of two independent samples. Both are measured on the same images, which makes the true margin
-    of sampling smaller; the margin of another seed is not in it.
+    Args:
+        draws: The same models in the same order in each.
     """
-    gain = distilled.top1 - baseline.top1
-    shares = [(model.top1 / 100, model.num_images) for model in (baseline, distilled)]
-    margin = 100 * Z * math.sqrt(sum(p * (1 - p) / n for p, n in shares))
-    change = "lower" if distilled.loss < baseline.loss else "higher" if distilled.loss > baseline.loss else "no other"
-    loss = f"Its cross-entropy is {change}: {distilled.loss:.3f} against {baseline.loss:.3f} nats."
-    points = f"{abs(gain):.2f} points {'above' if gain > 0 else 'below'}"
-    against = f"({distilled.top1:.2f} % against {baseline.top1:.2f} %)"
-    if gain == 0:
-        return f"The distilled student is as often right as the one trained on labels ({distilled.top1:.2f} %). {loss}"
-    first = f"The distilled student is {points} the one trained on labels {against}"
-    if abs(gain) <= margin:
-        why = f"{distilled.num_images} images leave ±{margin:.1f} points open, so this run alone does not decide"
-        return f"{first}: {why}. {loss}"
-    helped = "distillation helped" if gain > 0 else "distillation did harm"
-    return f"{first}, beyond the ±{margin:.1f} points that {distilled.num_images} images leave open: {helped}. {loss}"
+    return [
+        replace(
+            rows[0],
+            top1=_mean([row.top1 for row in rows]),
+            loss=_mean([row.loss for row in rows]),
+            num_images=sum(row.num_images for row in rows),
+            seconds=None if rows[0].seconds is None else _mean([row.seconds or 0.0 for row in rows]),
+        )
+        for rows in zip(*draws, strict=True)
+    ]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def write_overview(
@@ -148,6 +150,7 @@ def write_overview(
     lede: Sequence[str],
     models: Sequence[ComparedModel],
     compared: tuple[str, str],
+    gain: PooledGain | None = None,
     examples: Sequence[Example] = (),
     commands: Sequence[tuple[str, str]] = (),
 ) -> Path:
@@ -159,6 +162,7 @@ def write_overview(
         lede: Sentences under it.
         models: The rows, in reading order.
         compared: Names of the two students whose curves and settings are set side by side.
+        gain: What each draw of the data gave, where ``models`` are means over several.
         examples: Held-out images with the last student's answers.
         commands: (what for, command) pairs to go on with.
 
@@ -180,6 +184,7 @@ def write_overview(
         lede=lede,
         dots=dot_plot([Score(m.name, m.role, m.top1, m.num_images) for m in models]),
         models=[{**m.to_dict(), "report": _link(path, m.run)} for m in models],
+        gain=gain,
         charts=[draw(chart) for chart in charts],
         compared=compared,
         differences=(changes := differences(runs[compared[0]], last)),
@@ -193,7 +198,7 @@ def write_overview(
 def _slots(models: Sequence[ComparedModel]) -> dict[str, int]:
     """Each model's place in the palette: a role has the same colour in the dots and in the curves."""
     teachers = iter((4, 3, 6, 5))
-    fixed = {"student": 0, "baseline": 1, "ensemble": 2}
+    fixed = {"student": 0, "baseline": 1, "ensemble": 2, "reference": 6}
     return {m.name: fixed[m.role] if m.role in fixed else next(teachers, 5) for m in models}
 
 
@@ -201,8 +206,8 @@ def _curves(title: str, key: str, unit: str, runs: Mapping[str, RunRecord], slot
     series = []
     for name, run in runs.items():
         lines = [line for line in run.lines_of_kind("eval") if line.model == "student"]
-        series.append(recorded_series(name, lines, key, steps=steps_per_epoch(run) or 1.0, slot=slots[name]))
-    return Lines(title=title, series=tuple(series), x_label="epochs", unit=unit)
+        series.append(recorded_series(name, lines, key, slot=slots[name]))
+    return Lines(title=title, series=tuple(series), x_label="steps", unit=unit)
 
 
 def _link(page: Path, run: str | None) -> str | None:

@@ -6,6 +6,7 @@ import math
 import shlex
 from pathlib import Path
 
+from ..base.metrics import TOP1
 from ..base.run_documents import Session, TeacherSummary
 from ..base.run_record import RunRecord
 from .page import count
@@ -79,12 +80,15 @@ def commands(run: RunRecord) -> list[tuple[str, str]]:
     if run.result is None:
         found.append(("Resume", resume_command(run)))
     if run.model:
+        if run.primary is TOP1:
+            title = "Name the classes of new images (docs/predicting.md: files, embeddings)"
+            found.append((title, f"kdzoo predict {shlex.quote(folder)} photos/"))
         data = str(run.config.setting("data.val_dataset") or run.config.setting("data.dataset") or "DATA")
         found.append(("Evaluate", f"kdzoo eval {shlex.quote(f'{folder}/model')} --on {shlex.quote(data)}"))
         own = student_name(run).startswith("cifar_")
         register = "import kdzoo.zoo  # registers the networks for small images\n" if own else ""
         load = f"model = timm.create_model({'local-dir:' + folder + '/model'!r}, pretrained=True)"
-        found.append(("Load in Python", f"import timm\n{register}\n{load}"))
+        found.append(("Load in Python with timm", f"import timm\n{register}\n{load}"))
     if run.result is not None:
         found.append(("Run it again", _last_command(run)))
     return [(title, code) for title, code in found if code]

@@ -68,7 +68,7 @@ TABLE = (
     Row("batch_divisor", 64, 64, 64, 64, "the batch is the power of two nearest to images / this"),
     Row("least_batch", 8, 8, 8, 8, "batch at least"),
     Row("most_batch", 128, 128, 128, 128, "batch at most"),
-    Row("lr", 0.03, 0.1, 0.03, 0.1, "learning rate at the next row's batch, linear in the batch"),
+    Row("lr", 0.02, 0.1, 0.02, 0.1, "learning rate at the next row's batch, linear in the batch"),
     Row("lr_batch", 32, 128, 32, 128, "the batch of that learning rate"),
     Row("warmup_share", 0.05, 0.05, 0.05, 0.05, "share of the steps in which the rate rises"),
     Row("optimizer.weight_decay", 1e-4, 5e-4, 1e-4, 5e-4, "weight decay"),

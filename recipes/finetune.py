@@ -47,7 +47,7 @@ RECIPE = from_rows(
         *at("ours: no mixing in a short run", UNMIXED),
         ("data.mixing.mixup_alpha", 1.0, "ours: of use with --set data.mixing.mixup_prob only"),
         ("training.epochs", 10, FOLLOWS),
-        ("optimizer.lr", 0.02, "ours: follows the batch, docs/defaults.md"),
+        ("optimizer.lr", 0.04, "ours: follows the batch, docs/defaults.md"),
         ("optimizer.weight_decay", 1e-4, "ours: docs/defaults.md"),
         ("objective.label_smoothing", 0.1, "ours: docs/defaults.md"),
         ("objective.smoothing_definition", "all_classes", "ours: torch's"),

@@ -10,20 +10,33 @@ from typing import Any
 import pytest
 
 from kdzoo.base.errors import RunError
-from kdzoo.demo import DISTILLED, ON_LABELS, SHARED, run_demo
+from kdzoo.demo import (
+    BATCH_SIZE,
+    DISTILLED,
+    EPOCHS_OF_LABELS,
+    ON_LABELS,
+    QUICK,
+    SHARED,
+    SOFT_LABELS,
+    STUDENT,
+    run_demo,
+)
 
-ONE_EPOCH = (
+QUICKLY = (
     "import sys, torch; from kdzoo.demo import run_demo; from kdzoo.base.errors import KdzooError\n"
     "try:\n"
-    "    result = run_demo(sys.argv[1], teacher_epochs=1, student_epochs=1)\n"
+    "    result = run_demo(sys.argv[1], draws=2, epochs=1, teacher_epochs=1)\n"
     "except KdzooError as error:\n"
     "    print(error, error.hint, file=sys.stderr); sys.exit(error.exit_code)\n"
     "import json; print(json.dumps(result.to_dict())); print(result.table())\n"
 )
 
 
+DRAWS = ("draw-1", "draw-2")
+
+
 def start(out: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", ONE_EPOCH, str(out)]
+    command = [sys.executable, "-c", QUICKLY, str(out)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -32,7 +45,7 @@ def test_the_demo_stops_at_a_signal_goes_on_and_shows_what_it_measured(tmp_path:
     out = tmp_path / "demo"
     first = start(out)
     deadline = time.monotonic() + 600
-    while not (out / "teacher-cifar_wrn_16_1" / "config.json").exists():
+    while not (out / "draw-1" / "teacher-cifar_wrn_16_1" / "config.json").exists():
         assert time.monotonic() < deadline
         assert first.poll() is None, first.communicate()[1]
         time.sleep(0.05)
@@ -41,38 +54,47 @@ def test_the_demo_stops_at_a_signal_goes_on_and_shows_what_it_measured(tmp_path:
     assert first.returncode == 130, said
     assert "run the same command again" in said
     assert printed == ""
-    kept = (out / "teacher-cifar_resnet14" / "model" / "model.safetensors").read_bytes()
+    kept = (out / "draw-1" / "teacher-cifar_resnet14" / "model" / "model.safetensors").read_bytes()
 
     second = start(out)
     printed, said = second.communicate(timeout=1200)
     assert second.returncode == 0, said
-    assert (out / "teacher-cifar_resnet14" / "model" / "model.safetensors").read_bytes() == kept
+    assert (out / "draw-1" / "teacher-cifar_resnet14" / "model" / "model.safetensors").read_bytes() == kept
     document, _, table = printed.partition("\n")
     result: dict[str, Any] = json.loads(document)
-    assert [model["role"] for model in result["models"]] == ["teacher", "teacher", "ensemble", "baseline", "student"]
+    roles = ["teacher", "teacher", "ensemble", "baseline", "reference", "student"]
+    assert [model["role"] for model in result["models"]] == roles
     for model in result["models"]:
-        assert model["num_images"] == 360
-        if model["run"]:  # what the run itself measured, but for one image that another batch rounds
-            own = json.loads((Path(model["run"]) / "result.json").read_text())
-            assert (model["top1"], model["num_images"]) == (pytest.approx(own["top1"], abs=0.3), own["num_images"])
+        assert model["num_images"] == 2 * 747
+        assert f"{model['top1']:.2f}" in table
+        if model["run"]:  # what the runs themselves measured, but for an image that another batch rounds
+            own = [json.loads((Path(model["run"].replace("draw-1", d)) / "result.json").read_text()) for d in DRAWS]
+            assert sum(one["top1"] for one in own) / 2 == pytest.approx(model["top1"], abs=0.2)
+            assert {one["steps"] for one in own} == {42}
             assert (Path(model["run"]) / "report.html").exists()
-            assert f"{model['top1']:.2f}" in table
     ensemble = result["models"][2]
     assert ensemble["parameters"] == sum(model["parameters"] for model in result["models"][:2])
+    gain, rows = result["gain"], {model["name"]: model["top1"] for model in result["models"]}
+    assert [draw["name"] for draw in gain["draws"]] == ["digits@few-0", "digits@few-1"]
+    assert gain["mean"] == pytest.approx(rows[DISTILLED] - rows[ON_LABELS])
 
     page = (out / "report.html").read_text()
     assert result["verdict"] in page.replace("&#39;", "'")
-    assert page.count('<svg viewBox="0 0 360') == 4
+    assert page.index("Distilled against labels") < page.index("Why: ") < page.index("Held equal: ") < page.index("<h2")
+    assert all(
+        f"kdzoo {verb}" in page for verb in ("train --model", "distill --student", "eval runs/student", "predict")
+    )
     assert page.count("data:image/png;base64,") >= 8
     assert not re.search(r"(src|href)=\"?(https?:)?//", page)
     differing = set(re.findall(r"<code>([\w.]+)</code>", page.split("settings differ")[1]))
-    assert differing
-    assert all(name.startswith(("objective.", "teachers.")) for name in differing), differing
+    assert {"data.unlabeled", "objective.temperature", "training.epochs"} <= differing
+    allowed = ("objective.", "teachers.", "data.unlabeled", "training.epochs", "training.evaluate_every_epochs")
+    assert all(name.startswith(allowed) for name in differing), differing
     saved = json.loads((out / "demo.json").read_text())
     assert saved["models"] == result["models"]
 
     with pytest.raises(RunError, match="other settings"):
-        run_demo(out, seed=1, teacher_epochs=1, student_epochs=1)
+        run_demo(out, seed=1, draws=2, epochs=1, teacher_epochs=1)
 
 
 def test_a_folder_with_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
@@ -82,13 +104,28 @@ def test_a_folder_with_something_else_is_refused_and_left_alone(tmp_path: Path) 
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_both_students_share_every_setting_that_the_demo_sets() -> None:
+def test_both_students_share_every_setting_and_take_as_many_steps() -> None:
     from kdzoo.base.settings import Given
     from kdzoo.planning.resolution import resolve
 
-    given = {name: Given(value, "kdzoo demo") for name, value in {**SHARED, "student.model": "cifar_resnet8"}.items()}
-    on_labels, distilled = (resolve(recipe, given=given).settings() for recipe in ("supervised", "meal_v2"))
-    allowed = ("objective.", "teachers.", "training.epochs", "student.init")  # the last two are given a run
-    differing = [name for name in on_labels if not name.startswith(allowed) and on_labels[name] != distilled[name]]
-    assert differing == []
+    few = {**SHARED, "student.model": STUDENT, "data.dataset": "digits@few-0", "training.epochs": EPOCHS_OF_LABELS}
+    soft = {**few, **SOFT_LABELS, "data.unlabeled": "digits@few-0", "training.epochs": 1}
+    given = [{name: Given(value, "kdzoo demo") for name, value in one.items()} for one in (few, soft)]
+    on_labels, distilled = (resolve(recipe, given=one) for recipe, one in zip(("supervised", "hinton_kd"), given))
+    allowed = (
+        "objective.",
+        "teachers.",
+        "training.epochs",
+        "data.unlabeled",
+        "student.init",
+    )  # the last is given a run
+    settings = on_labels.settings(), distilled.settings()
+    assert [n for n in settings[0] if not n.startswith(allowed) and settings[0][n] != settings[1][n]] == []
+    steps = [plan.facts.num_images // BATCH_SIZE * plan.recipe.training.epochs for plan in (on_labels, distilled)]
+    assert steps == [42, 42]
+    assert not distilled.recipe.objective.uses_labels
     assert ON_LABELS != DISTILLED
+
+
+def test_a_single_draw_claims_nothing() -> None:
+    assert "mean nothing" in QUICK

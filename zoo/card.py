@@ -127,7 +127,11 @@ def _timm_lines(subject: CardSubject) -> list[str]:
 
 def _kdzoo_lines(subject: CardSubject) -> list[str]:
     reference = _reference(subject)
-    return [f"kdzoo eval {reference} --on DATA", f"kdzoo export {reference} --format onnx --out model.onnx"]
+    return [
+        f"kdzoo predict {reference} photos/  # each image's likeliest classes; --out answers.csv writes a file",
+        f"kdzoo eval {reference} --on DATA",
+        f"kdzoo export {reference} --format onnx --out model.onnx",
+    ]
 
 
 def _look(config: Mapping[str, Any]) -> list[tuple[str, Markdown]]:

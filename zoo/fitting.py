@@ -17,6 +17,7 @@ from timm.models import get_pretrained_cfg, is_model
 from torch import Tensor, nn
 
 from ..base.errors import ModelError
+from .conversion.efficientnets import from_the_port, is_port_name
 from .timm_conversion import in_timms_names
 from .weight_files import State
 from .weights import load_weights, strip_wrappers
@@ -104,7 +105,13 @@ def find_fit(
             "to be measured it needs its classifier",
         )
     state, tensors = max(
-        ((state, tensors) for state in states for tensors in _bare(state)),
+        (
+            (state, tensors)
+            for state in states
+            for bare in _bare(state)
+            for tensors in (bare, from_the_port(model, bare))
+            if tensors
+        ),
         key=lambda pair: len(pair[1].keys() & wanted.tensors.keys()),
     )
     load_weights(model, tensors, _named(source, state.place))
@@ -170,7 +177,11 @@ def _head_fits(wanted: _Wanted, head: Mapping[str, Tensor]) -> bool:
 
 def _converted(model: nn.Module, wanted: _Wanted, state: State) -> Iterator[Fit]:
     for tensors in _bare(state):
-        converted = in_timms_names(model, tensors)
+        converted = from_the_port(model, tensors)
+        if converted is None:
+            converted = in_timms_names(model, tensors)
+        elif any(map(is_port_name, converted)):  # it has layers that the network has not
+            continue
         fit = None if converted is None else _match(wanted, state, "", converted)
         if fit is not None:
             yield fit

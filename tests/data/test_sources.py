@@ -46,6 +46,28 @@ def test_digits_images_are_the_scans() -> None:
             assert np.array_equal(np.asarray(channel), np.asarray(expected))
 
 
+def test_a_drawn_split_of_few_labels_shares_no_scan_and_depends_on_its_seed_alone() -> None:
+    parts = {split: open_source("digits@few-3", split) for split in ("train", "unlabeled", "val")}
+    names = {split: {part.identity(i) for i in range(len(part))} for split, part in parts.items()}
+    assert {split: len(found) for split, found in names.items()} == {"train": 50, "unlabeled": 1000, "val": 747}
+    assert len(set.union(*names.values())) == 1797
+    assert np.bincount(parts["train"].labels).tolist() == [5] * 10
+    assert set(parts["unlabeled"].labels.tolist()) == {-1}
+    full, val = open_source("digits@full-3", "train"), open_source("digits@full-3", "val")
+    assert {full.identity(i) for i in range(len(full))} == names["train"] | names["unlabeled"]
+    assert val.fingerprint() == parts["val"].fingerprint()
+    assert full.labels.min() == 0
+    assert open_source("digits@few-3", "train").fingerprint() == parts["train"].fingerprint()
+    assert open_source("digits@few-4", "train").fingerprint() != parts["train"].fingerprint()
+
+
+@pytest.mark.parametrize("part", ["few", "few-", "3", "few--1", "some-1", "few-1.5"])
+def test_an_unknown_part_of_the_digits_is_refused(part: str) -> None:
+    with pytest.raises(UsageError, match="digits have no part") as caught:
+        open_source(f"digits@{part}", "train")
+    assert "digits@few-0" in str(caught.value.hint)
+
+
 def test_unlabeled_digits_are_the_training_images() -> None:
     unlabeled, train = open_source("digits", "unlabeled"), open_source("digits", "train")
     assert unlabeled.class_names == ()

@@ -1,4 +1,3 @@
-import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,38 +6,43 @@ from pathlib import Path
 import pytest
 
 from kdzoo.base.run_record import read_run
-from kdzoo.evaluation.overview import ComparedModel, verdict, write_overview
+from kdzoo.evaluation.draws import DrawGain, PooledGain
+from kdzoo.evaluation.overview import ComparedModel, pool, write_overview
 from kdzoo.evaluation.run_sections import differences
 
 LABELS = ComparedModel("on labels", "baseline", 78_042, 95.0, 0.2, 360, 6.0, None)
 
 
+def gain(*pairs: tuple[float, float]) -> PooledGain:
+    return PooledGain(tuple(DrawGain(f"draw {i}", one, two, 700) for i, (one, two) in enumerate(pairs)))
+
+
 @pytest.mark.parametrize(
-    ("top1", "num_images", "expected"),
+    ("pairs", "expected"),
     [
-        (96.0, 360, "1.00 points above the one trained on labels (96.00 % against 95.00 %): 360 images leave ±3.0"),
-        (94.0, 360, "1.00 points below"),
-        (99.5, 360, "beyond the ±2.4 points that 360 images leave open: distillation helped"),
-        (80.0, 360, "beyond the ±4.7 points that 360 images leave open: distillation did harm"),
-        (96.0, 50_000, "distillation helped"),
-        (95.0, 360, "as often right as the one trained on labels (95.00 %)"),
+        (((80.0, 84.0), (81.0, 84.0), (82.0, 84.0)), "+3.00 points (84.00 % against 81.00 %), ahead in 3 of 3 draws"),
+        (((80.0, 84.0), (81.0, 84.0), (82.0, 84.0)), "+0.52 to +5.48: distillation helped"),
+        (
+            ((84.0, 80.0), (84.0, 81.0), (84.0, 82.0)),
+            "ahead in 0 of 3 draws, 95 % interval over the draws -5.48 to -0.52",
+        ),
+        (((84.0, 80.0), (84.0, 81.0), (84.0, 82.0)), "distillation did harm"),
+        (((80.0, 84.0), (81.0, 80.0)), "ahead in 1 of 2 draws, 95 % interval"),
+        (((80.0, 84.0), (81.0, 80.0)), "these draws alone do not decide"),
+        (((80.0, 84.0),), "One draw decides nothing."),
     ],
 )
 def test_the_verdict_says_who_is_ahead_and_whether_that_means_anything(
-    top1: float, num_images: int, expected: str
+    pairs: tuple[tuple[float, float], ...], expected: str
 ) -> None:
-    baseline = replace(LABELS, num_images=num_images)
-    assert expected in verdict(baseline, replace(baseline, name="distilled", role="student", top1=top1))
+    assert expected in gain(*pairs).verdict()
 
 
-def test_the_verdict_s_margin_is_that_of_two_shares() -> None:
-    margin = 100 * 1.959964 * math.sqrt(0.95 * 0.05 / 360 + 0.9 * 0.1 / 360)
-    assert f"±{margin:.1f} points" in verdict(LABELS, replace(LABELS, top1=90.0))
-
-
-@pytest.mark.parametrize(("loss", "word"), [(0.1, "lower"), (0.3, "higher"), (0.2, "no other")])
-def test_the_verdict_compares_cross_entropies_too(loss: float, word: str) -> None:
-    assert f"Its cross-entropy is {word}: {loss:.3f} against 0.200" in verdict(LABELS, replace(LABELS, loss=loss))
+def test_rows_of_several_draws_are_their_means() -> None:
+    other = replace(LABELS, top1=97.0, loss=0.4, seconds=8.0, run="elsewhere")
+    (row,) = pool([[LABELS], [other]])
+    assert (row.top1, row.num_images, row.seconds, row.run) == (96.0, 720, 7.0, None)
+    assert row.loss == pytest.approx(0.3)
 
 
 def test_differing_settings_are_named_with_both_values(make_run: Callable[..., Path]) -> None:
@@ -65,6 +69,20 @@ def test_the_page_shows_every_model_and_links_to_its_report(make_run: Callable[.
         assert shown in page, shown
     assert "the same views of them" not in page.split("Nowhere")[0]
     assert "<script" not in page
+
+
+def test_a_page_of_several_draws_leads_with_the_gain(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    models = [replace(LABELS, run=str(make_run("a"))), replace(LABELS, name="distilled", run=str(make_run("b")))]
+    page = write_overview(
+        tmp_path / "p.html",
+        title="t",
+        lede=[],
+        models=models,
+        compared=("on labels", "distilled"),
+        gain=gain((80.0, 84.0), (81.0, 84.0), (82.0, 84.0)),
+    ).read_text()
+    assert page.index("+3.00") < page.index("+0.52 to +5.48") < page.index("3 of 3") < page.index("<h2")
+    assert page.index("Draw by draw") < page.index("draw 2")
 
 
 def test_equal_views_are_claimed_only_where_the_settings_say_so(make_run: Callable[..., Path], tmp_path: Path) -> None:

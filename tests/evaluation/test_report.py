@@ -73,6 +73,8 @@ def test_a_finished_run_shows_its_numbers_curves_settings_and_teachers(make_run:
     assert page.source.index("channels_last") > page.source.index("left at kdzoo") > page.source.index("KDZOO_EPOCHS")
     assert "This report is partial" not in page.text
     assert "Resume" not in page.text
+    for used in ("kdzoo predict ", " photos/", "timm.create_model('local-dir:"):
+        assert used in page.text.split("Go on with it")[1], used
     assert page.source.count('class="chart"') == 9  # top-1, top-5, loss, two terms, cross-entropy, lr, speed, wait
 
 

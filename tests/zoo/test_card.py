@@ -59,6 +59,7 @@ def test_what_the_card_says(make_run, tmp_path):
     for said in (
         'timm.create_model("hf-hub:org/my-model", pretrained=True)',
         "import kdzoo.zoo",
+        "kdzoo predict hf-hub:org/my-model photos/",
         "87.50\u00a0±\u00a01.74",
         "32 px, crop_pct 1, bilinear, centre crop, each image once",
         "360 images",
