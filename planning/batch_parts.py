@@ -23,11 +23,11 @@ from ..engine.progress import say
 from ..engine.run_folder import RunFolder
 from ..zoo import LoadedModel, network_output
 from ..zoo.features import blank_conditions
-from .bench import ChildFailedError, MeasuredStep, measure_in_child
+from .bench import ChildFailedError, MeasuredStep, measure_in_child, sizes_shown
 from .memory import readable
 from .plan import Plan
 from .run_teachers import RunTeachers
-from .teacher_views import run_size, sizes_shown
+from .teacher_views import run_size
 
 ACCUMULATE = "training.accumulate"
 FOR_MEMORY = "memory"

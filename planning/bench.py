@@ -28,12 +28,13 @@ from ..engine.precision import deterministic
 from ..engine.step import StepContext, mix_batch, split_step
 from ..engine.student import Student
 from ..engine.teachers import TeacherEnsemble
+from ..recipes.recipe import Recipe
 from ..recipes.recipe_file import load_recipe
 from ..zoo import LoadedModel, seeded
 from .labels import record_of, stored_labels
 from .models import shapes_of, student_of, teachers_of
 from .plan import DataFacts, Plan, RunSettings, StageStep
-from .teacher_views import run_size, sizes_shown
+from .teacher_views import further_sizes, run_size, sides_seen
 
 _POSE = 2  # numbers of a head's pose
 
@@ -149,6 +150,11 @@ def _ensemble(plan: Plan, teachers: list[LoadedModel], device: torch.device) -> 
         channels_last=training.channels_last,
         image_size=run_size(plan.recipe),
     )
+
+
+def sizes_shown(recipe: Recipe, teachers: Sequence[LoadedModel]) -> tuple[int, ...]:
+    """The sides at which views are rendered for teachers beside the student's own."""
+    return further_sizes(recipe, sides_seen(recipe, [record_of(teacher, "") for teacher in teachers]))
 
 
 def _noise(plan: Plan, batch_size: int, num_classes: int, sides: Sequence[int]) -> Batch:

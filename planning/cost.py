@@ -23,13 +23,13 @@ from ..zoo import LoadedModel, network_output, parse_reference
 from ..zoo.cached import cached_weights, is_offline
 from ..zoo.features import blank_conditions
 from .batch_parts import MemoryNeed, fit_batch
-from .bench import StudentBench, bench_teachers
+from .bench import StudentBench, bench_teachers, sizes_shown
 from .labels import open_labels, record_of
 from .memory import available_bytes, require_memory
 from .models import student_of, teachers_of
 from .plan import Plan
 from .sources import open_sources
-from .teacher_views import require_size, run_size, sizes_shown, view_notes
+from .teacher_views import require_size, run_size, view_notes
 
 _FLOP_A_MEASURED_STEP = 1e11
 _LARGEST_MEASURED_BATCH = 64

@@ -15,14 +15,14 @@ from ..engine.distributed import Processes, choose_device
 from ..engine.precision import deterministic
 from ..zoo import LoadedModel
 from .batch_parts import MemoryNeed, fit_batch, too_large
-from .bench import LabelBench
+from .bench import LabelBench, sizes_shown
 from .cost import ModelCost, count, decode_rate, measured_batch, missing_of
 from .labels import is_mixed, record_of
 from .memory import available_bytes, readable
 from .models import teachers_of
 from .obstacles import fitting, shown
 from .plan import Plan
-from .teacher_views import require_size, run_size, sizes_shown, view_notes
+from .teacher_views import require_size, run_size, view_notes
 
 _MEASURED_STEPS = 2
 

@@ -11,7 +11,6 @@ from ..data import TeacherRecord
 from ..recipes.recipe import Recipe
 from ..zoo import LoadedModel, network_output
 from ..zoo.features import blank_conditions
-from .labels import record_of
 
 
 def run_size(recipe: Recipe) -> int | None:
@@ -47,11 +46,6 @@ def _own_side(teacher: TeacherRecord) -> int:
 def further_sizes(recipe: Recipe, sides: Sequence[int]) -> tuple[int, ...]:
     """The sides at which views are rendered beside the student's own, each once, ascending."""
     return tuple(sorted({*sides} - {recipe.data.augmentation.image_size}))
-
-
-def sizes_shown(recipe: Recipe, teachers: Sequence[LoadedModel]) -> tuple[int, ...]:
-    """`further_sizes` for loaded teachers."""
-    return further_sizes(recipe, sides_seen(recipe, [record_of(teacher, "") for teacher in teachers]))
 
 
 def require_size(teachers: Sequence[LoadedModel], size: int | None) -> None:

@@ -45,6 +45,7 @@ RECIPE = from_rows(
         ("student.model", "resnet18", "ours: by --student"),
         ("student.init", "pretrained", "ours: weights that are there are used, random ones otherwise"),
         ("teachers.models", (), "ours: by --teacher"),
+        ("teachers.view", "own", "ours: a teacher answers best at the size that it knows"),
         ("data.augmentation.scale", (0.35, 1.0), "ours: docs/defaults.md"),
         *at("§2", {"data.mixing.mixup_prob": 1.0, "data.mixing.mixup_alpha": 1.0}),
         ("schedule.name", "cosine", "§2"),
