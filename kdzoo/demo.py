@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 TEACHERS = ("cifar_resnet14", "cifar_wrn_16_1")
 STUDENT = "cifar_resnet8"
-DRAWS = 5
+DRAWS = 4
 EPOCHS = 4  # of the distilled student, so 168 steps of either
 TEACHER_EPOCHS = 10  # counted alike: 420 steps
 BATCH_SIZE = 25  # 2 steps of the 50 labelled scans, 42 of all 1,050
