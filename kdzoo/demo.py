@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 TEACHERS = ("cifar_resnet14", "cifar_wrn_16_1")
 STUDENT = "cifar_resnet8"
-DRAWS = 5
+DRAWS = 4
 EPOCHS = 4  # of the distilled student, so 168 steps of either
-TEACHER_EPOCHS = 7  # counted alike: 294 steps
+TEACHER_EPOCHS = 10  # counted alike: 420 steps
 BATCH_SIZE = 25  # 2 steps of the 50 labelled scans, 42 of all 1,050
 EPOCHS_OF_LABELS = 21  # of the labelled scans, for the steps of one epoch of all
 SHARED: dict[str, Any] = {
