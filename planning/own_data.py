@@ -83,6 +83,7 @@ TABLE = (
     Row("data.mixing.mixup_prob", 0.0, 1.0, 1.0, 1.0, "share of the batches that MixUp mixes"),
     Row("data.mixing.mixup_prob", LEAVE, 0.0, LEAVE, LEAVE, "share of the batches that MixUp mixes", only="small"),
     Row("data.mixing.mixup_alpha", LEAVE, 0.2, 1.0, 1.0, "MixUp's Beta parameter (1: uniform)"),
+    Row("least_size", 0, 64, 0, 64, "image size at least, pixels, where the images have it"),
     Row("crop_pct", "weights", 0.95, "weights", 0.95, "evaluation's crop over the resized short side"),
     Row("crop_pct", 1.0, 1.0, 1.0, 1.0, "evaluation's crop over the resized short side", only="small"),
     Row("interpolation", "weights", "bilinear", "weights", "bilinear", "of every resize"),
@@ -157,6 +158,9 @@ class Subject:
             return own.image_size, f"student: its weights take {own.image_size} px alone"
         if self.small_side is not None:
             return self.small_side, f"data: every image has {self.small_side}×{self.small_side} px"
+        least = self.cells()["least_size"][0]
+        if own.image_size < least and side is not None and side >= least:
+            return least, f"ours: the network's own {own.image_size} px show too little of images of about {side} px"
         if side is None or side >= own.image_size:
             return own.image_size, f"student: the network's own {own.image_size} px"
         return shrunk(side), f"data: the images' short side is about {side} px"

@@ -136,7 +136,7 @@ def test_no_place_to_write_is_a_bug(
         ("[train]\nepochs = " + "9" * 5000, "is not TOML"),
         ("[train]\nepochs = 0x" + "f" * 5000, "no setting takes"),
         ("[train]\nset = " + "[" * 3000 + "]" * 3000, "nested too deeply"),
-        ('[train]\nmodel = "a\\u0000b"', "student.model is a text"),
+        ('[train]\nmodel = "a\\u0000b"', "there is no model 'a\\x00b'"),
         ('[train]\nmodel = "\\u001b[2Jx"', "\\x1b[2Jx"),
     ],
 )

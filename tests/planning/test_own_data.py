@@ -113,7 +113,7 @@ def test_the_student_decides_between_the_columns(planned: Planned) -> None:
         ("resnet18", 32, 32),
         ("resnet18", 28, 28),
         ("vit_tiny_patch16_224", 100, 224),
-        ("cifar_resnet8", 400, 32),
+        ("cifar_resnet8", 400, 64),
     ],
 )
 def test_the_image_size_is_the_networks_or_what_the_images_have(planned: Planned, model, side, size) -> None:
