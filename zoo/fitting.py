@@ -17,7 +17,6 @@ from timm.models import get_pretrained_cfg, is_model
 from torch import Tensor, nn
 
 from ..base.errors import ModelError
-from .conversion.efficientnets import from_the_port, is_port_name
 from .timm_conversion import in_timms_names
 from .weight_files import State
 from .weights import load_weights, strip_wrappers
@@ -104,6 +103,8 @@ def find_fit(
             hint="a training can start from it (kdzoo transfer, or a student with --set student.init=pretrained); "
             "to be measured it needs its classifier",
         )
+    from .conversion.efficientnets import from_the_port
+
     state, tensors = max(
         (
             (state, tensors)
@@ -176,6 +177,8 @@ def _head_fits(wanted: _Wanted, head: Mapping[str, Tensor]) -> bool:
 
 
 def _converted(model: nn.Module, wanted: _Wanted, state: State) -> Iterator[Fit]:
+    from .conversion.efficientnets import from_the_port, is_port_name  # most commands read no foreign weights
+
     for tensors in _bare(state):
         converted = from_the_port(model, tensors)
         if converted is None:

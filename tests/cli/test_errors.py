@@ -100,7 +100,6 @@ def test_debug_stands_at_the_verb_and_in_the_environment_too(kdzoo, monkeypatch)
         (["train", "--epoch", "3"], "no such option", "did you mean --epochs?"),
         (["--verson"], "no such option", "did you mean --version?"),
         (["train"], "missing option '--model'", "'kdzoo train --help'"),
-        (["distill", "--student", "x"], "missing option '--recipe'", "'kdzoo distill --help'"),
         (["train", "--model", "x", "--epochs", "0"], "invalid value for '--epochs'", "'kdzoo train --help'"),
         (["train", "--model", "x", "--epochs", "two"], "invalid value for '--epochs'", "'kdzoo train --help'"),
         (["train", "--model", "x", "--precision", "fp8"], "invalid value for '--precision'", "'kdzoo train --help'"),

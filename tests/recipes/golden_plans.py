@@ -32,7 +32,12 @@ def plan_of(command: str) -> Plan:
     Path("UNLABELED").mkdir(exist_ok=True)
     Image.new("RGB", (8, 8)).save("UNLABELED/0.png")
     found: list[Plan] = []
-    with mock.patch("kdzoo.cli.start.show", lambda plan, **_: found.append(plan)):
+
+    def show(plan: Plan, **_: object) -> bool:
+        found.append(plan)
+        return True
+
+    with mock.patch("kdzoo.cli.start.show", show):
         code = main([*shlex.split(command)[1:], "--dry-run"])
     assert code == 0, command
     return found[0]
@@ -87,8 +92,10 @@ def plans(name: str) -> dict[str, Any]:
 
 
 def _settings(plan: Plan) -> dict[str, Any]:
+    """The plan's settings but for those that change no result, as the teachers' view does that is the student's."""
     values = json.loads(json.dumps(plan.settings()))
-    return {path: value for path, value in values.items() if path not in _PLACES}
+    shared = {"teachers.view": "student"}
+    return {path: value for path, value in values.items() if path not in _PLACES and shared.get(path) != value}
 
 
 def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

@@ -210,7 +210,7 @@ class Teachers:
     def __init__(self, *answers: torch.Tensor) -> None:
         self.answers = answers
 
-    def __call__(self, images: torch.Tensor, conditions: torch.Tensor | None = None) -> Answers:
+    def __call__(self, images: torch.Tensor, conditions: torch.Tensor | None = None, **_: object) -> Answers:
         return Answers(self.answers, self.answers)
 
 

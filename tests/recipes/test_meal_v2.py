@@ -55,7 +55,7 @@ class Teachers:
         self.seen: list[Tensor] = []
 
     @torch.no_grad()
-    def __call__(self, images: Tensor) -> Answers:
+    def __call__(self, images: Tensor, **_: object) -> Answers:
         self.seen.append(images)
         logits = tuple(network(flat(images)) for network in self.networks)
         return Answers(logits, logits)
@@ -249,7 +249,7 @@ def test_first_loss_starts_near_the_teachers_entropy_plus_ln_2():
         logits = z
         features = z
 
-    step = make_step(nn.Linear(12, 1000), lambda images: Answers((z, z), (z, z)))
+    step = make_step(nn.Linear(12, 1000), lambda images, **_: Answers((z, z), (z, z)))
     step._student_answer = Same  # type: ignore[assignment]
     terms = objective.terms("student", step)
     entropy = -(z.softmax(dim=1) * z.log_softmax(dim=1)).sum(dim=1).mean()

@@ -45,7 +45,7 @@ def make_step(student: nn.Module, teacher_logits: tuple[Tensor, ...], labels: Te
     batch = MixedBatch(images=torch.rand(BATCH, 3, 2, 2), labels=labels, sample_ids=torch.arange(BATCH))
     run = StepContext(
         student=forward,
-        teachers=lambda images: Answers(teacher_logits, teacher_logits),  # type: ignore[arg-type]
+        teachers=lambda images, **_: Answers(teacher_logits, teacher_logits),  # type: ignore[arg-type]
         num_training_images=99,
     )
     return Step(batch, run, epoch=0, step=0)
