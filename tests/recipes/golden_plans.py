@@ -94,8 +94,9 @@ def plans(name: str) -> dict[str, Any]:
 def _settings(plan: Plan) -> dict[str, Any]:
     """The plan's settings but for those that change no result, as the teachers' view does that is the student's."""
     values = json.loads(json.dumps(plan.settings()))
-    shared = {"teachers.view": "student"}
-    return {path: value for path, value in values.items() if path not in _PLACES and shared.get(path) != value}
+    if values["teachers.view"] == "student":
+        del values["teachers.view"]
+    return {path: value for path, value in values.items() if path not in _PLACES}
 
 
 def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
