@@ -195,15 +195,13 @@ def too_large(plan: Plan, need: MemoryNeed) -> RunError:
     """The error of a run of which not even the smallest part of a batch fits."""
     part = need.part_images
     images = "one image" if part == 1 else f"{part} images"
-    loss = plan.recipe.objective.memory(plan.facts.num_images or 0, part, len(plan.teachers))
-    own = "" if loss is None else f"; {readable(loss.held + loss.step)} of it for {loss.what}"
     ways = f"use a smaller --image-size (now {plan.image_size}) or a smaller network"
     if plan.run.workers > 1:
         ways += f", fewer --workers (now {plan.run.workers})"
     if part > 1:
         ways += ", or a --batch-size that can be divided further, such as a power of two"
     return RunError(
-        f"a step of {images} takes about {readable(need.bytes)} of memory, {readable(need.free)} are free{own}",
+        f"a step of {images} takes about {readable(need.bytes)} of memory, {readable(need.free)} are free",
         hint=ways,
     )
 
