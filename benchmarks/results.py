@@ -1,0 +1,179 @@
+"""Measures what distillation gains.
+
+    python benchmarks/results.py --data FOLDER --out FOLDER [--only GLOB] [--table]
+
+Each experiment of EXPERIMENTS trains its teachers once and its arms once a seed, at equal steps, and measures every
+model on the same held-out images. ``--table`` prints docs/results.md's tables: means over the seeds, and the paired
+difference from the first arm with its 95 % interval (Student's t over the seeds). What is finished is kept in OUT, and
+the same command goes on where it was. FOLDER is laid out as benchmarks/defaults.py says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import sqrt
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from scipy.stats import t as student_t
+
+import kdzoo
+
+LITE0 = "tf_efficientnet_lite0=lite0.safetensors"
+"""ImageNet's weights, a file of FOLDER."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """A model of an experiment.
+
+    Attributes:
+        name: What the table calls it.
+        model: A model reference; the file of one is looked for in FOLDER.
+        recipe: A recipe, or None for the verb's default.
+        teachers: Names of the experiment's teachers; none for training on labels.
+        settings: By dotted path.
+        arguments: Further arguments of ``kdzoo.train`` or ``kdzoo.distill``; paths below FOLDER stand in braces.
+    """
+
+    name: str
+    model: str
+    recipe: str | None = None
+    teachers: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A question, the models that answer it, and the images that they are measured on.
+
+    Attributes:
+        name: Of its table.
+        question: What it asks, a line.
+        data: Data spec of the labelled training images, below FOLDER.
+        on: Data specs of the held-out images, below FOLDER; measured together.
+        teachers: Trained once, with seed 0.
+        arms: Trained once a seed; the others are compared with the first.
+        seeds: How many.
+    """
+
+    name: str
+    question: str
+    data: str
+    on: tuple[str, ...]
+    teachers: tuple[Training, ...]
+    arms: tuple[Training, ...]
+    seeds: int = 5
+
+
+_CIFAR_TEACHER = Training("lite0", LITE0, "finetune", arguments={"image_size": 96, "epochs": 4, "batch_size": 64})
+_STEPS = {"epochs": 40, "batch_size": 64, "image_size": 32}
+EXPERIMENTS = (
+    Experiment(
+        "cifar-labels",
+        "a small student from random weights, every image labelled",
+        "cifar10",
+        ("cifar10",),
+        (_CIFAR_TEACHER,),
+        (
+            Training("labels", "cifar_resnet20", "from_scratch", arguments=_STEPS),
+            Training("function_matching", "cifar_resnet20", "function_matching", ("lite0",), arguments=_STEPS),
+            Training("hinton_kd", "cifar_resnet20", "hinton_kd", ("lite0",), arguments=_STEPS),
+        ),
+    ),
+)
+
+
+def _train(one: Training, experiment: Experiment, seed: int, data: Path, out: Path) -> dict[str, Any]:
+    """Train a model into its folder and measure it; an interrupted one goes on."""
+    folder = out / experiment.name / f"{one.name}-{seed}"
+    architecture, equals, file = one.model.partition("=")
+    model = f"{architecture}={data / file}" if equals else one.model
+    teachers = [str(out / experiment.name / f"{name}-0") for name in one.teachers]
+    arguments = {
+        key: value.format(data=data) if isinstance(value, str) else value for key, value in one.arguments.items()
+    }
+    shared = {"data": str(data / experiment.data), "settings": dict(one.settings), "seed": seed, "workers": 0}
+    began = time.process_time()
+    if teachers:
+        kdzoo.distill(one.recipe, student=model, teachers=teachers, out=folder, resume=True, **{**shared, **arguments})
+    else:
+        kdzoo.train(model, recipe=one.recipe, out=folder, resume=True, **{**shared, **arguments})
+    seconds = time.process_time() - began
+    measured = [kdzoo.evaluate(str(folder), on=str(data / spec)) for spec in experiment.on]
+    images = [result.metrics.num_images for result in measured]
+    right = sum(result.metrics["top1"] * number for result, number in zip(measured, images, strict=True))
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return {"experiment": experiment.name, "model": one.name, "seed": seed, "top1": right / sum(images),
+            "images": sum(images), "cpu_s": round(seconds)}  # fmt: skip
+
+
+def interval(differences: Sequence[float]) -> tuple[float, float]:
+    """The mean of paired differences and half of its 95 % interval."""
+    half = student_t.ppf(0.975, len(differences) - 1) * stdev(differences) / sqrt(len(differences))
+    return mean(differences), float(half)
+
+
+def table(experiment: Experiment, rows: list[dict[str, Any]]) -> str:
+    """An experiment's models as a Markdown table."""
+    by_model: dict[str, dict[int, dict[str, Any]]] = {}
+    for row in rows:
+        by_model.setdefault(row["model"], {})[row["seed"]] = row
+    lines = [f"### {experiment.name}: {experiment.question}", ""]
+    lines += ["| model | top-1 % | difference, 95 % | ahead | CPU s |", "|---|---|---|---|---|"]
+    first = by_model.get(experiment.arms[0].name, {})
+    for one in (*experiment.teachers, *experiment.arms):
+        own = by_model.get(one.name, {})
+        if not own:
+            continue
+        values = [row["top1"] for row in own.values()]
+        spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
+        both = [own[seed]["top1"] - first[seed]["top1"] for seed in own if seed in first]
+        shown, ahead = "", ""
+        if one in experiment.arms[1:] and len(both) > 1:
+            centre, half = interval(both)
+            shown, ahead = f"{centre:+.2f} ± {half:.2f}", f"{sum(value > 0 for value in both)} of {len(both)}"
+        cpu = mean(row["cpu_s"] for row in own.values())
+        lines.append(f"| {one.name} | {mean(values):.2f}{spread} | {shown} | {ahead} | {cpu:.0f} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Train and measure what is not finished, or print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--only", default="*", help="of EXPERIMENT:MODEL")
+    parser.add_argument("--table", action="store_true")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    results = options.out / "results.jsonl"
+    rows = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    if options.table:
+        for experiment in EXPERIMENTS:
+            print(table(experiment, [row for row in rows if row["experiment"] == experiment.name]), end="\n\n")
+        return
+    done = {(row["experiment"], row["model"], row["seed"]) for row in rows}
+    for experiment in EXPERIMENTS:
+        wanted = [(one, 0) for one in experiment.teachers]
+        wanted += [(one, seed) for seed in range(1, experiment.seeds + 1) for one in experiment.arms]
+        for one, seed in wanted:
+            key = (experiment.name, one.name, seed)
+            if key in done or not fnmatch.fnmatch(f"{experiment.name}:{one.name}", options.only):
+                continue
+            row = _train(one, experiment, seed, options.data, options.out)
+            with results.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+    main()
