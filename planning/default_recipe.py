@@ -31,7 +31,7 @@ def plan_verb(
 
     Args:
         verb: The verb.
-        recipe: A recipe's name or file; None for the one that fits (`choose_recipe`), or that a resumed run has.
+        recipe: A recipe's name or file; None for the one that a resumed run has, or that fits (`choose_recipe`).
         given: As `resolve`.
         variants: As `resolve`.
         resumed: The folder of a run that goes on: what nobody gives stays as it began.
@@ -42,28 +42,24 @@ def plan_verb(
     recorded = None if resumed is None else recorded_run(resumed)
     why = ""
     if recipe is None:
-        recipe, why = choose_recipe(verb, given, variants, resumed)
+        recipe, why = choose_recipe(verb, given, variants)
+        if recorded is not None and recorded.recipe != recipe:  # what it was chosen by is another today
+            recipe, why = recorded.recipe, f"as the run in {resumed} began"
     plan = resolve(recipe, given=given, variants=variants, recorded=recorded)
     return replace(plan, notes=(f"recipe {recipe}: {why}", *plan.notes)) if why else plan
 
 
-def choose_recipe(
-    verb: Verb, given: Mapping[str, Given], variants: Sequence[str] = (), resumed: Path | None = None
-) -> tuple[str, str]:
+def choose_recipe(verb: Verb, given: Mapping[str, Given], variants: Sequence[str] = ()) -> tuple[str, str]:
     """The recipe where none is named, and why.
 
     Args:
         verb: The verb.
         given: As `resolve`.
         variants: As `resolve`.
-        resumed: The folder of a run that goes on.
 
     Raises:
         ModelError: The model names nothing.
     """
-    recorded = None if resumed is None else recorded_run(resumed)
-    if recorded is not None:
-        return recorded.recipe, f"as the run in {resumed} began"
     if verb != "train":
         return DISTIL, "our default for teachers; --recipe names another"
     data = str(given["data.dataset"].value) if "data.dataset" in given else _PAPERS_DATA
