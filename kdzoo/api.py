@@ -191,11 +191,14 @@ def train(model: str, *, recipe: str | None = None, out: str | Path, **arguments
     from .base.settings import given_arguments
     from .engine.progress import say
     from .planning.default_recipe import choose_recipe
+    from .planning.recorded import recorded_run
 
     if recipe is None:
         named = {"student.model": model, "data.dataset": arguments.get("data")}
         given = given_arguments(named, arguments.get("settings"))
-        resumed = Path(out) if arguments.get("resume") else None
-        recipe, why = choose_recipe("train", given, arguments.get("variants", ()), resumed)
+        recipe, why = choose_recipe("train", given, arguments.get("variants", ()))
+        recorded = recorded_run(Path(out)) if arguments.get("resume") else None
+        if recorded is not None:
+            recipe, why = recorded.recipe, f"as the run in {out} began"
         say(f"recipe {recipe}: {why}")
     return distill(recipe, student=model, out=out, **arguments)
