@@ -58,7 +58,8 @@ OTHER_SIZES = at(
     {"data.augmentation.interpolation": "bilinear", "data.evaluation.interpolation": "bilinear"},
 )
 OWN_VALIDATION = ("data.val_dataset", None, "ours: the data set's own validation split")
-LABELS_ALONE = at("ours: labels alone", {"teachers.models": (), "data.unlabeled": None})
+LABELS_ALONE = at("ours: labels alone", {"teachers.models": (), "teachers.view": "student", "data.unlabeled": None})
+SAME_VIEW = ("teachers.view", "student", "ours: the same pixels for student and teachers; --set teachers.view=own")
 
 SMALL_IMAGES = (
     ("data.augmentation.crop", "pad4", "ours: as CIFAR is trained on"),
@@ -73,6 +74,7 @@ REPDISTILLER = (
     *at("code: dataset/cifar100.py", CIFAR_VIEWS, PLAIN, REPDISTILLER_COLOURS),
     *OTHER_SIZES,
     OWN_VALIDATION,
+    SAME_VIEW,
     *at("code: helper/loops.py", UNMIXED),
     *MIXING_ON_REQUEST,
     ("training.precision", "fp32", "code: train_student.py, nothing is cast"),

@@ -66,7 +66,7 @@ from torch.nn import functional
 from ..base.errors import UsageError
 from ..base.setting_values import LabelSmoothing, Range, Temperature, Weight
 from ..engine.objective import ModelOutput, Objective, ParameterGroup, Phase, StepView, student_group
-from .blocks import MIXING_ON_REQUEST, OWN_VALIDATION, UNMIXED
+from .blocks import MIXING_ON_REQUEST, OWN_VALIDATION, SAME_VIEW, UNMIXED
 from .contrast import Contrast, ContrastSettings
 from .input_distiller import DistillerSettings
 from .objectives.critic import Critic, critic_terms, generator_term
@@ -275,6 +275,7 @@ RECIPE = from_rows(
             },
         ),
         *at("§4.1", {"data.dataset": "imagenet", "data.unlabeled": None, "data.evaluation.interpolation": "bicubic"}),
+        SAME_VIEW,
         OWN_VALIDATION,
         ("data.augmentation.image_size", 240, "§4.1: 240 for B1"),
         ("data.augmentation.crop", "random_resized", "code: adv_recon_att_sp-Copy1.ipynb, transforms_imagenet_train"),

@@ -39,7 +39,7 @@ from ..base.errors import UsageError
 from ..base.setting_values import Range, Scale
 from ..engine.objective import ModelOutput, Objective, ParameterGroup, Phase, StepView, student_group
 from ..zoo import stage_names
-from .blocks import CIFAR_VIEWS, MIXING_ON_REQUEST, OTHER_SIZES, OWN_VALIDATION, PLAIN, UNMIXED
+from .blocks import CIFAR_VIEWS, MIXING_ON_REQUEST, OTHER_SIZES, OWN_VALIDATION, PLAIN, SAME_VIEW, UNMIXED
 from .objectives.discriminator import reverse_gradient
 from .objectives.similarity import BlockDiscriminators, Similarity, pool_block, similarity_terms
 from .recipe import ObjectiveSettings, Paper, Shapes, TeacherReads
@@ -166,6 +166,7 @@ RECIPE = from_rows(
     settings=(
         ("student.model", "cifar_resnet18", "code: models/resnet.py"),
         ("teachers.models", TEACHERS, "code: README, two of its five"),
+        SAME_VIEW,
         OWN_VALIDATION,
         *OTHER_SIZES,
         *MIXING_ON_REQUEST,

@@ -53,7 +53,7 @@ from torch import Tensor, nn
 from ..base.errors import UsageError
 from ..base.setting_values import Scale, Weight, Width
 from ..engine.objective import Objective, ParameterGroup, Phase, StepView, student_group
-from .blocks import IMAGENET_COLOURS, MIXING_ON_REQUEST, PLAIN, SMALL_IMAGES, TORCHVISION_CROP, UNMIXED
+from .blocks import IMAGENET_COLOURS, MIXING_ON_REQUEST, PLAIN, SAME_VIEW, SMALL_IMAGES, TORCHVISION_CROP, UNMIXED
 from .objectives.discriminator import (
     Discriminator,
     deception_loss,
@@ -189,6 +189,7 @@ RECIPE = from_rows(
         ("student.model", "resnet50", "Table 3"),
         ("student.init", "pretrained", "§6.3, Table 2"),
         ("teachers.models", TEACHERS_224, "§6.1"),
+        SAME_VIEW,
         ("data.dataset", "imagenet", "§6"),
         ("data.val_dataset", None, "§6: ILSVRC 2012's own"),
         ("data.unlabeled", None, "§6"),

@@ -63,7 +63,7 @@ from torch import Tensor, nn
 
 from ..base.setting_values import Fraction
 from ..engine.objective import Objective, Phase, StepView, student_group
-from .blocks import IMAGENET_COLOURS, IMAGENET_VIEWS, MIXING_ON_REQUEST, PLAIN, SMALL_IMAGES, UNMIXED
+from .blocks import IMAGENET_COLOURS, IMAGENET_VIEWS, MIXING_ON_REQUEST, PLAIN, SAME_VIEW, SMALL_IMAGES, UNMIXED
 from .fixres import classifier_group
 from .objectives.divergences import half_symmetric_kl, jensen_shannon
 from .objectives.hard_labels import mixed_cross_entropy
@@ -189,6 +189,7 @@ RECIPE = from_rows(
         ("student.model", "resnet50d", "Table 1"),
         ("student.init", "random", f"{DOCS}, trained from scratch"),
         ("teachers.models", TEACHER_OF_LARGE, "§3.3.1"),
+        SAME_VIEW,
         ("data.dataset", "imagenet", "§4.1"),
         ("data.val_dataset", None, "§4.1: ImageNet's own"),
         ("data.unlabeled", None, "ours: §3.3.4's images were not published; --unlabeled names yours"),

@@ -54,6 +54,7 @@ from .blocks import (
     OTHER_SIZES,
     OWN_VALIDATION,
     PLAIN,
+    SAME_VIEW,
     TORCHVISION_CROP,
     UNMIXED,
 )
@@ -191,6 +192,7 @@ RECIPE = from_rows(
         *CIFAR_RESNET18,
         ("student.init", "random", "ours: the supplement does not mention pretrained weights"),
         ("teachers.models", (), "ours: not in the supplement"),
+        SAME_VIEW,
         ("data.dataset", "cifar100", "§A.6"),
         OWN_VALIDATION,
         ("data.unlabeled", None, "§A.6: online"),

@@ -41,6 +41,7 @@ from torch.nn import functional
 
 from ..base.errors import TeacherError, UsageError
 from ..engine.objective import Objective, StepView
+from .blocks import SAME_VIEW
 from .objectives.gaussian import gaussian_kl, mean_gaussian, read_gaussian
 from .recipe import Shapes
 from .regression import RegressionSettings
@@ -128,6 +129,7 @@ RECIPE = from_rows(
         *MPIIGAZE,
         ("student.model", "gaze_lenet", "§A.1: a 4-layer LeNet"),
         ("teachers.models", (), "ours: the paper's was never published"),
+        SAME_VIEW,
         ("data.unlabeled", None, "§A.6: XCL-GAN alone adds images"),
         *at(
             "ours: not in the supplement",

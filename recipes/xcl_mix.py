@@ -43,7 +43,7 @@ from torch import Tensor
 
 from ..base.setting_values import Temperature
 from ..engine.objective import Objective, StepView
-from .blocks import UNMIXED
+from .blocks import SAME_VIEW, UNMIXED
 from .objectives.soft_labels import mean_probabilities, tempered_kl
 from .recipe import ObjectiveSettings, Shapes
 from .rows import at, columns, from_rows, sources, student, variant
@@ -114,6 +114,7 @@ RECIPE = from_rows(
         ("student.model", "resnet50", "Supp. Table 1"),
         ("student.init", "random", "ours: the supplement does not mention pretrained weights"),
         ("teachers.models", (), "ours: Table 1's ResNet-152-D with CutMix has no public weights"),
+        SAME_VIEW,
         ("data.unlabeled", None, "§A.5"),
         *at(
             "ours: not in the supplement; 1.0 in apple/ml-dr configs/imagenet/kd.yaml",

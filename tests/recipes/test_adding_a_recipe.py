@@ -70,9 +70,7 @@ def test_it_is_shown_copied_and_cited_as_the_others_are(dkd: ModuleType, tmp_pat
     assert load_recipe(str(tmp_path / "mine.yaml")).recipe == recipe
     cited = citations(recipe)
     assert [
-        path
-        for path in cited
-        if path.startswith(("student.", "teachers.models", "objective.")) and cited[path] == DEFAULT
+        path for path in cited if path.startswith(("student.", "teachers.", "objective.")) and cited[path] == DEFAULT
     ] == []
 
 

@@ -59,7 +59,7 @@ def test_citations_name_the_place():
 @pytest.mark.parametrize("name", recipe_names())
 def test_what_decides_a_result_is_not_left_to_a_default(name):
     cited = citations(get_recipe(name))
-    decisive = [path for path in cited if path.split(".")[0] in ("student", "objective")] + ["teachers.models"]
+    decisive = [path for path in cited if path.split(".")[0] in ("student", "teachers", "objective")]
     decisive += ["training.epochs", "training.batch_size", "training.precision", "optimizer.nesterov"]
     decisive += ["schedule.name", "schedule.gamma", "schedule.warmup_epochs", "data.augmentation.scale"][:3]
     assert [path for path in decisive if cited[path] == DEFAULT] == []
