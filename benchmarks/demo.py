@@ -29,7 +29,7 @@ def main() -> None:
         numbers = f"{top1['baseline']:.2f} | {top1['student']:.2f} | {gain.mean:+.2f} | {low:+.2f} to {high:+.2f}"
         rows.append(f"| {seed} | {top1['ensemble']:.2f} | {numbers} | {gain.wins} of {len(gain.draws)} |")
         print(rows[-1], flush=True)
-    print("\n| seed | ensemble | on 50 labels | distilled | gain | 95 % interval | draws won |")
+    print("\n| seed | ensemble | on 70 labels | distilled | gain | 95 % interval | draws won |")
     print("|---|---|---|---|---|---|---|")
     print("\n".join(rows))
     pooled = mean_interval(gains)

@@ -31,7 +31,7 @@ def command(out: str, seed: int, quick: bool, as_json: bool) -> None:
     from ..demo import run_demo
 
     with work():
-        result = run_demo(out, seed=seed, **({"draws": 1, "epochs": 1, "teacher_epochs": 1} if quick else {}))
+        result = run_demo(out, seed=seed, **({"draws": 1, "epochs": 1} if quick else {}))
     if as_json:
         print_json(result.to_dict())
         return

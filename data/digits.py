@@ -19,7 +19,7 @@ from .sources import ArraySource
 NUM_VAL = 360
 SIZE = 32
 
-LABELLED_A_CLASS = 5
+LABELLED_A_CLASS = 7
 NUM_UNLABELED = 1000
 _DRAW = re.compile(r"(few|full)-(\d{1,19})")
 
@@ -33,8 +33,8 @@ def open_digits(split: str, part: str | None = None) -> ArraySource:
 
     Args:
         split: ``"train"``, ``"val"`` or ``"unlabeled"``.
-        part: ``few-N`` draws another split with the seed N, of few labels: five labelled scans of each digit to train
-            on, 1,000 others without labels, and the other 747 to evaluate on. In ``full-N`` the 1,000 have labels, too.
+        part: ``few-N`` draws another split with the seed N, of few labels: seven labelled scans of each digit to train
+            on, 1,000 others without labels, and the other 727 to evaluate on. In ``full-N`` the 1,000 have labels, too.
 
     Raises:
         UsageError: The part is neither.

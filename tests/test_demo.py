@@ -25,7 +25,7 @@ from kdzoo.demo import (
 QUICKLY = (
     "import sys, torch; from kdzoo.demo import run_demo; from kdzoo.base.errors import KdzooError\n"
     "try:\n"
-    "    result = run_demo(sys.argv[1], draws=2, epochs=1, teacher_epochs=1)\n"
+    "    result = run_demo(sys.argv[1], draws=2, epochs=1)\n"
     "except KdzooError as error:\n"
     "    print(error, error.hint, file=sys.stderr); sys.exit(error.exit_code)\n"
     "import json; print(json.dumps(result.to_dict())); print(result.table())\n"
@@ -65,12 +65,12 @@ def test_the_demo_stops_at_a_signal_goes_on_and_shows_what_it_measured(tmp_path:
     roles = ["teacher", "teacher", "ensemble", "baseline", "reference", "student"]
     assert [model["role"] for model in result["models"]] == roles
     for model in result["models"]:
-        assert model["num_images"] == 2 * 747
+        assert model["num_images"] == 2 * 727
         assert f"{model['top1']:.2f}" in table
         if model["run"]:  # what the runs themselves measured, but for an image that another batch rounds
             own = [json.loads((Path(model["run"].replace("draw-1", d)) / "result.json").read_text()) for d in DRAWS]
             assert sum(one["top1"] for one in own) / 2 == pytest.approx(model["top1"], abs=0.2)
-            assert {one["steps"] for one in own} == {42}
+            assert {one["steps"] for one in own} == {30}
             assert (Path(model["run"]) / "report.html").exists()
     ensemble = result["models"][2]
     assert ensemble["parameters"] == sum(model["parameters"] for model in result["models"][:2])
@@ -94,7 +94,7 @@ def test_the_demo_stops_at_a_signal_goes_on_and_shows_what_it_measured(tmp_path:
     assert saved["models"] == result["models"]
 
     with pytest.raises(RunError, match="other settings"):
-        run_demo(out, seed=1, draws=2, epochs=1, teacher_epochs=1)
+        run_demo(out, seed=1, draws=2, epochs=1)
 
 
 def test_a_folder_with_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_both_students_share_every_setting_and_take_as_many_steps() -> None:
     settings = on_labels.settings(), distilled.settings()
     assert [n for n in settings[0] if not n.startswith(allowed) and settings[0][n] != settings[1][n]] == []
     steps = [plan.facts.num_images // BATCH_SIZE * plan.recipe.training.epochs for plan in (on_labels, distilled)]
-    assert steps == [42, 42]
+    assert steps == [30, 30]
     assert not distilled.recipe.objective.uses_labels
     assert ON_LABELS != DISTILLED
 
