@@ -15,16 +15,14 @@ import fnmatch
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import sqrt
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from scipy.stats import t as student_t
-
 import kdzoo
+from kdzoo.engine.metrics.intervals import mean_interval
 
 LITE0 = "tf_efficientnet_lite0=lite0.safetensors"
 """ImageNet's weights, a file of FOLDER."""
@@ -108,18 +106,12 @@ def _train(one: Training, experiment: Experiment, seed: int, data: Path, out: Pa
     else:
         kdzoo.train(model, recipe=one.recipe, out=folder, resume=True, **{**shared, **arguments})
     seconds = time.process_time() - began
-    measured = [kdzoo.evaluate(str(folder), on=str(data / spec)) for spec in experiment.on]
-    images = [result.metrics.num_images for result in measured]
+    measured = kdzoo.evaluate([str(folder)], on=[str(data / spec) for spec in experiment.on])
+    images = [result.document.num_images for result in measured]
     right = sum(result.metrics["top1"] * number for result, number in zip(measured, images, strict=True))
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return {"experiment": experiment.name, "model": one.name, "seed": seed, "top1": right / sum(images),
             "images": sum(images), "cpu_s": round(seconds)}  # fmt: skip
-
-
-def interval(differences: Sequence[float]) -> tuple[float, float]:
-    """The mean of paired differences and half of its 95 % interval."""
-    half = student_t.ppf(0.975, len(differences) - 1) * stdev(differences) / sqrt(len(differences))
-    return mean(differences), float(half)
 
 
 def table(experiment: Experiment, rows: list[dict[str, Any]]) -> str:
@@ -128,7 +120,7 @@ def table(experiment: Experiment, rows: list[dict[str, Any]]) -> str:
     for row in rows:
         by_model.setdefault(row["model"], {})[row["seed"]] = row
     lines = [f"### {experiment.name}: {experiment.question}", ""]
-    lines += ["| model | top-1 % | difference, 95 % | ahead | CPU s |", "|---|---|---|---|---|"]
+    lines += ["| model | top-1 % | difference (95 %) | ahead | CPU s |", "|---|---|---|---|---|"]
     first = by_model.get(experiment.arms[0].name, {})
     for one in (*experiment.teachers, *experiment.arms):
         own = by_model.get(one.name, {})
@@ -138,9 +130,11 @@ def table(experiment: Experiment, rows: list[dict[str, Any]]) -> str:
         spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
         both = [own[seed]["top1"] - first[seed]["top1"] for seed in own if seed in first]
         shown, ahead = "", ""
-        if one in experiment.arms[1:] and len(both) > 1:
-            centre, half = interval(both)
-            shown, ahead = f"{centre:+.2f} ± {half:.2f}", f"{sum(value > 0 for value in both)} of {len(both)}"
+        found = mean_interval(both) if one in experiment.arms[1:] else None
+        if found is not None:
+            centre, low, high = found
+            shown = f"{centre:+.2f} ({low:+.2f} to {high:+.2f})"
+            ahead = f"{sum(value > 0 for value in both)} of {len(both)}"
         cpu = mean(row["cpu_s"] for row in own.values())
         lines.append(f"| {one.name} | {mean(values):.2f}{spread} | {shown} | {ahead} | {cpu:.0f} |")
     return "\n".join(lines)

@@ -86,7 +86,8 @@ def test_sigterm_loses_no_batch(lives: tuple[Path, list[str]]) -> None:
 
 def test_what_two_processes_kept_one_goes_on_with(lives: tuple[Path, list[str]]) -> None:
     folder, said = lives
-    assert said[9].startswith("mixed: signal 9, signal 9; ")
+    # The first process is killed while it waits in vain, or has already ended because its partner was gone.
+    assert said[9].startswith(("mixed: signal 9, signal 9; ", "mixed: exit 1, signal 9; "))
     assert said[10] == "mixed: signal 9; 2"
     assert said[11].startswith("mixed: exit 0, exit 0; ")
     assert kept(folder / "mixed") == kept(folder / "once")
