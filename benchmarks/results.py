@@ -1,6 +1,6 @@
 """Measures what distillation gains.
 
-    python benchmarks/results.py --data FOLDER --out FOLDER [--only GLOB] [--table]
+    python benchmarks/results.py --data FOLDER --out FOLDER [--only GLOB] [--seeds N] [--table]
 
 Each experiment of EXPERIMENTS trains its teachers once and its arms once a seed, at equal steps, and measures every
 model on the same held-out images. ``--table`` prints docs/results.md's tables: means over the seeds, and the paired
@@ -24,8 +24,8 @@ from typing import Any
 import kdzoo
 from kdzoo.engine.metrics.intervals import mean_interval
 
-LITE0 = "tf_efficientnet_lite0=lite0.safetensors"
-"""ImageNet's weights, a file of FOLDER."""
+LITE0, LITE1 = (f"tf_efficientnet_{name}={name}.safetensors" for name in ("lite0", "lite1"))
+"""ImageNet's weights, files of FOLDER."""
 
 
 @dataclass(frozen=True)
@@ -72,22 +72,58 @@ class Experiment:
     seeds: int = 5
 
 
-_CIFAR_TEACHER = Training("lite0", LITE0, "finetune", arguments={"image_size": 96, "epochs": 4, "batch_size": 64})
-_STEPS = {"epochs": 40, "batch_size": 64, "image_size": 32}
+_QUICK = {"budget": "quick"}
+
+
+def _defaults(student: str, teacher: str, **arguments: Any) -> tuple[Training, ...]:
+    """What ``kdzoo train`` and ``kdzoo distill`` do with a student when they are told nothing else, at one budget."""
+    given = {**_QUICK, **arguments}
+    return (
+        Training("labels", student, arguments=given),
+        Training("distilled", student, teachers=(teacher,), arguments=given),
+    )
+
+
 EXPERIMENTS = (
     Experiment(
-        "cifar-labels",
-        "a small student from random weights, every image labelled",
+        "digits",
+        "a student from random weights, 1,437 labelled digits of 8 px",
+        "digits",
+        ("digits",),
+        (Training("resnet20", "cifar_resnet20", arguments=_QUICK),),
+        _defaults("cifar_resnet8", "resnet20"),
+    ),
+    Experiment(
+        "cifar",
+        "a student from random weights, 10,000 labelled images of 32 px",
         "cifar10",
         ("cifar10",),
-        (_CIFAR_TEACHER,),
-        (
-            Training("labels", "cifar_resnet20", "from_scratch", arguments=_STEPS),
-            Training("function_matching", "cifar_resnet20", "function_matching", ("lite0",), arguments=_STEPS),
-            Training("hinton_kd", "cifar_resnet20", "hinton_kd", ("lite0",), arguments=_STEPS),
-        ),
+        (Training("lite0", LITE0, arguments={"image_size": 64, "epochs": 4}),),
+        _defaults("cifar_resnet8", "lite0"),
+    ),
+    Experiment(
+        "clothing",
+        "a student from random weights, 3,068 labelled photographs",
+        "clothing",
+        ("clothing", "clothing/test"),
+        (Training("lite0", LITE0, arguments={"image_size": 96, "epochs": 8}),),
+        _defaults("cifar_resnet8", "lite0"),
+    ),
+    Experiment(
+        "clothing-weights",
+        "a student from ImageNet's weights, 3,068 labelled photographs",
+        "clothing",
+        ("clothing", "clothing/test"),
+        (Training("lite1", LITE1, arguments={"image_size": 128, "epochs": 6}),),
+        _defaults(LITE0, "lite1", image_size=96),
+        seeds=3,
     ),
 )
+
+
+def _spec(name: str, data: Path) -> str:
+    """The spec of a set: a folder of FOLDER where it is one."""
+    return str(data / name) if (data / name).is_dir() else name
 
 
 def _train(one: Training, experiment: Experiment, seed: int, data: Path, out: Path) -> dict[str, Any]:
@@ -99,14 +135,14 @@ def _train(one: Training, experiment: Experiment, seed: int, data: Path, out: Pa
     arguments = {
         key: value.format(data=data) if isinstance(value, str) else value for key, value in one.arguments.items()
     }
-    shared = {"data": str(data / experiment.data), "settings": dict(one.settings), "seed": seed, "workers": 0}
+    shared = {"data": _spec(experiment.data, data), "settings": dict(one.settings), "seed": seed, "workers": 0}
     began = time.process_time()
     if teachers:
         kdzoo.distill(one.recipe, student=model, teachers=teachers, out=folder, resume=True, **{**shared, **arguments})
     else:
         kdzoo.train(model, recipe=one.recipe, out=folder, resume=True, **{**shared, **arguments})
     seconds = time.process_time() - began
-    measured = kdzoo.evaluate([str(folder)], on=[str(data / spec) for spec in experiment.on])
+    measured = kdzoo.evaluate([str(folder)], on=[_spec(spec, data) for spec in experiment.on])
     images = [result.document.num_images for result in measured]
     right = sum(result.metrics["top1"] * number for result, number in zip(measured, images, strict=True))
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
@@ -146,6 +182,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", default="*", help="of EXPERIMENT:MODEL")
+    parser.add_argument("--seeds", type=int, default=5, help="of each experiment at most (default: 5)")
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -158,7 +195,9 @@ def main() -> None:
     done = {(row["experiment"], row["model"], row["seed"]) for row in rows}
     for experiment in EXPERIMENTS:
         wanted = [(one, 0) for one in experiment.teachers]
-        wanted += [(one, seed) for seed in range(1, experiment.seeds + 1) for one in experiment.arms]
+        wanted += [
+            (one, seed) for seed in range(1, min(experiment.seeds, options.seeds) + 1) for one in experiment.arms
+        ]
         for one, seed in wanted:
             key = (experiment.name, one.name, seed)
             if key in done or not fnmatch.fnmatch(f"{experiment.name}:{one.name}", options.only):
