@@ -14,7 +14,7 @@ from .plan import DataFacts, steps_of
 if TYPE_CHECKING:
     from .plan_builder import PlanBuilder
 
-_FEW_STEPS = 10
+_FEW_STEPS = 50  # of a whole run
 _EVEN = 8
 _RATE = "optimizer.lr"
 
@@ -65,10 +65,11 @@ def check_plan(recipe: Recipe, facts: DataFacts, notes: list[str], warnings: lis
             hint="use the recipes gaze and xcl_gaze on mpiigaze, and the other recipes on data with classes",
         )
     steps = steps_of(recipe, facts)
-    if steps is not None and steps < _FEW_STEPS:
+    if steps is not None and steps * training.epochs < _FEW_STEPS:
+        total = steps * training.epochs
         warnings.append(
-            f"an epoch of {facts.num_images} images has only {steps} step{'s' if steps > 1 else ''} of "
-            f"{training.batch_size}: a smaller --batch-size gives more"
+            f"the whole run has only {total} step{'s' if total > 1 else ''} of {training.batch_size} images: "
+            "a smaller --batch-size or more --epochs give more"
         )
     _check_teacher_view(recipe)
     flips = recipe.data.augmentation.hflip_prob

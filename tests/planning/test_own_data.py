@@ -206,3 +206,10 @@ def test_missing_images_leave_the_recipes_length(planned: Planned) -> None:
 def test_the_page_shows_the_table() -> None:
     text = "\n".join(table_lines())
     assert text in DEFAULTS.read_text(encoding="utf-8"), "python -m kdzoo.planning.own_data prints it"
+
+
+@pytest.mark.parametrize(("images", "epochs", "said"), [(64, 8, True), (64, 30, False), (640, 8, False)])
+def test_a_run_of_few_steps_is_warned_of(planned: Planned, images: int, epochs: int, said: bool) -> None:
+    settings = {"training__batch_size": 32, "training__epochs": epochs}
+    plan = planned(images, "train", "from_scratch", student__model="cifar_resnet8", **settings)
+    assert any(f"only {images // 32 * epochs} steps of 32 images" in line for line in plan.warnings) is said
