@@ -36,7 +36,7 @@ def follow_data(builder: PlanBuilder, facts: DataFacts) -> None:
         if CROP not in builder.chosen and builder.values[SIZE] == height and builder.values[CROP] != 1.0:
             builder.put(CROP, 1.0, where)
     side, size = facts.typical_side, builder.values[SIZE]
-    if side is not None and size >= 2 * side:
+    if side is not None and size >= 2 * side and not builder.starts_from_weights:  # weights may need the size
         builder.warnings.append(
             f"the images' short side is about {side} px, the crops have {size} px: --set {SIZE}={side} is cheaper "
             "and loses no detail"

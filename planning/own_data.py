@@ -84,6 +84,7 @@ TABLE = (
     Row("data.mixing.mixup_prob", LEAVE, 0.0, LEAVE, LEAVE, "share of the batches that MixUp mixes", only="small"),
     Row("data.mixing.mixup_alpha", LEAVE, 0.2, 1.0, 1.0, "MixUp's Beta parameter (1: uniform)"),
     Row("least_size", 0, 64, 0, 64, "image size at least, pixels, where the images have it"),
+    Row("enlarged_size", 128, LEAVE, 128, LEAVE, "image size of smaller images, pixels, for weights made for as much"),
     Row("crop_pct", "weights", 0.95, "weights", 0.95, "evaluation's crop over the resized short side"),
     Row("crop_pct", 1.0, 1.0, 1.0, 1.0, "evaluation's crop over the resized short side", only="small"),
     Row("interpolation", "weights", "bilinear", "weights", "bilinear", "of every resize"),
@@ -152,10 +153,13 @@ class Subject:
         return int(min(wanted, 2 ** int(math.log2(max(1, images)))))
 
     def image_size(self) -> tuple[int, str]:
-        """Side of the crops and why: the network's own, and never more than the images have."""
+        """Side of the crops and why: the network's own, and never much more than the images have."""
         own, side = self.own, self.facts.typical_side
         if own.fixed and self.pretrained:
             return own.image_size, f"student: its weights take {own.image_size} px alone"
+        enlarged = self.cells()["enlarged_size"][0] if self.pretrained else 0
+        if side is not None and side < enlarged <= own.image_size:
+            return enlarged, f"ours: its weights, made for {own.image_size} px, see little at the images' {side} px"
         if self.small_side is not None:
             return self.small_side, f"data: every image has {self.small_side}×{self.small_side} px"
         least = self.cells()["least_size"][0]

@@ -110,16 +110,16 @@ def test_a_budget_is_as_long_as_our_own_recipes(planned: Planned) -> None:
     assert staged.stages[0].recipe.training.epochs == ours.recipe.training.epochs
 
 
-def test_folders_of_32_pixel_images_are_trained_at_32(tmp_path: Path) -> None:
+def test_folders_of_32_pixel_images_are_trained_at_32_but_from_weights_for_larger_ones(tmp_path: Path) -> None:
     for split in ("train", "val"):
         for label, grey in (("a", 0), ("b", 200)):
             (tmp_path / split / label).mkdir(parents=True)
             for index in range(6):
                 Image.new("RGB", (32, 32), (grey + index, 0, 9)).save(tmp_path / split / label / f"{index}.png")
     own = given(student__model="resnet18", data__dataset=str(tmp_path))
-    for recipe in ("supervised", "finetune", "from_scratch"):
+    for recipe, size in (("supervised", 32), ("finetune", 128), ("from_scratch", 32)):
         plan = plan_verb("train", recipe, given=own)
-        assert (plan.image_size, plan.recipe.data.evaluation.crop_pct) == (32, 1.0)
+        assert (plan.image_size, plan.recipe.data.evaluation.crop_pct) == (size, 1.0)
         assert not any("short side" in line for line in plan.warnings)
 
 
