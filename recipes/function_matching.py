@@ -14,10 +14,11 @@ Deviations:
     5. The crops' scale is milder than the paper's where the run is short.
     6. The order of the images and the views' random numbers are kdzoo's own, and an incomplete last batch of an epoch
        is dropped.
+    7. A student from random weights has no MixUp and a temperature of 2: better in short runs, see docs/defaults.md.
 
 Conflicts:
     1. Temperature: the paper's Listing 1 has T = 1 on ImageNet, its code 1 to 10 on Flowers102 and Pets, by the length
-       of the run. Here it is one value for any data.
+       of the run. Here it is one value for any data, by the student's start.
 """
 
 from __future__ import annotations
