@@ -6,6 +6,7 @@ new processes.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,7 @@ def _run(out: Path, workers: int) -> None:
         capture_output=True,
         text=True,
         timeout=550,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},  # as many threads as what is forked has
     )
     assert (answer.returncode, answer.stdout) == (0, "end exit 0\n"), answer.stderr[-3000:]
 
