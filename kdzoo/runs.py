@@ -160,7 +160,7 @@ def plan_run(
         UsageError, ModelError, DataError: As `distill`. What is missing here is no error: see `PlannedRun.obstacles`.
     """
     given, resume = run.get("out"), run.get("resume", False)
-    out = None if given is None else Path(given).expanduser()
+    out = Path(given).expanduser() if given else None
     plan = settle(verb, recipe, run, resumed=out if resume else None)
     if out is None:
         out = _default_folder(plan)
