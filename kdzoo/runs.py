@@ -270,12 +270,12 @@ def settle(verb: Verb, recipe: str | None, arguments: Mapping[str, Any], *, resu
         UsageError: An argument is unknown, or two give the same setting.
         KdzooError: As ``planning.default_recipe.plan_verb``.
     """
-    from .planning.default_recipe import plan_verb
-
     known = TeacherArguments if verb == "label" else DistillArguments
     for name in arguments:
         if name not in known.__optional_keys__:
             raise unknown(name, known.__optional_keys__, what="argument", where=f"help(kdzoo.{verb}) shows them")
+    from .planning.default_recipe import plan_verb
+
     named = {setting: _value(arguments.get(name)) for name, setting in SETTING_OF.items()}
     given = given_arguments(named, arguments.get("settings"))
     share = arguments.get("val_share")
