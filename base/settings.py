@@ -87,6 +87,10 @@ def parse_assignments(arguments: Iterable[str]) -> dict[str, str]:
 def given_arguments(named: Mapping[str, Any], settings: Mapping[str, Any] | None) -> dict[str, Given]:
     """What a function's own arguments and its ``settings`` give; an argument that is None gives nothing.
 
+    Args:
+        named: The arguments, by setting.
+        settings: Further settings; one that is `Given` already keeps its source.
+
     Raises:
         UsageError: Both give the same setting.
     """
@@ -94,7 +98,7 @@ def given_arguments(named: Mapping[str, Any], settings: Mapping[str, Any] | None
     for name, value in (settings or {}).items():
         if name in given:
             raise UsageError(f"{name} is set twice: in settings and by its own argument", hint="leave one of them out")
-        given[name] = Given(value, "settings")
+        given[name] = value if isinstance(value, Given) else Given(value, "settings")
     return given
 
 

@@ -30,12 +30,12 @@ def after_first_step():
         os._exit(0)
     driver._Run._step = first
 
-import kdzoo.cli.start as start
-run = start._run
-def patched(*arguments):
+from kdzoo.runs import PlannedRun
+start = PlannedRun.start
+def patched(planned):
     after_first_step()
-    return run(*arguments)
-start._run = patched
+    return start(planned)
+PlannedRun.start = patched
 options = "--epochs 1 --image-size 128 --batch-size 32 --workers 0 --device cpu".split()
 main(["train", "--model", "resnet18", "--data", sys.argv[1], *options, "--out", sys.argv[2]])
 """

@@ -11,8 +11,7 @@ from .options import SEED, format_options
 from .output import echo, print_json, print_rows, work
 
 if TYPE_CHECKING:
-    from ..evaluation.comparison import ModelComparison
-    from ..evaluation.results import Result
+    from .. import ComparedResult, ModelComparison
 
 
 @click.command(
@@ -39,7 +38,7 @@ def command(first: str, second: str, results: str | None, seed: int, form: str, 
     the difference in top-1 has a paired bootstrap interval and McNemar's exact test. Of two runs the settings that
     differ are listed too. Results of other images, or by other protocols, are refused with the reason.
     """
-    from ..evaluation.comparison import compare_results
+    from .. import compare_results
 
     with work():
         comparison = compare_results(first, second, results=results, seed=seed)
@@ -55,15 +54,16 @@ def command(first: str, second: str, results: str | None, seed: int, form: str, 
 def _rows(comparison: ModelComparison) -> list[dict[str, Any]]:
     rows = [{"data": "", **number.to_dict()} for number in comparison.cost]
     for result in comparison.results:
-        data = _data_name(result.first)
+        data = _data_name(result)
         rows += [{"data": data, **number.to_dict()} for number in result.numbers]
     return rows
 
 
-def _data_name(result: Result) -> str:
+def _data_name(result: ComparedResult) -> str:
     """The data set, its split where that is not the usual one, and how a backbone was transferred."""
-    split = "" if result.split in ("val", "test") else f"({result.split})"
-    words = [result.dataset, split, result.settings.get("mode")]
+    one = result.first
+    split = "" if one.split in ("val", "test") else f"({one.split})"
+    words = [one.dataset, split, one.settings.get("mode")]
     return " ".join(str(word) for word in words if word)
 
 
@@ -91,9 +91,9 @@ def _explain(comparison: ModelComparison) -> None:
     """What the numbers mean, what was not compared, and where the two were made or measured differently."""
     echo()
     for result in comparison.results:
-        echo(f"{_data_name(result.first)}: {result.finding}")
+        echo(f"{_data_name(result)}: {result.finding}")
         for name, one, other in result.settings:
-            echo(f"{_data_name(result.first)}: measured with another {name}: {one} / {other}")
+            echo(f"{_data_name(result)}: measured with another {name}: {one} / {other}")
     for reason in comparison.refused:
         echo(f"not compared: {reason}")
     if comparison.run_settings:

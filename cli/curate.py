@@ -103,7 +103,7 @@ def command(as_json: bool, **options: Any) -> None:
     Every image gets the teacher's class and its probability; the manifest lists the chosen ones. After a kill, --resume
     goes on and ends with the same bytes; with another --top it chooses anew from the stored scores.
     """
-    from ..curation import curate
+    from .. import curate
 
     with work():
         result = curate(**options)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,7 +17,7 @@ from .output import echo, print_fields, print_json, print_rows, work
 from .settings import setting, within
 
 if TYPE_CHECKING:
-    from ..data import CheckReport
+    from .. import CheckReport
 
 _SHOWN = 20
 
@@ -56,20 +55,10 @@ def check(
 
     Exits with 1 where something is wrong.
     """
-    from ..data import check_source
-    from ..data.detection import check_detection, is_detection_spec
-    from ..data.segmentation import check_segmentation, is_segmentation_spec
-    from ..data.specs import with_val_share
+    from .. import check_data
 
     with work():
-        spec = spec if val_share is None else with_val_share(spec, val_share)
-        if is_detection_spec(spec) and not unlabeled:
-            report = check_detection(spec, workers=workers, progress=_progress())
-        elif is_segmentation_spec(spec) and not unlabeled:
-            report = check_segmentation(spec, workers=workers, progress=_progress())
-        else:
-            split = "unlabeled" if unlabeled else None
-            report = check_source(spec, workers=workers, progress=_progress(), split=split)
+        report = check_data(spec, unlabeled=unlabeled, val_share=val_share, workers=workers, progress=_progress())
     if as_json:
         print_json(report.to_json())
     else:
@@ -98,12 +87,10 @@ def generate(generator: str, folder: Path, num_images: int, seed: int, single_cl
     GENERATOR is the run folder of the recipe class_gan, or a generator's own folder. An interrupted call goes on where
     it stopped.
     """
-    from ..planning.transfer_set import write_transfer_set
-    from ..zoo.generators import load_generator
+    from .. import generate_data
 
     with work():
-        alpha = None if single_classes else 1.0
-        written = write_transfer_set(load_generator(generator), folder, num_images, seed=seed, class_mix_alpha=alpha)
+        written = generate_data(generator, folder, num_images=num_images, seed=seed, single_classes=single_classes)
     print_fields({"images": f"{written:,} written, {num_images - written:,} were there", "folder": str(folder)})
 
 
@@ -141,45 +128,17 @@ def _split_pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, 
     help="Write the copy's split NAME as train, val or test. May be repeated; by default those with usual names.",
 )
 @json_option
-def unpack(
-    folder: Path,
-    out: Path,
-    image_column: str | None,
-    label_column: str | None,
-    config: str | None,
-    splits: list[tuple[str, str]],
-    as_json: bool,
-) -> None:
+def unpack(folder: Path, out: Path, as_json: bool, **how: Any) -> None:
     """Write a data set that was downloaded from the Hugging Face Hub as class folders.
 
     FOLDER holds its parquet files; OUT gets train/, val/ and test/ with a folder a class. The images' bytes stay as
     they are, and each is decoded once. An interrupted call goes on when it is given again. Needs pyarrow:
     pip install 'kdzoo[hub-data]'.
     """
-    from ..base.errors import Interrupted
-    from ..data.hub_copy import unpack as unpack_copy
-    from ..engine.progress import Progress
+    from .. import unpack_data
 
-    with work(), contextlib.ExitStack() as stack:
-        shown: list[Progress] = []
-
-        def show(done: int, total: int) -> None:
-            if not shown:
-                shown.append(stack.enter_context(Progress(total, "unpacking", 1)))
-            shown[0].step({})
-
-        try:
-            done = unpack_copy(
-                folder,
-                out,
-                image_column=image_column,
-                label_column=label_column,
-                config=config,
-                splits=splits,
-                progress=show,
-            )
-        except KeyboardInterrupt:
-            raise Interrupted("interrupted: what is unpacked stays", hint="the same command goes on") from None
+    with work():
+        done = unpack_data(folder, out, **how)
     there = sum(done.num_images.values()) - done.num_written
     document = {**asdict(done), "out": str(out)}
     if unverified := document.pop("num_unverified"):
@@ -204,14 +163,12 @@ def unpack(
 
 
 def _progress() -> Callable[[str, int, int], None]:
-    from ..engine.progress import say
-
     last = {"tenth": -1}
 
     def show(split: str, done: int, total: int) -> None:
         tenth = 10 * done // max(total, 1)
         if done == total or (total >= 10_000 and tenth != last["tenth"]):
-            say(f"{split}: {done:,} of {total:,} images decoded")
+            echo(f"{split}: {done:,} of {total:,} images decoded", err=True)
         last["tenth"] = tenth
 
     return show

@@ -28,7 +28,7 @@ def command(out: str, seed: int, quick: bool, as_json: bool) -> None:
 
     Interrupted and called again, it goes on where it was.
     """
-    from ..demo import run_demo
+    from .. import run_demo
 
     with work():
         result = run_demo(out, seed=seed, **({"draws": 1, "epochs": 1} if quick else {}))

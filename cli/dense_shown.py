@@ -4,48 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .dry_run import print_verdict, verdict
 from .output import echo, literal, print_fields, print_json, print_remarks, print_rows, print_settings
 
 if TYPE_CHECKING:
-    from ..transfer.dense import Comparison, DenseCost
-    from ..transfer.dense.papers import PaperRow
-    from ..transfer.dense.plan import DensePlan
+    from .. import Comparison, DenseCost, PaperRow, PlannedDense
     from .dense_task import DenseVerb
 
 
-def announce(plan: DensePlan[Any, Any, Any], verb: DenseVerb) -> None:
+def announce(planned: PlannedDense, verb: DenseVerb) -> None:
     """Say by what is measured, and what should be known of it, before it starts."""
-    from ..engine.progress import say
-
-    say(f"engine: {plan.engine.note}")
-    for line in plan.engine.install:
-        say(f"  for {verb.framework}: {line}")
-    for note in plan.notes:
-        say(f"note: {note}")
+    engine = planned.plan.engine
+    echo(f"engine: {engine.note}", err=True)
+    for line in engine.install:
+        echo(f"  for {verb.framework}: {line}", err=True)
+    for note in planned.plan.notes:
+        echo(f"note: {note}", err=True)
 
 
 def show_plan(
-    plan: DensePlan[Any, Any, Any],
-    verb: DenseVerb,
-    out: str,
-    cost: DenseCost | None,
-    papers: Sequence[PaperRow],
-    *,
-    as_json: bool,
+    planned: PlannedDense, verb: DenseVerb, cost: DenseCost | None, papers: Sequence[PaperRow], *, as_json: bool
 ) -> bool:
-    """Print a plan; returns whether it could start.
+    """Print a measurement's plan; returns whether it could start.
 
     Args:
-        plan: What would be measured.
+        planned: The measurement.
         verb: How its kind is called.
-        out: Where it would go.
         cost: What it would cost; None where the backbone cannot be built.
         papers: The papers' rows on the same data.
         as_json: As one JSON document.
     """
+    plan, out = planned.plan, str(planned.out)
     against = [f"{problem.message} ({problem.hint})" for problem in plan.problems]
     if as_json:
         rows = [row.__dict__ for row in papers]

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import click
 
-from ..base.setting_values import LearningRate, Passes, value_types
-from ..base.settings import read_settings
+from ..base.setting_values import LearningRate, Passes
 from .dense_shown import announce, show_comparison, show_plan
 from .options import COUNT, PRECISION, Option, section, stacked
 from .output import is_main, work
@@ -24,14 +19,10 @@ from .transfer_options import (
     WHAT,
     backbone_options,
     batch_size_option,
-    loader_workers,
     measurement_options,
     parse_seeds,
     seeds_option,
 )
-
-if TYPE_CHECKING:
-    from ..transfer.dense.plan import DenseRequest
 
 _SETTINGS = {
     "detector": "detector",
@@ -48,6 +39,11 @@ _SETTINGS = {
     "test": "test_mode",
 }
 """The setting behind each option."""
+_ARGUMENTS = (
+    *("backbone", "baseline", "schedule", "engine", "subset", "device", "precision", "trackers", "workers"),
+    *("evaluate_every", "out", "resume"),
+)
+"""What `plan_dense` takes beside settings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +51,7 @@ class DenseVerb:
     """How a kind of dense task is called.
 
     Attributes:
-        kind: The package of `kdzoo.transfer` that does it.
+        kind: Which it is.
         network: What is trained: ``detector``.
         option: The option, and the setting, that chooses it.
         framework: Which the papers used.
@@ -66,7 +62,7 @@ class DenseVerb:
         batchnorm: The default.
     """
 
-    kind: str
+    kind: Literal["detection", "segmentation"]
     network: str
     option: str
     framework: str
@@ -77,49 +73,29 @@ class DenseVerb:
     batchnorm: str
 
     def run(self, ctx: click.Context, options: Mapping[str, Any]) -> None:
-        """Settle a plan; with ``--dry-run`` show it, otherwise run it and show what it came to."""
-        kind = import_module(f"{__package__.rpartition('.')[0]}.transfer.{self.kind}")
+        """Settle a measurement; with ``--dry-run`` show it, otherwise run it and show what it came to."""
+        from .. import plan_dense
+
+        arguments = {name: options[name] for name in _ARGUMENTS}
+        arguments["seeds"] = parse_seeds(options["seeds"])
+        arguments["settings"] = given_settings(ctx, _SETTINGS, rivals=("iterations", "epochs"))
         with work():
-            plan = kind.make_plan(_request(ctx, kind.SETTINGS, options))
-        task, network = str(ctx.info_name), getattr(plan.settings, self.option)
-        out = options["out"] or default_folder(task, network, options["backbone"])
+            planned = plan_dense(self.kind, str(ctx.info_name), **arguments)
         form = "json" if options["as_json"] else options["form"]
         if options["dry_run"]:
             if is_main():
                 with work():
-                    cost = kind.estimate(plan)
-                papers = kind.paper_rows() if plan.spec.name == self.papers_on else ()
-                if not show_plan(plan, self, out, cost, papers, as_json=form == "json"):
+                    cost = planned.cost()
+                papers = planned.paper_rows() if planned.plan.spec.name == self.papers_on else ()
+                if not show_plan(planned, self, cost, papers, as_json=form == "json"):
                     ctx.exit(1)
             return
-        with work(), saying_how_to_go_on(options["out"], Path(out)):
+        with work(), saying_how_to_go_on(options["out"], planned.out):
             if is_main():
-                announce(plan, self)
-            comparison = kind.run_plan(plan, out=out, resume=options["resume"])
+                announce(planned, self)
+            comparison = planned.start()
         if is_main():
             show_comparison(comparison, self, form)
-
-
-def default_folder(task: str, network: str, backbone: str) -> str:
-    """Where a measurement goes that names no folder."""
-    last = task.rstrip("/").rpartition("/")[2]
-    name = f"transfer-{last}-{network}-{backbone.rstrip('/').rpartition('/')[2]}"
-    return os.path.join("runs", re.sub(r"[^\w.-]+", "_", name))
-
-
-def _request(ctx: click.Context, settings: type[Any], options: Mapping[str, Any]) -> DenseRequest:
-    from ..transfer.dense.plan import DenseRequest
-
-    given = given_settings(ctx, _SETTINGS, rivals=("iterations", "epochs"))
-    kept = ("backbone", "baseline", "schedule", "engine", "subset", "device", "precision", "trackers")
-    return DenseRequest(
-        task=str(ctx.info_name),
-        given=read_settings({**value_types(settings), "epochs": Passes}, given, name_options=True),
-        seeds=parse_seeds(options["seeds"]) or (0,),
-        workers=loader_workers(options["workers"]),
-        evaluate_every=options["evaluate_every"] or 0,
-        **{name: options[name] for name in kept},
-    )
 
 
 def dense_options(verb: DenseVerb, network: Option, engine: Option, schedule: Option, *own: Option) -> Option:

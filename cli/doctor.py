@@ -17,8 +17,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
     Exits with 1 where something keeps kdzoo from working.
     """
-    from .. import __version__
-    from ..doctor import examine
+    from .. import __version__, examine
 
     with work():
         findings = examine()

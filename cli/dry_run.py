@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from ..base.amounts import amount, readable
 from .output import echo, print_fields, print_json, print_paragraph, print_remarks, print_settings, work
 
 if TYPE_CHECKING:
-    from ..planning.cost import Cost, ModelCost
-    from ..planning.plan import Plan
-
-_UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+    from .. import Cost, LabelCost, ModelCost, Plan, PlannedRun
 
 
-def show(plan: Plan, *, as_json: bool, out: str, resume: bool, every_setting: bool) -> bool:
-    """Print a plan and its cost.
+def show(planned: PlannedRun, *, as_json: bool, every_setting: bool) -> bool:
+    """Print a run and its cost.
 
     Args:
-        plan: From ``resolve``.
+        planned: The run.
         as_json: As one JSON document, with every setting.
-        out: The run folder that it would have.
-        resume: Whether a run there would go on.
         every_setting: Whether the settings that are the recipe's own are shown too.
 
     Returns:
         Whether the run could start.
     """
-    from ..planning.cost import estimate
-    from ..planning.obstacles import obstacles
-
     with work():
-        plans = plan.stages or (plan,)
-        costs = [estimate(one) for one in plans]
-        against = obstacles(plan, costs, out, resume=resume)
+        costs = planned.costs()
+        against = planned.obstacles(costs)
+    plan, out = planned.to_run, str(planned.out)
     if as_json:
         document = {**plan.to_dict(), **verdict(against), "out": out, "cost": costs[0].to_dict()}
         if plan.stages:
@@ -41,14 +35,15 @@ def show(plan: Plan, *, as_json: bool, out: str, resume: bool, every_setting: bo
             document["cost"] = {name: cost.to_dict() for name, cost in zip(names, costs, strict=True)}
         print_json(document)
         return not against
-    print_verdict(against, total(costs))
+    print_verdict(against, total(costs, sum(cost.disk_bytes for cost in costs)))
+    usual = {} if every_setting else planned.usual_settings()
     if plan.stages:
-        _show_stages(plan, costs, out, every_setting=every_setting)
+        _show_stages(plan, costs, out, usual)
         return not against
     cost = costs[0]
     _remarks(plan, costs)
     print_fields({**_what(plan, cost), "run folder": out, **_cost(plan, cost)})
-    _show_settings(plan.to_dict()["settings"], {} if every_setting else own_settings(plan))
+    _show_settings(plan.to_dict()["settings"], usual)
     print_remarks(("note", (*plan.notes, *cost.notes)))
     return not against
 
@@ -69,25 +64,16 @@ def print_verdict(against: list[str], cost: str) -> None:
         print_paragraph(f"it would take {cost}")
 
 
-def total(costs: list[Cost]) -> str:
-    """Time, memory and disk of all stages, as far as they are known."""
-    from ..planning.memory import readable
-
+def total(costs: Sequence[Cost | LabelCost], disk_bytes: int | None) -> str:
+    """Time, memory and disk together, as far as they are known."""
     seconds = [cost.seconds for cost in costs if cost.seconds is not None]
     memory = [cost.memory for cost in costs if cost.memory is not None]
     parts = [f"about {timedelta(seconds=round(sum(seconds)))} here"] if len(seconds) == len(costs) else []
     if memory:
         parts.append(max(memory, key=lambda one: one.bytes).line())
-    return ", ".join([*parts, f"{readable(sum(cost.disk_bytes for cost in costs))} of disk"])
-
-
-def own_settings(plan: Plan) -> dict[str, Any]:
-    """The settings of a plan's recipe and the defaults of its run, as they are without anything given."""
-    from ..base.settings import flatten
-    from ..planning.plan import RunSettings
-    from ..recipes.recipe_file import load_recipe
-
-    return {**flatten(load_recipe(plan.origin).recipe), **flatten(RunSettings(), "run.")}
+    if disk_bytes is not None:
+        parts.append(f"{readable(disk_bytes)} of disk")
+    return ", ".join(parts)
 
 
 def _show_settings(settings: dict[str, dict[str, Any]], usual: dict[str, Any]) -> None:
@@ -114,7 +100,7 @@ def _remarks(plan: Plan, costs: list[Cost]) -> None:
         echo()
 
 
-def _show_stages(plan: Plan, costs: list[Cost], out: str, *, every_setting: bool) -> None:
+def _show_stages(plan: Plan, costs: list[Cost], out: str, usual: dict[str, Any]) -> None:
     """What the stages share, then each with the settings that are its own."""
     shared = plan.to_dict()["settings"]
     _remarks(plan, costs)
@@ -134,26 +120,35 @@ def _show_stages(plan: Plan, costs: list[Cost], out: str, *, every_setting: bool
         adapted = (line for line in (*one.adapted, *cost.adapted) if line not in plan.adapted)
         print_remarks(("note", notes), ("warning", one.warnings), ("adapted", dict.fromkeys(adapted)))
     echo("\nSettings of all stages where none of their own is shown")
-    _show_settings(shared, {} if every_setting else own_settings(plan))
+    _show_settings(shared, usual)
     print_remarks(("note", (*plan.notes, *costs[0].notes)))
 
 
 def _what(plan: Plan, cost: Cost) -> dict[str, Any]:
-    data = plan.recipe.data
-    extra = f" and {data.unlabeled}" if data.unlabeled else ""
-    images = "images unknown" if cost.num_images is None else f"{cost.num_images:,} images"
     targets = plan.facts.num_targets
     what = f"{targets} numbers to predict" if targets else f"{cost.num_classes} classes"
     fields = {
         "recipe": " + ".join([plan.origin, *plan.variants]),
-        "data": f"{data.dataset}{extra}: {images}, {what}, at {pixels(plan)} px",
-        "student": f"{plan.student}, {model_size(cost.student)}",
+        "data": f"{images(plan, cost)}, {what}, at {pixels(plan)} px",
+        "student": f"{plan.student}, {_model_size(cost.student)}",
+        **teachers(cost),
     }
-    for index, teacher in enumerate(cost.teachers, start=1):
-        fields[f"teacher {index}"] = f"{teacher.reference}, {model_size(teacher)}"
     if plan.labels is not None:
         fields["teachers"] = f"not run, labels stored in {plan.labels}: {', '.join(plan.teachers)}"
     return fields
+
+
+def images(plan: Plan, cost: Cost | LabelCost) -> str:
+    """The training data and how many images it has."""
+    data = plan.recipe.data
+    extra = f" and {data.unlabeled}" if data.unlabeled else ""
+    return f"{data.dataset}{extra}: {'images unknown' if cost.num_images is None else f'{cost.num_images:,} images'}"
+
+
+def teachers(cost: Cost | LabelCost) -> dict[str, str]:
+    """A field a teacher, with its size."""
+    sizes = [f"{teacher.reference}, {_model_size(teacher)}" for teacher in cost.teachers]
+    return {f"teacher {index}": size for index, size in enumerate(sizes, start=1)}
 
 
 def pixels(plan: Plan) -> str:
@@ -171,7 +166,7 @@ def _cost(plan: Plan, cost: Cost) -> dict[str, Any]:
         length += f", {cost.total_steps:,} steps"
     fields = {
         "length": length,
-        "disk": f"about {_amount(cost.disk_bytes)}B, a checkpoint {_amount(cost.checkpoint_bytes)}B",
+        "disk": f"about {amount(cost.disk_bytes)}B, a checkpoint {amount(cost.checkpoint_bytes)}B",
     }
     if measured is not None:
         batch = f"batches of {measured.batch_size} on {measured.device}"
@@ -185,18 +180,12 @@ def _cost(plan: Plan, cost: Cost) -> dict[str, Any]:
     return fields
 
 
-def model_size(model: ModelCost) -> str:
+def _model_size(model: ModelCost) -> str:
     """A network's parameters and arithmetic."""
-    cost = f"{_amount(model.macs)} multiply-adds ({_amount(model.flops)}FLOPs) an image"
-    return f"{_amount(model.parameters)} parameters, {cost}"
+    cost = f"{amount(model.macs)} multiply-adds ({amount(model.flops)}FLOPs) an image"
+    return f"{amount(model.parameters)} parameters, {cost}"
 
 
 def pace(images_per_s: float) -> str:
     """Images a second as a person reads them: three digits, and no fewer than all before the point."""
     return f"{images_per_s:,.0f}" if images_per_s >= 100 else f"{images_per_s:.3g}"
-
-
-def _amount(number: float) -> str:
-    """``number`` with three digits and a unit: 25.6 M."""
-    scale, unit = next(((scale, unit) for scale, unit in _UNITS if number >= scale), (1.0, ""))
-    return f"{number / scale:.3g} {unit}"

@@ -16,7 +16,7 @@ from .output import echo, is_main, print_json, print_rows, work
 from .settings import setting, within
 
 if TYPE_CHECKING:
-    from ..evaluation.evaluate import EvaluationResult
+    from .. import EvaluationResult
 
 _GAZE_HEADINGS = {"angular_error": "degrees", "angular_spread": "spread", "loss": "squared error"}
 _ALWAYS = ("model", "dataset", "top1", "published", "difference", "top5", "loss", "mean_per_class", "ece", "num_images")
@@ -103,7 +103,6 @@ def command(
     on: tuple[str, ...],
     crops: str,
     no_save: bool,
-    val_share: float | None,
     form: str,
     as_json: bool,
     **options: Any,
@@ -112,11 +111,10 @@ def command(
 
     REF is a zoo or timm name, hf-hub:ORG/NAME, local-dir:PATH, or a run.
     """
-    from ..evaluation.evaluate import evaluate
+    from .. import evaluate
 
-    specs = _shared(_specs(on), val_share)
     with work():
-        measured = evaluate(references, specs, crops=int(crops), save=not no_save, **options)
+        measured = evaluate(references, _specs(on), crops=int(crops), save=not no_save, **options)
     if not is_main():
         return
     if measured[0].document.task == "regression":
@@ -171,13 +169,6 @@ def _notes(one: EvaluationResult) -> list[str]:
     if one.path is not None:
         notes.append(f"kept in {one.path.parent}")
     return notes
-
-
-def _shared(specs: list[str], val_share: float | None) -> list[str]:
-    """The data specs, with a share of each class held out where it is asked for."""
-    from ..data.specs import with_val_share
-
-    return specs if val_share is None else [with_val_share(spec, val_share) for spec in specs]
 
 
 def _specs(texts: tuple[str, ...]) -> list[str]:

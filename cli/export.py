@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import click
 
 from .commands import VerbCommand
@@ -29,19 +31,22 @@ from .output import print_fields, print_json, work
     help="Side of its images, in place of the model's own.",
 )
 @json_option
-def command(reference: str, form: str, out: str, image_size: int | None, as_json: bool) -> None:
+def command(
+    reference: str,
+    form: Literal["onnx", "safetensors", "torch-export"],
+    out: str,
+    image_size: int | None,
+    as_json: bool,
+) -> None:
     """Write a model as one file for other programs, and check that it computes the same.
 
     ONNX and torch.export hold the network and take any number of normalised images; safetensors holds the weights by
     timm's names. Where a logit differs by more than 1e-4 of the largest, nothing is written.
     """
-    from pathlib import Path
-    from typing import cast
-
-    from ..zoo.exporting import Format, export_model
+    from .. import export_model
 
     with work():
-        made = export_model(reference, cast("Format", form), Path(out).expanduser(), image_size=image_size)
+        made = export_model(reference, form, out, image_size=image_size)
     if as_json:
         print_json(vars(made))
         return

@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..base.amounts import readable
 from .commands import VerbCommand
 from .completion import RECIPE
-from .dry_run import model_size, pace, pixels, print_verdict, verdict
+from .dry_run import images, pace, pixels, print_verdict, teachers, total, verdict
 from .options import section
 from .output import echo, is_main, print_fields, print_json, print_remarks, work
-from .run_options import HOW, WHAT, label_options, run_settings, teacher_classes_option, teacher_option
+from .run_options import HOW, WHAT, label_options, run_arguments, teacher_classes_option, teacher_option
 from .settings import setting
 from .start import saying_how_to_go_on
 
 if TYPE_CHECKING:
-    from ..engine.labelling import LabelResult
-    from ..planning.label_cost import LabelCost
-    from ..planning.plan import Plan
+    from .. import LabelCost, LabelResult, Plan, PlannedLabels
 
 
 @click.command(
@@ -74,27 +73,20 @@ def command(ctx: click.Context, recipe: str | None, **options: Any) -> None:
     stored beforehand, mixed images included; 'kdzoo distill … --labels FOLDER' reads them in the teachers' place.
     Students, optimisers, losses and recipes may differ, and epochs may be fewer; what changes the images is refused.
     """
-    from ..planning.default_recipe import plan_verb
-    from ..planning.label_run import check_form, folder_of_plan, label, label_plans
+    from .. import plan_labels
 
-    out = Path(options["out"] or "labels").expanduser()
     with work():
-        plan = plan_verb("label", recipe, given=run_settings(ctx), variants=options["variant"])
-        plans = label_plans(plan, options["stage"])
-        for one in plans:
-            check_form(options["form"], one.recipe)
+        planned = plan_labels(recipe, **run_arguments(ctx))
     if options["dry_run"]:
-        folders = [folder_of_plan(one, out) for one in plans]
-        if is_main() and not _show(plans, folders, options["form"], options["resume"], as_json=options["as_json"]):
+        if is_main() and not _show(planned, as_json=options["as_json"]):
             ctx.exit(1)
         return
-    with work(), saying_how_to_go_on(options["out"], out):
-        kept = {name: options[name] for name in ("form", "resume", "trust_teacher", "stage")}
-        results = label(plan, out=out, **kept)
+    with work(), saying_how_to_go_on(options["out"], planned.out):
+        results = planned.start()
     if not is_main():
         return
     if options["as_json"]:
-        print_json([result.to_dict() for result in results] if plan.stages else results[0].to_dict())
+        print_json([result.to_dict() for result in results] if planned.plan.stages else results[0].to_dict())
         return
     for result in results:
         print_fields(_fields(result))
@@ -104,7 +96,7 @@ def _fields(result: LabelResult) -> dict[str, Any]:
     fields = {
         "labels": result.labels,
         "epochs": result.epochs,
-        "stored": f"{result.num_labels:,} labels of {result.bytes_per_label:,} bytes, {_size(result.bytes)}",
+        "stored": f"{result.num_labels:,} labels of {result.bytes_per_label:,} bytes, {readable(result.bytes)}",
     }
     if result.images_per_s:
         fields["speed"] = f"{result.images_per_s:.0f} images/s"
@@ -113,59 +105,41 @@ def _fields(result: LabelResult) -> dict[str, Any]:
     return fields
 
 
-def _show(plans: list[Plan], folders: list[Path], form: str, resume: bool, *, as_json: bool) -> bool:
+def _show(planned: PlannedLabels, *, as_json: bool) -> bool:
     """Print what labels take; returns whether they could be begun."""
-    from ..planning.label_cost import estimate_labels, label_obstacles
-
     with work():
-        costs = [estimate_labels(one, out=folder, form=form) for one, folder in zip(plans, folders, strict=True)]
-        each = list(zip(plans, folders, costs, strict=True))
-        against = [text for one, folder, cost in each for text in label_obstacles(one, folder, cost, resume=resume)]
+        costs = planned.costs()
+        against = planned.obstacles(costs)
+    each = list(zip(planned.plans, planned.folders, costs, strict=True))
     if as_json:
         documents = [
-            {**one.to_dict(), **verdict(against), "out": str(folder), "form": form, "cost": cost.to_dict()}
+            {**one.to_dict(), **verdict(against), "out": str(folder), "form": planned.form, "cost": cost.to_dict()}
             for one, folder, cost in each
         ]
-        print_json(documents if plans[0].stage is not None else documents[0])
+        print_json(documents if planned.plans[0].stage is not None else documents[0])
         return not against
-    print_verdict(list(dict.fromkeys(against)), _total(costs))
+    sizes = [cost.bytes for cost in costs if cost.bytes is not None]
+    print_verdict(list(dict.fromkeys(against)), total(costs, sum(sizes) if len(sizes) == len(costs) else None))
     for one, folder, cost in each:
         remarks = (("warning", one.warnings), ("to download", cost.downloads), ("adapted", cost.adapted))
         if print_remarks(*remarks):
             echo()
-        print_fields(_planned(one, folder, form, cost))
+        print_fields(_planned(one, folder, planned.form, cost))
         print_remarks(("note", cost.notes))
     return not against
 
 
-def _total(costs: list[LabelCost]) -> str:
-    """Time, memory and disk together, as far as they are known."""
-    parts = []
-    if all(cost.seconds is not None for cost in costs):
-        parts.append(f"about {timedelta(seconds=round(sum(cost.seconds or 0 for cost in costs)))} here")
-    memory = [cost.memory for cost in costs if cost.memory is not None]
-    if memory:
-        parts.append(max(memory, key=lambda one: one.bytes).line())
-    if all(cost.bytes is not None for cost in costs):
-        parts.append(f"{_size(sum(cost.bytes or 0 for cost in costs))} of disk")
-    return ", ".join(parts)
-
-
 def _planned(plan: Plan, folder: Path, form: str, cost: LabelCost) -> dict[str, Any]:
-    data = plan.recipe.data
-    extra = f" and {data.unlabeled}" if data.unlabeled else ""
-    images = "images unknown" if cost.num_images is None else f"{cost.num_images:,} images"
     fields = {
         "recipe": " + ".join([plan.origin, *plan.variants]),
-        "data": f"{data.dataset}{extra}: {images}, at {pixels(plan)} px, seed {plan.run.seed}",
+        "data": f"{images(plan, cost)}, at {pixels(plan)} px, seed {plan.run.seed}",
+        **teachers(cost),
+        "folder": str(folder),
     }
-    for index, teacher in enumerate(cost.teachers, start=1):
-        fields[f"teacher {index}"] = f"{teacher.reference}, {model_size(teacher)}"
-    fields["folder"] = str(folder)
     if cost.bytes is not None and cost.labels_per_epoch is not None:
         fields["labels"] = f"{cost.labels_per_epoch:,} an epoch, {cost.epochs} epochs"
-        fields["disk"] = f"{_size(cost.bytes)}: {cost.bytes_per_label:,} bytes a label ({form}); "
-        fields["disk"] += f"{_size(cost.free_bytes)} are free"
+        fields["disk"] = f"{readable(cost.bytes)}: {cost.bytes_per_label:,} bytes a label ({form}); "
+        fields["disk"] += f"{readable(cost.free_bytes)} are free"
     if cost.images_per_s is not None:
         fields["measured"] = f"{pace(cost.images_per_s)} images/s by the teachers"
         if cost.decode_images_per_s is not None:
@@ -173,9 +147,3 @@ def _planned(plan: Plan, folder: Path, form: str, cost: LabelCost) -> dict[str, 
     if cost.seconds is not None:
         fields["time"] = f"about {timedelta(seconds=round(cost.seconds))} here"
     return fields
-
-
-def _size(num_bytes: int) -> str:
-    from ..planning.memory import readable
-
-    return readable(num_bytes)

@@ -82,7 +82,7 @@ def list_(pattern: str | None, every: bool, form: str, as_json: bool, sort: str 
     Accuracies are the published ones on ImageNet, each at its own protocol: 'kdzoo models show NAME' has it, with the
     source. Parameters and multiply-adds are counted at the size in the column pixels.
     """
-    from ..zoo import list_architectures, list_models
+    from .. import list_architectures, list_models
 
     form = "json" if as_json else form
     with work():
@@ -126,31 +126,18 @@ def records(frame: Any) -> list[dict[str, Any]]:
 @json_option
 def show(reference: str, as_json: bool) -> None:
     """Show one model whole: numbers, cost, preprocessing, weights, licence, paper. Nothing is downloaded."""
-    from ..zoo.entries import find_entry
+    from .. import describe_model
 
-    entry = find_entry(reference)
     with work():
-        record = _entry(reference) if entry is not None else _buildable(reference)
+        record = describe_model(reference)
     if as_json:
         print_json(record)
-    elif entry is not None:
+    elif "results" in record:
         _print_entry(record)
     else:
         _print_buildable(record)
     for note in record["notes"] if not as_json else ():
         echo(f"note: {note}")
-
-
-def _entry(name: str) -> dict[str, Any]:
-    from ..zoo import entry_record
-
-    return entry_record(name)
-
-
-def _buildable(reference: str) -> dict[str, Any]:
-    from ..zoo import model_record
-
-    return model_record(reference)
 
 
 def _print_entry(record: dict[str, Any]) -> None:

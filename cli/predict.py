@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from .commands import VerbCommand
@@ -39,7 +41,7 @@ from .settings import setting
     help="On stdout, without --out.",
 )
 @config_option
-def command(reference: str, paths: tuple[str, ...], out: str | None, form: str, **how: object) -> None:
+def command(reference: str, paths: tuple[str, ...], out: str | None, form: str, **how: Any) -> None:
     """Name the likeliest classes of images without labels.
 
     PATH is an image, or a folder of images at any depth; PATH@exif=apply turns them upright. An image that cannot be
@@ -48,8 +50,7 @@ def command(reference: str, paths: tuple[str, ...], out: str | None, form: str, 
     """
     import json
 
-    from ..evaluation.prediction.files import row_of
-    from ..evaluation.prediction.predict import predict, predict_to_file
+    from .. import predict, predict_to_file
 
     if out is not None:
         with work():
@@ -57,7 +58,7 @@ def command(reference: str, paths: tuple[str, ...], out: str | None, form: str, 
         unreadable = f", {made.num_unreadable:,} of them unreadable" if made.num_unreadable else ""
         print_fields({"file": made.path, "images": f"{made.num_images:,}{unreadable}"})
         return
-    answers = predict(reference, paths, **how)  # type: ignore[arg-type]
+    answers = predict(reference, paths, **how)
     while True:
         with work():
             answer = next(answers, None)
@@ -65,4 +66,4 @@ def command(reference: str, paths: tuple[str, ...], out: str | None, form: str, 
             return
         shares = zip(answer.classes, answer.probabilities, strict=True)
         said = answer.error or ", ".join(f"{name} {share:.3f}" for name, share in shares)
-        echo(f"{answer.path}  {said}" if form == "text" else json.dumps(row_of(answer), ensure_ascii=False))
+        echo(f"{answer.path}  {said}" if form == "text" else json.dumps(answer.to_dict(), ensure_ascii=False))

@@ -60,7 +60,7 @@ def command(run: str, repo: str, dry_run: bool, out: str | None, as_json: bool, 
         shown = {name: value for name, value in options.items() if name not in ("private", "create_pr", "message")}
         _show(run, repo, out, as_json, shown)
         return
-    from ..sharing import publish
+    from .. import publish
 
     with work():
         published = publish(run, repo, **options)
@@ -75,14 +75,11 @@ def command(run: str, repo: str, dry_run: bool, out: str | None, as_json: bool, 
 def _show(run: str, repo: str, out: str | None, as_json: bool, options: dict[str, Any]) -> None:
     from pathlib import Path
 
-    from ..sharing import package
+    from .. import package, write_package
 
     with work():
         made = package(run, repo, **options)
-    if out is not None:
-        from ..zoo.publishing import write_package
-
-        with work():
+        if out is not None:
             write_package(made, Path(out).expanduser())
     if as_json:
         print_json(

@@ -19,7 +19,7 @@ from .output import echo, print_json, print_rows, work
 from .settings import setting
 
 if TYPE_CHECKING:
-    from ..zoo.pulling import Pulled
+    from .. import Pulled
 
 _LINE_EVERY_S = 5.0
 _LIST = {
@@ -81,7 +81,7 @@ def command(
     if options["sha256"] and len(names) > 1:
         raise UsageError("--sha256 is the digest of one file", hint="pull the models one by one")
     if file is not None and as_name is not None:
-        from ..zoo.pulling import convert_file
+        from .. import convert_file
 
         with work():
             done = [convert_file(Path(file), as_name, digest=options["sha256"], force=options["force"])]
@@ -93,7 +93,7 @@ def command(
 
 
 def _pull(names: tuple[str, ...], *, mirror: str | None, sha256: str | None, force: bool) -> list[Pulled]:
-    from ..zoo.pulling import pull
+    from .. import pull
 
     done = []
     for name in dict.fromkeys(names):
@@ -131,7 +131,7 @@ def _print_done(done: list[Pulled], form: str) -> None:
 
 
 def _print_list(form: str) -> None:
-    from ..zoo import list_models
+    from .. import list_models
     from .models import records
 
     with work():

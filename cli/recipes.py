@@ -26,7 +26,7 @@ def command() -> None:
 @format_options
 def list_(form: str, as_json: bool) -> None:
     """List the recipes."""
-    from ..recipes import list_recipes
+    from .. import list_recipes
 
     with work():
         rows: list[dict[str, Any]] = [listing.to_dict() for listing in list_recipes()]
@@ -42,7 +42,7 @@ def show(name: str, as_json: bool) -> None:
 
     NAME is a recipe's name or a file made by 'kdzoo recipes copy'.
     """
-    from ..recipes import describe_recipe, load_recipe
+    from .. import describe_recipe, load_recipe
 
     with work():
         document = describe_recipe(load_recipe(name).recipe)
@@ -61,7 +61,7 @@ def show(name: str, as_json: bool) -> None:
 @click.option("--force", is_flag=True, help="Replace FILE where it exists.")
 def copy(name: str, file: str | None, force: bool) -> None:
     """Write a recipe as a YAML file to edit; NAME.yaml in the working folder by default."""
-    from ..recipes import export_recipe, load_recipe
+    from .. import export_recipe, load_recipe
 
     path = Path(file or f"{Path(name).stem}.yaml").expanduser()
     with work():

@@ -60,7 +60,7 @@ def command(
     transfer tables; weights; with --data also features (t-SNE) and soft labels. The page ends with what is missing and
     how to get it. It is one file and loads nothing from elsewhere.
     """
-    from ..evaluation.analysis import write_analysis
+    from .. import write_analysis
 
     with work():
         written = write_analysis(paths, classes=_names(classes), layers=_names(layers), pair=_names(pair), **options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,10 +15,10 @@ from .dry_run import print_verdict
 from .options import SEED, device_option, format_options, option, section
 from .output import echo, is_main, print_json, print_rows, work
 from .settings import setting, within
+from .table_shown import grounds_lines, needs_lines, needs_rows, result_lines, result_rows
 
 if TYPE_CHECKING:
-    from ..papers.record import Record
-    from ..papers.tables import PaperTables, Table
+    from .. import Record
 
 _CHOICES = ("scale", "data", "student", "epochs", "unlabeled", "seeds", "seed", "released")
 
@@ -92,61 +91,41 @@ def command(paper: str | None, table: str | None, form: str, as_json: bool, **op
     PAPER is meal_v2, ssld, xcl or exrep, TABLE a number as the paper counts (3, S2). Without TABLE, the paper's tables
     are listed. A second call on a finished --out prints its results again and runs nothing.
     """
-    from ..papers.tables import get_paper, get_table
-
     form = "json" if as_json else form
     if paper is None or table is None:
         _list(paper, form)
         return
-    found = get_paper(paper)
-    chosen = get_table(found, table)
+    choices = {name: options[name] for name in _CHOICES}
     if options["dry_run"]:
-        if not _show_needs(found, chosen, options, form):
+        if not _show_needs(paper, table, options, choices, form):
             click.get_current_context().exit(1)
         return
     if options["measure"]:
         raise UsageError("--measure goes with --dry-run", hint="add --dry-run, or leave --measure out")
-    from ..papers.reproduce import reproduce
+    from .. import reproduce
 
-    out = options["out"] or default_folder(found, chosen, options["scale"])
+    how = {name: options[name] for name in ("rows", "out", "resume", "device")}
     with work():
-        record = reproduce(
-            found,
-            chosen,
-            out=out,
-            rows=options["rows"],
-            resume=options["resume"],
-            device=options["device"],
-            given={name: options[name] for name in _CHOICES},
-        )
+        record = reproduce(paper, table, **how, **choices)
     if is_main():
         _print(record, form)
         if form == "table" and record.document["choices"]["scale"] == "full":
-            _print_grounds(chosen, record)
+            _print_grounds(paper, table, record)
 
 
-def _print_grounds(table: Table, record: Record) -> None:
+def _print_grounds(paper: str, table: str, record: Record) -> None:
     """What each row rests on, below its numbers."""
-    from ..papers.record import LEFT_OUT
-    from ..papers.reproduce import plan_table
-    from ..papers.shown import grounds_lines
+    from .. import plan_table
 
-    known = {row["label"]: row["status"] for row in record.document["rows"]}
-    rows = [row for row in table.rows if known.get(row.label) != LEFT_OUT]
-    numbers = [table.rows.index(row) + 1 for row in rows]
-    _echo(grounds_lines(plan_table(table, rows, record.document["choices"])[1], numbers), ())
-
-
-def default_folder(paper: PaperTables, table: Table, scale: str | None) -> str:
-    """The folder where none was given."""
-    return os.path.join("runs", f"{paper.key}-table-{table.number}" + ("-small" if scale == "small" else ""))
+    rows = [row["label"] for row in record.rows if row["status"] != "left out"]
+    _echo(grounds_lines(plan_table(paper, table, rows=rows, **record.document["choices"])), ())
 
 
 def _list(paper: str | None, form: str) -> None:
     """The tables of one paper, or of all."""
-    from ..papers.tables import PAPERS, get_paper
+    from .. import list_tables
 
-    papers = list(PAPERS.values()) if paper is None else [get_paper(paper)]
+    papers = list_tables(paper)
     rows = []
     for one in papers:
         for table in one.tables:
@@ -170,35 +149,25 @@ def _list(paper: str | None, form: str) -> None:
                 echo(f"note: {one.key}: {note}")
 
 
-def _show_needs(paper: PaperTables, table: Table, options: dict[str, Any], form: str) -> bool:
+def _show_needs(paper: str, table: str, options: dict[str, Any], choices: dict[str, Any], form: str) -> bool:
     """Print what each row takes; returns whether any could start."""
-    from ..papers.reproduce import plan_table, select_rows
-    from ..papers.shown import grounds_lines, needs_lines, needs_rows
+    from .. import plan_table
 
-    rows = select_rows(table, options["rows"])
-    numbers = [table.rows.index(row) + 1 for row in rows]
     with work():
-        choices, needs = plan_table(table, rows, {name: options[name] for name in _CHOICES}, measure=options["measure"])
-    run = {number: one.could_start for number, one in zip(numbers, needs, strict=True) if one.is_run}
-    starts = any(run.values()) or not run
+        planned = plan_table(paper, table, rows=options["rows"], measure=options["measure"], **choices)
+        document = planned.to_dict()
+    starts: bool = document["starts"]
     if form == "json":
-        document = {"paper": paper.key, "table": table.number, "title": table.title, "choices": choices}
-        print_json(
-            {
-                **document,
-                "rows": [{**one.to_dict(), "paper": dict(row.numbers)} for one, row in zip(needs, rows, strict=True)],
-                "starts": starts,
-            }
-        )
+        print_json(document)
         return starts
     if form == "table":
-        print_verdict([] if starts else ["something is missing for each row, see below"], _rows_ready(run))
+        print_verdict([] if starts else ["something is missing for each row, see below"], _rows_ready(planned.ready))
         echo()
-    cells, headings = needs_rows(needs, numbers)
-    print_rows(cells, headings, form, title=f"{table.citation}: {table.title}")
+    cells, headings = needs_rows(planned)
+    print_rows(cells, headings, form, title=f"{planned.table.citation}: {planned.table.title}")
     if form == "table":
-        _echo(grounds_lines(needs, numbers), ())
-        _echo(needs_lines(needs, numbers), (*table.notes, *paper.notes))
+        _echo(grounds_lines(planned), ())
+        _echo(needs_lines(planned), (*planned.table.notes, *planned.paper.notes))
     return starts
 
 
@@ -216,8 +185,6 @@ def _echo(lines: list[str], notes: tuple[str, ...]) -> None:
 
 
 def _print(record: Record, form: str) -> None:
-    from ..papers.shown import result_lines, result_rows
-
     document = record.document
     if form == "json":
         print_json({**document, "out": str(record.out)})

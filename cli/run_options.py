@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from ..base.errors import UsageError
 from ..base.setting_values import Epochs
 from ..base.settings import Given
 from .completion import DATA
@@ -13,27 +14,8 @@ from .options import COUNT, PIXELS, PRECISION, SEED, SHARE, WORKERS, option, sec
 from .settings import given_by, given_settings, set_option, setting, within
 
 WHAT, HOW, WHERE = "What", "How", "The run"
-
-_SETTINGS = {
-    "model": "student.model",
-    "student": "student.model",
-    "teacher": "teachers.models",
-    "data": "data.dataset",
-    "val_data": "data.val_dataset",
-    "labels": "run.labels",
-    "teacher_classes": "run.teacher_classes",
-    "unlabeled": "data.unlabeled",
-    "image_size": "data.augmentation.image_size",
-    "epochs": "training.epochs",
-    "budget": "run.budget",
-    "exact": "run.exact",
-    "batch_size": "training.batch_size",
-    "precision": "training.precision",
-    "seed": "run.seed",
-    "workers": "run.workers",
-    "device": "run.device",
-}
-"""The plan's setting behind each parameter."""
+_ARGUMENTS = ("variants", "out", "resume", "stage", "trust_teacher", "trackers", "form")
+"""What the verbs' functions take beside settings."""
 
 _WHAT_AND_HOW = stacked(
     section(
@@ -64,6 +46,7 @@ _WHAT_AND_HOW = stacked(
         setting("--image-size", type=PIXELS, metavar="PIXELS", help="Side of training and evaluation crops."),
         setting(
             "--variant",
+            "variants",
             multiple=True,
             metavar="NAME",
             help="A variant of the recipe, see 'kdzoo recipes show'. Repeatable.",
@@ -88,6 +71,7 @@ _WHAT_AND_HOW = stacked(
 )
 _TRACKER = setting(
     "--tracker",
+    "trackers",
     multiple=True,
     type=click.Choice(["tensorboard", "wandb"]),
     help="Log there too. Repeatable; needs kdzoo[trackers].",
@@ -110,7 +94,7 @@ label_options = stacked(_WHAT_AND_HOW, section(WHERE, _SHOWN))
 """As `run_options`, without those that only a student needs."""
 
 teacher_option = setting(
-    "--teacher", multiple=True, metavar="REF", help="A teacher. Repeatable; the recipe's own by default."
+    "--teacher", "teachers", multiple=True, metavar="REF", help="A teacher. Repeatable; the recipe's own by default."
 )
 teacher_classes_option = setting(
     "--teacher-classes",
@@ -122,26 +106,16 @@ teacher_classes_option = setting(
 )
 
 
-def run_settings(ctx: click.Context) -> dict[str, Given]:
-    """What was given of the run's and the recipe's settings; see `given_settings`.
+def run_arguments(ctx: click.Context) -> dict[str, Any]:
+    """What was given, as the verbs' functions take it; see `given_settings`.
 
     Raises:
         UsageError: One layer says two things of one setting (``--epochs 3 --set training.epochs=4``).
     """
-    given = given_settings(ctx, _SETTINGS, rivals=("training.epochs", "run.budget"))
-    share = ctx.params.get("val_share")
-    if share is not None:
-        given["data.dataset"] = _with_share(given, share, str(given_by(ctx, "val_share")))
-    return given
+    from ..runs import SETTING_OF
 
-
-def _with_share(given: dict[str, Given], share: float, source: str) -> Given:
-    """The training data of which a share is held out."""
-    from ..base.settings import Given
-    from ..data.specs import with_val_share
-
-    data = given.get("data.dataset")
-    if data is None or "data.val_dataset" in given:
-        what = "no --data to hold images out of" if data is None else "--val-data has validation images"
-        raise UsageError(f"{source}: {what}", hint="--val-share goes with --data PHOTOS and without --val-data")
-    return Given(with_val_share(str(data.value), share), f"{data.source}, {source}")
+    settings = given_settings(ctx, SETTING_OF, rivals=("training.epochs", "run.budget"))
+    share = ctx.params["val_share"]
+    arguments = {name: ctx.params[name] for name in _ARGUMENTS if name in ctx.params}
+    arguments["val_share"] = None if share is None else Given(share, str(given_by(ctx, "val_share")))
+    return {**arguments, "settings": settings}

@@ -32,7 +32,7 @@ from .settings import setting
 )
 @section(
     WHAT,
-    setting("--model", metavar="REF", required=True, help="What to train: a model reference."),
+    setting("--model", "student", metavar="REF", required=True, help="What to train: a model reference."),
     setting(
         "--recipe",
         metavar="NAME|FILE",

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..base.setting_values import BetaParameter, Epochs, LabelSmoothing, LearningRate, WeightDecay, value_types
-from ..base.settings import read_settings
+from ..base.setting_values import BetaParameter, Epochs, LabelSmoothing, LearningRate, WeightDecay
 from .commands import VerbCommand
 from .dry_run import print_verdict, verdict
 from .options import COUNT, PIXELS, PRECISION, section
@@ -18,15 +17,13 @@ from .transfer_options import (
     WHAT,
     backbone_options,
     batch_size_option,
-    loader_workers,
     measurement_options,
     parse_seeds,
     seeds_option,
 )
 
 if TYPE_CHECKING:
-    from ..transfer.classification.measure import TransferReport
-    from ..transfer.classification.plan import TransferPlan
+    from .. import PlannedTransfer, TransferReport
 
 _VALUES = {
     "epochs": "epochs",
@@ -40,6 +37,11 @@ _VALUES = {
     "neighbours": "neighbours",
 }
 """The protocol's field behind each option."""
+_ARGUMENTS = (
+    *("backbone", "baseline", "mode", "protocol", "solver", "partition", "search", "precision", "quick", "device"),
+    *("workers", "out", "features", "resume"),
+)
+"""What `plan_transfer` takes beside settings."""
 
 
 @click.command(
@@ -116,43 +118,27 @@ def command(ctx: click.Context, form: str, as_json: bool, dry_run: bool, **optio
     Both are trained with the same seeds on the same views. Printed are each metric with the 95 % interval of its mean
     over the seeds, and the difference, seed by seed, with its own.
     """
-    from ..transfer.classification.api import default_folder
-    from ..transfer.classification.measure import run_transfer
+    from .. import plan_transfer
 
+    arguments = {name: options[name] for name in _ARGUMENTS}
+    arguments["seeds"], arguments["settings"] = parse_seeds(options["seeds"]), given_settings(ctx, _VALUES)
     with work():
-        plan = _plan(ctx, options)
-    out = options["out"] or str(default_folder(plan.dataset))
+        planned = plan_transfer(str(ctx.info_name), **arguments)
     if dry_run:
-        if is_main() and not _show_plan(plan, out, as_json=as_json or form == "json"):
+        if is_main() and not _show_plan(planned, as_json=as_json or form == "json"):
             ctx.exit(1)
         return
     with work():
-        report = run_transfer(plan, out=out, features=options["features"], resume=options["resume"])
+        report = planned.start()
     if is_main():
         _show(report, "json" if as_json else form)
 
 
-def _plan(ctx: click.Context, options: dict[str, Any]) -> TransferPlan:
-    from ..transfer.classification.plan import TransferRequest, make_plan
-    from ..transfer.classification.protocols import Protocol
-
-    kept = ("backbone", "baseline", "mode", "protocol", "solver", "partition", "search", "precision", "quick", "device")
-    request = TransferRequest(
-        task=str(ctx.info_name),
-        seeds=parse_seeds(options["seeds"]),
-        given=read_settings(value_types(Protocol), given_settings(ctx, _VALUES), name_options=True),
-        workers=loader_workers(options["workers"]),
-        **{name: options[name] for name in kept},
-    )
-    return make_plan(request)
-
-
-def _show_plan(plan: TransferPlan, out: str, *, as_json: bool) -> bool:
+def _show_plan(planned: PlannedTransfer, *, as_json: bool) -> bool:
     """Print a plan; returns whether it could start."""
-    from ..transfer.classification.cost import estimate_transfer
-
     with work():
-        cost = estimate_transfer(plan)
+        cost = planned.cost()
+    plan, out = planned.plan, str(planned.out)
     against = [problem.message + (f" ({problem.hint})" if problem.hint else "") for problem in plan.problems]
     document = {**plan.to_dict(), **verdict(against), "out": out, "cost": cost.to_dict()}
     if as_json:

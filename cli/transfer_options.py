@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from ..base.errors import UsageError
@@ -70,8 +68,3 @@ def parse_seeds(text: str | None) -> tuple[int, ...] | None:
     if not numbers or min(numbers) < 0 or ("," not in text and not 1 <= numbers[0] <= 100):
         raise UsageError(f"--seeds {text!r} is neither a count nor a list", hint="--seeds 3, or --seeds 0,1,2")
     return tuple(numbers) if "," in text else tuple(range(numbers[0]))
-
-
-def loader_workers(given: int | None) -> int:
-    """What was given, or a process a core up to eight."""
-    return min(8, os.cpu_count() or 1) if given is None else given

@@ -78,6 +78,7 @@ def evaluate(
     models: str | Sequence[str],
     on: str | Sequence[str],
     *,
+    val_share: float | None = None,
     teacher: str | None = None,
     batch_size: int = 64,
     workers: int | None = None,
@@ -103,6 +104,7 @@ def evaluate(
         models: Model references.
         on: Data specs; the validation split of each is used. ``imagenetv2`` stands for its three variants. Images with
             a gaze are measured apart from classes, each model in its own preprocessing; nothing of them is kept.
+        val_share: Measure the share of each class that training with it held out, of data without validation images.
         teacher: A model reference; the models' answers are compared with its answers.
         batch_size: Images at once.
         workers: Processes that read images; one a core, at most eight, by default.
@@ -134,7 +136,7 @@ def evaluate(
         Interrupted: SIGTERM or SIGINT came; what was measured so far is kept.
     """
     from ..data import open_source
-    from ..data.specs import expand_spec
+    from ..data.specs import expand_spec, with_val_share
     from ..engine.distributed import start_processes
     from ..engine.evaluate import PassSettings
     from ..engine.signals import StopRequest
@@ -144,7 +146,9 @@ def evaluate(
     from .results import results_folder, write_result
 
     references = [models] if isinstance(models, str) else list(models)
-    specs = list(dict.fromkeys(one for spec in ([on] if isinstance(on, str) else on) for one in expand_spec(spec)))
+    named = [on] if isinstance(on, str) else on
+    named = named if val_share is None else [with_val_share(spec, val_share) for spec in named]
+    specs = list(dict.fromkeys(one for spec in named for one in expand_spec(spec)))
     if not references or not specs:
         raise UsageError("nothing to evaluate", hint="name at least one model and one data set")
     sizes = (image_size,) if isinstance(image_size, int) else tuple(image_size or ())

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from .base.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .api import distill, label, train
     from .base.errors import (
         CheckpointError,
         DataError,
@@ -28,95 +27,187 @@ if TYPE_CHECKING:
         UsageError,
     )
     from .base.run_documents import TrainResult
-    from .data import check_source, open_source
+    from .base.settings import Given
+    from .curation import curate
+    from .data import CheckReport, check_source, open_source
+    from .datasets import check_data, generate_data, unpack_data
     from .demo import run_demo
+    from .doctor import examine
+    from .engine.curation import CurationResult
     from .engine.labelling import LabelResult
     from .evaluation.analysis import write_analysis
-    from .evaluation.comparison import compare_results
+    from .evaluation.comparison import ComparedResult, ModelComparison, compare_results
     from .evaluation.evaluate import EvaluationResult, evaluate
     from .evaluation.prediction.files import Prediction
     from .evaluation.prediction.predict import predict, predict_to_file
     from .evaluation.report import write_report
+    from .labels import PlannedLabels, label, plan_labels
+    from .measurements import (
+        PlannedDense,
+        PlannedTransfer,
+        measure_detection,
+        measure_segmentation,
+        measure_transfer,
+        plan_dense,
+        plan_transfer,
+    )
+    from .papers.record import Record
+    from .planning.cost import Cost, ModelCost
+    from .planning.label_cost import LabelCost
     from .planning.plan import Plan
     from .planning.resolution import resolve
+    from .recipes.description import describe_recipe
     from .recipes.recipe import Recipe
+    from .recipes.recipe_file import export_recipe, load_recipe
     from .recipes.registry import get_recipe, list_recipes
+    from .reproduction import PlannedTable, list_tables, plan_table, reproduce
+    from .runs import PlannedRun, distill, plan_run, train
     from .sharing import package, publish
-    from .transfer.classification.api import measure_transfer
     from .transfer.classification.measure import TransferReport
-    from .zoo import LoadedModel, create_model, list_models, load_model, pull, save_model
+    from .transfer.dense import Comparison, DenseCost
+    from .transfer.dense.papers import PaperRow
+    from .zoo import (
+        LoadedModel,
+        Pulled,
+        create_model,
+        describe_model,
+        list_architectures,
+        list_models,
+        load_model,
+        pull,
+        save_model,
+    )
     from .zoo.exporting import export_model
+    from .zoo.publishing import write_package
+    from .zoo.pulling import convert_file
 
 __version__ = "0.1.0"
 
 __getattr__ = lazy_names(
     __name__,
     {
-        ".api": "distill label train",
         ".base.errors": "CheckpointError DataError Interrupted KdzooError ModelError RunError TeacherError UsageError",
         ".base.run_documents": "TrainResult",
-        ".data": "check_source open_source",
+        ".base.settings": "Given",
+        ".curation": "curate",
+        ".data": "CheckReport check_source open_source",
+        ".datasets": "check_data generate_data unpack_data",
         ".demo": "run_demo",
+        ".doctor": "examine",
+        ".engine.curation": "CurationResult",
         ".engine.labelling": "LabelResult",
         ".evaluation.analysis": "write_analysis",
-        ".evaluation.comparison": "compare_results",
+        ".evaluation.comparison": "ComparedResult ModelComparison compare_results",
         ".evaluation.evaluate": "EvaluationResult evaluate",
         ".evaluation.prediction.files": "Prediction",
         ".evaluation.prediction.predict": "predict predict_to_file",
         ".evaluation.report": "write_report",
+        ".labels": "PlannedLabels label plan_labels",
+        ".measurements": "PlannedDense PlannedTransfer measure_detection measure_segmentation measure_transfer "
+        "plan_dense plan_transfer",
+        ".papers.record": "Record",
+        ".planning.cost": "Cost ModelCost",
+        ".planning.label_cost": "LabelCost",
         ".planning.plan": "Plan",
         ".planning.resolution": "resolve",
+        ".recipes.description": "describe_recipe",
         ".recipes.recipe": "Recipe",
+        ".recipes.recipe_file": "export_recipe load_recipe",
         ".recipes.registry": "get_recipe list_recipes",
+        ".reproduction": "PlannedTable list_tables plan_table reproduce",
+        ".runs": "PlannedRun distill plan_run train",
         ".sharing": "package publish",
-        ".transfer.classification.api": "measure_transfer",
         ".transfer.classification.measure": "TransferReport",
-        ".zoo": "LoadedModel create_model list_models load_model pull save_model",
+        ".transfer.dense": "Comparison DenseCost",
+        ".transfer.dense.papers": "PaperRow",
+        ".zoo": "LoadedModel Pulled create_model describe_model list_architectures list_models load_model pull "
+        "save_model",
         ".zoo.exporting": "export_model",
+        ".zoo.publishing": "write_package",
+        ".zoo.pulling": "convert_file",
     },
 )
 
 __all__ = [
+    "CheckReport",
     "CheckpointError",
+    "ComparedResult",
+    "Comparison",
+    "Cost",
+    "CurationResult",
     "DataError",
+    "DenseCost",
     "EvaluationResult",
+    "Given",
     "Interrupted",
     "KdzooError",
+    "LabelCost",
     "LabelResult",
     "LoadedModel",
+    "ModelComparison",
+    "ModelCost",
     "ModelError",
+    "PaperRow",
     "Plan",
+    "PlannedDense",
+    "PlannedLabels",
+    "PlannedRun",
+    "PlannedTable",
+    "PlannedTransfer",
     "Prediction",
+    "Pulled",
     "Recipe",
+    "Record",
     "RunError",
     "TeacherError",
     "TrainResult",
     "TransferReport",
     "UsageError",
     "__version__",
+    "check_data",
     "check_source",
     "compare_results",
+    "convert_file",
     "create_model",
+    "curate",
+    "describe_model",
+    "describe_recipe",
     "distill",
     "evaluate",
+    "examine",
     "export_model",
+    "export_recipe",
+    "generate_data",
     "get_recipe",
     "label",
+    "list_architectures",
     "list_models",
     "list_recipes",
+    "list_tables",
     "load_model",
+    "load_recipe",
+    "measure_detection",
+    "measure_segmentation",
     "measure_transfer",
     "open_source",
     "package",
+    "plan_dense",
+    "plan_labels",
+    "plan_run",
+    "plan_table",
+    "plan_transfer",
     "predict",
     "predict_to_file",
     "publish",
     "pull",
+    "reproduce",
     "resolve",
     "run_demo",
     "save_model",
     "train",
+    "unpack_data",
     "write_analysis",
+    "write_package",
     "write_report",
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from .base.errors import UsageError
 from .base.run_documents import read_config
@@ -15,28 +15,33 @@ if TYPE_CHECKING:
     from .zoo.publishing import Package
 
 
-def package(
-    run: str | Path,
-    repository: str,
-    *,
-    licence: str | None = None,
-    licence_name: str | None = None,
-    licence_link: str | None = None,
-    revision: str | None = None,
-    results: Literal["official", "all", "own"] = "official",
-) -> Package:
+class PackageArguments(TypedDict, total=False):
+    """What `package` and `publish` share.
+
+    Attributes:
+        licence: Of the weights, by the Hub's name (``apache-2.0``, ``cc-by-nc-4.0``, ``other``); may be left out where
+            those of its teachers leave no choice.
+        licence_name: Short name, where ``licence`` is ``other``.
+        licence_link: Address of its text, where ``licence`` is ``other``.
+        revision: Branch that it is meant for; `publish` makes it where it is not there.
+        results: Which of the run's results the card lists beside its own evaluation: those on as many images as the
+            ``official`` data set has (the default), ``all``, or none (``own``).
+    """
+
+    licence: str | None
+    licence_name: str | None
+    licence_link: str | None
+    revision: str | None
+    results: Literal["official", "all", "own"]
+
+
+def package(run: str | Path, repository: str, **how: Unpack[PackageArguments]) -> Package:
     """What publishing a run would send: model card, config.json, weights. Nothing is sent and nothing is asked.
 
     Args:
         run: A finished run's folder.
         repository: ``ORG/NAME``.
-        licence: Of the weights, by the Hub's name (``apache-2.0``, ``cc-by-nc-4.0``, ``other``); may be left out where
-            those of its teachers leave no choice.
-        licence_name: Short name, where ``licence`` is ``other``.
-        licence_link: Address of its text, where ``licence`` is ``other``.
-        revision: Branch that it is meant for.
-        results: Which of the run's results the card lists beside its own evaluation: those on as many images as the
-            ``official`` data set has, ``all``, or none (``own``).
+        how: ``licence``, ``results`` and the others of `PackageArguments`.
 
     Raises:
         UsageError: The repository's name is none, or the licence must be named.
@@ -47,16 +52,9 @@ def package(
     from .zoo.run_evidence import ResultsChoice
 
     folder = Path(run).expanduser()
-    return prepare(
-        folder,
-        repository,
-        licence=licence,
-        licence_name=licence_name,
-        licence_link=licence_link,
-        recipe=recipe_facts(folder),
-        revision=revision,
-        results=ResultsChoice(which=results, official=official_counts()),
-    )
+    asked: dict[str, Any] = dict(how)
+    results = ResultsChoice(which=asked.pop("results", "official"), official=official_counts())
+    return prepare(folder, repository, recipe=recipe_facts(folder), results=results, **asked)
 
 
 def official_counts() -> dict[str, dict[str, int]]:
@@ -75,14 +73,10 @@ def publish(
     run: str | Path,
     repository: str,
     *,
-    licence: str | None = None,
-    licence_name: str | None = None,
-    licence_link: str | None = None,
     private: bool = False,
-    revision: str | None = None,
     create_pr: bool = False,
     message: str | None = None,
-    results: Literal["official", "all", "own"] = "official",
+    **how: Unpack[PackageArguments],
 ) -> Published:
     """Publish a run's model on the Hub with a card that carries its evidence; no commit where nothing changed.
 
@@ -91,29 +85,17 @@ def publish(
     Args:
         run: A finished run's folder.
         repository: ``ORG/NAME``; made where it is not there.
-        licence: As `package`'s.
-        licence_name: As `package`'s.
-        licence_link: As `package`'s.
         private: Make a new repository private.
-        revision: Branch, made where it is not there.
         create_pr: Propose it as a pull request to an existing repository.
         message: Of the commit.
-        results: As `package`'s.
+        how: As `package`'s.
 
     Raises:
         UsageError, RunError, ModelError: As `package`; or there is no login, no permission, or no connection.
     """
     from .zoo.hub_upload import upload
 
-    made = package(
-        run,
-        repository,
-        licence=licence,
-        licence_name=licence_name,
-        licence_link=licence_link,
-        revision=revision,
-        results=results,
-    )
+    made, revision = package(run, repository, **how), how.get("revision")
     return upload(made, private=private, revision=revision, create_pr=create_pr, message=message)
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from ..base.amounts import amount
 from ..base.errors import KdzooError
 from .grounds import Grounds, grounds_of
 from .jobs import Job, Jobs, architecture
@@ -42,6 +43,15 @@ class First:
     steps: int | None
     flops: float | None
     disk_bytes: int
+
+    def __str__(self) -> str:
+        count = len(self.folders)
+        text = f"{count} × " if count > 1 else ""
+        text += f"{self.model} by {self.how}, {self.epochs} epochs"
+        if self.flops is not None:
+            each = " each" if count > 1 else ""
+            text += f": {self.steps:,} steps, {amount(self.flops)}FLOP{each}"
+        return text
 
 
 @dataclass

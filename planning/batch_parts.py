@@ -16,6 +16,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from ..base.amounts import readable
 from ..base.errors import RunError
 from ..base.run_documents import read_config
 from ..engine.distributed import Processes, share_batch
@@ -24,7 +25,6 @@ from ..engine.run_folder import RunFolder
 from ..zoo import LoadedModel, network_output
 from ..zoo.features import blank_conditions
 from .bench import ChildFailedError, MeasuredStep, measure_in_child, sizes_shown
-from .memory import readable
 from .plan import Plan
 from .run_teachers import RunTeachers
 from .teacher_views import run_size

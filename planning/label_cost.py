@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ..base.amounts import readable
 from ..data import LabelHead, open_source
 from ..data.label_store import MANIFEST
 from ..engine.distributed import Processes, choose_device
@@ -18,7 +19,7 @@ from .batch_parts import MemoryNeed, fit_batch, too_large
 from .bench import LabelBench, sizes_shown
 from .cost import ModelCost, count, decode_rate, measured_batch, missing_of
 from .labels import is_mixed, record_of
-from .memory import available_bytes, readable
+from .memory import available_bytes
 from .models import teachers_of
 from .obstacles import fitting, shown
 from .plan import Plan

@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..base.amounts import readable
 from ..base.errors import UsageError
 from ..recipes.recipe import ObjectiveMemory
 
@@ -19,14 +20,6 @@ _LIMITS = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.u
 """Limit and use of a control group, version 2 and 1."""
 _CACHE = ("inactive_file", "active_file", "total_inactive_file", "total_active_file")
 """What of a group's use is files that were read: the system takes it back before anything fails."""
-
-
-def readable(num_bytes: int) -> str:
-    """Bytes as a person reads them: ``1.31 GB``."""
-    for unit, size in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if num_bytes >= size:
-            return f"{num_bytes / size:.3g} {unit}"
-    return f"{num_bytes} bytes"
 
 
 def describe_memory(memory: ObjectiveMemory) -> str:

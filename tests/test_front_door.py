@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import inspect
+import re
 import subprocess
 import sys
 import tomllib
@@ -13,6 +15,8 @@ from pathlib import Path
 import pytest
 
 import kdzoo
+from kdzoo.cli.main import main
+from kdzoo.cli.verbs import VERBS
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -32,6 +36,68 @@ def test_every_public_name_is_there() -> None:
     for name in kdzoo.__all__:
         assert getattr(kdzoo, name) is not None
     assert set(kdzoo.__all__) <= set(dir(kdzoo))
+
+
+def test_an_editor_completes_every_argument() -> None:
+    """Public functions have typed parameters; arguments that several share are named by a TypedDict."""
+    seen = 0
+    for name in kdzoo.__all__:
+        found = getattr(kdzoo, name)
+        if inspect.isfunction(found):
+            seen += 1
+            for parameter in inspect.signature(found).parameters.values():
+                wanted = "Unpack[" if parameter.kind is parameter.VAR_KEYWORD else ""
+                assert str(parameter.annotation).startswith(wanted), f"{name}: {parameter}"
+                assert parameter.annotation is not parameter.empty, f"{name}: {parameter}"
+    assert seen > 30
+
+
+def test_every_verb_is_a_function_that_the_page_names() -> None:
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    verbs = {verb for row in rows for verb in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert verbs == {*VERBS} - {"completion"}
+    named = {name for row in rows for name in re.findall(r"`(\w+)\(", row)}
+    assert len(named) > 30
+    assert named <= {*kdzoo.__all__}
+
+
+def test_a_wrong_argument_is_told_the_nearest_right_one() -> None:
+    with pytest.raises(kdzoo.UsageError, match="no argument 'epoch'") as caught:
+        kdzoo.distill("meal_v2", epoch=3)  # type: ignore[call-arg]
+    assert "epochs" in str(caught.value.hint)
+    with pytest.raises(kdzoo.UsageError, match="no argument 'labels'"):
+        kdzoo.label("meal_v2", labels="stored")  # type: ignore[call-arg]
+
+
+def test_python_and_the_command_line_settle_the_same_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[kdzoo.PlannedRun] = []
+    monkeypatch.setattr("kdzoo.cli.start.show", lambda planned, **_: found.append(planned) or True)
+    options = (
+        "--student cifar_resnet8 --teacher cifar_resnet14 --data digits --epochs 3 --seed 0 --set optimizer.lr=0.02"
+    )
+    assert main(["distill", "--recipe", "hinton_kd", *options.split(), "--dry-run"]) == 0
+    planned = kdzoo.plan_run(
+        "distill",
+        "hinton_kd",
+        student="cifar_resnet8",
+        teachers=["cifar_resnet14"],
+        data="digits",
+        epochs=3,
+        seed=0,
+        settings={"optimizer.lr": 0.02},
+    )
+    assert planned.plan.settings() == found[0].plan.settings()
+    assert planned.out == found[0].out
+    assert planned.plan.sources["training.epochs"] == "argument"
+    assert found[0].plan.sources["training.epochs"] == "--epochs"
+
+
+def test_each_verb_refuses_the_recipes_of_the_other() -> None:
+    with pytest.raises(kdzoo.UsageError, match="supervised uses no teachers"):
+        kdzoo.distill("supervised", student="cifar_resnet8", data="digits")
+    with pytest.raises(kdzoo.UsageError, match="hinton_kd learns from teachers"):
+        kdzoo.train("cifar_resnet8", recipe="hinton_kd", data="digits")
 
 
 @pytest.mark.parametrize("package", ["kdzoo", "kdzoo.data", "kdzoo.planning", "kdzoo.recipes", "kdzoo.zoo"])

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import kdzoo
+
 ROOT = Path(__file__).resolve().parent.parent
 TABLES = "kdzoo.papers.tables"
 GROUND = {"kdzoo.base"}
@@ -29,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 """Beside itself; ``papers/tables`` is data, and a room of its own."""
 MAY_IMPORT["kdzoo"] = {*MAY_IMPORT, "kdzoo.cli"}
-MAY_IMPORT["kdzoo.cli"] = {*MAY_IMPORT}
+MAY_IMPORT["kdzoo.cli"] = {"kdzoo"} | GROUND
 ROOMS = [room for room in MAY_IMPORT if room not in ("kdzoo", TABLES)]
 
 
@@ -164,6 +166,9 @@ def test_rooms_import_only_what_they_may() -> None:
         ("kdzoo.recipes.meal_v2", "from ..planning.plan import Plan", "kdzoo.planning"),
         ("kdzoo.transfer.sides", "from ..papers.record import Record", "kdzoo.papers"),
         ("kdzoo.data.specs", "from .. import distill", "kdzoo"),
+        ("kdzoo.cli.start", "from ..planning.run import run", "kdzoo.planning"),
+        ("kdzoo.cli.eval", "def f():\n    from .. import zoo", "kdzoo.zoo"),
+        ("kdzoo.cli.label", "if TYPE_CHECKING:\n    from ..data import CheckReport", "kdzoo.data"),
     ],
 )
 def test_a_wrong_import_would_be_seen(module: str, source: str, forbidden: str) -> None:
@@ -222,6 +227,17 @@ def test_objectives_know_tensors_only() -> None:
         if not (own or top == "torch" or top in sys.stdlib_module_names):
             wrong.append(show(found, found.target))
     assert wrong == []
+
+
+def unpublished(imports: Iterable[Import]) -> list[str]:
+    """What the command line takes from the package and the package does not offer to everybody."""
+    taken = [one for one in imports if room_of(one.module) == "kdzoo.cli" and one.target == "kdzoo"]
+    return [show(one, name) for one in taken for name in one.names if name not in kdzoo.__all__]
+
+
+def test_the_command_line_takes_public_names_alone() -> None:
+    assert unpublished(all_imports()) == []
+    assert unpublished(imports_of("kdzoo.cli.start", "from .. import plan_run, _private", is_package=False))
 
 
 def test_verbs_import_only_click_at_the_top() -> None:

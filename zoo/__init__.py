@@ -9,9 +9,9 @@ from . import networks
 
 if TYPE_CHECKING:
     from .building import create_model, load_model, seeded
-    from .entry_listing import entry_record, list_models
+    from .entry_listing import describe_model, entry_record, list_models
     from .features import forward_with_features, forward_with_maps, network_output, stage_names, takes_conditions
-    from .listing import list_architectures, model_record
+    from .listing import list_architectures
     from .loaded import LoadedModel
     from .preprocessing import Preprocessing, preprocessing_from_dict
     from .pulling import Pulled, pull
@@ -23,9 +23,9 @@ __getattr__ = lazy_names(
     __name__,
     {
         ".building": "create_model load_model seeded",
-        ".entry_listing": "entry_record list_models",
+        ".entry_listing": "describe_model entry_record list_models",
         ".features": "forward_with_features forward_with_maps network_output stage_names takes_conditions",
-        ".listing": "list_architectures model_record",
+        ".listing": "list_architectures",
         ".loaded": "LoadedModel",
         ".preprocessing": "Preprocessing preprocessing_from_dict",
         ".pulling": "Pulled pull",
@@ -41,6 +41,7 @@ __all__ = [
     "Pulled",
     "Reference",
     "create_model",
+    "describe_model",
     "entry_record",
     "forward_with_features",
     "forward_with_maps",
@@ -48,7 +49,6 @@ __all__ = [
     "list_models",
     "load_model",
     "load_weights",
-    "model_record",
     "network_output",
     "networks",
     "parse_reference",

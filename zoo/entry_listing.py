@@ -72,6 +72,19 @@ def list_models(
     return frame.reset_index(drop=True)
 
 
+def describe_model(reference: str) -> dict[str, Any]:
+    """Everything known of one model: `entry_record` of an entry of the zoo, else `model_record`. Nothing is downloaded.
+
+    Raises:
+        ModelError: The reference names nothing.
+    """
+    if reference in ENTRIES:
+        return entry_record(reference)
+    from .listing import model_record
+
+    return model_record(reference)
+
+
 def entry_record(name: str) -> dict[str, Any]:
     """Everything that the zoo knows of one entry, as JSON values.
 

@@ -60,7 +60,7 @@ class Exported:
     largest: float | None
 
 
-def export_model(reference: str, form: Format, out: Path, *, image_size: int | None = None) -> Exported:
+def export_model(reference: str, form: Format, out: str | Path, *, image_size: int | None = None) -> Exported:
     """Write a model's weights, or the model itself, as one file; nothing is left where the check fails.
 
     Args:
@@ -76,7 +76,7 @@ def export_model(reference: str, form: Format, out: Path, *, image_size: int | N
             file computes something else.
         RunError: The file cannot be written.
     """
-    suffix = _SUFFIXES.get(form)
+    suffix, out = _SUFFIXES.get(form), Path(out).expanduser()
     if suffix is None:
         raise UsageError(f"there is no format {form!r}", hint=f"one of {', '.join(_SUFFIXES)}")
     if out.suffix != suffix:

@@ -41,6 +41,17 @@ class Prediction:
     embedding: np.ndarray | None = None
     error: str | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON object; what of a file's name is no text is written as an escape."""
+        path = self.path.encode("utf-8", "backslashreplace").decode()
+        if self.error is not None:
+            return {"path": path, "error": self.error}
+        answers = zip(self.classes, self.probabilities, strict=True)
+        top = [{"class": name, "probability": round(share, 6)} for name, share in answers]
+        if self.embedding is None:
+            return {"path": path, "top": top}
+        return {"path": path, "top": top, "embedding": [float(f"{value:.7g}") for value in self.embedding.tolist()]}
+
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenPredictions:
@@ -57,26 +68,11 @@ class WrittenPredictions:
     num_unreadable: int
 
 
-def row_of(prediction: Prediction) -> dict[str, Any]:
-    """A prediction as a JSON object; what of a file's name is no text is written as an escape."""
-    path = prediction.path.encode("utf-8", "backslashreplace").decode()
-    if prediction.error is not None:
-        return {"path": path, "error": prediction.error}
-    answers = zip(prediction.classes, prediction.probabilities, strict=True)
-    found: dict[str, Any] = {
-        "path": path,
-        "top": [{"class": name, "probability": round(share, 6)} for name, share in answers],
-    }
-    if prediction.embedding is not None:
-        found["embedding"] = [float(f"{value:.7g}") for value in prediction.embedding.tolist()]
-    return found
-
-
 def csv_lines(rows: Iterable[Mapping[str, Any]], top_k: int, embedding: int = 0) -> Iterator[list[Any]]:
     """The heading and the cells of CSV, a list a line.
 
     Args:
-        rows: As `row_of` makes them.
+        rows: As `Prediction.to_dict` makes them.
         top_k: Classes a row; two columns each.
         embedding: Length of the embeddings, whose numbers are the last columns; 0 where there are none.
     """
@@ -122,7 +118,7 @@ class PredictionFile:
             done, rows = self._open()
             try:
                 for row in predict(done):
-                    rows.append((json.dumps(row_of(row), ensure_ascii=False) + "\n").encode())
+                    rows.append((json.dumps(row.to_dict(), ensure_ascii=False) + "\n").encode())
                     done += 1
                     if done % (self._batch_size * _COMMIT_EVERY) == 0:
                         self._commit(done, rows)

@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -78,22 +77,32 @@ def predict(
     yield from predict_images(classifier, images, how)
 
 
-def predict_to_file(model: str, paths: str | Sequence[str], out: str | Path, **how: Any) -> WrittenPredictions:
+def predict_to_file(
+    model: str,
+    paths: str | Sequence[str],
+    out: str | Path,
+    *,
+    top_k: int = 5,
+    embeddings: bool = False,
+    image_size: int | None = None,
+    batch_size: int = 64,
+    workers: int | None = None,
+    device: str = "auto",
+) -> WrittenPredictions:
     """As `predict`, with the answers in a file; one that was interrupted goes on when it is called again.
 
     Args:
-        model, paths, how: As those of `predict`.
         out: The file; its end decides its form: ``.csv``, ``.jsonl``, ``.parquet``.
+        model, paths, top_k, embeddings, image_size, batch_size, workers, device: As those of `predict`.
 
     Raises:
         KdzooError: As `predict`; RunError where the file cannot be written.
     """
     path = Path(out).expanduser()
     check_form(path)
-    opened = {name: how.pop(name) for name in ("device", "image_size") if name in how}
-    settings = PredictSettings(**how)
+    settings = PredictSettings(top_k=top_k, embeddings=embeddings, batch_size=batch_size, workers=workers)
     images = find_images([paths] if isinstance(paths, str) else paths)
-    classifier = open_classifier(model, embeddings=settings.embeddings, **opened)
+    classifier = open_classifier(model, device=device, image_size=image_size, embeddings=embeddings)
     identity = {
         "model": classifier.digest,
         "view": str(classifier.view),

@@ -11,14 +11,14 @@ import pytest
 from kdzoo.base.errors import UsageError
 from kdzoo.cli.commands import VerbCommand
 from kdzoo.cli.distill import command as distill
-from kdzoo.cli.run_options import run_settings
+from kdzoo.cli.run_options import run_arguments
 
 
 def given(arguments: list[str], recipe: str = "meal_v2") -> dict[str, tuple[object, str]]:
     """What ``kdzoo distill`` would hand to the plan: ``{setting: (value, source)}``."""
     assert isinstance(distill, VerbCommand)
     with distill.make_context("distill", ["--recipe", recipe, *arguments]) as ctx:
-        return {path: (entry.value, entry.source) for path, entry in run_settings(ctx).items()}
+        return {path: (entry.value, entry.source) for path, entry in run_arguments(ctx)["settings"].items()}
 
 
 def write_config(text: str, name: str = "kdzoo.toml") -> None:

@@ -12,8 +12,8 @@ from PIL import Image
 
 from kdzoo.base.errors import UsageError
 from kdzoo.papers.measured import evaluate_published, teachers_together
-from kdzoo.papers.reproduce import reproduce, select_rows
 from kdzoo.papers.tables import Column, Evaluate, Network, NotRun, OnLabels, PaperTables, RecipeRun, Row, Table
+from kdzoo.reproduction import reproduce, select_rows
 
 COLUMNS = (
     Column(key="top1", heading="top-1", measured="top1"),
@@ -61,7 +61,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(images: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("own") / "table"
     paper, table = table_of(str(out / "mixed" / "seed-0"))
-    record = reproduce(paper, table, out=out, given={"data": str(images), "epochs": 2, "seeds": 2}, device="cpu")
+    record = reproduce(paper, table, out=out, data=str(images), epochs=2, seeds=2, device="cpu")
     assert record.document == json.loads((out / "results.json").read_text())
     return {"out": out, "rows": {row["label"]: row for row in record.rows}, "images": str(images)}
 

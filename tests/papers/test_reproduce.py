@@ -15,11 +15,11 @@ import click
 import pytest
 
 from kdzoo.cli.main import main
+from kdzoo.cli.table_shown import result_lines, result_rows
 from kdzoo.cli.transfer import TASKS
 from kdzoo.cli.transfer import command as transfer
 from kdzoo.engine.distributed import Processes
 from kdzoo.papers.needs import transfer_commands
-from kdzoo.papers.shown import result_lines, result_rows
 from kdzoo.papers.tables import PAPERS, PaperTables, RecipeRun, Table, Transfer
 
 if TYPE_CHECKING:

@@ -110,7 +110,7 @@ def test_weights_that_are_nowhere_are_one_line_and_a_hint(
 
 def test_the_stronger_place_gives_the_length(kdzoo: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
-    monkeypatch.setattr("kdzoo.cli.start.show", lambda plan, **_: found.append(plan) or True)
+    monkeypatch.setattr("kdzoo.cli.start.show", lambda planned, **_: found.append(planned.plan) or True)
     call = ("train", "--model", "cifar_resnet8", "--data", "digits", "--dry-run")
     monkeypatch.setenv("KDZOO_TRAIN_EPOCHS", "7")
     assert kdzoo(*call).code == 0

@@ -17,6 +17,7 @@ from unittest import mock
 
 from PIL import Image
 
+from kdzoo import PlannedRun
 from kdzoo.cli.main import main
 from kdzoo.planning import Plan
 from kdzoo.recipes import get_recipe, recipe_names
@@ -33,8 +34,8 @@ def plan_of(command: str) -> Plan:
     Image.new("RGB", (8, 8)).save("UNLABELED/0.png")
     found: list[Plan] = []
 
-    def show(plan: Plan, **_: object) -> bool:
-        found.append(plan)
+    def show(planned: PlannedRun, **_: object) -> bool:
+        found.append(planned.to_run)
         return True
 
     with mock.patch("kdzoo.cli.start.show", show):

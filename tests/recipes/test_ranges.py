@@ -14,7 +14,7 @@ import pytest
 from kdzoo.base.errors import UsageError
 from kdzoo.base.setting_values import Range, check_value, check_values, convert, leaves, value_types
 from kdzoo.base.settings import read_settings, setting_types
-from kdzoo.cli.run_options import _SETTINGS, run_options
+from kdzoo.cli.run_options import run_options
 from kdzoo.cli.settings import within
 from kdzoo.data import Augmentation, EvalTransform, Mixing
 from kdzoo.data.curation import Thresholds
@@ -25,6 +25,7 @@ from kdzoo.planning.plan_checks import check_plan
 from kdzoo.recipes import get_recipe, recipe_names
 from kdzoo.recipes.overrides import Place, typed
 from kdzoo.recipes.recipe import Recipe
+from kdzoo.runs import SETTING_OF
 from kdzoo.transfer.classification.protocols import PROTOCOLS, Protocol
 from kdzoo.transfer.detection import DetectionSettings
 from kdzoo.transfer.segmentation import SegmentationSettings
@@ -183,7 +184,7 @@ def test_the_options_have_their_settings_own_ranges() -> None:
     kinds = {**setting_types(get_recipe("supervised")), **setting_types(RunSettings(), "run.")}
     compared = 0
     for option in command.params:
-        path = _SETTINGS.get(str(option.name))
+        path = SETTING_OF.get(str(option.name))
         annotation = kinds.get(path) if path else None
         if get_origin(annotation) is Annotated:
             assert vars(option.type) == vars(within(annotation)), option.name

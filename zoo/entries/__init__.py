@@ -17,14 +17,8 @@ __all__ = [
     "Paper",
     "Published",
     "address_at",
-    "find_entry",
     "get_entry",
 ]
-
-
-def find_entry(name: str) -> Entry | None:
-    """The entry of this name, or None."""
-    return ENTRIES.get(name)
 
 
 def get_entry(name: str) -> Entry:

@@ -1,4 +1,4 @@
-"""Results and needs as rows of text: what a person reads."""
+"""What ``kdzoo reproduce`` prints: results and needs as rows of text."""
 
 from __future__ import annotations
 
@@ -7,21 +7,14 @@ from datetime import timedelta
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from . import record as records
-from .grounds import WIDTH
+from ..base.amounts import amount
 
 if TYPE_CHECKING:
-    from .needs import First, Needs
+    from .. import PlannedTable
 
-_UNITS = ((1e21, "Z"), (1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-_WORDS = {
-    records.DONE: "done",
-    records.PENDING: "interrupted",
-    records.LEFT_OUT: "left out",
-    records.MISSING: "missing",
-    records.TRANSFER: "kdzoo transfer",
-    records.REFERENCE: "nothing to run",
-}
+_WIDTH = 80
+_WORDS = {"pending": "interrupted", "transfer": "kdzoo transfer", "reference": "nothing to run"}
+"""What is shown of a row's status where it is not the status itself."""
 
 
 def result_rows(document: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, str]]:
@@ -105,22 +98,22 @@ def result_lines(document: Mapping[str, Any]) -> list[str]:
     """What must be said beside the numbers."""
     choices, rows = document["choices"], document["rows"]
     lines = []
-    done = [row for row in rows if row["status"] == records.DONE]
+    done = [row for row in rows if row["status"] == "done"]
     if choices["scale"] == "small":
         lines.append(_small_words(document))
     lines += _scaled_lines(done)
-    for status, lead in ((records.MISSING, "missing"), (records.REFERENCE, "nothing to run")):
+    for status, lead in (("missing", "missing"), ("reference", "nothing to run")):
         reasons: dict[str, list[str]] = {}
         for row in rows:
             if row["status"] == status:
                 reasons.setdefault(row["why"], []).append(row["label"])
         lines += [f"{lead}: {', '.join(labels)}: {why}" for why, labels in reasons.items()]
     for row in rows:
-        if row["status"] == records.TRANSFER:
+        if row["status"] == "transfer":
             lines.append(f"{row['label']}: run with: {'; '.join(row['commands'])} ({row['why']})")
     lines += [f"note: {row['label']}: {row['note']}" for row in rows if row.get("note")]
     lines += [f"note: {note}" for note in document.get("notes", ())]
-    if any(row["status"] == records.LEFT_OUT for row in rows):
+    if any(row["status"] == "left out" for row in rows):
         lines.append("rows left out: the same command with --resume runs them")
     return lines
 
@@ -152,12 +145,11 @@ def _scaled_lines(done: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines + [f"scaled down, {', '.join(labels)}: {rest}" for rest, labels in own.items()]
 
 
-def needs_rows(needs: Sequence[Needs], numbers: Sequence[int]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def needs_rows(planned: PlannedTable) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """What each row needs and costs, as text.
 
-    Args:
-        needs: Of rows.
-        numbers: The rows' places in the table, from 1.
+    Returns:
+        The rows, and the headings by field.
     """
     rows = [
         {
@@ -165,59 +157,45 @@ def needs_rows(needs: Sequence[Needs], numbers: Sequence[int]) -> tuple[list[dic
             "row": one.label,
             "does": one.does,
             "steps": None if one.steps is None else f"{one.steps:,}",
-            "compute": None if one.flops is None else f"{_amount(one.flops)}FLOP",
-            "disk": None if one.disk_bytes is None else f"{_amount(one.disk_bytes)}B",
+            "compute": None if one.flops is None else f"{amount(one.flops)}FLOP",
+            "disk": None if one.disk_bytes is None else f"{amount(one.disk_bytes)}B",
             "time": None if one.seconds is None else str(timedelta(seconds=round(one.seconds))),
         }
-        for one, number in zip(needs, numbers, strict=True)
+        for one, number in zip(planned.needs, planned.numbers, strict=True)
     ]
     costs = (name for name in ("steps", "compute", "disk", "time") if any(row[name] for row in rows))
     return rows, {name: name for name in ("#", "row", "does", *costs)}
 
 
-def grounds_lines(needs: Sequence[Needs], numbers: Sequence[int]) -> list[str]:
+def grounds_lines(planned: PlannedTable) -> list[str]:
     """A line a row of at most 80 characters: what is exact, inferred, missing."""
-    wide = max((len(str(number)) for number in numbers), default=1)
-    lines = (
-        f"{number:>{wide}}  {one.grounds.line(WIDTH - wide - 2)}" for one, number in zip(needs, numbers, strict=True)
-    )
+    wide = max((len(str(number)) for number in planned.numbers), default=1)
+    each = zip(planned.needs, planned.numbers, strict=True)
+    lines = (f"{number:>{wide}}  {one.grounds.line(_WIDTH - wide - 2)}" for one, number in each)
     return ["rests on, row by row:", *lines]
 
 
-def needs_lines(needs: Sequence[Needs], numbers: Sequence[int]) -> list[str]:
+def needs_lines(planned: PlannedTable) -> list[str]:
     """What is trained first, the whole cost, and what is missing, each once with the rows that it is for."""
     lines = []
     for lead, field in (("trained first", "first"), ("missing", "missing"), ("by hand", "commands"), ("note", "notes")):
         found: dict[str, list[int]] = {}
-        for one, number in zip(needs, numbers, strict=True):
+        for one, number in zip(planned.needs, planned.numbers, strict=True):
             for item in getattr(one, field):
                 if field != "commands" or one.kind != "recipe":
-                    found.setdefault(_first_words(item) if field == "first" else item, []).append(number)
+                    found.setdefault(str(item), []).append(number)
         for text, rows in found.items():
-            where = "all rows" if len(rows) == len(needs) > 1 else f"row{'s' if len(rows) > 1 else ''} {_list(rows)}"
+            where = f"row{'s' if len(rows) > 1 else ''} {', '.join(map(str, rows))}"
+            where = "all rows" if len(rows) == len(planned.needs) > 1 else where
             lines.append(f"{lead}, {where}: {text}")
-    return [*_total(needs), *lines]
+    return [*_total(planned), *lines]
 
 
-def _list(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers))
-
-
-def _first_words(first: First) -> str:
-    count = len(first.folders)
-    text = f"{count} × " if count > 1 else ""
-    text += f"{first.model} by {first.how}, {first.epochs} epochs"
-    if first.flops is not None:
-        each = " each" if count > 1 else ""
-        text += f": {first.steps:,} steps, {_amount(first.flops)}FLOP{each}"
-    return text
-
-
-def _total(needs: Sequence[Needs]) -> list[str]:
+def _total(planned: PlannedTable) -> list[str]:
     """All runs together, those that rows share counted once."""
     flops: dict[str, float | None] = {}
     disk: dict[str, int] = {}
-    for one in needs:
+    for one in planned.needs:
         runs = [*((f, one.flops, one.disk_bytes, one.runs) for f in one.folders)]
         for folder, total, size, count in runs:
             flops[folder] = None if total is None else total / count
@@ -228,12 +206,5 @@ def _total(needs: Sequence[Needs]) -> list[str]:
     if not disk:
         return []
     known = [value for value in flops.values() if value is not None]
-    compute = f"{_amount(sum(known))}FLOP, " if len(known) == len(flops) else ""
-    return [
-        f"together: {len(disk)} training run{'s' if len(disk) > 1 else ''}, {compute}{_amount(sum(disk.values()))}B"
-    ]
-
-
-def _amount(number: float) -> str:
-    scale, unit = next(((scale, unit) for scale, unit in _UNITS if number >= scale), (1.0, ""))
-    return f"{number / scale:.3g} {unit}"
+    compute = f"{amount(sum(known))}FLOP, " if len(known) == len(flops) else ""
+    return [f"together: {len(disk)} training run{'s' if len(disk) > 1 else ''}, {compute}{amount(sum(disk.values()))}B"]
