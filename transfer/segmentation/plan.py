@@ -28,6 +28,7 @@ class SegmentationPlan(DensePlan[SegmentationSpec, SegmentationSettings, MaskSou
     """One measurement of segmentation; see `DensePlan`."""
 
     OWN_DATA: ClassVar[str] = "masks"
+    CUDNN_BENCHMARK: ClassVar[bool] = True  # mmsegmentation default_runtime.py env_cfg cudnn_benchmark
 
     @property
     def num_classes(self) -> int:
