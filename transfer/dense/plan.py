@@ -16,7 +16,7 @@ from ...base.settings import ResolvedSettings, Values
 from ...data.places import PlacedSpec
 from ...data.randomness import epoch_order
 from ..checks import check_seeds
-from ..sides import Side, settle_sides
+from ..sides import RANDOM, Side, settle_sides
 from .engines import EngineChoice
 
 
@@ -235,6 +235,11 @@ def settle_plan(
     problems: list[KdzooError],
 ) -> Plan:
     """The plan of a request whose settings are resolved; what is missing of its backbones goes to the problems."""
+    if request.baseline == RANDOM and resolved.settings.batchnorm == "frozen":
+        what = (
+            "random weights do not learn under frozen BatchNorm, which normalises by statistics that nothing measured"
+        )
+        problems.append(UsageError(what, hint="--batchnorm train, for both sides"))
     return kind(
         spec=spec,
         sides=settle_sides(request.backbone, request.baseline, problems),
