@@ -114,6 +114,7 @@ def drive(
     stop: StopRequest,
     *,
     only_deterministic: bool,
+    cudnn_benchmark: bool | None = None,
     command_out: Path,
 ) -> dict[str, Any]:
     """Run a job to its end, or to the next signal.
@@ -124,6 +125,7 @@ def drive(
         processes: This process among the run's.
         stop: Active; asked between steps.
         only_deterministic: Whether only deterministic kernels are used.
+        cudnn_benchmark: See `deterministic`.
         command_out: The ``--out`` of the command that goes on with the run.
 
     Returns:
@@ -136,7 +138,7 @@ def drive(
     """
     folder = RunFolder(job.out)
     claim = folder.claim(job.config, job.fixed, resume=job.resume) if processes.is_main else contextlib.nullcontext()
-    with claim, deterministic(only_deterministic):
+    with claim, deterministic(only_deterministic, benchmark=cudnn_benchmark):
         processes.barrier()
         finished = folder.read_result() if job.resume else None
         if finished is not None:

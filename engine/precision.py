@@ -21,24 +21,28 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
 
 
 @contextlib.contextmanager
-def deterministic(enabled: bool) -> Iterator[None]:
+def deterministic(enabled: bool, *, benchmark: bool | None = None) -> Iterator[None]:
     """Only deterministic kernels inside, where torch has them; torch's own settings come back afterwards.
 
     Filling uninitialised memory, which torch does in that mode too, is left out: it writes every activation once more,
     and nothing here reads memory before writing it.
+
+    Args:
+        enabled: Whether the mode is on.
+        benchmark: Whether cuDNN times its algorithms for each new shape; None for where the mode is off. Never with it.
     """
     algorithms = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     fill = torch_deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
-    benchmark = torch.backends.cudnn.benchmark
+    searching = torch.backends.cudnn.benchmark
     if enabled:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(enabled, warn_only=True)
     torch_deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.backends.cudnn.benchmark = not enabled
+    torch.backends.cudnn.benchmark = not enabled and benchmark is not False
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(algorithms, warn_only=warn_only)
         torch_deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
-        torch.backends.cudnn.benchmark = benchmark
+        torch.backends.cudnn.benchmark = searching

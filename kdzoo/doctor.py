@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -44,7 +45,18 @@ class Finding:
 def examine() -> list[Finding]:
     """Look at everything; a check that fails unexpectedly is itself a finding."""
     findings: list[Finding] = []
-    for check in (_python, _versions, _torchvision, _devices, _processors, _data, _hub_cache, _space, _writable):
+    for check in (
+        _python,
+        _versions,
+        _torchvision,
+        _devices,
+        _processors,
+        _engines,
+        _data,
+        _hub_cache,
+        _space,
+        _writable,
+    ):
         try:
             findings += check()
         except Exception as error:
@@ -115,6 +127,33 @@ def _processors() -> Iterator[Finding]:
     kept, why = keep_freed_memory()
     hint = "" if kept else "networks are up to half as fast on this CPU without it"
     yield Finding("cpu memory", "ok" if kept else "note", f"{'' if kept else 'not '}kept when freed ({why})", hint)
+
+
+def _engines() -> Iterator[Finding]:
+    """The frameworks of the papers' detectors and segmentors, beside what their tests were run with."""
+    from .transfer.detection import engines as boxes
+    from .transfer.segmentation import engines as masks
+
+    frameworks = (
+        ("detectron2", boxes.why_no_detectron2(), boxes.DETECTRON2_REVISION, boxes.install_lines()),
+        ("onedl-mmsegmentation", masks.why_no_mmseg(), ", ".join(masks.PINS), masks.install_lines()),
+    )
+    for package, missing, tested, lines in frameworks:
+        if missing is None:
+            yield Finding(package, "ok", f"{_installed(package)}; tested with {tested}")
+        else:
+            yield Finding(package, "note", f"{missing}: torchvision's heads run instead", "; ".join(lines))
+
+
+def _installed(package: str) -> str:
+    """Version and, where pip took it from a repository, revision."""
+    try:
+        found = metadata.distribution(package)
+    except metadata.PackageNotFoundError:  # on the path without an installer
+        return "there, of a version that cannot be told"
+    origin = json.loads(found.read_text("direct_url.json") or "{}")
+    revision = origin.get("vcs_info", {}).get("commit_id", "")
+    return f"{found.version} {revision}".strip()
 
 
 def _data() -> Iterator[Finding]:

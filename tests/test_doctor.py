@@ -46,6 +46,21 @@ def test_operators_that_cannot_be_imported_are_a_problem(monkeypatch) -> None:
     assert "reinstall both" in found.hint
 
 
+def test_frameworks_are_named_with_what_was_tested(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr("kdzoo.transfer.detection.engines.why_no_detectron2", lambda: "detectron2 is not installed")
+    found = findings(doctor._engines)["detectron2"]
+    assert (found.status, "git+https://" in found.hint) == ("note", True)
+    monkeypatch.setattr("kdzoo.transfer.detection.engines.why_no_detectron2", lambda: None)
+    folder = tmp_path / "detectron2-0.6.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: detectron2\nVersion: 0.6\n")
+    (folder / "direct_url.json").write_text('{"url": "x", "vcs_info": {"vcs": "git", "commit_id": "abc123"}}')
+    monkeypatch.syspath_prepend(tmp_path)
+    found = findings(doctor._engines)["detectron2"]
+    assert found.status == "ok"
+    assert found.found.startswith("0.6 abc123; tested with 02b5c4e")
+
+
 def test_a_check_that_breaks_is_itself_a_finding(monkeypatch) -> None:
     def _python():
         raise RuntimeError("odd")

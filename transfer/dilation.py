@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 
+from timm.layers import AvgPool2dSame, to_2tuple
+from timm.models.resnet import BasicBlock
 from torch import nn
 
 from ..base.errors import ModelError
@@ -28,7 +30,7 @@ def dilated(loaded: LoadedModel, output_stride: int, stage_of: Mapping[str, int]
     if type(loaded.model).__name__ in _BY_HAND:
         _dilate(loaded.model, output_stride, stage_of)
         return loaded.model
-    hint = "use --output-stride 32"
+    hint = "use --set output_stride=32"
     with contextlib.suppress(ModelError):
         network = create(
             loaded.architecture,
@@ -42,8 +44,27 @@ def dilated(loaded: LoadedModel, output_stride: int, stage_of: Mapping[str, int]
         except RuntimeError as error:
             line = " ".join(str(error).split())[:200]
             raise RuntimeError(f"{loaded.architecture} changes its weights when it is dilated: {line}") from error
+        _as_frameworks(network)
         return network
     raise ModelError(f"{loaded.architecture} cannot be dilated to an output stride of {output_stride}", hint=hint)
+
+
+def changes_when_dilated(network: nn.Module) -> bool:
+    """Whether timm's own dilation of a network, before `dilated` dilates it, is another than mmsegmentation's."""
+    return any(isinstance(module, BasicBlock | nn.AvgPool2d) for module in network.modules())
+
+
+def _as_frameworks(network: nn.Module) -> None:
+    """Take away what timm adds to dilated stages and mmsegmentation does not (models/utils/res_layer.py and resnet.py).
+
+    A -D shortcut pools only where it strides, as in PaddleSeg (models/backbones/resnet_vd.py); the second convolution
+    of a basic block is never dilated.
+    """
+    for name, module in list(network.named_modules()):
+        if isinstance(module, AvgPool2dSame) and to_2tuple(module.stride) == (1, 1):
+            network.set_submodule(name, nn.Identity())
+        elif isinstance(module, BasicBlock):
+            module.conv2.dilation = module.conv2.padding = (1, 1)
 
 
 def _dilate(network: nn.Module, output_stride: int, stage_of: Mapping[str, int]) -> None:

@@ -1,6 +1,16 @@
-"""The options of a detection run that takes seconds on a CPU."""
+"""The options of a detection run that takes seconds on a CPU, and the marks of tests that need detectron2."""
 
 from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+needs_detectron2 = (
+    pytest.mark.detectron2,
+    pytest.mark.skipif(importlib.util.find_spec("detectron2") is None, reason="detectron2 is not installed"),
+    pytest.mark.filterwarnings("ignore"),  # detectron2's own
+)
 
 QUICK = (
     *("--iterations", "4", "--batch-size", "4", "--workers", "0", "--device", "cpu", "--freeze", "none"),

@@ -1,4 +1,4 @@
-"""``kdzoo transfer`` in processes of its own, ended by signals while it runs."""
+"""``kdzoo transfer``, each time in a process of its own, ended by signals while it runs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 
 from kdzoo.cli.main import main
 
+_KDZOO = (sys.executable, "-P", "-m", "kdzoo")
+
 
 def assert_signals_change_nothing(arguments: Sequence[str], files: Sequence[str]) -> None:
     """A run that SIGKILL or SIGTERM ended and ``--resume`` took up again has the bytes of one that was left alone.
@@ -20,18 +22,19 @@ def assert_signals_change_nothing(arguments: Sequence[str], files: Sequence[str]
         arguments: Of a command with one side and one seed that saves a checkpoint after two steps and goes on after it.
         files: In the run's folder, to be compared.
     """
-    assert main([*arguments, "--out", "whole"]) == 0
+    _run([*arguments, "--out", "whole"])
     for how, code in ((signal.SIGKILL, -9), (signal.SIGTERM, 130)):
         out = Path(f"cut-{how.name}")
-        command = [sys.executable, "-P", "-m", "kdzoo", *arguments, "--out", str(out)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [*_KDZOO, *arguments, "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         _wait_for(out / "backbone-seed0" / "checkpoints" / "step-000000002.sha256", process)
         process.send_signal(how)
         said = process.communicate(timeout=120)[1]
         assert process.returncode == code
         assert how is signal.SIGKILL or "--resume" in said
         assert not (out / "backbone-seed0" / "result.json").exists()
-        assert main([*arguments, "--out", str(out), "--resume"]) == 0
+        _run([*arguments, "--out", str(out), "--resume"])
         for name in files:
             assert (out / "backbone-seed0" / name).read_bytes() == (Path("whole/backbone-seed0") / name).read_bytes()
     assert main([*arguments, "--out", "whole", "--resume", "--lr", "0.5"]) == 1
@@ -49,6 +52,12 @@ def run_two_processes(arguments: Sequence[str]) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def _run(arguments: Sequence[str]) -> None:
+    """In a process in which nothing has run yet: what a library does at its first call, it does here, too."""
+    done = subprocess.run([*_KDZOO, *arguments], capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
 
 
 def _wait_for(path: Path, process: subprocess.Popen[str]) -> None:

@@ -177,6 +177,18 @@ def test_precision_is_that_of_training(precision: str, kind: torch.dtype, make_j
     assert bool(scaler) == (precision == "fp16")
 
 
+@pytest.mark.parametrize(("exact", "benchmark"), [(True, True), (False, True), (False, False)])
+def test_kernels_are_those_that_the_job_names(exact: bool, benchmark: bool, make_job: Callable[..., DenseJob]) -> None:
+    seen: set[tuple[bool, bool]] = set()
+
+    def losses(model: nn.Module, batch: Tensor, device: torch.device) -> dict[str, Tensor]:
+        seen.add((torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark))
+        return squares(model, batch, device)
+
+    run(make_job(1.0, losses=losses, deterministic=exact, cudnn_benchmark=benchmark))
+    assert seen == {(exact, benchmark and not exact)}
+
+
 def test_trackers_get_the_lines_of_dense_runs(
     make_job: Callable[..., DenseJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from ...engine.checkpoint import KEPT
+from ...engine.precision import autocast, deterministic
 from .plan import DensePlan
 
 _BYTES = 4
@@ -77,7 +78,9 @@ class Probe:
 
 
 def measure_cost(plan: DensePlan[Any, Any, Any], model: nn.Module, probe: Probe) -> DenseCost:
-    """Take the step of noise; time and memory of a smaller one are scaled by the pixels.
+    """Take the step of noise, by the kernels and in the precision of the run.
+
+    Time and memory of a smaller step are scaled by the pixels.
 
     Args:
         plan: What is to be run.
@@ -93,7 +96,9 @@ def measure_cost(plan: DensePlan[Any, Any, Any], model: nn.Module, probe: Probe)
 
     def step() -> float:
         began = time.perf_counter()
-        torch.stack(list(probe.losses(probe.images).values())).sum().backward()
+        with autocast(device, plan.precision):
+            total = torch.stack([loss.float() for loss in probe.losses(probe.images).values()]).sum()
+        total.backward()
         model.zero_grad(set_to_none=True)
         if on_gpu:
             torch.cuda.synchronize(device)
@@ -105,12 +110,13 @@ def measure_cost(plan: DensePlan[Any, Any, Any], model: nn.Module, probe: Probe)
     memory: int | None = None
     macs: int | None = None
     try:
-        with FlopCounterMode(display=False) as counter, saved_tensors_hooks(kept.pack, kept.unpack):
-            step()
-        macs = round(counter.get_total_flops() * pixels / probe.images) // 2
-        if on_gpu:
-            torch.cuda.reset_peak_memory_stats(device)
-        step_s = min(step() for _ in range(2)) * scale
+        with deterministic(plan.is_deterministic(device), benchmark=plan.CUDNN_BENCHMARK):
+            with FlopCounterMode(display=False) as counter, saved_tensors_hooks(kept.pack, kept.unpack):
+                step()
+            macs = round(counter.get_total_flops() * pixels / probe.images) // 2
+            if on_gpu:
+                torch.cuda.reset_peak_memory_stats(device)
+            step_s = min(step() for _ in range(2)) * scale
         memory = round(_BYTES * (_STEP_COPIES - 1) * learnt + weights + kept.bytes * scale)
         if on_gpu:
             memory = int(torch.cuda.max_memory_allocated(device))

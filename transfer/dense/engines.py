@@ -24,6 +24,7 @@ class DenseNetwork:
         notes: What the reader should know about how it was built.
         extra_state: What the model keeps outside its tensors, and how to set it again.
         documents: Texts for the run folder, by file name.
+        fixed: How it was built, where runs were once begun over another network of the same weights; see `RunJob`.
     """
 
     model: nn.Module
@@ -32,6 +33,7 @@ class DenseNetwork:
     notes: tuple[str, ...] = ()
     extra_state: tuple[Callable[[], Any], Callable[[Any], None]] | None = None
     documents: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, str] = field(default_factory=dict)
 
 
 Settings = TypeVar("Settings", contravariant=True)

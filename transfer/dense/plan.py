@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+import torch
+
 from ...base.errors import DataError, KdzooError, UsageError
 from ...base.settings import ResolvedSettings, Values
 from ...data.places import PlacedSpec
 from ...data.randomness import epoch_order
 from ..checks import check_seeds
-from ..sides import Side, settle_sides
+from ..sides import RANDOM, Side, settle_sides
 from .engines import EngineChoice
 
 
@@ -119,6 +121,9 @@ class DensePlan(ABC, Generic[Spec, Settings, Source]):
     OWN_DATA: ClassVar[str]
     """The name under which a user's own data goes."""
 
+    CUDNN_BENCHMARK: ClassVar[bool]
+    """Whether cuDNN times its algorithms for each new shape, as in the framework's own configurations."""
+
     spec: Spec
     sides: tuple[Side, ...]
     resolved: ResolvedSettings[Settings]
@@ -189,9 +194,15 @@ class DensePlan(ABC, Generic[Spec, Settings, Source]):
         train, val = self.data
         return hashlib.sha256(f"{train.fingerprint()} {val.fingerprint()}".encode()).hexdigest()
 
+    def is_deterministic(self, device: torch.device) -> bool:
+        """Whether only deterministic kernels are used: as set, and always on a CPU, where they are the native ones."""
+        return bool(self.settings.deterministic) or device.type == "cpu"
+
     def values(self) -> dict[str, Any]:
-        """The settings' values, flat; the precision among them where it is not fp32."""
+        """The settings' values, flat; precision and determinism among them where they are not the default."""
         values = self.resolved.values()
+        if not self.settings.deterministic:
+            del values["deterministic"]
         return values if self.precision == "fp32" else {**values, "precision": self.precision}
 
     def to_dict(self) -> dict[str, Any]:
@@ -224,6 +235,11 @@ def settle_plan(
     problems: list[KdzooError],
 ) -> Plan:
     """The plan of a request whose settings are resolved; what is missing of its backbones goes to the problems."""
+    if request.baseline == RANDOM and resolved.settings.batchnorm == "frozen":
+        what = (
+            "random weights do not learn under frozen BatchNorm, which normalises by statistics that nothing measured"
+        )
+        problems.append(UsageError(what, hint="--batchnorm train, for both sides"))
     return kind(
         spec=spec,
         sides=settle_sides(request.backbone, request.baseline, problems),

@@ -16,11 +16,14 @@ FrozenStages = Annotated[int, Range(0, 5), Words((("none", 0), ("stem", 1), ("fi
 Multipliers = Annotated[tuple[float, ...], Range(0, 1000)]
 """One learning rate over the base rate each."""
 
+NATIVE_KERNELS = "ours: as the frameworks; on a GPU true gives the same bytes after --resume, slower, in more memory"
+"""Where the default of ``deterministic`` is from, with its price."""
+
 
 def resolve(
     builder: SettingsBuilder, kind: type[Settings], own_batch: int, cited_by: str
 ) -> ResolvedSettings[Settings]:
-    """The settings as they stand, with a note when ``batch_size`` changed and ``lr`` did not.
+    """The settings as they stand, with notes: ``batch_size`` changed and ``lr`` did not; what exactness costs.
 
     Args:
         builder: Holds a value of every setting.
@@ -37,6 +40,11 @@ def resolve(
         notes.append(
             f"lr {lr:g} is for batches of {own_batch}, not {batch_size}: it is left as it is; "
             f"the linear rule would give --lr {lr * batch_size / own_batch:g}"
+        )
+    if builder.values["deterministic"]:
+        notes.append(
+            "deterministic: on a GPU upsampling and RoI pooling run in slower forms that take more memory; a plan made "
+            "there measures both, on a CPU they are the same as without"
         )
     return builder.resolve(kind, notes)
 

@@ -78,6 +78,8 @@ class DenseJob(RunJob):
         batch_size: Images an iteration, all processes together.
         precision: ``fp32``, ``bf16`` or ``fp16``, of training; boxes and masks are measured in fp32.
         max_grad_norm: Gradients are scaled down to this norm; None to leave them.
+        deterministic: Whether only deterministic kernels are used.
+        cudnn_benchmark: Whether cuDNN times its algorithms for each new shape, where they are not.
         log_every: Iterations between two lines of metrics.
         checkpoint_every: Iterations between two checkpoints.
         evaluate_every: Iterations between two evaluations; 0 for one at the end.
@@ -96,6 +98,8 @@ class DenseJob(RunJob):
     batch_size: int
     precision: str = "fp32"
     max_grad_norm: float | None = None
+    deterministic: bool = True
+    cudnn_benchmark: bool = False
     log_every: int = 20
     checkpoint_every: int = 5000
     evaluate_every: int = 0
@@ -118,7 +122,8 @@ def train_dense(job: DenseJob, processes: Processes, stop: StopRequest) -> dict[
         lambda: DenseTraining(job, processes),
         processes,
         stop,
-        only_deterministic=True,
+        only_deterministic=job.deterministic,
+        cudnn_benchmark=job.cudnn_benchmark,
         command_out=job.out.parent,
     )
 

@@ -6,7 +6,9 @@ checkpoints are kdzoo's, so that both engines see the same images and resume ali
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -177,9 +179,27 @@ def _losses(network: nn.Module, batch: BoxBatch, device: torch.device) -> dict[s
     for image, boxes, labels in zip(batch.images, batch.boxes, batch.labels, strict=True):
         truth = Instances((image.shape[1], image.shape[2]), gt_boxes=Boxes(boxes), gt_classes=labels)
         inputs.append({"image": image.to(device, non_blocking=True), "instances": truth.to(device)})
-    with EventStorage(0), warnings.catch_warnings():
+    with EventStorage(0), warnings.catch_warnings(), _eager_focal_loss():
         warnings.simplefilter("ignore")
         return dict(network(inputs))
+
+
+@contextlib.contextmanager
+def _eager_focal_loss() -> Iterator[None]:
+    """While open, RetinaNet's focal loss is fvcore's function as it is written.
+
+    Its scripted form is another graph from a process's second call on, which rounds otherwise: a run that a new process
+    goes on with would not end with the same bytes.
+    """
+    from detectron2.modeling.meta_arch import retinanet
+    from fvcore.nn import sigmoid_focal_loss
+
+    scripted = retinanet.sigmoid_focal_loss_jit
+    retinanet.sigmoid_focal_loss_jit = sigmoid_focal_loss
+    try:
+        yield
+    finally:
+        retinanet.sigmoid_focal_loss_jit = scripted
 
 
 def _predict(network: nn.Module, batch: BoxBatch, device: torch.device) -> list[Detections]:

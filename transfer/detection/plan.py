@@ -25,6 +25,7 @@ class DetectionPlan(DensePlan[DetectionSpec, DetectionSettings, BoxSource]):
     """One measurement of detection; see `DensePlan`. Its training images are those that have boxes."""
 
     OWN_DATA: ClassVar[str] = "coco"
+    CUDNN_BENCHMARK: ClassVar[bool] = False  # detectron2 config/defaults.py CUDNN_BENCHMARK: sizes vary
 
     @property
     def num_classes(self) -> int:

@@ -25,7 +25,7 @@ from ...base.setting_values import (
 )
 from ...base.settings import ResolvedSettings, SettingsBuilder, Values, cited, cited_defaults
 from ..checks import one_of
-from ..dense.settings import FrozenStages, ImageSide, Multipliers, common_faults, refuse, resolve
+from ..dense.settings import NATIVE_KERNELS, FrozenStages, ImageSide, Multipliers, common_faults, refuse, resolve
 
 DETECTORS = ("retinanet", "faster_rcnn")
 SCHEDULES = ("1x", "3x")
@@ -60,6 +60,7 @@ class DetectionSettings:
         box_head_width: Of Faster R-CNN's two fully connected layers.
         proposals: Region proposals an image in training.
         rois_per_image: Of which so many are trained on.
+        deterministic: Only deterministic kernels on an accelerator, too; on a CPU they always are.
     """
 
     detector: Literal["retinanet", "faster_rcnn"] = cited("retinanet", "MEAL V2 §4.3; SSLD Table 8")
@@ -95,6 +96,7 @@ class DetectionSettings:
         100, f"{_DEFAULTS} TEST.DETECTIONS_PER_IMAGE; COCO's maxDets"
     )
     checkpoint_every: Count = cited(5_000, f"{_DEFAULTS} SOLVER.CHECKPOINT_PERIOD")
+    deterministic: bool = cited(False, NATIVE_KERNELS)
 
     def __post_init__(self) -> None:
         _check(self)

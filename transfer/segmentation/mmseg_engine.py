@@ -70,6 +70,7 @@ class MmsegEngine:
             logits=logits,
             multiple=dense.multiple,
             notes=dense.notes,
+            fixed=dense.fixed,
             documents={"mmseg.log": f"{_text(config)}\n\n{said.getvalue()}\n{model}\n"},
         )
 

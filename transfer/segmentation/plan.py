@@ -28,6 +28,7 @@ class SegmentationPlan(DensePlan[SegmentationSpec, SegmentationSettings, MaskSou
     """One measurement of segmentation; see `DensePlan`."""
 
     OWN_DATA: ClassVar[str] = "masks"
+    CUDNN_BENCHMARK: ClassVar[bool] = True  # mmsegmentation default_runtime.py env_cfg cudnn_benchmark
 
     @property
     def num_classes(self) -> int:
@@ -45,10 +46,18 @@ class SegmentationPlan(DensePlan[SegmentationSpec, SegmentationSettings, MaskSou
         weights = ", class weights" if own.class_weights else ""
         return (
             f"{_NAMES[own.head]} by {self.engine.name}, {own.iterations:,} iterations of {own.batch_size}, SGD lr "
-            f"{own.lr:g} poly, crop {own.crop[0]}x{own.crop[1]}, output stride {own.output_stride}, {own.batchnorm} "
+            f"{own.lr:g} poly, crop {own.crop[0]}x{own.crop[1]}, {self._strides()}, {own.batchnorm} "
             f"BatchNorm, {frozen_line(own.frozen_stages)}{weights}, single-scale test on {test}"
             f"{self.precision_note}"
         )
+
+    def _strides(self) -> str:
+        """Of the backbone's maps: an HRNet's branches keep their own, whatever the output stride."""
+        branched = {side.architecture.startswith("hrnet") for side in self.sides}
+        if branched == {True}:
+            return "strides 4 to 32"
+        own = f"output stride {self.settings.output_stride}"
+        return f"{own} (the HRNet's 4 to 32)" if True in branched else own
 
 
 def make_plan(request: DenseRequest) -> SegmentationPlan:

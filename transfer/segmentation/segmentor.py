@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ...zoo import LoadedModel, Preprocessing
 from ..backbone import Backbone, build_backbone
 from ..dense.engines import DenseNetwork, Engine
+from ..dilation import changes_when_dilated
 from .settings import SegmentationSettings
 
 _BRANCHED = "HighResolutionNet"
@@ -45,12 +46,14 @@ class DenseBackbone:
         branched: Whether they are the branches of an HRNet, which the heads take together.
         unused: Weights of the classifier that are not in it.
         notes: How it was built.
+        fixed: See `DenseNetwork`.
     """
 
     body: Backbone
     branched: bool
     unused: tuple[str, ...]
     notes: tuple[str, ...]
+    fixed: Mapping[str, str]
 
     @property
     def multiple(self) -> int:
@@ -66,15 +69,18 @@ def dense_backbone(loaded: LoadedModel, settings: SegmentationSettings) -> Dense
     """
     branched = type(loaded.model).__name__ == _BRANCHED
     dropped = _to_branches(loaded) if branched else ()
+    stride = 32 if branched else settings.output_stride
+    fixed = {"dilation": "mmsegmentation's"} if stride < 32 and changes_when_dilated(loaded.model) else {}
     body = build_backbone(
         loaded,
-        output_stride=32 if branched else settings.output_stride,
+        output_stride=stride,
         batchnorm="train" if settings.batchnorm == "train" else "frozen",
         frozen_stages=settings.frozen_stages,
     )
     widths = ", ".join(f"{level.channels} at stride {level.stride}" for level in body.levels)
     kind = "the branches before the classifier's layers" if branched else f"output stride {settings.output_stride}"
-    return DenseBackbone(body, branched, (*body.unused, *dropped), (f"backbone maps: {widths} ({kind})",))
+    notes = (f"backbone maps: {widths} ({kind})",)
+    return DenseBackbone(body, branched, (*body.unused, *dropped), notes, fixed)
 
 
 def _to_branches(loaded: LoadedModel) -> tuple[str, ...]:

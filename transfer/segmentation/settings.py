@@ -28,7 +28,7 @@ from ...base.setting_values import (
 )
 from ...base.settings import ResolvedSettings, SettingsBuilder, Values, cited, cited_defaults
 from ..checks import one_of
-from ..dense.settings import FrozenStages, Multipliers, common_faults, refuse, resolve
+from ..dense.settings import NATIVE_KERNELS, FrozenStages, Multipliers, common_faults, refuse, resolve
 
 HEADS = ("fcn", "deeplabv3plus", "ocrnet")
 SCHEDULES = {"20k": 20_000, "40k": 40_000, "80k": 80_000, "160k": 160_000, "320k": 320_000}
@@ -113,6 +113,7 @@ class SegmentationSettings:
         aux_weight: Of that head's loss.
         low_channels: DeepLabV3+'s from the finest map.
         ocr_channels: OCRNet's object regions.
+        deterministic: Only deterministic kernels on an accelerator, too; on a CPU they always are.
     """
 
     head: Literal["fcn", "deeplabv3plus", "ocrnet"] = cited("fcn", "SSLD Table 9")
@@ -147,6 +148,7 @@ class SegmentationSettings:
     low_channels: Width = cited(48, "models/deeplabv3plus_r50-d8.py c1_channels")
     ocr_channels: Width = cited(256, "models/ocrnet_r50-d8.py ocr_channels")
     checkpoint_every: Count = cited(4_000, f"{_SCHEDULE} CheckpointHook interval")
+    deterministic: bool = cited(False, NATIVE_KERNELS)
 
     def __post_init__(self) -> None:
         _check(self)

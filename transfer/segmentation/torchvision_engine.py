@@ -152,6 +152,7 @@ class TorchvisionEngine:
             logits=logits,
             multiple=dense.multiple,
             notes=dense.notes,
+            fixed=dense.fixed,
         )
 
 

@@ -12,7 +12,7 @@ import torch
 from drawn_shapes import write_voc
 from finished_run import replace_weights
 from killed_measurement import assert_signals_change_nothing, run_two_processes
-from quick_detection import QUICK
+from quick_detection import QUICK, needs_detectron2
 from safetensors.torch import load_file
 
 from kdzoo.cli.main import main
@@ -109,8 +109,13 @@ def test_precision_and_evaluations_on_the_way(
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_to_the_same_bytes(shapes: str, make_student: Callable[..., str]) -> None:
+@pytest.mark.parametrize("detector", ["retinanet", "faster_rcnn"])
+@pytest.mark.parametrize("engine", ["torchvision", pytest.param("detectron2", marks=needs_detectron2)])
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    engine: str, detector: str, shapes: str, make_student: Callable[..., str]
+) -> None:
     arguments = ["transfer", shapes, "--backbone", make_student("one"), *QUICK, "--iterations", "6"]
+    arguments += ["--engine", engine, "--detector", detector]
     files = ("checkpoints/step-000000006.safetensors", "metrics.jsonl", "predictions.json")
     assert_signals_change_nothing(arguments, files)
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 from drawn_shapes import draw
-from quick_detection import QUICK
+from quick_detection import QUICK, needs_detectron2
 from torch import nn
 
 from kdzoo.base.errors import UsageError
@@ -25,11 +28,32 @@ from kdzoo.transfer.detection.settings import DetectionSettings
 from kdzoo.zoo import LoadedModel, load_model
 
 HERE = importlib.util.find_spec("detectron2") is not None
-needs_detectron2 = [
-    pytest.mark.detectron2,
-    pytest.mark.skipif(not HERE, reason="detectron2 is not installed"),
-    pytest.mark.filterwarnings("ignore"),  # detectron2's own
-]
+
+
+FIRST_STEPS = """
+import sys, torch
+from kdzoo.data.detection import BoxBatch
+from kdzoo.transfer.detection.detectron2_engine import Detectron2Engine
+from kdzoo.transfer.detection.settings import DetectionSettings
+from kdzoo.zoo import load_model
+
+settings = DetectionSettings(detector=sys.argv[1], fpn_channels=16, box_head_width=16, proposals=50)
+built = Detectron2Engine().build(load_model("resnet18", pretrained=False), settings, 3, 0)
+image = torch.randint(0, 256, (3, 96, 128), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+boxes, labels = torch.tensor([[8.0, 8, 60, 70], [50, 20, 120, 90]]), torch.tensor([0, 2])
+batch = BoxBatch([image], [boxes], [labels], [0], [(96, 128)])
+model, found = built.model.train(), []
+for _ in range(4):
+    torch.manual_seed(0)
+    built.extra_state[1](100.0)
+    model.zero_grad(set_to_none=True)
+    losses = built.losses(model, batch, torch.device("cpu"))
+    torch.stack(list(losses.values())).sum().backward()
+    gradients = [value.grad for value in model.parameters() if value.grad is not None]
+    found.append([*(value.detach() for value in losses.values()), *gradients])
+for later in found[1:]:
+    print("same" if all(map(torch.equal, found[0], later)) else "other")
+"""
 
 
 def lively(name: str, seed: int = 0) -> LoadedModel:
@@ -88,7 +112,7 @@ def test_what_detectron2_does_not_have_is_no_resnet_of_its(name: str) -> None:
 class TestDetectron2:
     """Only where detectron2 can be imported."""
 
-    pytestmark = needs_detectron2
+    pytestmark: ClassVar[list[pytest.MarkDecorator]] = list(needs_detectron2)
 
     @pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet101", "resnet18d", "resnet50d", "resnet101d"])
     def test_features_are_timms_at_every_stage(self, name: str) -> None:
@@ -207,6 +231,13 @@ class TestDetectron2:
         other = [argument if argument != "auto" else "torchvision" for argument in arguments]
         assert main([*other, "--out", "out", "--resume"]) == 1
         assert "engine was 'detectron2" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("detector", ["retinanet", "faster_rcnn"])
+    def test_a_process_first_step_is_as_every_later_one(self, detector: str) -> None:
+        """To the bit, losses and gradients, in a process in which nothing was scripted or called yet."""
+        done = subprocess.run([sys.executable, "-P", "-c", FIRST_STEPS, detector], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split() == ["same"] * 3
 
     def test_an_image_without_boxes_gives_finite_losses(self) -> None:
         from kdzoo.transfer.detection.detectron2_engine import Detectron2Engine

@@ -61,7 +61,7 @@ def test_frozen_backbones_slide_and_seeds(
     shapes: str, make_student: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["transfer", shapes, "--backbone", make_student("one"), "--baseline", "random", *QUICK]
-    arguments += ["--engine", "torchvision", "--freeze", "all", "--batchnorm", "frozen", "--test", "slide"]
+    arguments += ["--engine", "torchvision", "--freeze", "all", "--batchnorm", "train", "--test", "slide"]
     arguments += ["--seeds", "2", "--subset", "2", "--class-weights", "1,2,0.5", "--json"]
     arguments[arguments.index("--iterations") + 1] = "2"
     assert main([*arguments, "--out", "out"]) == 0
@@ -113,6 +113,7 @@ def test_the_papers_row_is_planned_with_nothing_here(capsys: pytest.CaptureFixtu
         (["--lr", "0.1", "--set", "lr=0.2"], 2, "lr is set twice"),
         (["--iterations", "3", "--epochs", "2"], 2, "both set the length"),
         (["--lr", "5e-5"], 2, "the rate would rise (--set lr_end=5e-07, say)"),
+        (["--baseline", "random", "--batchnorm", "frozen"], 2, "random weights do not learn under frozen BatchNorm"),
         (["--lr", "inf"], 2, "inf is not in the range 0<x<=10000"),
         (["--backbone", "cifar_resnet8"], 1, "has no published weights"),
     ],

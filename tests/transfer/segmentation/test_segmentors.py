@@ -11,6 +11,8 @@ import torch
 
 from kdzoo.base.errors import UsageError
 from kdzoo.transfer.dense.engines import EngineChoice
+from kdzoo.transfer.dense.plan import DenseRequest
+from kdzoo.transfer.segmentation import make_plan
 from kdzoo.transfer.segmentation.engines import choose_engine, install_lines, make_engine, why_no_mmseg
 from kdzoo.transfer.segmentation.segmentor import Segmentor, dense_backbone
 from kdzoo.transfer.segmentation.settings import SegmentationSettings, resolve_settings
@@ -162,6 +164,19 @@ def test_the_rate_is_mmengines(mmseg: None) -> None:
     for iteration in range(1000):
         assert 0.01 * mine.factor(iteration) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-6)
         theirs.step()
+
+
+@pytest.mark.parametrize(
+    ("backbone", "baseline", "words"),
+    [
+        ("hrnet_w18_small", None, "512x1024, strides 4 to 32, train"),
+        ("hrnet_w18_small", "resnet18", "512x1024, output stride 8 (the HRNet's 4 to 32), train"),
+        ("resnet18", None, "512x1024, output stride 8, train"),
+    ],
+)
+def test_the_protocol_names_an_hrnets_own_strides(backbone: str, baseline: str | None, words: str) -> None:
+    request = DenseRequest(task="cityscapes", backbone=backbone, baseline=baseline, engine="torchvision")
+    assert words in make_plan(request).line()
 
 
 def test_what_runs_instead_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
