@@ -287,8 +287,8 @@ class ConcatSource(ImageSource):
         )
         self.parts = tuple(parts)
         if any(part.sizes is not None for part in parts):
-            sizes = [np.full(len(part), -1) if part.sizes is None else part.sizes for part in parts]
-            self.sizes = np.concatenate(sizes)
+            known = [np.full(len(part), -1) if part.sizes is None else part.sizes for part in parts]
+            self.sizes = np.concatenate(known)
         self.notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
         self._ends = np.cumsum([len(part) for part in parts])
 

@@ -123,9 +123,9 @@ def _names_of(extents: Extents) -> tuple[str, ...]:
             return numbers
         first, last = extents.names[start], extents.names[stop - 1]
         wnid = _WNID.match(PurePosixPath(first).name)
-        name = wnid[1] if wnid else first.partition("/")[0]
-        beginning = first[: first.index(name) + len(name)] + first[first.index(name) + len(name)]
-        if ("/" not in first and not wnid) or not last.startswith(beginning):
+        folder, slash, _ = first.partition("/")
+        name, beginning = (folder, f"{folder}/") if wnid is None else (wnid[1], first[: first.rindex(wnid[0]) + 10])
+        if (wnid is None and not slash) or not last.startswith(beginning):
             return numbers
         names.append(name)
     return tuple(names) if len({*names}) == count else numbers

@@ -172,12 +172,12 @@ class _Shard:
         self._source, self._rows, self._shared = source, rows, shared
 
     def __call__(self, path: Path) -> None:
-        with open_scratch(path) as file, tarfile.TarFile(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        with open_scratch(path) as file:
             for name, content in self._members():
                 info = tarfile.TarInfo(name)
                 info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
-                tar.members.clear()  # it would keep every header
+                file.write(info.tobuf(tarfile.USTAR_FORMAT) + content + bytes(-len(content) % tarfile.BLOCKSIZE))
+            file.write(bytes(2 * tarfile.BLOCKSIZE))
 
     def _members(self) -> Iterator[tuple[str, bytes]]:
         for row in self._rows.tolist():

@@ -109,9 +109,9 @@ def _members(path: str, file: BinaryIO, left_out: Counter[str]) -> Iterator[tupl
     descriptor, length, position = file.fileno(), os.fstat(file.fileno()).st_size, 0
     while True:
         block = os.pread(descriptor, _BLOCK, position)
+        if len(block) < _BLOCK and (position or not block):
+            raise DataError(f"{path} is truncated: a tar file ends with a block of zeros", hint=_AGAIN)
         if not block.strip(b"\0"):
-            if len(block) < _BLOCK:
-                raise DataError(f"{path} is truncated: a tar file ends with a block of zeros", hint=_AGAIN)
             return
         plain = _plain(block)
         if plain is not None:
