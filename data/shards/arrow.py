@@ -53,7 +53,11 @@ def load_arrow(place: Path, options: Mapping[str, str]) -> tuple[dict[str, Found
     splits: dict[str, _Rows] = {}
     for name, dataset in _load(place, options).items():
         schema, what = dataset.data.schema, f"{place} ({name})"
-        columns = choose_columns(schema, own_features(schema), what, options.get("image"), options.get("label"))
+        try:
+            columns = choose_columns(schema, own_features(schema), what, options.get("image"), options.get("label"))
+        except KdzooError as error:  # its ways out are options of `kdzoo data unpack`
+            hint = re.sub(r"--(image|label)-column", rf"hf:{place}@\1=COLUMN", error.hint or "")
+            raise type(error)(error.message, hint=hint) from None
         splits[str(name)] = _read(what, [file["filename"] for file in dataset.cache_files], columns)
     class_names = _class_names(columns, splits.values())
     return {name: _found(rows, class_names, columns) for name, rows in splits.items()}, class_names

@@ -50,10 +50,10 @@ def open_shards(spec: DataSpec, split: str) -> ImageSource:
             raise UsageError(f"{spec} holds out a share, and has the splits {there}", hint="leave the share out")
         return SharedSource(_source(spec, index, train, "train", labelled=True), spec.val_share, split)
     if split == "unlabeled":
-        taken = split if split in index.splits else train
+        taken = next((name for name in (split, train, *index.splits) if name in index.splits), None)
     elif split == "val":
-        taken = next((name for name in (spec.held_out, "val", "test", WHOLE) if name in index.splits), None)
-        taken = taken if spec.held_out is None or taken == _usual(spec.held_out) else None
+        wanted = ("val", "test", WHOLE) if spec.held_out is None else (_usual(spec.held_out),)
+        taken = next((name for name in wanted if name in index.splits), None)
     else:
         taken = train
     if taken is None:

@@ -38,7 +38,6 @@ _KEY = re.compile(
     r"[A-Za-z0-9_ ()+,=/-]{0,90}[A-Za-z0-9_ ()+,=-]\.[A-Za-z0-9]{1,5}"
 )  # fits into a plain header with any label's ending
 _NUMBERED = "kdzoo-numbered"
-_PLAN = "packing.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +98,7 @@ def pack(
     with hold_folder(partial, option="OUT"), clear_errors(partial, option="OUT"):
         remove_leftovers(partial, alone=True)
         _refuse_other(partial, plan)
-        write_json(partial / _PLAN, plan, option="OUT")
+        write_json(partial / INFO, plan, option="OUT")
         for split, source in sources.items():
             order, shared = epoch_order(len(source), 0, 0, f"pack/{split}"), _shared_keys(source)
             for number, name in enumerate(plan["splits"][split]["filenames"]):
@@ -110,9 +109,7 @@ def pack(
                 done += 1
                 if progress is not None:
                     progress(done, len(names))
-        write_json(partial / INFO, plan, option="OUT")
-        for name in (_PLAN, LOCK):
-            (partial / name).unlink()
+        (partial / LOCK).unlink()
         move_into_place(partial, real, option="OUT")
     return Packed(out=out, num_images=images, num_shards=len(names), num_written=written)
 
@@ -152,7 +149,7 @@ def _recorded(path: Path) -> Any:
 
 def _refuse_other(partial: Path, plan: dict[str, Any]) -> None:
     begun = any(not entry.name.startswith(".") for entry in partial.iterdir())
-    if begun and _recorded(partial / _PLAN) != plan:
+    if begun and _recorded(partial / INFO) != plan:
         raise DataError(
             f"{partial} holds another packing that was interrupted, or something else",
             hint="give the data and options that it was begun with, or remove it",

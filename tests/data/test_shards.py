@@ -22,10 +22,10 @@ from kdzoo.data.contents import contents_digest, file_stats, sizes_digest
 from kdzoo.data.overlap import find_overlap
 from kdzoo.data.pairs import open_pair
 from kdzoo.data.shards import index as indexing
-from kdzoo.data.shards import pack as packing
 from kdzoo.data.shards.pack import pack
 from kdzoo.data.sources import ImageSource
 from kdzoo.data.specs import parse_data_spec
+from kdzoo.evaluation.prediction.images import find_images
 
 
 @pytest.fixture(autouse=True)
@@ -324,6 +324,15 @@ def test_splits_that_are_not_there(files: list[str], part: str, message: str, tm
         open_pair(f"wds:{tmp_path}{part}")
 
 
+def test_predictions_are_those_of_the_folder(class_folders: Path, tmp_path: Path) -> None:
+    spec = packed(class_folders, tmp_path / "shards")
+    ours, plain = find_images([spec]), find_images([str(class_folders / "train")])
+    assert [one.path.removeprefix(spec) for one in ours] == [
+        one.path.removeprefix(str(class_folders / "train")) for one in plain
+    ]
+    assert np.array_equal(ours[7].load(), plain[7].load())
+
+
 def test_what_is_validated_on_can_be_said(tmp_path: Path) -> None:
     for number, name in enumerate(("train/0.tar", "Validation/0.tar", "test/0.tar")):
         imagenet_like(tmp_path / name, [0, 1], first=10 * number)
@@ -380,7 +389,6 @@ def test_what_cannot_be_packed_is_refused(class_folders: Path, tmp_path: Path) -
     odd.write_bytes(jpeg(0))
     with pytest.raises(DataError, match="control characters"):
         pack(sources_of(str(class_folders)), tmp_path / "out")
-    assert packing.INFO == "_info.json"
 
 
 def test_orders_do_not_know_where_images_lie(class_folders: Path, tmp_path: Path) -> None:
