@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -56,7 +56,7 @@ def load_arrow(place: Path, options: Mapping[str, str]) -> tuple[dict[str, Found
         try:
             columns = choose_columns(schema, own_features(schema), what, options.get("image"), options.get("label"))
         except KdzooError as error:  # its ways out are options of `kdzoo data unpack`
-            hint = re.sub(r"--(image|label)-column", rf"hf:{place}@\1=COLUMN", error.hint or "")
+            hint = re.sub("--(image|label)-column", lambda one: f"hf:{place}@{one[1]}=COLUMN", error.hint or "")
             raise type(error)(error.message, hint=hint) from None
         splits[str(name)] = _read(what, [file["filename"] for file in dataset.cache_files], columns)
     class_names = _class_names(columns, splits.values())
@@ -137,7 +137,7 @@ def _read(what: str, files: list[str], columns: Columns) -> _Rows:
     return rows
 
 
-def _class_names(columns: Columns, splits: Sequence[_Rows] | Any) -> tuple[str, ...]:
+def _class_names(columns: Columns, splits: Iterable[_Rows]) -> tuple[str, ...]:
     if columns.names is not None:
         return columns.names
     labels = {label for rows in splits for label in rows.labels if label is not None}
