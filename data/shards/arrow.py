@@ -154,7 +154,7 @@ def _found(rows: _Rows, class_names: Sequence[str], columns: Columns) -> Found:
     found = Found(rows.files)
     number = {name: label for label, name in enumerate(class_names)}
     labels = [-1 if label is None else label if columns.by_number else number[label] for label in rows.labels]
-    folders = [class_names[label] if 0 <= label < len(class_names) else "unlabeled" for label in labels]
+    folders = [class_names[label] if 0 <= label < len(class_names) else str(label) for label in labels]
     files = [PurePosixPath(path or "").name for path in rows.paths]
     names = [f"{folder}/{file}" for folder, file in zip(folders, files, strict=True)]
     if len({*names}) < len(names) or not all(file.isprintable() and file for file in files):

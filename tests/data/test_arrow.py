@@ -90,7 +90,10 @@ def test_rows_without_names_and_labels_that_are_texts(tmp_path: Path) -> None:
         open_pair(spec)
 
 
-@pytest.mark.parametrize(("label", "message"), [(-1, "unlabeled/0000001 in .* has no label"), (7, "label 7")])
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [(-1, "-1/0000001 in .* has no label"), (7, "7/0000001 in .* has the label 7, and there are 3 classes")],
+)
 def test_labels_that_are_kept_secret_or_none(label: int, message: str, tmp_path: Path) -> None:
     images = [{"bytes": hub.encoded(0, seed), "path": None} for seed in range(2)]
     hub.write_shard(tmp_path / "hub" / "train.parquet", [0, label], images=images, metadata=hub.features())
