@@ -12,6 +12,7 @@ import click
 from ..base.setting_values import Count
 from .commands import VerbCommand, VerbGroup
 from .completion import DATA
+from .data_pack import pack
 from .options import SEED, SHARE, WORKERS, json_option
 from .output import echo, print_fields, print_json, print_rows, work
 from .settings import setting, within
@@ -24,7 +25,10 @@ _SHOWN = 20
 
 @click.group(cls=VerbGroup, name="data")
 def command() -> None:
-    """Data sets: check one before training on it, unpack a copy from the Hub, make one with a generator."""
+    """Data sets: check one before training on it, unpack a Hub copy, pack shards, make one with a generator."""
+
+
+command.add_command(pack)
 
 
 @command.command(

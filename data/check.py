@@ -24,8 +24,10 @@ from .overlap import TOLERATED
 from .pairs import require_classes, require_split
 from .pixel_check import decode_all, describe_pixels, image_facts
 from .several_labels import accepted_labels
+from .shards import splits_there
+from .shards.extents import ExtentSource
 from .sources import FileSource, ImageSource
-from .specs import EVALUATION_ONLY, IMAGENETV2, DataSpec, expand_spec, open_source, parse_data_spec
+from .specs import EVALUATION_ONLY, IMAGENETV2, SHARDED, DataSpec, expand_spec, open_source, parse_data_spec
 from .splits import find_split, has_split_folders
 from .subset import SubsetSource
 
@@ -106,7 +108,7 @@ def check_source(
         return _check_all(spec, workers, progress)
     path = parsed.resolved_path()
     report = CheckReport(spec=spec, path=None if path is None else str(path))
-    splits = (split,) if split is not None else _splits_of(parsed, path)
+    splits = (split,) if split is not None else splits_of(parsed)
     num_workers = (os.cpu_count() or 1) if workers is None else workers
     facts: dict[str, np.ndarray] = {}
     sources: dict[str, ImageSource] = {}
@@ -124,7 +126,7 @@ def check_source(
                 report.problems.append(text)
     if not sources and all(error.message.startswith(f"{parsed.name} not found") for error in errors):
         raise errors[0]
-    if path is not None and has_split_folders(path) and parsed.held_out is None:
+    if parsed.name not in SHARDED and path is not None and has_split_folders(path) and parsed.held_out is None:
         _note(report.problems, lambda: compare_splits(path))
     if path is not None:
         _compare_with_manifest(path, report)
@@ -134,7 +136,7 @@ def check_source(
         report.splits.append(split_report)
         _compare_with_official(parsed.name, split_report, source, report.warnings)
         report.warnings += describe_pixels(name, source, facts[name])
-    left_out = {f"{source.path}: {describe_left_out(_left_out(source))}" for source in sources.values()}
+    left_out = {f"{source.path or source.name}: {describe_left_out(_left_out(source))}" for source in sources.values()}
     notes = dict.fromkeys(note for source in sources.values() for note in source.notes)
     report.notes = [note for note in notes if note not in left_out]
     if parsed.name in {"cifar10", "cifar100"}:
@@ -142,8 +144,8 @@ def check_source(
     if parsed.name == "mpiigaze":
         _compare_people(sources, report.warnings)
     _find_duplicates(sources, {name: found["pixels"] for name, found in facts.items()}, report)
-    if parsed.name == "folder" and "train" in sources and "val" not in splits and not report.problems:
-        report.warnings.append(f"{path} has no validation images: train with --val-share 0.1, or with --val-data")
+    if parsed.is_placed and "train" in sources and "val" not in splits and not report.problems:
+        report.warnings.append(f"{spec} has no validation images: train with --val-share 0.1, or with --val-data")
     return report
 
 
@@ -162,9 +164,13 @@ def _check_all(spec: str, workers: int | None, progress: ProgressCallback | None
     return whole
 
 
-def _splits_of(spec: DataSpec, path: Path | None) -> tuple[str, ...]:
+def splits_of(spec: DataSpec) -> tuple[str, ...]:
+    """The splits that a data set has."""
+    path = spec.resolved_path()
     if spec.name in EVALUATION_ONLY:
         return ("val",)
+    if spec.name in SHARDED:
+        return splits_there(spec)
     if spec.name != "folder" or path is None or not path.is_dir():
         return ("train", "val")
     if spec.val_share is not None:
@@ -210,7 +216,7 @@ def _check_split(
 def _left_out(source: ImageSource) -> dict[str, int]:
     while isinstance(source, SubsetSource):
         source = source.source
-    return source.left_out if isinstance(source, FileSource) else {}
+    return source.left_out if isinstance(source, FileSource | ExtentSource) else {}
 
 
 def _compare_with_official(data: str, report: SplitReport, source: ImageSource, warnings: list[str]) -> None:

@@ -14,16 +14,19 @@ from .sources import ImageSource
 
 GONE = -1
 SIZES, CONTENTS = "sizes", "contents"
-_BLOCK = 1 << 20
 
 
 def file_stats(source: ImageSource) -> np.ndarray:
     """Size, inode and device of each image's file: int64, (N, 3); GONE where an image has no file, or it is not there.
 
+    An image that lies in a larger file with others has a size alone.
+
     Raises:
         DataError: One is no regular file.
     """
     stats = np.full((len(source), 3), GONE, dtype=np.int64)
+    if source.sizes is not None:
+        stats[:, 0] = source.sizes
     for index in range(len(source)):
         path = source.file(index)
         if path is None:
@@ -65,23 +68,17 @@ def contents_digest(source: ImageSource) -> str | None:
     """SHA-256 over every byte of every image's file, in order; None where no image has a file."""
     digest, any_file = hashlib.sha256(), False
     for index in range(len(source)):
-        path = source.file(index)
-        any_file = any_file or path is not None
-        digest.update(b"" if path is None else content_hash(path))
+        content = content_hash(source, index)
+        any_file = any_file or content is not None
+        digest.update(content or b"")
     return digest.hexdigest() if any_file else None
 
 
-def content_hash(path: str) -> bytes:
-    """BLAKE2b of a file's bytes.
+def content_hash(source: ImageSource, index: int) -> bytes | None:
+    """BLAKE2b of the bytes of an image's file; None where it has none.
 
     Raises:
         DataError: It cannot be read.
     """
-    digest = hashlib.blake2b(digest_size=32)
-    try:
-        with open(path, "rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
-    return digest.digest()
+    content = source.encoded(index)
+    return None if content is None else hashlib.blake2b(content, digest_size=32).digest()

@@ -98,12 +98,13 @@ def _share_notes(source: ImageSource, held: np.ndarray, share: ValShare) -> tupl
     counts = np.bincount(source.labels[held], minlength=len(source.class_names))
     fewest, most = (int(bound(counts[counts > 0], initial=counts.max(initial=0))) for bound in (np.min, np.max))
     each = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
-    notes = [f"{source.path}: {len(held):,} of {len(source):,} images are held out, {each} a class ({share})"]
+    place = source.path or source.name
+    notes = [f"{place}: {len(held):,} of {len(source):,} images are held out, {each} a class ({share})"]
     alone = [name for name, count in zip(source.class_names, counts, strict=True) if count == 0]
     if alone:
         more = f" and {len(alone) - 5} more" if len(alone) > 5 else ""
         notes.append(
-            f"{source.path}: {len(alone)} classes have one image, which is trained on, and none held out: "
+            f"{place}: {len(alone)} classes have one image, which is trained on, and none held out: "
             f"{', '.join(alone[:5])}{more}"
         )
     return tuple(notes)

@@ -8,6 +8,7 @@ import os
 import struct
 import warnings
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from PIL import Image, ImageFile, UnidentifiedImageError, features
 
@@ -91,12 +92,20 @@ def read_rgb(path: str | os.PathLike[str], identity: str | None = None, reading:
             ``PIL.Image.MAX_IMAGE_PIXELS``, or of more than eight bits where nothing says which value is white.
     """
     name = identity if identity is not None else os.fspath(path)
+    return decode_rgb(read_bytes(path, name), name, reading)
+
+
+def read_bytes(path: str | os.PathLike[str], identity: str | None = None) -> bytes:
+    """An image's file, not decoded.
+
+    Raises:
+        UnreadableImage: It cannot be read.
+    """
     try:
         with open(path, "rb") as file:
-            content = file.read()
+            return file.read()
     except OSError as error:
-        raise UnreadableImage(name, (error.strerror or str(error)).lower()) from None
-    return decode_rgb(content, name, reading)
+        raise UnreadableImage(identity or os.fspath(path), (error.strerror or str(error)).lower()) from None
 
 
 def decode_rgb(content: bytes, identity: str, reading: Reading = AS_STORED) -> Image.Image:
@@ -124,7 +133,7 @@ def decode_stored(content: bytes, identity: str) -> Image.Image:
         return image
 
 
-def read_orientation(path: str | os.PathLike[str]) -> int:
+def read_orientation(path: str | os.PathLike[str] | BinaryIO) -> int:
     """The EXIF orientation that a file states, 1 to 8; 1 where it states none, or cannot be read."""
     with contextlib.suppress(Exception), warnings.catch_warnings():  # whatever a damaged file makes Pillow raise
         warnings.simplefilter("ignore")

@@ -26,6 +26,17 @@ class PathTable(Sequence[str]):
         self._bytes = b"".join(encoded)
         self._ends = np.cumsum([len(path) for path in encoded], dtype=np.int64)
 
+    @classmethod
+    def packed(cls, text: bytes, ends: np.ndarray) -> PathTable:
+        """A table from what `unpacked` gave."""
+        table = cls(())
+        table._bytes, table._ends = text, ends
+        return table
+
+    def unpacked(self) -> tuple[bytes, np.ndarray]:
+        """All paths, one after the other, and where each ends."""
+        return self._bytes, self._ends
+
     def __len__(self) -> int:
         return len(self._ends)
 

@@ -73,12 +73,16 @@ def find_overlap(
     if not twins:
         return None
     first = min(twins)
-    return Overlap(len(twins), len(present), (str(val.file(first)), str(train.file(twins[first]))))
+    return Overlap(len(twins), len(present), (_named(val, first), _named(train, twins[first])))
+
+
+def _named(source: ImageSource, index: int) -> str:
+    return source.file(index) or source.identity(index)
 
 
 def _same_files(train_stats: np.ndarray, val_stats: np.ndarray, present: np.ndarray) -> dict[int, int]:
     """Validation image to training image, where both are one file, by whichever link."""
-    shared = np.flatnonzero(np.isin(train_stats[:, 1], val_stats[present, 1]) & (train_stats[:, 0] != GONE))
+    shared = np.flatnonzero(np.isin(train_stats[:, 1], val_stats[present, 1]) & (train_stats[:, 1] != GONE))
     where = {(int(inode), int(device)): int(row) for row, (_, inode, device) in zip(shared, train_stats[shared])}
     found = {}
     for index in present.tolist():
@@ -95,25 +99,27 @@ def _same_bytes(
     sizes = val_stats[wanted, 0]
     candidates = np.flatnonzero(np.isin(train_stats[:, 0], sizes[sizes > 0])).tolist()
     if len(candidates) > _COMPARED:  # formats without compression have few sizes: copies keep their names, too
-        names = {os.path.basename(str(val.file(index))) for index in wanted}
-        candidates = [row for row in candidates if os.path.basename(str(train.file(row))) in names][:_COMPARED]
+        names = {os.path.basename(_named(val, index)) for index in wanted}
+        candidates = [row for row in candidates if os.path.basename(_named(train, row)) in names][:_COMPARED]
     by_probe: dict[tuple[int, bytes], list[int]] = {}
     for row in candidates:
-        by_probe.setdefault(_probe(str(train.file(row)), int(train_stats[row, 0])), []).append(row)
+        by_probe.setdefault(_probe(train, row, int(train_stats[row, 0])), []).append(row)
     found = {}
     for index in wanted:
-        path = str(val.file(index))
-        rows = by_probe.get(_probe(path, int(val_stats[index, 0])), ()) if by_probe else ()
+        rows = by_probe.get(_probe(val, index, int(val_stats[index, 0])), ()) if by_probe else ()
         if rows:
-            content = content_hash(path)
-            twin = next((row for row in rows if content_hash(str(train.file(row))) == content), None)
+            content = content_hash(val, index)
+            twin = next((row for row in rows if content_hash(train, row) == content), None)
             if twin is not None:
                 found[index] = twin
     return found
 
 
-def _probe(path: str, size: int) -> tuple[int, bytes]:
+def _probe(source: ImageSource, index: int, size: int) -> tuple[int, bytes]:
     """The size and the last bytes of a file: compressed images of one size differ there."""
+    path = source.file(index)
+    if path is None:
+        return size, (source.encoded(index) or b"")[-_PROBE:]
     try:
         with open(path, "rb") as file:
             file.seek(max(0, size - _PROBE))

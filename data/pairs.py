@@ -9,8 +9,9 @@ import numpy as np
 from ..base.errors import DataError
 from .layouts import absent_classes, no_split, shown, single_class
 from .several_labels import SeveralLabelsSource
+from .shards import require_held_out
 from .sources import ImageSource
-from .specs import DataSpec, open_source, parse_data_spec
+from .specs import SHARDED, DataSpec, open_source, parse_data_spec
 from .subset import SubsetSource
 
 
@@ -42,7 +43,9 @@ def require_classes(source: ImageSource, spec: DataSpec) -> None:
 
 def require_split(spec: DataSpec) -> None:
     """Raises DataError where training and validation images would be the same: class folders without a split."""
-    if spec.name == "folder" and spec.path is not None and spec.held_out is None and spec.val_share is None:
+    if spec.name in SHARDED:
+        require_held_out(spec)
+    elif spec.name == "folder" and spec.path is not None and spec.held_out is None and spec.val_share is None:
         wrong = no_split(spec.path)
         if wrong is not None:
             raise wrong

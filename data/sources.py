@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..base.errors import UsageError
-from .images import read_orientation, read_rgb
+from .images import read_bytes, read_orientation, read_rgb
 from .listing import PathTable, describe_left_out
 from .reading import AS_STORED, Reading
 
@@ -32,10 +32,12 @@ class ImageSource(ABC):
         conditions: float32, (N, P), read-only: numbers that belong to the image and that a network may take beside it
             (a head pose). None where there are none.
         reading: How its files become images.
+        sizes: int64, (N,): bytes of each image's file where that is known without looking; -1 where there is none.
         notes: What should be known of how the data was read, a line each: files left out, classes without an image.
     """
 
     reading: Reading = AS_STORED
+    sizes: np.ndarray | None = None
     notes: tuple[str, ...] = ()
 
     def __init__(
@@ -85,6 +87,15 @@ class ImageSource(ABC):
     def file(self, index: int) -> str | None:
         """The path of the image's own file; None where it has none, as of images in memory."""
         return None
+
+    def encoded(self, index: int) -> bytes | None:
+        """The image's file as it is stored; None where it has none, as of images in memory.
+
+        Raises:
+            UnreadableImage: It cannot be read.
+        """
+        path = self.file(index)
+        return None if path is None else read_bytes(path)
 
     def orientation(self, index: int) -> int:
         """The EXIF orientation that the image's file states, 1 to 8; 1 where it states none."""
@@ -275,6 +286,9 @@ class ConcatSource(ImageSource):
             conditions=_joined([part.conditions for part in parts], [len(part) for part in parts]),
         )
         self.parts = tuple(parts)
+        if any(part.sizes is not None for part in parts):
+            known = [np.full(len(part), -1) if part.sizes is None else part.sizes for part in parts]
+            self.sizes = np.concatenate(known)
         self.notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
         self._ends = np.cumsum([len(part) for part in parts])
 
@@ -289,6 +303,10 @@ class ConcatSource(ImageSource):
     def identity(self, index: int) -> str:
         part, local = self._locate(index)
         return f"{self.parts[part].name}/{self.parts[part].split}/{self.parts[part].identity(local)}"
+
+    def encoded(self, index: int) -> bytes | None:
+        part, local = self._locate(index)
+        return self.parts[part].encoded(local)
 
     def file(self, index: int) -> str | None:
         part, local = self._locate(index)

@@ -1,12 +1,16 @@
 """Data specs: ``NAME[@PART][:PATH]``, or ``PATH[@PART]…`` of a folder or, for unlabeled images, of a manifest.
 
 A folder's parts: the name of a split's folder (``photos@test``: what is validated on), ``val-share=0.1`` (a share of
-each class is held out) with ``val-seed=1`` (another such share), ``one-class`` (a single class is meant).
+each class is held out) with ``val-seed=1`` (another such share), ``one-class`` (a single class is meant). So have
+``wds:PATH`` (tar shards) and ``hf:ORG/NAME`` (a Hub data set, or a folder of parquet), the latter also ``config=``,
+``revision=``, ``image=`` and ``label=`` (columns).
 """
 
 from __future__ import annotations
 
+import glob
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +26,9 @@ from .transfer_sets import TRANSFER_SETS, open_transfer_set, parse_partition
 
 IMAGENETV2 = ("imagenetv2", *VARIANTS)
 NAMES = ("digits", "cifar10", "cifar100", "imagenet", "imagenet-real", *IMAGENETV2, "mpiigaze", *TRANSFER_SETS)
+SHARDED = ("wds", "hf")
+"""Names before the colon of data that lies many images to a file."""
+
 SPLITS = ("train", "val", "unlabeled")
 EVALUATION_ONLY = ("imagenet-real", *IMAGENETV2)
 
@@ -36,14 +43,15 @@ class DataSpec:
     """A data set by name, and where it lies.
 
     Attributes:
-        name: One of NAMES, or ``"folder"``.
-        path: The folder (or manifest), or None for the name's default place.
+        name: One of NAMES or SHARDED, or ``"folder"``.
+        path: The folder (or manifest, or glob, or ORG/NAME on the Hub), or None for the name's default place.
         held_out: Who is evaluated on, of data of people (``mpiigaze@p03``), the official partition (``dtd@2``), or a
             drawn split of few labels (``digits@few-0``); None for the default. Of a folder: the split's folder that is
             validated on (``photos@test``).
         reading: How its files become images.
         val_share: What is held out of class folders that have no validation folder.
         one_class: Whether a single class is meant.
+        options: Of ``hf:``, what chooses configuration, revision and columns, by name.
     """
 
     name: str
@@ -52,13 +60,21 @@ class DataSpec:
     reading: Reading = AS_STORED
     val_share: ValShare | None = None
     one_class: bool = False
+    options: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        if self.name == "folder":
+        if self.is_placed:
             parts = [self.held_out, self.val_share, "one-class" if self.one_class else None]
-            return "@".join(str(part) for part in (self.path, *parts) if part is not None) + str(self.reading)
+            parts += [f"{option}={value}" for option, value in self.options]
+            place = self.path if self.name == "folder" else f"{self.name}:{self.path}"
+            return "@".join(str(part) for part in (place, *parts) if part is not None) + str(self.reading)
         name = self.name if self.held_out is None else f"{self.name}@{self.held_out}"
         return f"{name}{self.reading}" if self.path is None else f"{name}:{self.path}{self.reading}"
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether its place, and no name, says which data it is."""
+        return self.name == "folder" or self.name in SHARDED
 
     def resolved_path(self) -> Path | None:
         """The folder to read: the given one, or ``$KDZOO_DATA/NAME``; None for embedded data or if neither is set."""
@@ -102,6 +118,8 @@ def _parse(text: str) -> DataSpec:
     if not text.strip():
         raise UsageError("an empty data spec", hint=f"give one of {', '.join(NAMES)}, or a folder")
     whole, colon, place = text.partition(":")
+    if colon and whole in SHARDED:
+        return _parse_sharded(whole, place)
     name, at, held_out = whole.partition("@")
     if name in NAMES and (not at or name in ("digits", "mpiigaze") or name in TRANSFER_SETS):
         if colon and not place:
@@ -123,7 +141,7 @@ def _parse(text: str) -> DataSpec:
     folder = _parse_folder(text)
     if folder is not None:
         return folder
-    known = f"known: {', '.join(NAMES)}; or the path of a folder of class folders"
+    known = f"known: {', '.join(NAMES)}; or the path of a folder of class folders, wds:PATH, hf:ORG/NAME"
     raise DataError(f"{text!r} is neither a known data set nor an existing folder", hint=suggestion(name, NAMES, known))
 
 
@@ -134,23 +152,53 @@ def _parse_folder(text: str) -> DataSpec | None:
         place, at, part = place.rpartition("@")
         if not at or not place:
             return None
-        parts.append(part)
+        parts.insert(0, part)
+    return _with_parts(DataSpec("folder", path), parts)
+
+
+def _parse_sharded(name: str, text: str) -> DataSpec:
+    """Tar shards at a path or glob, or a data set of the Hub, with its parts."""
+    from .shards.arrow import HUB_NAME, OPTIONS
+
+    place, *parts = text.split("@")
+    path = Path(place).expanduser()
+    while parts and not os.path.lexists(path) and os.path.lexists(Path(f"{place}@{parts[0]}").expanduser()):
+        place = f"{place}@{parts.pop(0)}"  # a path that holds an @ itself
+        path = Path(place).expanduser()
+    if not place.strip():
+        raise UsageError(f"the data spec {name}: has no path after the colon", hint="write wds:PATH or hf:ORG/NAME")
+    is_hub_name = name == "hf" and HUB_NAME.fullmatch(place)
+    if not os.path.lexists(path) and not is_hub_name and not (name == "wds" and glob.has_magic(place)):
+        what = "neither a folder nor ORG/NAME on the Hub" if name == "hf" else "no folder, file or glob of tar shards"
+        raise DataError(f"{name}:{place}: {place} is {what}", hint="look at the path")
+    return _with_parts(DataSpec(name, path), parts, OPTIONS if name == "hf" else ())
+
+
+def _with_parts(spec: DataSpec, parts: Sequence[str], options: Sequence[str] = ()) -> DataSpec:
+    """The spec with what the parts after its place say.
+
+    Raises:
+        UsageError: It has no such part.
+    """
     values = dict(part.partition("=")[::2] for part in parts if "=" in part)
+    chosen = tuple((option, values.pop(option)) for option in options if option in values)
     words = [part for part in parts if "=" not in part]
     splits = [word for word in words if word.lower() in ALL_NAMES - set(UNLABELED)]
     known = {"val-share", "val-seed"}
+    text = "@".join([str(spec), *parts])
     if not values.keys() <= known or {*words} - {*splits, "one-class"} or len(splits) > 1 or len(values) > 2:
+        more = "".join(f", {spec}@{option}=NAME" for option in options)
         raise UsageError(
             f"the data spec {text!r} has a part that a folder has not",
-            hint=f"write {place}, {place}@test (or another split's name), {place}@val-share=0.1, {place}@one-class",
+            hint=f"write {spec}, {spec}@test (or another split's name), {spec}@val-share=0.1, {spec}@one-class{more}",
         )
     share = None
     if values:
         share = parse_share(values.get("val-share", "nothing"), values.get("val-seed", "0"))
     if share is not None and splits:
-        raise UsageError(f"{text!r} names two kinds of validation images", hint=f"leave one out: {place}@{share}")
+        raise UsageError(f"{text!r} names two kinds of validation images", hint=f"leave one out: {spec}@{share}")
     held_out = splits[0] if splits else None
-    return DataSpec("folder", path, held_out, val_share=share, one_class="one-class" in words)
+    return replace(spec, held_out=held_out, val_share=share, one_class="one-class" in words, options=chosen)
 
 
 def with_val_share(text: str, fraction: float) -> str:
@@ -160,7 +208,7 @@ def with_val_share(text: str, fraction: float) -> str:
         UsageError: The data has validation images by its name, or the spec has a share.
     """
     spec = parse_data_spec(text)
-    if spec.name != "folder" or spec.held_out is not None or spec.val_share is not None:
+    if not spec.is_placed or spec.held_out is not None or spec.val_share is not None:
         raise UsageError(f"{text} says itself what is validated on", hint="leave --val-share out")
     return f"{text}@{parse_share(repr(fraction))}"
 
@@ -196,6 +244,10 @@ def _open(parsed: DataSpec, split: str) -> ImageSource:
         if parsed.name == IMAGENETV2[0]:
             raise UsageError("imagenetv2 stands for three data sets", hint=f"one of {', '.join(IMAGENETV2[1:])}")
         return open_imagenetv2(parsed.name, find_imagenetv2(parsed.name, parsed.path, data_root()), split)
+    if parsed.name in SHARDED:
+        from .shards import open_shards
+
+        return open_shards(parsed, split)
     if path is None:
         raise not_placed(parsed.name, parsed.name, "`digits` is embedded and runs now")
     if parsed.name == "folder":

@@ -46,6 +46,7 @@ class SubsetSource(ImageSource):
             conditions=None if source.conditions is None else source.conditions[self.indices],
         )
         self.reading = source.reading
+        self.sizes = None if source.sizes is None else source.sizes[self.indices]
         self.notes = source.notes
 
     def orientation(self, index: int) -> int:
@@ -60,6 +61,9 @@ class SubsetSource(ImageSource):
 
     def identity(self, index: int) -> str:
         return self.source.identity(int(self.indices[index]))
+
+    def encoded(self, index: int) -> bytes | None:
+        return self.source.encoded(int(self.indices[index]))
 
     def file(self, index: int) -> str | None:
         return self.source.file(int(self.indices[index]))

@@ -18,8 +18,8 @@ from typing import Any
 
 from ..base.digests import sha256_of
 from ..base.errors import ModelError
+from ..base.home import kdzoo_home, safe_part
 from ..base.writing import write_file, write_json
-from .home import kdzoo_home, safe_part
 
 
 def model_folder(slot: str) -> Path:

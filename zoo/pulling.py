@@ -20,13 +20,13 @@ from torch import Tensor
 
 from ..base.digests import sha256_of
 from ..base.errors import ModelError, RunError, UsageError
+from ..base.home import kdzoo_home, safe_part
 from ..base.writing import make_folder
 from .building import create, load_model
 from .conversion import convert
 from .downloads import hub_file, timm_weights_file
 from .entries import ENTRIES, Entry, address_at, get_entry
 from .fetching import Progress, check_address, fetch
-from .home import kdzoo_home, safe_part
 from .loaded import LoadedModel
 from .model_folder import refuse_oversized
 from .pdparams import read_pdparams

@@ -57,7 +57,7 @@ def count_labels(folder: Path, names: Sequence[str], columns: Columns) -> Counte
         first = 0
         with opened(folder, name) as file:
             for batch in file.iter_batches(_LABELS_AT_ONCE, columns=[columns.label], use_threads=False):
-                labels = _labels(batch.column(columns.label), columns)
+                labels = labels_of(batch.column(columns.label), columns)
                 for row, label in enumerate(labels, start=first):
                     _require_label(label, columns, folder / name, row)
                 counts.update(labels)
@@ -75,7 +75,7 @@ def read_images(folder: Path, name: str, columns: Columns) -> Iterator[tuple[int
     with opened(folder, name) as file:
         for batch in file.iter_batches(_IMAGES_AT_ONCE, columns=columns.to_read, use_threads=False):
             images = batch.column(columns.image)
-            labels = _labels(batch.column(columns.label), columns)
+            labels = labels_of(batch.column(columns.label), columns)
             for value, label in zip(images, labels, strict=True):
                 image = value.as_py()
                 content = image.get("bytes") if isinstance(image, dict) else image
@@ -93,7 +93,7 @@ def read_images(folder: Path, name: str, columns: Columns) -> Iterator[tuple[int
             )
 
 
-def _labels(column: Any, columns: Columns) -> list[int | str]:
+def labels_of(column: Any, columns: Columns) -> list[int | str]:
     import pyarrow as pa
 
     found: list[int | str] = column.cast(pa.int64() if columns.by_number else pa.string()).to_pylist()

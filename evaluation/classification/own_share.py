@@ -24,7 +24,7 @@ def held_out_spec(text: str, references: Sequence[str]) -> tuple[str, str | None
         UsageError: Two of the runs held out other images.
     """
     spec = parse_data_spec(text)
-    if spec.name != "folder" or spec.path is None or spec.val_share is not None or spec.held_out is not None:
+    if not spec.is_placed or spec.path is None or spec.val_share is not None or spec.held_out is not None:
         return text, None
     shares = {}
     for reference in references:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ...base.errors import Interrupted, ModelError
 from ...data.eval_views import EvalView
-from ...data.images import UnreadableImage, read_rgb
+from ...data.images import UnreadableImage
 from ...data.workers import TaskIterator
 from ...engine.progress import Progress
 from ...engine.signals import StopRequest
@@ -164,7 +164,7 @@ class _Task:
         seen = []
         for one in images:
             try:
-                seen.append(self.view.apply(read_rgb(one.path, reading=one.reading))[0])
+                seen.append(self.view.apply(one.load())[0])
                 errors.append(None)
             except UnreadableImage as error:
                 errors.append(error.reason)

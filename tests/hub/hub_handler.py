@@ -25,7 +25,8 @@ ROUTES = (
     ("POST", rf"/api/models/{NAME}/commit/{REVISION}", "commit"),
     ("POST", rf"/api/models/{NAME}/branch/{REVISION}", "branch"),
     ("GET", rf"/api/models/{NAME}/refs", "refs"),
-    ("GET", rf"/api/models/{NAME}/tree/{REVISION}", "tree"),
+    ("GET", rf"/api/models/{NAME}/tree/{REVISION}(/(?P<folder>.+))?", "tree"),
+    ("POST", rf"/api/models/{NAME}/paths-info/{REVISION}", "paths_info"),
     ("GET", rf"/api/models/{NAME}(/revision/{REVISION})?", "info"),
     ("POST", rf"/{NAME}\.git/info/lfs/objects/batch", "lfs_batch"),
     ("PUT", r"/lfs-objects/(?P<oid>[0-9a-f]{64})", "lfs_put"),
@@ -66,7 +67,8 @@ class HubHandler(BaseHTTPRequestHandler):
                 raise Refused(self.fault.status, self.fault.code, self.fault.message)
             if self.token and user == "unknown":
                 raise Refused(401, message="Invalid credentials in Authorization header")
-            self.route(split.path)
+            # A data set is answered as a model of its name would be.
+            self.route(re.sub(r"^/datasets/", "/", split.path.replace("/api/datasets/", "/api/models/", 1)))
         except Refused as error:
             headers = {"X-Error-Code": error.code, "X-Error-Message": error.message}
             body = json.dumps({"error": error.message or error.code}).encode()
@@ -227,15 +229,27 @@ class HubHandler(BaseHTTPRequestHandler):
         mine = [one for one in found if one["ref"].startswith("refs/heads/")]
         return {"branches": mine, "converts": [], "tags": [], "pullRequests": [x for x in found if x not in mine]}
 
-    def tree(self, name: str, revision: str) -> Any:
+    def tree(self, name: str, revision: str, folder: str | None = None) -> Any:
         _, commit = self.at(name, revision)
-        rows = []
+        inside = "" if folder is None else f"{folder}/"
+        rows: list[dict[str, Any]] = []
         for path, file in sorted(commit.files.items()):
+            if not path.startswith(inside):
+                continue
+            for depth in range(1, path.count("/") + 1):
+                above = {"type": "directory", "path": "/".join(path.split("/")[:depth]), "oid": "0" * 40, "size": 0}
+                if len(above["path"]) > len(inside) and above not in rows and "recursive" in self.query:
+                    rows.append(above)
             row = {"type": "file", "path": path, "size": len(file.content), "oid": file.oid}
             if file.lfs:
                 row["lfs"] = {"oid": file.sha256, "size": len(file.content), "pointerSize": 134}
             rows.append(row)
         return rows
+
+    def paths_info(self, name: str, revision: str) -> Any:
+        asked = json.loads(self.body)["paths"]
+        self.query["recursive"] = ["true"]
+        return [row for row in self.tree(name, revision) if row["path"] in asked]
 
     def info(self, name: str, revision: str = "main") -> Any:
         repository, commit = self.at(name, revision)

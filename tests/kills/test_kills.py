@@ -205,6 +205,10 @@ def test_data_unpack_into_a_link(walk: Walk) -> None:
     walk("data unpack into a link", "data", "unpack", "@COPY", "run", resumes=False)
 
 
+def test_data_pack(walk: Walk) -> None:
+    walk("data pack", "data", "pack", "@DATA", "run", "--images-per-shard", "3", resumes=False)
+
+
 def test_data_generate(walk: Walk) -> None:
     walk("data generate", "data", "generate", "@GENERATOR", "run", "--num-images", "4", resumes=False)
 

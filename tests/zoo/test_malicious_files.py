@@ -23,9 +23,9 @@ from safetensors.torch import save_file
 
 import kdzoo.zoo  # noqa: F401 (registers the networks)
 from kdzoo.base.errors import ModelError
+from kdzoo.base.home import kdzoo_home, safe_part
 from kdzoo.zoo import load_model
 from kdzoo.zoo.entries import ENTRIES
-from kdzoo.zoo.home import kdzoo_home, safe_part
 from kdzoo.zoo.model_folder import read_model_config, refuse_oversized
 from kdzoo.zoo.pulled import model_folder
 from kdzoo.zoo.pulling import convert_file, pull

@@ -113,12 +113,18 @@ class TransferPlan:
     @property
     def task(self) -> str:
         """The data's name without its place."""
-        return str(replace(self.spec, path=None)) if self.spec.name != "folder" else str(self.spec.path)
+        return str(
+            self.spec.path
+            if self.spec.name == "folder"
+            else self.spec
+            if self.spec.is_placed
+            else replace(self.spec, path=None)
+        )
 
     @property
     def dataset(self) -> str:
         """As results name it: no folder of this machine but its last part."""
-        if self.spec.name == "folder" and self.spec.path is not None:
+        if self.spec.is_placed and self.spec.path is not None:
             return os.path.basename(os.path.realpath(self.spec.path))
         return self.task
 

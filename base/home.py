@@ -1,4 +1,4 @@
-"""Where kdzoo keeps what it pulled: models, the digests it trusts, downloads that are not finished, and locks."""
+"""Where kdzoo keeps what it made or fetched once: pulled models, digests that it trusts, indexes of shards, locks."""
 
 from __future__ import annotations
 
