@@ -47,7 +47,8 @@ GIB = 2**30
 
 @dataclass
 class Row:
-    """What one arm gave: seconds a step of each round, and what was measured once."""
+    """What one arm gave: seconds a step of each round; and once, memory at most beyond networks and optimisers, and how
+    often a step waits for everything that is queued."""
 
     student: str
     data: str
@@ -102,7 +103,7 @@ class Report:
         lines = [
             ", ".join(f"{key} {value}" for key, value in self.machine.items()),
             "",
-            "| student, data | arm | ms a step (min to max) | images/s | / bare | / timm | peak GiB | waits |",
+            "| student, data | arm | ms a step (min to max) | images/s | / bare | / timm | GiB a step | waits |",
             "|---|---|---|---|---|---|---|---|",
         ]
         for row in self.rows:
@@ -176,6 +177,7 @@ class Bench:
             return
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(self.device)
+        held = torch.cuda.memory_allocated(self.device)  # all arms' networks and optimisers
         torch.cuda.set_sync_debug_mode("warn")
         try:
             with warnings.catch_warnings(record=True) as caught:
@@ -185,7 +187,7 @@ class Bench:
             torch.cuda.set_sync_debug_mode("default")
         self.wait()
         row.synchronisations = sum("synchronizing" in str(one.message) for one in caught)
-        row.peak_gib = torch.cuda.max_memory_allocated(self.device) / GIB
+        row.peak_gib = (torch.cuda.max_memory_allocated(self.device) - held) / GIB
 
     def in_turns(self, task: Task, data: str, arms: list[Arm], sources: list[Any]) -> None:
         """Time the arms round by round on batches from memory."""

@@ -55,7 +55,8 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
     Kernels are those of this device, and moments are laid out as their parameters are: a fused kernel takes no others,
     and a checkpoint keeps no layout.
     """
-    kernels = [{name: group.get(name) for name in ("fused", "foreach")} for group in optimizer.param_groups]
+    named = ("fused", "foreach")
+    kernels = [{name: group[name] for name in named if name in group} for group in optimizer.param_groups]
     groups = [{**group, **own} for group, own in zip(state["param_groups"], kernels, strict=True)]
     optimizer.load_state_dict({**state, "param_groups": groups})
     for parameter, moments in optimizer.state.items():
