@@ -69,7 +69,7 @@ def test_a_state_from_another_device_has_this_ones_kernels_and_the_weights_layou
     layers[1].load_state_dict(layers[0].state_dict())
     state = before.state_dict()
     contiguous = {
-        index: {name: value.contiguous() for name, value in moments.items()}
+        index: {name: value.clone(memory_format=torch.contiguous_format) for name, value in moments.items()}
         for index, moments in state["state"].items()
     }
     load_optimizer(after, {**state, "state": contiguous})
