@@ -37,6 +37,7 @@ try:
     from gpu_arms import Arm, How, Task, bare_arm, kdzoo_arm, shared_batches, store_labels, timm_arm, write_images
 
     import kdzoo.planning.run
+    from kdzoo.base.errors import Interrupted
     from kdzoo.engine.distributed import choose_device
     from kdzoo.engine.signals import StopRequest
 except ImportError as error:
@@ -138,14 +139,17 @@ class Bench:
         args: The command's.
         report: Where results go.
         device: Where it computes.
+        stop: A signal ends it where the budget would.
     """
 
-    def __init__(self, args: argparse.Namespace, report: Report, device: torch.device) -> None:
-        self.args, self.report, self.device = args, report, device
+    def __init__(self, args: argparse.Namespace, report: Report, device: torch.device, stop: StopRequest) -> None:
+        self.args, self.report, self.device, self.stop = args, report, device, stop
         self.cuda = device.type == "cuda"
 
     def left(self) -> float:
         """Seconds left of the budget."""
+        if self.stop.requested:
+            raise Interrupted("benchmark interrupted")
         return float(self.args.budget - (time.monotonic() - BEGAN))
 
     def wait(self) -> None:
@@ -161,6 +165,8 @@ class Bench:
             return self.report.note(f"left out, {self.left():.0f} s are left: {name}")
         try:
             return what()
+        except Interrupted:
+            raise
         except Exception as error:  # whatever goes wrong in one arm, the others are still worth their time
             if self.cuda:
                 torch.cuda.empty_cache()
@@ -229,14 +235,14 @@ class Bench:
             if not spread < 0.05:
                 raise SystemExit("the arms do not compute the same step: nothing was timed")
 
-    def equal_losses(self, task: Task, stop: StopRequest, batches: list[Any]) -> None:
+    def equal_losses(self, task: Task, batches: list[Any]) -> None:
         """In float32 without TF32 the three programs' first losses are one number."""
         how = How(precision="fp32", tf32="off", only_deterministic=True)
         found: dict[str, float] = {}
         for name, make in (
             ("bare", lambda: bare_arm(task, how, "bare")),
             ("timm", lambda: timm_arm(task, how, "timm")),
-            ("kdzoo", lambda: kdzoo_arm(task, how, "loss", stop)),
+            ("kdzoo", lambda: kdzoo_arm(task, how, "loss", self.stop)),
         ):
 
             def first(make: Callable[[], Arm] = make) -> float:
@@ -291,13 +297,14 @@ class Bench:
             self.tell(row)
         self.report.write()
 
-    def student(self, task: Task, stop: StopRequest) -> None:
+    def student(self, task: Task) -> None:
         """All eager arms of one student, from memory and from files."""
+        stop = self.stop
         epochs = 1
         labels = self.attempt(f"{task.student}: stored labels", lambda: store_labels(task, How(), epochs))
         count = min(self.args.shared, self.args.images // task.batch_size)
         batches = shared_batches(task, stop, labels, count, epochs if labels else 1000)
-        self.equal_losses(task, stop, batches)
+        self.equal_losses(task, batches)
         sure = How(only_deterministic=True)
         makers: list[tuple[str, Callable[[str], Arm]]] = [
             ("bare", lambda name: bare_arm(task, How(), name)),
@@ -319,8 +326,9 @@ class Bench:
         three = [arm for arm in arms if arm.name in ("bare", "timm", "kdzoo")]
         self.from_files(task, three)
 
-    def compiled(self, task: Task, stop: StopRequest) -> None:
+    def compiled(self, task: Task) -> None:
         """torch.compile, beside the eager arms; compiling takes most of its time."""
+        stop = self.stop
         batches = shared_batches(task, stop, None, self.args.shared, 1000)
         how = How(compile=True)
         makers: list[tuple[str, Callable[[str], Arm]]] = [
@@ -371,32 +379,38 @@ def main() -> None:
     # Plans of this size would first be measured in a process of their own, which is no part of a step.
     kdzoo.planning.run.available_bytes = lambda device: None  # type: ignore[attr-defined]
     report = Report(args, device)
-    bench = Bench(args, report, device)
-    with tempfile.TemporaryDirectory() as folder, StopRequest() as stop:
-        root = Path(folder)
-        write_images(root / "images", args.images, args.image)
-        say(f"{args.images} JPEG images of {args.image[0]}x{args.image[1]} are written")
-        tasks = [
-            Task(
-                student=student,
-                teacher=teacher,
-                data=root / "images",
-                folder=root,
-                size=args.size,
-                batch_size=args.batch_size,
-                workers=args.workers,
-                device=device,
-            )
-            for student, teacher in args.students
-        ]
-        for task in tasks:
-            bench.attempt(task.student, lambda task=task: bench.student(task, stop), needs=60)
-            report.write()
-        for task in tasks:
-            bench.attempt(f"{task.student}, compile", lambda task=task: bench.compiled(task, stop), needs=150)
-            report.write()
-    report.write()
-    print(report.table(), flush=True)
+    try:
+        with tempfile.TemporaryDirectory() as folder, StopRequest() as stop:
+            run(Bench(args, report, device, stop), Path(folder))
+    except Interrupted as interrupted:
+        report.note(interrupted.message)
+    finally:
+        report.write()
+        print(report.table(), flush=True)
+
+
+def run(bench: Bench, root: Path) -> None:
+    """Every student eager, then every student compiled."""
+    args = bench.args
+    write_images(root / "images", args.images, args.image)
+    say(f"{args.images} JPEG images of {args.image[0]}x{args.image[1]} are written")
+    tasks = [
+        Task(
+            student=student,
+            teacher=teacher,
+            data=root / "images",
+            folder=root,
+            size=args.size,
+            batch_size=args.batch_size,
+            workers=args.workers,
+            device=bench.device,
+        )
+        for student, teacher in args.students
+    ]
+    for task in tasks:
+        bench.attempt(task.student, lambda task=task: bench.student(task), needs=60)
+    for task in tasks:
+        bench.attempt(f"{task.student}, compile", lambda task=task: bench.compiled(task), needs=150)
 
 
 if __name__ == "__main__":
