@@ -130,7 +130,6 @@ def plan_of(task: Task, how: How, *, epochs: int = 1000, labels: str | None = No
     """kdzoo's plan: Hinton's distillation on the folders, at ImageNet's crops."""
     settings: dict[str, Any] = {
         "student.model": task.student,
-        "teachers.models": () if labels else (task.teacher_folder(),),
         "data.dataset": str(task.data),
         "data.mean": MEAN,
         "data.std": STD,
@@ -151,7 +150,7 @@ def plan_of(task: Task, how: How, *, epochs: int = 1000, labels: str | None = No
         "run.device": str(task.device),
         "run.workers": task.workers,
         "run.exact": True,
-        **({"run.labels": labels} if labels else {}),
+        **({"run.labels": labels} if labels else {"teachers.models": (task.teacher_folder(),)}),
     }
     return resolve("hinton_kd", given={path: Given(value, "benchmark") for path, value in settings.items()})
 
