@@ -81,16 +81,16 @@ def test_a_run_goes_on_on_another_device(undisturbed: Path, stored_teacher: str,
 
 def test_an_evaluation_is_a_cpus(stored_teacher: str) -> None:
     there, here = (evaluate([stored_teacher], "digits", device=name, workers=0)[0] for name in (str(DEVICE), "cpu"))
-    assert there.metrics.num_images == here.metrics.num_images == 360
+    assert there.document.num_images == here.document.num_images == 360
     assert there.metrics["top1"] == pytest.approx(here.metrics["top1"], abs=100 / 360 + 1e-6)  # one image on the edge
     assert there.metrics["loss"] == pytest.approx(here.metrics["loss"], rel=1e-4)
 
 
 def test_labels_are_a_cpus(stored_teacher: str, tmp_path: Path) -> None:
-    for name in (str(DEVICE), "cpu"):
+    for name, place in ((str(DEVICE), "there"), ("cpu", "here")):
         plan = gpu_plan("meal_v2", "small_images", "cutmix", teachers__models=(stored_teacher,), run__device=name)
-        label(plan, out=tmp_path / name.replace(":", "-"))
-    stores = [LabelStore(tmp_path / name.replace(":", "-")) for name in (str(DEVICE), "cpu")]
+        label(plan, out=tmp_path / place)
+    stores = [LabelStore(tmp_path / place) for place in ("there", "here")]
     count = stores[0].head.rows
     there, here = (store.rows(0, 0, count) for store in stores)
     torch.testing.assert_close(there, here, rtol=1e-3, atol=1e-3)
