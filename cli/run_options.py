@@ -52,7 +52,11 @@ _WHAT_AND_HOW = stacked(
             help="A variant of the recipe, see 'kdzoo recipes show'. Repeatable.",
         ),
         set_option("of the recipe, such as optimizer.lr=0.02"),
-        setting("--precision", type=PRECISION, help="Of the forward pass."),
+        setting(
+            "--precision",
+            type=click.Choice([*PRECISION.choices, "auto"]),
+            help="Of the forward pass; auto is bf16 on a GPU that has it, else the recipe's.",
+        ),
         setting("--seed", type=SEED, metavar="N", help="Of every random choice.  [default: 0]"),
     ),
     section(

@@ -76,6 +76,7 @@ def eval_batches(
     rank: int = 0,
     world_size: int = 1,
     limit: Sequence[int] | np.ndarray | None = None,
+    pin_memory: bool = False,
     teacher_sizes: Sequence[int] = (),
 ) -> TaskIterator[Batch]:
     """This rank's share of the images, once each, in order; the last batch may be smaller, none is padded.
@@ -83,6 +84,7 @@ def eval_batches(
     Args:
         batch_size: Images in one of this rank's batches.
         limit: Sample ids to evaluate on; by default all.
+        pin_memory: Whether batches come in page-locked memory (with CUDA only).
         teacher_sizes: Sides at which each image is transformed too, for ``Batch.teacher_images``.
 
     Raises:
@@ -92,7 +94,7 @@ def eval_batches(
     share = np.array_split(ids, world_size)[rank]
     task = _EvalTask(source, transform, share, batch_size, tuple(teacher_sizes))
     num_batches = -(-len(share) // batch_size)
-    return TaskIterator(task, range(num_batches), workers=workers)
+    return TaskIterator(task, range(num_batches), workers=workers, pin_memory=pin_memory)
 
 
 class _TrainTask:

@@ -102,6 +102,11 @@ class TaskIterator(Generic[T]):
         # A process that was forked off holds a copy of this object, but these workers are not its own.
         if not processes or iterator._shutdown or os.getpid() != self._owner:
             return
+        # The thread that pins memory reads what the workers send: it ends before they do.
+        if (pinning := getattr(iterator, "_pin_memory_thread", None)) is not None:
+            iterator._pin_memory_thread_done_event.set()
+            iterator._worker_result_queue.put((None, None))
+            pinning.join()
         # Told to stop, workers would first finish what they do: whole batches.
         for process in processes:
             process.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -36,7 +37,14 @@ class ClassMatch:
         """The logits of the data's classes in their order, (B, C)."""
         if self.columns is None:
             return logits
-        return logits.index_select(1, torch.tensor(self.columns, device=logits.device))
+        return logits.index_select(1, _on_device(self.columns, logits.device))
+
+
+@lru_cache(maxsize=64)
+def _on_device(columns: tuple[int, ...], device: torch.device) -> Tensor:
+    """Columns as an index on the logits' device, int64, (C,); copied to an accelerator once."""
+    with torch.inference_mode(False):  # kept for training too, whoever asks first
+        return torch.tensor(columns, device=device)
 
 
 def match_classes(

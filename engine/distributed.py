@@ -27,6 +27,8 @@ def _together() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # of gloo and NCCL alike
+        if isinstance(error, torch.OutOfMemoryError) or not dist.is_initialized():
+            raise
         raise RunError(
             "another process of this run has ended",
             hint="what it said is the reason; the same command again (of a run: with --resume) goes on",
@@ -73,7 +75,7 @@ class Processes:
         host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
         host.copy_(values, non_blocking=True)
         arrived = torch.cuda.Event()
-        arrived.record()
+        arrived.record(torch.cuda.current_stream(values.device))
 
         def wait() -> list[float]:
             arrived.synchronize()
@@ -180,6 +182,16 @@ def choose_device(name: str) -> torch.device:
         raise UsageError(f"device {name!r} is not supported", hint="use auto, cpu, cuda or cuda:N")
     if device.type == "cpu":
         keep_freed_memory()
+        return device
+    if (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"device {name!r} asked for, but torch sees {torch.cuda.device_count()} CUDA devices",
+            hint="count from cuda:0, or use --device auto",
+        )
+    # cuBLAS looks once, before its first product; without it no product repeats its bits (engine/precision.py).
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    if device.index is not None:  # what names no device, such as an event, is of this one
+        torch.cuda.set_device(device)
     return device
 
 
@@ -187,16 +199,28 @@ def start_processes(device: str = "auto") -> Processes:
     """Join the processes that torchrun started; one process where it did not.
 
     Args:
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; under torchrun each process takes its own accelerator.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; under torchrun each process takes its own accelerator, unless
+            there are fewer of them and one is named for all.
+
+    Raises:
+        UsageError: There is no such device, or too few for this machine's processes.
+        RunError: The processes do not find each other.
     """
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     chosen = choose_device(device)
     if world_size == 1:
         return Processes(0, 1, chosen)
+    backend = "gloo"
     if chosen.type == "cuda":
-        chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(chosen)
-    backend = "nccl" if chosen.type == "cuda" else "gloo"
+        here, devices = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+        if here <= devices:
+            backend, chosen = "nccl", torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+            torch.cuda.set_device(chosen)
+        elif chosen.index is None:  # NCCL takes one process a device, gloo any number
+            raise UsageError(
+                f"{here} processes were started here, and torch sees {devices} CUDA devices",
+                hint="start one process a device, or have all share one: --device cuda:0, or compute with --device cpu",
+            )
     if not dist.is_initialized():
         try:
             dist.init_process_group(backend, timeout=timedelta(minutes=30))

@@ -69,6 +69,7 @@ class PassSettings:
             rank=processes.rank,
             world_size=processes.world_size,
             limit=self.limit,
+            pin_memory=processes.device.type == "cuda",
             teacher_sizes=self.teacher_sizes,
         )
         with contextlib.closing(batches):

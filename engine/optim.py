@@ -39,10 +39,30 @@ def build_optimizer(phase: Phase, default: OptimizerSettings) -> torch.optim.Opt
         for group in phase.groups
         for name, parameters, scale, decay in split_by_decay(group, settings)
     ]
+    # One kernel for all parameters, and no wait for fp16's scaler; torch's choice elsewhere.
+    fused = True if all(parameter.is_cuda for parameter in phase_parameters([phase])) else None
     if settings.name == "sgd":
-        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.nesterov)
+        return torch.optim.SGD(
+            groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.nesterov, fused=fused
+        )
     kind = torch.optim.Adam if settings.name == "adam" else torch.optim.AdamW
-    return kind(groups, lr=settings.lr, betas=(settings.momentum, settings.beta2))
+    return kind(groups, lr=settings.lr, betas=(settings.momentum, settings.beta2), fused=fused)
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Put back an optimiser's state, which may have been saved on another device.
+
+    Kernels are those of this device, and moments are laid out as their parameters are: a fused kernel takes no others,
+    and a checkpoint keeps no layout.
+    """
+    named = ("fused", "foreach")
+    kernels = [{name: group[name] for name in named if name in group} for group in optimizer.param_groups]
+    groups = [{**group, **own} for group, own in zip(state["param_groups"], kernels, strict=True)]
+    optimizer.load_state_dict({**state, "param_groups": groups})
+    for parameter, moments in optimizer.state.items():
+        for name, value in moments.items():
+            if name != "step" and isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                moments[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -20,6 +20,13 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     return torch.autocast(device.type, dtype=_DTYPES[precision])
 
 
+def computes_bf16(device: str) -> bool:
+    """Whether a device by its name is an accelerator that has bf16's arithmetic; a CPU gains little by it."""
+    if device == "cpu" or not torch.cuda.is_available():
+        return False
+    return torch.cuda.is_bf16_supported(including_emulation=False)
+
+
 @contextlib.contextmanager
 def deterministic(enabled: bool, *, benchmark: bool | None = None) -> Iterator[None]:
     """Only deterministic kernels inside, where torch has them; torch's own settings come back afterwards.

@@ -48,7 +48,7 @@ def count_errors(outputs: Tensor, targets: Tensor) -> Tensor:
     predicted = outputs[:, : targets.shape[1]].double()
     angles = angular_errors(predicted, targets)
     squared = (predicted - targets.double()).square().mean(dim=1).sum()
-    return torch.stack([angles.sum(), angles.square().sum(), squared, squared.new_tensor(len(targets))])
+    return torch.stack([angles.sum(), angles.square().sum(), squared, squared.new_full((), len(targets))])
 
 
 def _gaze_metrics(sums: Sequence[float]) -> Metrics:

@@ -46,7 +46,7 @@ def _count_right(logits: Tensor, labels: Tensor) -> Tensor:
     """Right answers, right among the first five, summed loss and count; an answer that is no number is wrong."""
     ahead = rank_of_label(rank_classes(logits), labels).masked_fill(logits.isnan().any(dim=1), logits.shape[1] + 5)
     loss = functional.cross_entropy(logits, labels, reduction="none").double().sum()
-    return torch.stack([(ahead < 1).sum().double(), (ahead < 5).sum().double(), loss, loss.new_tensor(len(labels))])
+    return torch.stack([(ahead < 1).sum().double(), (ahead < 5).sum().double(), loss, loss.new_full((), len(labels))])
 
 
 def _accuracies(sums: Sequence[float]) -> Metrics:

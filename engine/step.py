@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..base.errors import RunError
 from ..data import Batch, LabelStore, Mix, Mixing, apply_mix, draw_mix, generator, mix_at
+from ..data.batch import to_device
 from .distributed import Processes
 from .teachers import Answers, TeacherEnsemble
 
@@ -213,7 +214,8 @@ def mix_batch(
     mix: Mix | None = draw_mix(mixing, share * processes.world_size, height, width, seed, epoch, step)
     if mix is None:
         return own
-    mine = torch.as_tensor(mix.partner[processes.rank * share : (processes.rank + 1) * share], device=images.device)
+    partners = mix.partner[processes.rank * share : (processes.rank + 1) * share]
+    mine = to_device(torch.from_numpy(partners), images.device)
 
     def mixed(pixels: Tensor) -> Tensor:
         return apply_mix(pixels, processes.gather_batch(pixels)[mine], mix_at(mix, height, pixels.shape[-2]))

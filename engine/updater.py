@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..base.errors import DivergedError
 from .distributed import Processes
-from .optim import set_lr
+from .optim import load_optimizer, set_lr
 
 
 @dataclass(kw_only=True)
@@ -42,7 +42,7 @@ class Updater:
 
     def load(self, state: dict[str, Any]) -> None:
         """Put back what ``state`` gave."""
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self.optimizer, state["optimizer"])
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
 
@@ -92,11 +92,14 @@ class Updater:
                     parameter.grad = torch.zeros_like(parameter)
         processes.average_gradients(self.parameters)
         set_lr(self.optimizer, lr)
+        norm: Tensor | None = None
         if clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
-            values["grad_norm"] = float(torch.nn.utils.clip_grad_norm_(self.parameters, clip_norm))
+            norm = torch.nn.utils.clip_grad_norm_(self.parameters, clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        if norm is not None:  # read when the optimiser is queued: it does not wait for the host
+            values["grad_norm"] = float(norm)
         return values
 
 

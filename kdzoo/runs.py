@@ -52,7 +52,7 @@ class RunArguments(TypedDict, total=False):
         exact: Whether a paper's recipe keeps the paper's values on other data.
         batch_size: Images in a batch, all processes together.
         image_size: Side of training and evaluation crops, pixels.
-        precision: ``fp32``, ``bf16`` or ``fp16``.
+        precision: ``fp32``, ``bf16``, ``fp16``, or ``auto``: bf16 on a GPU that has it, else the recipe's.
         variants: Names of the recipe's variants, applied in order.
         settings: Any other settings, by dotted path: ``{"optimizer.lr": 0.02}``; `Given` says where a value is from.
         seed: Of every random choice; 0 by default.

@@ -25,6 +25,7 @@ from .plan_checks import check_plan, shrink_batch
 from .recorded import Recorded, stored_views
 from .starting_weights import own_input
 
+PRECISION, AUTO = "training.precision", "auto"
 _DATASET = "data.dataset"
 _IN_PROPORTION = (EPOCHS, LR, SIZE)
 _SIZE_STEP = 8
@@ -64,7 +65,8 @@ class PlanBuilder(SettingsBuilder):
         self.adapted: list[str] = []
         self.adapts = False
         self.variants = tuple(self._variant(name) for name in variants)
-        self.given = given
+        self.auto_precision = given[PRECISION].source if PRECISION in given and given[PRECISION].value == AUTO else None
+        self.given = {path: item for path, item in given.items() if path != PRECISION or self.auto_precision is None}
         self.run = self._run_settings()
         self.all_given = self._typed_given()
         self.typed_given = self.all_given
@@ -273,6 +275,17 @@ class PlanBuilder(SettingsBuilder):
             follow_batch_size(self)
         follow_data(self, facts)
         pin_teachers(self, facts)
+        self._follow_device()
+
+    def _follow_device(self) -> None:
+        """The precision, where the device decides: bf16 if it has that, otherwise and with ``--exact`` the recipe's."""
+        if self.auto_precision is None or self.run.exact:
+            return
+        from ..engine.precision import computes_bf16
+
+        has = computes_bf16(self.run.device)
+        why = f"{self.auto_precision} {AUTO}: the device {'computes' if has else 'does not compute'} bf16"
+        self.follow(PRECISION, "bf16" if has else self.values[PRECISION], why)
 
     def plan(self) -> Plan:
         """The plan."""

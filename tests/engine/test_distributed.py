@@ -10,7 +10,13 @@ import torch
 from fork_server import ForkServer
 
 from kdzoo.base.errors import UsageError
-from kdzoo.engine.distributed import Processes, choose_device, convert_sync_batchnorm, share_batch
+from kdzoo.engine.distributed import (
+    Processes,
+    choose_device,
+    convert_sync_batchnorm,
+    share_batch,
+    start_processes,
+)
 
 _PROGRAM = """
 import json, sys, torch
@@ -61,6 +67,24 @@ def test_a_batch_must_divide() -> None:
 def test_an_unknown_device_is_refused(name: str) -> None:
     with pytest.raises(UsageError):
         choose_device(name)
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(UsageError, match="'cuda:2' asked for, but torch sees 2 CUDA devices"):
+        choose_device("cuda:2")
+
+
+def test_more_processes_than_devices_are_refused_unless_they_are_told_to_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    for name, value in (("WORLD_SIZE", "2"), ("LOCAL_WORLD_SIZE", "2"), ("LOCAL_RANK", "1"), ("RANK", "1")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match="2 processes were started here, and torch sees 1 CUDA devices") as error:
+        start_processes("cuda")
+    assert "--device cuda:0" in str(error.value.hint)
 
 
 def test_synchronised_batchnorm_is_refused_where_torch_has_none() -> None:

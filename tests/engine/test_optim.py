@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from kdzoo.engine.objective import ParameterGroup, Phase, student_group
-from kdzoo.engine.optim import build_optimizer, set_lr
+from kdzoo.engine.optim import build_optimizer, load_optimizer, set_lr
 from kdzoo.engine.settings import OptimizerSettings
 
 SGD = OptimizerSettings(name="sgd", lr=0.1, momentum=0.9, weight_decay=1e-4)
@@ -45,3 +45,37 @@ def test_a_frozen_parameter_is_left_out() -> None:
     model = nn.Linear(2, 2)
     model.bias.requires_grad_(False)
     assert [name for name, _ in student_group(model).parameters] == ["weight"]
+
+
+@pytest.mark.parametrize(("saved", "own"), [(None, True), (True, None)])
+def test_a_state_from_another_device_has_this_ones_kernels_and_the_weights_layout(
+    saved: bool | None, own: bool | None
+) -> None:
+    """A fused kernel takes moments laid out as their weights only; a checkpoint keeps no layout."""
+    layers = [nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last) for _ in range(2)]
+    layers[1].load_state_dict(layers[0].state_dict())
+    before, after = (
+        torch.optim.Adam(layer.parameters(), lr=0.1, fused=fused)
+        for layer, fused in zip(layers, (saved, own), strict=True)
+    )
+
+    def step(layer: nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> None:
+        images = torch.randn(2, 3, 5, 5, generator=torch.Generator().manual_seed(seed))
+        layer(images).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    step(layers[0], before, 0)
+    layers[1].load_state_dict(layers[0].state_dict())
+    state = before.state_dict()
+    contiguous = {
+        index: {name: value.clone(memory_format=torch.contiguous_format) for name, value in moments.items()}
+        for index, moments in state["state"].items()
+    }
+    load_optimizer(after, {**state, "state": contiguous})
+    assert [group["fused"] for group in after.param_groups] == [own]
+    moments = after.state[layers[1].weight]
+    assert moments["exp_avg"].stride() == layers[1].weight.stride() != moments["exp_avg"].contiguous().stride()
+    for layer, optimizer in zip(layers, (before, after), strict=True):
+        step(layer, optimizer, 1)
+    torch.testing.assert_close(layers[1].weight, layers[0].weight)

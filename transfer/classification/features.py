@@ -91,6 +91,7 @@ def _pass_over(forward: Callable[[Tensor], Tensor], source: ImageSource, how: Pa
         workers=how.workers,
         rank=processes.rank,
         world_size=processes.world_size,
+        pin_memory=processes.device.type == "cuda",
     )
     steps = math.ceil(math.ceil(len(source) / processes.world_size) / BATCH)
     rows: list[np.ndarray] = []
