@@ -82,7 +82,7 @@ class Cost:
     """What a plan costs.
 
     Attributes:
-        num_classes: Of the data; of a regression, the student's outputs.
+        num_classes: Of the data; of a regression, the student's outputs; 0 for a backbone without a classifier.
         num_images: Training images, or None where the data is missing and unknown.
         steps_per_epoch: Or None.
         total_steps: Or None.
@@ -252,7 +252,7 @@ def estimate(plan: Plan, *, measure: bool = True) -> Cost:
         open_labels(plan, open_sources(plan.recipe))
     notes = ["times are for this machine and process, without evaluations and checkpoints"]
     num_classes = plan.recipe.objective.num_outputs(plan.facts.num_targets or plan.facts.num_classes or 1000)
-    if plan.facts.num_classes is None and not plan.facts.num_targets:
+    if plan.facts.num_classes is None and not plan.facts.num_targets and num_classes:
         notes.append("the number of classes is not known: 1000 is assumed")
     training = plan.recipe.training
     device = choose_device(plan.run.device)
