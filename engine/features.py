@@ -96,7 +96,8 @@ def check_features(
                     raise TeacherError(f"teacher {member.reference}: {error.message}", hint=error.hint) from None
                 means = [directions(pooled), *(directions(one.movedim(1, -1)).mean(dim=(1, 2)) for one in dense)]
                 found = [one.double().sum(dim=0).cpu() for one in means]
-                sums[index] = [sum(pair) for pair in zip(sums[index], found, strict=True)] if sums[index] else found
+                before = sums[index] or [torch.zeros_like(one) for one in found]
+                sums[index] = [one + more for one, more in zip(before, found, strict=True)]
     parts = how.processes.gather_objects((count, [[one.tolist() for one in pair] for pair in sums]))
     num_images = sum(part[0] for part in parts)
     reports, warnings = [], []

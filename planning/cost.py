@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..base.errors import DataError, UsageError
 from ..data import ImageSource, apply_view, draw_view, generator, open_source, render_view
+from ..data.unlabeled_pair import open_unlabeled_pair
 from ..engine.checkpoint import KEPT
 from ..engine.distributed import Processes, choose_device, share_batch
 from ..engine.precision import deterministic
@@ -219,7 +220,10 @@ def _reading(plan: Plan, teachers: Sequence[LoadedModel]) -> float | None:
     """Training images read and augmented a second, in one process; None where they are not here."""
     if plan.facts.missing is not None:
         return None
-    return decode_rate(plan, open_source(plan.recipe.data.dataset, "train"), sizes_shown(plan.recipe, teachers))
+    data = plan.recipe.data
+    bare = plan.recipe.objective.task == "features"
+    source = open_unlabeled_pair(data.dataset, data.val_dataset)[0] if bare else open_source(data.dataset, "train")
+    return decode_rate(plan, source, sizes_shown(plan.recipe, teachers))
 
 
 def _seconds(plan: Plan, measured: Measurement | None, images: int | None, notes: list[str]) -> float | None:

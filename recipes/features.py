@@ -5,7 +5,7 @@ Paper:   none; the closest reference is Contrastive Learning Rivals Masked Image
          SwinTransformer/Feature-Distillation
 Table:   none; docs/features.md says what it is for, docs/defaults.md how a value follows the data
 Command: kdzoo distill --recipe features --student resnet18 --teacher runs/teacher --data photos --out runs/backbone
-         kdzoo transfer cifar10 --backbone runs/backbone --baseline random --protocol linear
+         kdzoo transfer cifar10 --backbone runs/backbone --baseline random --mode linear
 Cost:    not measured yet; ``--dry-run`` estimates it
 
 Loss: pooled + dense, each 0.9 · (1 − cosine) + 0.1 · smooth L1, to the teacher's features normalised over their

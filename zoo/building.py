@@ -380,7 +380,8 @@ def _fit_classes(loaded: LoadedModel, num_classes: int | None, seed: int) -> Non
     with seeded(seed):
         network: Any = loaded.model
         network.reset_classifier(num_classes)
-    note = f"the weights have {had} classes: a new head for {num_classes} was drawn with seed {seed}"
+    whose = f"the weights have {had} classes: a new head" if had else "the weights have no classifier: one"
+    note = f"{whose} for {num_classes} was drawn with seed {seed}"
     if num_classes == 0:
         note = f"the classifier of the weights, for {had} classes, is left off"
     loaded.num_classes, loaded.class_names = num_classes, ()

@@ -32,7 +32,7 @@ def distances(student: Tensor, teacher: Tensor, beta: float) -> tuple[Tensor, Te
     target = whitened(teacher)
     cosine = 1.0 - F.cosine_similarity(student, target, dim=-1)
     smooth = F.smooth_l1_loss(student, target, beta=beta, reduction="none").mean(dim=-1)
-    return cosine.flatten(1).mean(dim=1), smooth.flatten(1).mean(dim=1)
+    return cosine.reshape(len(cosine), -1).mean(dim=1), smooth.reshape(len(smooth), -1).mean(dim=1)
 
 
 def places(maps: Tensor, size: tuple[int, int]) -> Tensor:
