@@ -63,7 +63,8 @@ def load_model(
     """
     for name, value, least in (("num_classes", num_classes, 0), ("image_size", image_size, 1)):
         if value is not None and value < least:
-            raise ModelError(f"{name} must be {least} or more, got {value}", hint=f"leave {name} out for its own")
+            must = "positive" if least else "0 or more"
+            raise ModelError(f"{name} must be {must}, got {value}", hint=f"leave {name} out for the model's own")
     parsed = parse_reference(reference)
     wanted = parsed.names_weights if pretrained is None else pretrained
     build = {

@@ -78,7 +78,8 @@ def _head_output(model: nn.Module, maps: Tensor, conditions: Tensor | None) -> t
     classifier = network.get_classifier()
     if takes_conditions(model):
         return classifier(torch.cat([features, _needed(conditions).to(features)], dim=1)), features
-    if isinstance(classifier, nn.Linear | nn.Identity) and features.ndim == 2 and not _adds_to(model, classifier):
+    plain = isinstance(classifier, nn.Linear) or (isinstance(classifier, nn.Identity) and network.num_classes == 0)
+    if plain and features.ndim == 2 and not _adds_to(model, classifier):
         return classifier(features), features
     # The head does more than one linear layer to its features: two distilled heads, a 1x1 convolution, a BatchNorm
     # before the linear layer. None of these has a BatchNorm before its features, whose statistics would move twice.
