@@ -24,6 +24,7 @@ class PrimaryMetric:
         line: The numbers as a part of a log line, by ``str.format``.
         loss: What the task's loss on held-out images is called.
         loss_unit: Of that loss.
+        digits: Behind the point of its value.
     """
 
     name: str
@@ -35,10 +36,11 @@ class PrimaryMetric:
     line: str
     loss: str
     loss_unit: str
+    digits: int = 2
 
     def text(self, value: float) -> str:
         """A value with its unit."""
-        return f"{value:.2f}{'' if self.unit == '°' else ' '}{self.unit}"
+        return f"{value:.{self.digits}f}{' ' if self.unit not in ('', '°') else ''}{self.unit}"
 
     def is_better(self, value: float, than: float | None) -> bool:
         """Whether a value beats the best one so far; the first one does, and any beats one that is no number."""
@@ -69,7 +71,19 @@ ANGULAR_ERROR = PrimaryMetric(
     loss="squared error",
     loss_unit="rad²",
 )
-PRIMARY_METRICS = (TOP1, ANGULAR_ERROR)
+FEATURE_COSINE = PrimaryMetric(
+    name="feature_cosine",
+    title="feature cosine",
+    unit="",
+    higher_is_better=True,
+    names=("feature_cosine", "pooled_cosine", "dense_cosine", "loss"),
+    promise="promised_cosine",
+    line="feature cosine {feature_cosine:.4f} loss {loss:.4f}",
+    loss="feature loss",
+    loss_unit="",
+    digits=4,
+)
+PRIMARY_METRICS = (TOP1, ANGULAR_ERROR, FEATURE_COSINE)
 
 
 def find_primary(names: Iterable[str]) -> PrimaryMetric | None:
@@ -87,7 +101,9 @@ class Metrics:
         values: By name. Of classes: ``top1`` and ``top5``, percent of the images whose right class is the first answer
             or among the first five, and ``loss``, the mean cross-entropy in nats. Of a gaze: ``angular_error`` and
             ``angular_spread``, mean and standard deviation of the angle between predicted and true gaze in degrees, and
-            ``loss``, the mean squared error of pitch and yaw in radians².
+            ``loss``, the mean squared error of pitch and yaw in radians². Of features: ``pooled_cosine`` and
+            ``dense_cosine``, the mean cosine between what the student gives for its teachers' features and these, as
+            far as each is compared; ``feature_cosine``, the mean of both; ``loss``, as it is trained for.
         num_images: Images counted.
     """
 

@@ -60,7 +60,7 @@ def share_indices(source: ImageSource, share: ValShare) -> np.ndarray:
         dtype=np.uint64,
     )
     held = []
-    for label in range(len(source.class_names)):
+    for label in np.unique(source.labels):  # images without labels are held out of all of them alike
         members = np.flatnonzero(source.labels == label)
         count = min(max(1, round(share.fraction * len(members))), len(members) - 1)
         held.append(members[np.argsort(ranks[members], kind="stable")[:count]])
@@ -95,6 +95,8 @@ class SharedSource(SubsetSource):
 
 
 def _share_notes(source: ImageSource, held: np.ndarray, share: ValShare) -> tuple[str, ...]:
+    if not source.class_names:
+        return (f"{source.path}: {len(held):,} of {len(source):,} images are held out ({share})",)
     counts = np.bincount(source.labels[held], minlength=len(source.class_names))
     fewest, most = (int(bound(counts[counts > 0], initial=counts.max(initial=0))) for bound in (np.min, np.max))
     each = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"

@@ -70,6 +70,11 @@ def match_classes(
         )
     if not theirs:
         raise DataError(f"{source.name} ({source.split}) has no labels", hint="evaluate on class folders")
+    if model.num_classes == 0:
+        raise DataError(
+            f"{model.reference} is a backbone without a classifier",
+            hint="'kdzoo transfer DATA --backbone REF' measures it; 'kdzoo predict --embeddings' gives its features",
+        )
     ours = _names_of(model, source, order)
     if not ours:
         return _unnamed(model, source, trust)

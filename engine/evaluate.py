@@ -21,7 +21,7 @@ from .distributed import Processes
 from .precision import autocast
 from .progress import Progress
 from .regression import GAZE_SCORING
-from .scoring import CLASS_SCORING
+from .scoring import CLASS_SCORING, Scoring
 from .signals import StopRequest
 from .teachers import TeacherEnsemble, normalise
 
@@ -89,7 +89,12 @@ class PassSettings:
 
 @torch.no_grad()
 def evaluate(
-    predict: Callable[..., Sequence[Tensor]], source: ImageSource, transform: EvalTransform, how: PassSettings
+    predict: Callable[..., Sequence[Tensor]],
+    source: ImageSource,
+    transform: EvalTransform,
+    how: PassSettings,
+    *,
+    scoring: Scoring | None = None,
 ) -> list[Metrics]:
     """Evaluate one or more predictions in one pass over the decoded images.
 
@@ -100,6 +105,7 @@ def evaluate(
         source: Labelled images, or images with a gaze.
         transform: How an image becomes an input.
         how: Batches, processes, progress.
+        scoring: How answers are judged; by default as the source's truth is.
 
     Returns:
         The metrics of each model, in the order of ``predict``.
@@ -111,7 +117,7 @@ def evaluate(
     count = len(source) if how.limit is None else len(how.limit)
     if count == 0:
         raise DataError(f"{source.name} ({source.split}) has no image", hint="look at it with 'kdzoo data check'")
-    scoring, processes = GAZE_SCORING if source.is_regression else CLASS_SCORING, how.processes
+    scoring, processes = scoring or (GAZE_SCORING if source.is_regression else CLASS_SCORING), how.processes
     sums: Tensor | None = None
     with contextlib.closing(how.batches(source, transform)) as batches, how.progress(count) as shown:
         for batch, images, further in batches:

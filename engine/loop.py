@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,6 +23,7 @@ from .distributed import Processes, share_batch
 from .divergence import LossGuard
 from .driver import Training, drive
 from .evaluate import PassSettings, evaluate
+from .features import evaluate_objective
 from .job import TrainJob
 from .phases import run_phases, start_phases
 from .position import Cadence, Evaluation, Position
@@ -36,7 +38,7 @@ from .unreadable import UnreadableImages
 
 __all__ = ["TrainJob", "TrainResult", "train"]
 
-_EVIDENCE = ("top1", "top5", "angular_error", "num_images")
+_EVIDENCE = ("top1", "top5", "angular_error", "feature_cosine", "num_images")
 """What an exported model says of the metrics of its run."""
 
 
@@ -107,7 +109,7 @@ class StudentTraining(Training[Batch]):
         self.phases = start_phases(
             job.objective, self.student.model, job.optimizer, job.schedule, training.precision, processes.device
         )
-        num_classes = None if job.train_source.is_regression else job.student.num_classes
+        num_classes = None if job.train_source.is_regression else job.student.num_classes or None
         self.guard = LossGuard(self.phases, training, num_classes)
         self.context = StepContext(
             student=self.student,
@@ -178,18 +180,23 @@ class StudentTraining(Training[Batch]):
 
     def _evaluate(self, model: nn.Module) -> Metrics:
         """Evaluate weights of the student's architecture; the network's mode comes back afterwards."""
+        job = self.job
         self.processes.copy_buffers_from_main([model])
         was_training = model.training
         model.eval()
         try:
             how = PassSettings(
-                batch_size=self.share // self.job.training.accumulate,
-                workers=self.job.workers,
+                batch_size=self.share // job.training.accumulate,
+                workers=job.workers,
                 processes=self.processes,
-                channels_last=self.job.training.channels_last,
+                channels_last=job.training.channels_last,
                 stop=self.stop,
+                teacher_sizes=() if job.objective.primary is None else job.teacher_sizes,
             )
-            return evaluate(self.student.predictor(model), self.job.val_source, self.job.eval_transform, how)[0]
+            if job.objective.primary is not None:
+                context = replace(self.context, student=self.student.answers(model))
+                return evaluate_objective(job.objective.eval(), context, job.val_source, job.eval_transform, how)
+            return evaluate(self.student.predictor(model), job.val_source, job.eval_transform, how)[0]
         finally:
             model.train(was_training)
 

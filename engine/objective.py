@@ -16,6 +16,8 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor, nn
 
+from ..base.metrics import PrimaryMetric
+from ..zoo.features import Maps
 from .settings import OptimizerSettings, ScheduleSettings
 
 
@@ -59,8 +61,9 @@ class ModelOutput(Protocol):
     Attributes:
         logits: (B, C).
         features: Pooled penultimate features before dropout and classifier, (B, D); computed together with the logits.
-        maps: Outputs of the network's stages, (B, C_k, H_k, W_k) in a convolutional one, the earliest first; empty
-            unless the objective says ``reads_maps``.
+        maps: What the objective's ``reads_maps`` asks for: ``stages``: the outputs of the network's stages,
+            (B, C_k, H_k, W_k) in a convolutional one, the earliest first; ``dense``: one, the map (B, C, H, W) that the
+            network's head pools; else empty.
     """
 
     @property
@@ -146,10 +149,12 @@ class Objective(nn.Module):
     """Base of the recipes' objectives. Submodules and buffers are saved in every checkpoint and moved to the device.
 
     Attributes:
-        reads_maps: Whether ``ModelOutput.maps`` is to be filled.
+        reads_maps: What ``ModelOutput.maps`` is filled with.
+        primary: What `measure` gives of held-out images; None where these are judged by their labels or targets.
     """
 
-    reads_maps: bool = False
+    reads_maps: Maps = ""
+    primary: PrimaryMetric | None = None
 
     def phases(self, student: nn.Module) -> tuple[Phase, ...]:
         """The phases of a step, in the order in which they run: the student's alone, unless the objective has more."""
@@ -164,6 +169,13 @@ class Objective(nn.Module):
 
     def after_step(self, step: StepView) -> None:
         """Called once after all phases of a step (updates of memory banks and the like), with its last part."""
+
+    def measure(self, step: StepView) -> Tensor:
+        """Of held-out images, where ``primary`` is set: (B, K), a column each of its names; NaN for what is not there.
+
+        Called without gradients, objective and student in eval mode.
+        """
+        raise NotImplementedError
 
     def export(self, folder: Path) -> None:
         """Called once after the last step, by the main process: write into the run folder what is of use without it."""

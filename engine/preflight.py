@@ -83,6 +83,11 @@ def check_classes(member: LoadedModel, class_names: Sequence[str], data: str) ->
             f"teacher {member.reference} predicts {shown_targets(member)}, {data} has classes",
             hint="use a teacher trained on these classes ('kdzoo train' makes one)",
         )
+    if member.num_classes == 0:
+        raise TeacherError(
+            f"teacher {member.reference} has no classifier, {data} has {len(class_names)} classes",
+            hint="--recipe features learns from its features, without labels",
+        )
     if member.num_classes != len(class_names):
         raise TeacherError(
             f"teacher {member.reference} has {member.num_classes} classes, {data} has {len(class_names)}",

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..base.metrics import TOP1, Metrics
+from ..base.json_document import as_number, as_object
+from ..base.metrics import FEATURE_COSINE, TOP1, Metrics
 
 _SIGMAS = 3.0
 _FAR_BELOW = 20.0  # points: more than a student of another size lacks after a run that went well
@@ -26,6 +27,8 @@ def result_warnings(
         num_classes: Of the data.
         teacher_reports: What preflight found of the teachers, the ensemble last (`TeacherReport.to_dict`).
     """
+    if metrics.primary == FEATURE_COSINE:
+        return _constant_warnings(metrics, teacher_reports)
     if metrics.primary != TOP1 or not metrics.num_images or num_classes < 2:
         return ()
     top1, count = metrics.value, metrics.num_images
@@ -55,6 +58,20 @@ def result_warnings(
             f"the student, {top1:.1f} %, is far below where its teachers were before it began ({together:.1f} %): more "
             "epochs or a larger student may help"
         )
+    return tuple(found)
+
+
+def _constant_warnings(metrics: Metrics, reports: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Features that are no better than the best constant ones."""
+    found = []
+    for name in ("pooled_cosine", "dense_cosine"):
+        each = [as_number(as_object(report.get("constant_cosine")).get(name)) for report in reports]
+        constant = math.fsum(each) / len(each) if each else math.nan
+        if metrics.values.get(name, math.nan) <= constant:
+            found.append(
+                f"the student's {name.removesuffix('_cosine')} features are no better than the same answer to every "
+                f"image ({metrics[name]:.3f} where that gives {constant:.3f}): more epochs, or a lower optimizer.lr"
+            )
     return tuple(found)
 
 

@@ -21,7 +21,7 @@ class Scoring:
 
     Attributes:
         truth: A batch's truth, after a look at it and at the answers, one (B, C) tensor a model; raises DataError.
-        count: From answers (B, C) and truth to sums over the images, float64 (4,), the number of images last.
+        count: From answers (B, C) and truth to sums over the images, float64, the number of images last.
         metrics: From the sums over all images to the metrics.
         label: Of the number that decides, beside the progress.
     """

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..base.errors import RunError
 from ..data import Batch, LabelStore, Mix, Mixing, apply_mix, draw_mix, generator, mix_at
 from ..data.batch import to_device
+from ..zoo.features import Maps
 from .distributed import Processes
 from .teachers import Answers, TeacherEnsemble
 
@@ -78,7 +79,7 @@ class StepContext:
         num_training_images: Length of the training source.
         seed: The run's.
         processes: This process among the run's.
-        reads_maps: Whether the objective reads the stages' outputs.
+        reads_maps: What the objective reads of the networks beside logits and pooled features.
         mixing: MixUp and CutMix.
         parts: Accumulated parts of a step.
         layout: Memory layout of the images.
@@ -90,7 +91,7 @@ class StepContext:
     num_training_images: int
     seed: int = 0
     processes: Processes = _ALONE
-    reads_maps: bool = False
+    reads_maps: Maps = ""
     mixing: Mixing = field(default_factory=Mixing)
     parts: int = 1
     layout: torch.memory_format = torch.contiguous_format
@@ -153,7 +154,7 @@ class Step:
         answer = self._ensemble().one(
             index,
             self.images,
-            with_maps=self._run.reads_maps,
+            maps=self._run.reads_maps,
             conditions=beside,
             renderings=self._teacher_images,
         )

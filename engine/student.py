@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..base.errors import UsageError
-from ..zoo import LoadedModel, forward_with_features, forward_with_maps, network_output
+from ..zoo import LoadedModel, network_output
+from ..zoo.features import Maps, forward_keeping
 from .distributed import Processes, convert_sync_batchnorm
 from .ema import WeightAverage
 from .precision import autocast
 from .settings import TrainingSettings
 from .teachers import normalise
+
+FullAnswer = tuple[Tensor, Tensor, tuple[Tensor, ...]]
+"""Logits, pooled features and maps."""
 
 
 class Student:
@@ -24,16 +29,16 @@ class Student:
         loaded: The network with the preprocessing that it is trained and evaluated with.
         training: Numerics and averaging.
         processes: Where it computes; every process starts from rank 0's weights.
-        reads_maps: Whether its answers hold the outputs of its stages.
+        reads_maps: What its answers hold beside logits and pooled features.
 
     Raises:
         UsageError: Stage outputs are wanted of a compiled network.
     """
 
     def __init__(
-        self, loaded: LoadedModel, training: TrainingSettings, processes: Processes, *, reads_maps: bool = False
+        self, loaded: LoadedModel, training: TrainingSettings, processes: Processes, *, reads_maps: Maps = ""
     ) -> None:
-        if reads_maps and training.compile:
+        if reads_maps == "stages" and training.compile:
             raise UsageError(
                 "this recipe reads the outputs of the student's stages, which torch.compile hides",
                 hint="--set training.compile=false",
@@ -46,19 +51,25 @@ class Student:
         self.model: nn.Module = model
         self.average = WeightAverage(model, training.ema_decay) if training.ema_decay is not None else None
         self._look, self._precision, self._device = loaded.preprocessing, training.precision, processes.device
+        self._forward = partial(forward_keeping, reads_maps)
+        through = partial(self._forward, model)
+        self._answer = self._answers(torch.compile(through) if training.compile else through)
 
-        def forward(images: Tensor, conditions: Tensor | None) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-            if reads_maps:
-                return forward_with_maps(model, images, conditions)
-            return *forward_with_features(model, images, conditions), ()
+    def __call__(self, images: Tensor, conditions: Tensor | None = None) -> FullAnswer:
+        """Images in [0, 1] to float32 logits (B, C), pooled features (B, D) and the maps that are wanted."""
+        return self._answer(images, conditions)
 
-        self._forward = torch.compile(forward) if training.compile else forward
+    def answers(self, model: nn.Module) -> Callable[..., FullAnswer]:
+        """As calling it, through ``model``, which is the network or its average."""
+        return self._answers(partial(self._forward, model))
 
-    def __call__(self, images: Tensor, conditions: Tensor | None = None) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        """Images in [0, 1] to float32 logits (B, C), pooled features (B, D) and the stages' outputs where wanted."""
-        with autocast(self._device, self._precision):
-            logits, features, maps = self._forward(normalise(images, self._look.mean, self._look.std), conditions)
-        return logits.float(), features.float(), tuple(item.float() for item in maps)
+    def _answers(self, forward: Callable[..., FullAnswer]) -> Callable[..., FullAnswer]:
+        def answer(images: Tensor, conditions: Tensor | None = None) -> FullAnswer:
+            with autocast(self._device, self._precision):
+                logits, features, maps = forward(normalise(images, self._look.mean, self._look.std), conditions)
+            return logits.float(), features.float(), tuple(item.float() for item in maps)
+
+        return answer
 
     def predictor(self, model: nn.Module) -> Callable[..., tuple[Tensor]]:
         """Images in [0, 1] (and conditions) to logits, through ``model``, which is the network or its average."""

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..base.errors import TeacherError
-from ..zoo import LoadedModel, forward_with_features, forward_with_maps
+from ..zoo import LoadedModel
+from ..zoo.features import Maps, forward_keeping
 from .class_match import ClassMatch
 from .precision import autocast
 
@@ -138,16 +139,16 @@ class TeacherEnsemble:
         index: int,
         images: Tensor,
         *,
-        with_maps: bool = False,
+        maps: Maps = "",
         conditions: Tensor | None = None,
         renderings: Sequence[Tensor] = (),
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        """One teacher's logits (B, C), pooled features (B, D_k) and, where asked for, its stages' outputs; float32.
+        """One teacher's logits (B, C), pooled features (B, D_k) and the maps that are asked for; float32.
 
         Args:
             index: Which, in the order in which they were given.
             images: float32 in [0, 1], (B, 3, H, W).
-            with_maps: Whether to keep the stages' outputs.
+            maps: What to keep beside logits and pooled features.
             conditions: float32, (B, P), for a teacher that takes them.
             renderings: The same views at other sizes: that of the teacher's size is looked at where it is there, the
                 images scaled to its size where it is not.
@@ -160,15 +161,11 @@ class TeacherEnsemble:
             raise TeacherError(f"teacher {member.reference} was put in training mode", hint="this is a bug; report it")
         look, size = member.preprocessing, self.sizes[index]
         seen = next((one for one in (images, *renderings) if one.shape[-2:] == size), images)
-        maps: tuple[Tensor, ...] = ()
         with self.autocast():
             own = normalise(resize(seen, size, look.interpolation), look.mean, look.std)
-            if with_maps:
-                logits, features, maps = forward_with_maps(member.model, own, conditions)
-            else:
-                logits, features = forward_with_features(member.model, own, conditions)
+            logits, features, kept = forward_keeping(maps, member.model, own, conditions)
         answer = self.matches[index].apply(logits.float())
-        return answer, features.float(), tuple(item.float() for item in maps)
+        return answer, features.float(), tuple(item.float() for item in kept)
 
     def num_outputs(self, index: int) -> int:
         """How many numbers one teacher answers with."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..base.metrics import ANGULAR_ERROR, TOP1, Metrics
+from ..base.metrics import ANGULAR_ERROR, FEATURE_COSINE, TOP1, Metrics
 from ..base.run_record import RunRecord, read_run
 from .dots import Score, dot_plot
 from .drawing import draw
@@ -101,6 +101,7 @@ def _headline(run: RunRecord) -> str:
 _FINDINGS = {
     TOP1.name: ("the student is right on {} of {} held-out images", "was right on"),
     ANGULAR_ERROR.name: ("the student's gaze is off by {} on average, over {} held-out images", "was off by"),
+    FEATURE_COSINE.name: ("the student's features have a cosine of {} with its teachers', over {} held-out images", ""),
 }
 """What the metric that decides says of the student, and what it says of its teachers."""
 
@@ -131,10 +132,11 @@ def _figures(run: RunRecord) -> list[dict[str, str]]:
     shown = []
     if final is not None:
         primary = final.primary
-        labels = {primary.name: primary.title, "top5": "top-5"}
+        labels = {primary.name: primary.title, "top5": "top-5", "pooled_cosine": "pooled", "dense_cosine": "dense"}
         shown = [(primary.text(final[name]), label) for name, label in labels.items() if name in final.values]
         if "loss" in final.values:
-            shown.append((f"{final['loss']:.4f}", f"held-out {primary.loss}, {primary.loss_unit}"))
+            unit = f", {primary.loss_unit}" if primary.loss_unit else ""
+            shown.append((f"{final['loss']:.4f}", f"held-out {primary.loss}{unit}"))
         if result and final.is_measured and math.isfinite(result.best) and primary.is_better(result.best, final.value):
             shown.append((primary.text(result.best), f"best {primary.title} of any epoch"))
     speed = math.nan if result is None else result.images_per_s

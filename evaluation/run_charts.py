@@ -38,6 +38,8 @@ def loss_terms(lines: Iterable[MetricLine]) -> list[str]:
 
 def term_unit(term: str) -> str:
     """The unit of a loss term."""
+    if term.startswith(("pooled_", "dense_")):
+        return ""
     return "rad²" if term == "mse" else "nats"
 
 
@@ -64,7 +66,7 @@ def run_charts(run: RunRecord) -> list[Lines]:
         charts.append(held_out("Top-5, held-out images", "%", "top5"))
     terms = loss_terms(train)
     if len(terms) > 1:
-        charts.append(chart("Training loss, sum of its terms", "nats", [("loss", train, "loss")]))
+        charts.append(chart("Training loss, sum of its terms", term_unit(terms[0]), [("loss", train, "loss")]))
     charts += [chart(f"Loss term {term}", term_unit(term), [(term, train, term)]) for term in terms]
     charts += [chart(f"Gradient norm {name}", "", [(name, train, name)]) for name in _keys(train, "grad_norm")]
     charts.append(held_out(f"Held-out {primary.loss}", primary.loss_unit, "loss"))

@@ -6,7 +6,7 @@ import math
 import shlex
 from pathlib import Path
 
-from ..base.metrics import TOP1
+from ..base.metrics import FEATURE_COSINE, TOP1
 from ..base.run_documents import Session, TeacherSummary
 from ..base.run_record import RunRecord
 from .page import count
@@ -36,7 +36,8 @@ def data_rows(run: RunRecord) -> list[tuple[str, str]]:
     for data, title in ((run.config.train_data, "Training"), (run.config.val_data, "Held out")):
         if data is not None:
             where = f", in {data.path}" if data.path else ", embedded"
-            what = f"{' and '.join(data.targets)} of each" if data.targets else f"{data.num_classes} classes"
+            what = f"{data.num_classes} classes" if data.num_classes else "no labels read"
+            what = f"{' and '.join(data.targets)} of each" if data.targets else what
             rows.append((title, f"{data.name}: {count(data.num_images)} images, {what}{where}"))
     names = run.config.class_names
     if names:
@@ -84,7 +85,11 @@ def commands(run: RunRecord) -> list[tuple[str, str]]:
             title = "Name the classes of new images (docs/predicting.md: files, embeddings)"
             found.append((title, f"kdzoo predict {shlex.quote(folder)} photos/"))
         data = str(run.config.setting("data.val_dataset") or run.config.setting("data.dataset") or "DATA")
-        found.append(("Evaluate", f"kdzoo eval {shlex.quote(f'{folder}/model')} --on {shlex.quote(data)}"))
+        if run.primary is FEATURE_COSINE:
+            transfer = f"kdzoo transfer cifar10 --backbone {shlex.quote(folder)} --baseline random --mode linear"
+            found.append(("Measure the backbone on labelled data (docs/transfer.md)", transfer))
+        else:
+            found.append(("Evaluate", f"kdzoo eval {shlex.quote(f'{folder}/model')} --on {shlex.quote(data)}"))
         own = student_name(run).startswith("cifar_")
         register = "import kdzoo.zoo  # registers the networks for small images\n" if own else ""
         load = f"model = timm.create_model({'local-dir:' + folder + '/model'!r}, pretrained=True)"

@@ -53,11 +53,12 @@ class StudentBench:
         self.plan, self.processes = plan, processes
         training = plan.recipe.training
         num_images = plan.facts.num_images or training.batch_size
-        labels = np.arange(num_images) % student.num_classes
+        labels = np.arange(num_images) % max(1, student.num_classes)
         labels[num_images - plan.facts.num_unlabeled :] = -1
         self.store = stored_labels(plan)
         records = [record_of(teacher, "") for teacher in teachers] if self.store is None else self.store.head.teachers
-        shapes = shapes_of(student, records, num_images, labels, plan.facts.num_targets)
+        networks = teachers if plan.recipe.objective.reads.dense else ()
+        shapes = shapes_of(student, records, num_images, labels, plan.facts.num_targets, networks)
         with seeded(plan.run.seed):
             self.objective = plan.recipe.objective.build(shapes).to(processes.device)
         self.student = Student(student, training, processes, reads_maps=self.objective.reads_maps)
@@ -163,7 +164,7 @@ def _noise(plan: Plan, batch_size: int, num_classes: int, sides: Sequence[int]) 
     size = plan.recipe.data.augmentation.size
     return Batch(
         images=torch.randint(0, 256, (batch_size, 3, *size), dtype=torch.uint8, generator=rng),
-        labels=torch.randint(0, num_classes, (batch_size,), generator=rng),
+        labels=torch.randint(0, max(1, num_classes), (batch_size,), generator=rng),
         sample_ids=torch.arange(batch_size),
         targets=torch.rand((batch_size, targets), generator=rng) if targets else None,
         conditions=torch.rand((batch_size, _POSE), generator=rng) if targets else None,

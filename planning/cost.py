@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..base.errors import DataError, UsageError
 from ..data import ImageSource, apply_view, draw_view, generator, open_source, render_view
+from ..data.unlabeled_pair import open_unlabeled_pair
 from ..engine.checkpoint import KEPT
 from ..engine.distributed import Processes, choose_device, share_batch
 from ..engine.precision import deterministic
@@ -82,7 +83,7 @@ class Cost:
     """What a plan costs.
 
     Attributes:
-        num_classes: Of the data; of a regression, the student's outputs.
+        num_classes: Of the data; of a regression, the student's outputs; 0 for a backbone without a classifier.
         num_images: Training images, or None where the data is missing and unknown.
         steps_per_epoch: Or None.
         total_steps: Or None.
@@ -219,7 +220,10 @@ def _reading(plan: Plan, teachers: Sequence[LoadedModel]) -> float | None:
     """Training images read and augmented a second, in one process; None where they are not here."""
     if plan.facts.missing is not None:
         return None
-    return decode_rate(plan, open_source(plan.recipe.data.dataset, "train"), sizes_shown(plan.recipe, teachers))
+    data = plan.recipe.data
+    bare = plan.recipe.objective.task == "features"
+    source = open_unlabeled_pair(data.dataset, data.val_dataset)[0] if bare else open_source(data.dataset, "train")
+    return decode_rate(plan, source, sizes_shown(plan.recipe, teachers))
 
 
 def _seconds(plan: Plan, measured: Measurement | None, images: int | None, notes: list[str]) -> float | None:
@@ -252,7 +256,7 @@ def estimate(plan: Plan, *, measure: bool = True) -> Cost:
         open_labels(plan, open_sources(plan.recipe))
     notes = ["times are for this machine and process, without evaluations and checkpoints"]
     num_classes = plan.recipe.objective.num_outputs(plan.facts.num_targets or plan.facts.num_classes or 1000)
-    if plan.facts.num_classes is None and not plan.facts.num_targets:
+    if plan.facts.num_classes is None and not plan.facts.num_targets and num_classes:
         notes.append("the number of classes is not known: 1000 is assumed")
     training = plan.recipe.training
     device = choose_device(plan.run.device)

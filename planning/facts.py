@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..base.errors import DataError
 from ..data import ImageSource, open_source
 from ..data.pairs import open_pair
+from ..data.unlabeled_pair import open_unlabeled_pair
 from ..recipes.recipe import Recipe
 from .plan import DataFacts
 
@@ -25,14 +26,15 @@ _LOOKED_AT = 9
 def read_facts(recipe: Recipe) -> DataFacts:
     """What is known of a recipe's data; missing data is described, not raised."""
     spec = recipe.data.dataset
+    bare = recipe.objective.task == "features"
     try:
-        source, val = open_pair(spec, recipe.data.val_dataset)
+        source, val = (open_unlabeled_pair if bare else open_pair)(spec, recipe.data.val_dataset)
         unlabeled = None if recipe.data.unlabeled is None else open_source(recipe.data.unlabeled, "unlabeled")
     except DataError as error:
         name = spec.partition(":")[0].partition("@")[0]
         return DataFacts(
             num_targets=_KNOWN_TARGETS.get(name, 0),
-            num_classes=KNOWN_CLASSES.get(name),
+            num_classes=None if bare else KNOWN_CLASSES.get(name),
             num_images=KNOWN_IMAGES.get(name),
             native_size=_KNOWN_SIZES.get(name),
             missing=f"{error.message} ({error.hint})" if error.hint else error.message,
@@ -42,7 +44,7 @@ def read_facts(recipe: Recipe) -> DataFacts:
     parts = (source, val) if unlabeled is None else (source, val, unlabeled)
     return DataFacts(
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
-        num_classes=None if source.is_regression else len(source.class_names),
+        num_classes=None if bare or source.is_regression else len(source.class_names),
         num_targets=len(source.target_names) if source.is_regression else 0,
         num_images=len(source) + more,
         num_unlabeled=more,

@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..base.errors import ModelError
 from ..data import TeacherRecord
 from ..recipes.recipe import Shapes
-from ..zoo import LoadedModel, load_model, parse_reference
+from ..zoo import LoadedModel, forward_with_dense, load_model, parse_reference
 from .plan import Plan
 
 
@@ -81,7 +82,8 @@ def teachers_of(plan: Plan, *, weights: bool = True, num_classes: int | None = N
     Args:
         plan: The run.
         weights: False to look at the architectures alone.
-        num_classes: Where only the architectures matter: theirs are made to fit.
+        num_classes: Where only the architectures matter: theirs are made to fit. Where features are compared, their
+            classifiers are left off, and a size that they are run at is the one that they are built for.
 
     Raises:
         ModelError: A teacher's weights are missing.
@@ -94,7 +96,28 @@ def teachers_of(plan: Plan, *, weights: bool = True, num_classes: int | None = N
                 hint=f"train it: kdzoo train --model {reference} --data {plan.recipe.data.dataset} --out RUN; then "
                 "--teacher RUN",
             )
-    return [load_model(reference, pretrained=weights, num_classes=num_classes) for reference in plan.teachers]
+    view, features = plan.recipe.teachers.view, plan.recipe.objective.task == "features"
+    size = view if features and isinstance(view, int) else None
+    classes = 0 if features else num_classes
+    return [
+        load_model(reference, pretrained=weights, num_classes=classes, image_size=size) for reference in plan.teachers
+    ]
+
+
+def dense_width(loaded: LoadedModel, image_size: int) -> int:
+    """Channels of the map that a network's head pools, looked at with one blank image.
+
+    Raises:
+        ModelError: It gives no map.
+    """
+    network, channels = loaded.model, loaded.preprocessing.input_size[0]
+    was_training = network.training
+    blank = torch.zeros(1, channels, image_size, image_size, device=next(network.parameters()).device)
+    try:
+        with torch.no_grad():
+            return int(forward_with_dense(network.eval(), blank)[2][0].shape[1])
+    finally:
+        network.train(was_training)
 
 
 def feature_width(loaded: LoadedModel) -> int:
@@ -111,6 +134,7 @@ def shapes_of(
     num_training_images: int,
     labels: np.ndarray | None = None,
     num_targets: int = 0,
+    networks: Sequence[LoadedModel] = (),
 ) -> Shapes:
     """What the objective must know of the networks and the images.
 
@@ -120,6 +144,10 @@ def shapes_of(
         num_training_images: Length of the training source.
         labels: Of the training source, int64, (N,).
         num_targets: Of the data, where it is a regression.
+        networks: The teachers themselves, where their dense features are compared with the student's.
+
+    Raises:
+        ModelError: A network has no dense features, and they are compared.
     """
     look = student.preprocessing
     return Shapes(
@@ -135,6 +163,8 @@ def shapes_of(
         num_targets=num_targets,
         teacher_outputs=tuple(teacher.outputs for teacher in teachers),
         teacher_forms=tuple(teacher.output_form for teacher in teachers),
+        student_dense=dense_width(student, look.image_size) if networks else 0,
+        teacher_dense=tuple(dense_width(one, one.preprocessing.image_size) for one in networks),
     )
 
 

@@ -45,7 +45,8 @@ def fitting(plan: Plan) -> list[str]:
         return []
     try:
         sources = open_sources(plan.recipe)
-        members = [] if plan.labels is not None else _named_teachers(plan, len(sources.class_names))
+        classes = len(sources.class_names)
+        members = [] if plan.labels is not None or not classes else _named_teachers(plan, classes)
         if members:
             match_teachers(members, sources, plan.run.teacher_classes)
     except KdzooError as error:

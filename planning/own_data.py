@@ -19,8 +19,8 @@ from .starting_weights import OwnInput
 if TYPE_CHECKING:
     from .plan_builder import PlanBuilder
 
-FINETUNE, DISTIL = "finetune", "function_matching"
-OURS = (FINETUNE, FROM_SCRATCH, DISTIL)
+FINETUNE, DISTIL, FEATURES = "finetune", "function_matching", "features"
+OURS = (FINETUNE, FROM_SCRATCH, DISTIL, FEATURES)
 """The recipes whose settings follow the table."""
 
 BUDGETS: Mapping[Budget, float] = {"quick": 0.25, "normal": 1.0, "patient": 4.0}
@@ -113,7 +113,7 @@ class Subject:
     @property
     def column(self) -> str:
         """The table's column."""
-        if self.recipe != DISTIL:
+        if self.recipe not in (DISTIL, FEATURES):
             return self.recipe
         return "taught_weights" if self.pretrained else "taught_scratch"
 
@@ -133,7 +133,8 @@ class Subject:
             reasons["digits"] = "data: a mirrored digit is another sign"
         found: dict[str, tuple[Any, str]] = {}
         for row in TABLE:
-            value = getattr(row, self.column)
+            mixes = self.recipe == FEATURES and row.name.startswith("data.mixing.")  # dense features of one image
+            value = LEAVE if mixes else getattr(row, self.column)
             if row.only in reasons and value is not LEAVE:
                 found[row.name] = (value, reasons[row.only])
         return found

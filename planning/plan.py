@@ -85,7 +85,7 @@ class DataFacts:
     """What is known of the data before the run.
 
     Attributes:
-        num_classes: Or None where the data is missing and unknown.
+        num_classes: Or None where the data is missing and unknown, or no label is read.
         num_images: Training images, unlabeled ones included, or None where the data is missing and unknown.
         num_unlabeled: How many of them are unlabeled.
         native_size: (height, width) that every image has, or None.

@@ -58,7 +58,8 @@ def check_plan(recipe: Recipe, facts: DataFacts, notes: list[str], warnings: lis
             f"{recipe.name} cannot train {student.architecture}: its loss is made for another kind of network",
             hint=f"use {' or '.join(recipe.objective.students)}",
         )
-    if facts.missing is None and (recipe.objective.task == "regression") != bool(facts.num_targets):
+    task = recipe.objective.task
+    if facts.missing is None and task != "features" and (task == "regression") != bool(facts.num_targets):
         wants, has = ("numbers to predict", "classes") if facts.num_targets == 0 else ("classes", "a gaze")
         raise UsageError(
             f"{recipe.name} needs data with {wants}, {recipe.data.dataset} has {has}",

@@ -41,12 +41,14 @@ def _provenance(plan: Plan, sources: Sources, teachers: RunTeachers) -> dict[str
         "data": sources.val.name,
         "training_data": sources.train.description(),
         "epochs": recipe.training.epochs,
-        **_regression(plan, sources),
+        **_task(plan, sources),
     }
 
 
-def _regression(plan: Plan, sources: Sources) -> dict[str, Any]:
-    """What a model that predicts numbers says of them."""
+def _task(plan: Plan, sources: Sources) -> dict[str, Any]:
+    """What a model says of its outputs that are no classes: the numbers that it predicts, or that it has none."""
+    if plan.recipe.objective.task == "features":
+        return {"task": "features"}
     if not sources.val.is_regression:
         return {}
     targets, form = list(sources.val.target_names), plan.recipe.objective.output_form()
@@ -124,7 +126,9 @@ def build_job(
         RunFolder(out).refuse_if_taken(fixed, resume=resume)
     reports = teachers.check(plan, sources, processes, trust=trust_teacher, stop=stop)
     with seeded(torch_seed(plan.run.seed, "objective")):
-        shapes = shapes_of(student, teachers.records, len(sources.train), sources.train.labels, num_targets)
+        networks = teachers.ensemble.members if teachers.ensemble and recipe.objective.reads.dense else ()
+        labels = sources.train.labels
+        shapes = shapes_of(student, teachers.records, len(sources.train), labels, num_targets, networks)
         objective = recipe.objective.build(shapes)
     return TrainJob(
         student=student,

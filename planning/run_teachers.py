@@ -13,11 +13,13 @@ from ..data import EvalTransform, LabelStore, TeacherRecord
 from ..engine.class_match import ClassMatch, needs_order
 from ..engine.distributed import Processes
 from ..engine.evaluate import PassSettings
-from ..engine.preflight import match_teacher, preflight
+from ..engine.features import FeatureReport, check_features
+from ..engine.preflight import TeacherReport, match_teacher, preflight
 from ..engine.progress import say
 from ..engine.signals import StopRequest
 from ..engine.teachers import TeacherEnsemble
 from ..zoo import LoadedModel, takes_conditions
+from ..zoo.features import Maps
 from .labels import open_labels, record_of
 from .models import teachers_of
 from .plan import Plan
@@ -65,7 +67,13 @@ class RunTeachers:
             stop=stop,
             teacher_sizes=further_sizes(plan.recipe, self.sides),
         )
-        reports, warnings = preflight(self.ensemble, sources.val, eval_transform_of(plan), how, trust=trust)
+        reports: Sequence[TeacherReport | FeatureReport]
+        if plan.recipe.objective.task == "features":
+            maps: Maps = "dense" if plan.recipe.objective.reads.dense else ""
+            transform = eval_transform_of(plan)
+            reports, warnings = check_features(self.ensemble, sources.val, transform, how, maps=maps, trust=trust)
+        else:
+            reports, warnings = preflight(self.ensemble, sources.val, eval_transform_of(plan), how, trust=trust)
         if processes.is_main:
             for report in reports:
                 say(f"teacher {report.reference}: {report.summary()}")
@@ -130,7 +138,7 @@ def start_teachers(plan: Plan, sources: Sources, processes: Processes) -> RunTea
 
 
 def match_teachers(members: Sequence[LoadedModel], sources: Sources, orders: Sequence[str]) -> list[ClassMatch] | None:
-    """Which outputs of each teacher stand for the data's classes; None where numbers are predicted.
+    """Which outputs of each teacher stand for the data's classes; None where it has none.
 
     Args:
         members: The teachers.
@@ -142,7 +150,7 @@ def match_teachers(members: Sequence[LoadedModel], sources: Sources, orders: Seq
         UsageError: There are more orders than such teachers.
         TeacherError, DataError: A teacher lacks classes of the data, or an order is none.
     """
-    if sources.val.is_regression:
+    if not sources.class_names:
         if orders:
             raise UsageError(f"{sources.val.name} has no classes", hint="leave --teacher-classes out")
         return None

@@ -10,6 +10,7 @@ from ..data import ConcatSource, ImageSource, open_source
 from ..data.contents import file_stats, sizes_digest
 from ..data.overlap import find_overlap, refuse_overlap
 from ..data.pairs import open_pair
+from ..data.unlabeled_pair import open_unlabeled_pair
 from ..recipes.recipe import Recipe
 
 
@@ -18,8 +19,8 @@ class Sources:
     """A run's images.
 
     Attributes:
-        train: Labelled training images, then the unlabeled ones.
-        val: Held-out labelled images of the same classes in the same order.
+        train: Labelled training images, then the unlabeled ones; all without labels where the recipe reads none.
+        val: Held-out labelled images of the same classes in the same order, or without labels.
         class_names: In label order.
         sizes: ``{"data.train_sizes": digest}`` and the like, of what lies in files.
         warnings: What is probably wrong with the images, a line each.
@@ -39,8 +40,11 @@ def open_sources(recipe: Recipe) -> Sources:
         DataError: Data is missing, validation images are of classes that are not trained on, or are not held out.
     """
     settings = recipe.data
-    labelled, val = open_pair(settings.dataset, settings.val_dataset)
-    _check_task(recipe, labelled)
+    if recipe.objective.task == "features":
+        labelled, val = open_unlabeled_pair(settings.dataset, settings.val_dataset)
+    else:
+        labelled, val = open_pair(settings.dataset, settings.val_dataset)
+        _check_task(recipe, labelled)
     if labelled.target_names != val.target_names:
         raise DataError(
             f"{settings.dataset} and {settings.val_dataset} have other targets",

@@ -105,7 +105,7 @@ class MealV1(Objective):
     def __init__(self, settings: MealV1Settings, discriminators: BlockDiscriminators | None) -> None:
         super().__init__()
         self.settings, self.discriminators = settings, discriminators
-        self.reads_maps = bool(settings.block_lengths)
+        self.reads_maps = "stages" if settings.block_lengths else ""
 
     def phases(self, student: nn.Module) -> tuple[Phase, ...]:
         wanted = len(self.settings.block_lengths)

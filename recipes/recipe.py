@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ..engine.objective import Objective
 
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "regression", "features"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +138,8 @@ class Shapes:
         num_targets: D of a regression; 0 for classes.
         teacher_outputs: Outputs of each teacher.
         teacher_forms: How each teacher's outputs are to be read, as its folder says; empty where it does not.
+        student_dense: Channels of the map that the student's head pools; 0 where nobody asks.
+        teacher_dense: The same of each teacher; empty where nobody asks.
     """
 
     num_classes: int
@@ -152,6 +154,8 @@ class Shapes:
     num_targets: int = 0
     teacher_outputs: tuple[int, ...] = ()
     teacher_forms: tuple[Mapping[str, Any], ...] = ()
+    student_dense: int = 0
+    teacher_dense: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -175,12 +179,14 @@ class TeacherReads:
 
     Attributes:
         features: Whether it reads their features beside their logits.
+        dense: Whether it reads their dense features.
         live: Why it needs the teachers themselves, so that their answers cannot be stored beforehand; empty where they
             can.
         made_images: Whether it asks them about images that it makes itself, at the student's size.
     """
 
     features: bool = False
+    dense: bool = False
     live: str = ""
     made_images: bool = False
 
@@ -221,11 +227,11 @@ class ObjectiveSettings(ABC):
 
     @property
     def task(self) -> Task:
-        """What the loss is for: classes, or numbers to predict."""
+        """What the loss is for: classes, numbers to predict, or features, for which no label is read."""
         return "classification"
 
     def num_outputs(self, size: int) -> int:
-        """Outputs of the student for data of ``size`` classes or targets."""
+        """Outputs of the student for data of ``size`` classes or targets; 0 for a backbone without a classifier."""
         return size
 
     def output_form(self) -> dict[str, Any]:

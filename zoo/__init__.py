@@ -10,7 +10,14 @@ from . import networks
 if TYPE_CHECKING:
     from .building import create_model, load_model, seeded
     from .entry_listing import describe_model, entry_record, list_models
-    from .features import forward_with_features, forward_with_maps, network_output, stage_names, takes_conditions
+    from .features import (
+        forward_with_dense,
+        forward_with_features,
+        forward_with_maps,
+        network_output,
+        stage_names,
+        takes_conditions,
+    )
     from .listing import list_architectures
     from .loaded import LoadedModel
     from .preprocessing import Preprocessing, preprocessing_from_dict
@@ -24,7 +31,8 @@ __getattr__ = lazy_names(
     {
         ".building": "create_model load_model seeded",
         ".entry_listing": "describe_model entry_record list_models",
-        ".features": "forward_with_features forward_with_maps network_output stage_names takes_conditions",
+        ".features": "forward_with_dense forward_with_features forward_with_maps network_output stage_names "
+        "takes_conditions",
         ".listing": "list_architectures",
         ".loaded": "LoadedModel",
         ".preprocessing": "Preprocessing preprocessing_from_dict",
@@ -43,6 +51,7 @@ __all__ = [
     "create_model",
     "describe_model",
     "entry_record",
+    "forward_with_dense",
     "forward_with_features",
     "forward_with_maps",
     "list_architectures",

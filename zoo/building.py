@@ -49,7 +49,8 @@ def load_model(
         reference: See ``references``.
         pretrained: True for weights (a bare name takes timm's default ones), False for random ones, None for weights
             where the reference names them and random ones where it is a bare architecture.
-        num_classes: Outputs. Where the weights have another number, they keep their backbone and get a new head.
+        num_classes: Outputs. Where the weights have another number, they keep their backbone and get a new head; 0
+            leaves the classifier off.
         seed: Of random weights. torch's global generators are left as they were.
         image_size: Side of a square, pixels, in place of the model's own size; passed to architectures that are built
             for one size.
@@ -60,9 +61,10 @@ def load_model(
             were written; says where they were looked for.
         CheckpointError: A run's checkpoint is damaged.
     """
-    for name, value in (("num_classes", num_classes), ("image_size", image_size)):
-        if value is not None and value < 1:
-            raise ModelError(f"{name} must be positive, got {value}", hint=f"leave {name} out for the model's own")
+    for name, value, least in (("num_classes", num_classes, 0), ("image_size", image_size, 1)):
+        if value is not None and value < least:
+            must = "positive" if least else "0 or more"
+            raise ModelError(f"{name} must be {must}, got {value}", hint=f"leave {name} out for the model's own")
     parsed = parse_reference(reference)
     wanted = parsed.names_weights if pretrained is None else pretrained
     build = {
@@ -162,7 +164,8 @@ def _from_zoo(asked: _Asked) -> LoadedModel:
             raise ModelError(f"{entry.name} is not pulled yet (looked for {parsed.path})", hint=get_it)
         return _from_folder(replace(asked, reference=replace(parsed, path=folder)), digest_held=True)
     arguments, preprocessing = _resized(entry.architecture, entry.model_args, entry.preprocessing, asked.image_size)
-    model = create(entry.architecture, entry.name, num_classes=asked.num_classes or 1000, **arguments)
+    classes = 1000 if asked.num_classes is None else asked.num_classes
+    model = create(entry.architecture, entry.name, num_classes=classes, **arguments)
     return LoadedModel(
         reference=entry.name,
         architecture=entry.architecture,
@@ -340,9 +343,8 @@ def _filled(
         with seeded(asked.seed):
             model.reset_classifier(model.num_classes)
         tensors = model.state_dict() | tensors
-        notes.append(
-            f"{path.name} has no classifier: one for {model.num_classes} classes was drawn with seed {asked.seed}"
-        )
+        drawn = f": one for {model.num_classes} classes was drawn with seed {asked.seed}" if model.num_classes else ""
+        notes.append(f"{path.name} has no classifier{drawn}")
     load_weights(model, tensors, str(path))
     if not fit.is_plain:
         notes.append(f"the weights are those under {fit.place} of {path.name}")
@@ -379,7 +381,10 @@ def _fit_classes(loaded: LoadedModel, num_classes: int | None, seed: int) -> Non
     with seeded(seed):
         network: Any = loaded.model
         network.reset_classifier(num_classes)
-    note = f"the weights have {had} classes: a new head for {num_classes} was drawn with seed {seed}"
+    whose = f"the weights have {had} classes: a new head" if had else "the weights have no classifier: one"
+    note = f"{whose} for {num_classes} was drawn with seed {seed}"
+    if num_classes == 0:
+        note = f"the classifier of the weights, for {had} classes, is left off"
     loaded.num_classes, loaded.class_names = num_classes, ()
     loaded.promised_top1 = loaded.promised_on = None
     loaded.notes = (*loaded.notes, note)

@@ -148,7 +148,7 @@ def export_metadata(loaded: LoadedModel) -> dict[str, str]:
         "std": json.dumps(list(look.std)),
         "interpolation": look.interpolation,
         "crop_pct": str(look.crop_pct),
-        "output": "logits (N, classes)",
+        "output": "logits (N, classes)" if loaded.num_classes else "pooled features (N, width)",
     }
     if loaded.class_names:
         texts["class_names"] = json.dumps(list(loaded.class_names), ensure_ascii=False)

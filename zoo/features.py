@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ..base.errors import ModelError
+
+Maps = Literal["", "stages", "dense"]
+"""What is kept of a forward pass beside logits and pooled features: nothing, the outputs of the network's stages, or
+the map that its head pools."""
 
 
 def takes_conditions(model: nn.Module) -> bool:
@@ -56,18 +61,25 @@ def forward_with_features(model: nn.Module, images: Tensor, conditions: Tensor |
         conditions: (B, P), for a network that takes them.
 
     Returns:
-        Logits (B, C), equal to ``model(images)``, and features (B, D).
+        Logits (B, C), equal to ``model(images)``, and features (B, D); of a network without a classifier both are the
+        features.
 
     Raises:
         ModelError: The network takes conditions, and there are none.
     """
     network: Any = model  # timm's interface is a convention, no type
-    maps = network.forward_features(images)
+    return _head_output(model, network.forward_features(images), conditions)
+
+
+def _head_output(model: nn.Module, maps: Tensor, conditions: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Logits and pooled features of what ``forward_features`` gave."""
+    network: Any = model
     features = network.forward_head(maps, pre_logits=True)
     classifier = network.get_classifier()
     if takes_conditions(model):
         return classifier(torch.cat([features, _needed(conditions).to(features)], dim=1)), features
-    if isinstance(classifier, nn.Linear) and features.ndim == 2 and not _adds_to(model, classifier):
+    plain = isinstance(classifier, nn.Linear) or (isinstance(classifier, nn.Identity) and network.num_classes == 0)
+    if plain and features.ndim == 2 and not _adds_to(model, classifier):
         return classifier(features), features
     # The head does more than one linear layer to its features: two distilled heads, a 1x1 convolution, a BatchNorm
     # before the linear layer. None of these has a BatchNorm before its features, whose statistics would move twice.
@@ -125,7 +137,62 @@ def forward_with_maps(
     return logits, features, tuple(found[name] for name in names)
 
 
-def _adds_to(model: nn.Module, classifier: nn.Linear) -> bool:
+def forward_with_dense(
+    model: nn.Module, images: Tensor, conditions: Tensor | None = None
+) -> tuple[Tensor, Tensor, tuple[Tensor]]:
+    """As ``forward_with_features``, with the dense features behind the pooled ones.
+
+    Args:
+        model: A model with timm's interface.
+        images: (B, 3, H, W), already normalised.
+        conditions: (B, P), for a network that takes them.
+
+    Returns:
+        Logits (B, C), features (B, D), and what the head pools as a map, (B, C', h, w): a transformer's tokens on the
+        grid of its patches, without those that stand for no place (class, distillation, registers).
+
+    Raises:
+        ModelError: What the network gives is no map.
+    """
+    network: Any = model
+    found = network.forward_features(images)
+    logits, features = _head_output(model, found, conditions)
+    return logits, features, (_as_map(model, found, images.shape[-2:]),)
+
+
+def forward_keeping(
+    maps: Maps, model: nn.Module, images: Tensor, conditions: Tensor | None = None
+) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    """Logits, pooled features and the maps that are asked for; see the functions above.
+
+    Raises:
+        ModelError: The network has no such maps, or takes conditions that are not there.
+    """
+    if maps == "stages":
+        return forward_with_maps(model, images, conditions)
+    if maps == "dense":
+        return forward_with_dense(model, images, conditions)
+    return *forward_with_features(model, images, conditions), ()
+
+
+def _as_map(model: nn.Module, found: Any, size: tuple[int, ...]) -> Tensor:
+    """The output of ``forward_features`` for images of a size as (B, C, h, w)."""
+    if isinstance(found, Tensor) and found.ndim == 4:
+        return found.permute(0, 3, 1, 2) if getattr(model, "output_fmt", "NCHW") == "NHWC" else found
+    if isinstance(found, Tensor) and found.ndim == 3:
+        tokens = found[:, int(getattr(model, "num_prefix_tokens", 0)) :]
+        rows = round(math.sqrt(tokens.shape[1] * size[0] / size[1]))
+        if rows and rows * round(rows * size[1] / size[0]) == tokens.shape[1]:
+            return tokens.transpose(1, 2).unflatten(2, (rows, -1))
+    shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+    raise ModelError(
+        f"{type(model).__name__} has no dense features: it gives {shape} for images of {size[0]}×{size[1]} px, which "
+        "is no map and no grid of tokens",
+        hint="--set objective.dense_weight=0 compares the pooled features alone",
+    )
+
+
+def _adds_to(model: nn.Module, classifier: nn.Module) -> bool:
     """Whether the logits are more than the classifier of the features: a BatchNorm between, or an auxiliary head."""
     normed = getattr(getattr(model, "head", None), "linear", None) is classifier
     return normed or getattr(model, "aux_head", None) is not None

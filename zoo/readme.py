@@ -26,6 +26,15 @@ tags:
 - knowledge-distillation
 ---
 """
+_HEAD_OF_BACKBONE = """---
+library_name: timm
+pipeline_tag: image-feature-extraction
+tags:
+- image-feature-extraction
+- timm
+- knowledge-distillation
+---
+"""
 _SHOWN = 400
 
 
@@ -49,18 +58,22 @@ def render_readme(config: Mapping[str, Any], folder: str) -> str:
     """
     record, provenance = config["pretrained_cfg"], config["kdzoo"]
     height, width = record["input_size"][1:]
-    regression = provenance.get("task") == "regression"
+    regression, backbone = provenance.get("task") == "regression", config["num_classes"] == 0
     facts = {
         "architecture": config["architecture"],
         "arguments": config.get("model_args") or None,
-        "outputs" if regression else "classes": config["num_classes"],
+        "outputs" if regression else "classes": None if backbone else config["num_classes"],
+        "features": config.get("num_features") if backbone else None,
         "image size": f"{height} x {width}",
         "mean": record["mean"],
         "std": record["std"],
         "resize and crop": f"{record['interpolation']}, crop_pct {record['crop_pct']}",
     }
-    what = "A gaze estimation model" if regression else "An image classification model"
-    lines = [_HEAD_OF_REGRESSION if regression else _HEAD, f"# {what} written by kdzoo", "", "## What it is", ""]
+    what, head = "An image classification model", _HEAD
+    if regression or backbone:
+        what = "A gaze estimation model" if regression else "A backbone without a classifier,"
+        head = _HEAD_OF_REGRESSION if regression else _HEAD_OF_BACKBONE
+    lines = [head, f"# {what} written by kdzoo", "", "## What it is", ""]
     lines += [f"- {name}: {literal(value)}" for name, value in facts.items() if value is not None]
     lines += ["", "## Where it comes from, and its numbers", ""]
     lines += [f"- {literal(str(name))}: {literal(value)}" for name, value in provenance.items() if value is not None]

@@ -30,7 +30,7 @@ class Classifier(ABC):
         reference: Names it.
         digest: Of its weights, in hexadecimal.
         preprocessing: What its images go through.
-        class_names: In the order of its outputs.
+        class_names: In the order of its outputs; empty for a backbone without a classifier.
     """
 
     def __init__(self, reference: str, digest: str, preprocessing: Preprocessing, class_names: tuple[str, ...]) -> None:
@@ -73,7 +73,7 @@ class TorchClassifier(Classifier):
         images = pixels.to(self._device).to(memory_format=torch.channels_last).to(torch.float32).div_(255)
         images = normalise(images, look.mean, look.std)
         logits, features = forward_with_features(self._model, images) if embeddings else (self._model(images), None)
-        probabilities = logits.float().softmax(dim=1).cpu()
+        probabilities = logits[:, : len(self.class_names)].float().softmax(dim=1).cpu()
         return probabilities, None if features is None else features.float().cpu()
 
 
@@ -139,6 +139,8 @@ def open_classifier(
     loaded = load_model(reference, pretrained=True, image_size=image_size)
     if takes_conditions(loaded.model) or loaded.provenance.get("task") == "regression":
         raise ModelError(f"{reference} predicts numbers, not classes", hint="kdzoo eval measures it")
+    if loaded.num_classes == 0 and not embeddings:
+        raise ModelError(f"{reference} is a backbone without a classifier", hint="--embeddings gives its features")
     return TorchClassifier(loaded, choose_device(device))
 
 
