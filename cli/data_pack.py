@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import asdict
 from pathlib import Path
 
@@ -37,26 +36,10 @@ def pack(spec: str, out: Path, images_per_shard: int, as_json: bool) -> None:
     same order, under the same names. The images' bytes stay as they are, and the same images give the same shards. An
     interrupted call goes on when it is given again.
     """
-    from ..base.errors import Interrupted
-    from ..data.check import splits_of
-    from ..data.shards.pack import pack as pack_shards
-    from ..data.specs import open_source, parse_data_spec
-    from ..engine.progress import Progress
+    from .. import pack_data
 
-    with work(), contextlib.ExitStack() as stack:
-        shown: list[Progress] = []
-
-        def show(done: int, total: int) -> None:
-            if not shown:
-                shown.append(stack.enter_context(Progress(total, "packing", images_per_shard)))
-            shown[0].step({})
-
-        parsed = parse_data_spec(spec)
-        sources = {split: open_source(parsed, split) for split in splits_of(parsed)}
-        try:
-            done = pack_shards(sources, out, images_per_shard=images_per_shard, progress=show)
-        except KeyboardInterrupt:
-            raise Interrupted("interrupted: the shards that are whole stay", hint="the same command goes on") from None
+    with work():
+        done = pack_data(spec, out, images_per_shard=images_per_shard)
     if as_json:
         print_json({**asdict(done), "out": str(out)})
         return

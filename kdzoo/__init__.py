@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .base.settings import Given
     from .curation import curate
     from .data import CheckReport, check_source, open_source
-    from .datasets import check_data, generate_data, unpack_data
+    from .datasets import check_data, generate_data, pack_data, unpack_data
     from .demo import run_demo
     from .doctor import examine
     from .engine.curation import CurationResult
@@ -91,7 +91,7 @@ __getattr__ = lazy_names(
         ".base.settings": "Given",
         ".curation": "curate",
         ".data": "CheckReport check_source open_source",
-        ".datasets": "check_data generate_data unpack_data",
+        ".datasets": "check_data generate_data pack_data unpack_data",
         ".demo": "run_demo",
         ".doctor": "examine",
         ".engine.curation": "CurationResult",
@@ -190,6 +190,7 @@ __all__ = [
     "measure_segmentation",
     "measure_transfer",
     "open_source",
+    "pack_data",
     "package",
     "plan_dense",
     "plan_labels",

@@ -1,4 +1,4 @@
-"""``kdzoo data`` as functions: check a data set, unpack one that the Hub keeps, make one with a generator."""
+"""``kdzoo data`` as functions: check a set, unpack one that the Hub keeps, pack one into shards, generate one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from .base.errors import Interrupted
 if TYPE_CHECKING:
     from .data import CheckReport
     from .data.hub_copy import Unpacked
+    from .data.shards.pack import Packed
 
 
 def check_data(
@@ -88,6 +89,39 @@ def unpack_data(
             return unpack(Path(folder), Path(out), config=config, splits=splits, progress=show, **columns)
         except KeyboardInterrupt:
             raise Interrupted("interrupted: what is unpacked stays", hint="the same command goes on") from None
+
+
+def pack_data(spec: str, out: str | Path, *, images_per_shard: int = 1000) -> Packed:
+    """Write the images of a data set as tar shards, which ``wds:OUT`` reads in the same order under the same names.
+
+    Args:
+        spec: A data spec.
+        out: Must not be there, or be empty, or be what this call would make. An interrupted call goes on.
+        images_per_shard: Of each shard but a split's last.
+
+    Raises:
+        DataError: An image cannot be read, or ``out`` holds something else.
+        Interrupted: Ctrl-C was pressed; the shards that are whole stay.
+    """
+    from .data.check import splits_of
+    from .data.shards.pack import pack
+    from .data.specs import open_source, parse_data_spec
+    from .engine.progress import Progress
+
+    with contextlib.ExitStack() as stack:
+        shown: list[Progress] = []
+
+        def show(done: int, total: int) -> None:
+            if not shown:
+                shown.append(stack.enter_context(Progress(total, "packing", images_per_shard)))
+            shown[0].step({})
+
+        parsed = parse_data_spec(spec)
+        sources = {split: open_source(parsed, split) for split in splits_of(parsed)}
+        try:
+            return pack(sources, Path(out), images_per_shard=images_per_shard, progress=show)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted: the shards that are whole stay", hint="the same command goes on") from None
 
 
 def generate_data(

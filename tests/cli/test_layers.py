@@ -239,7 +239,7 @@ def test_the_folder_of_data_sets_is_no_verbs_data(
         seen.update(options)
         raise SystemExit
 
-    monkeypatch.setattr("kdzoo.evaluation.analysis.write_analysis", write_analysis)
+    monkeypatch.setattr("kdzoo.write_analysis", write_analysis)
     monkeypatch.setenv("KDZOO_DATA", str(tmp_path))
     with pytest.raises(SystemExit):
         kdzoo("report", "runs/a")

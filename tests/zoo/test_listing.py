@@ -1,6 +1,6 @@
 import timm
 
-from kdzoo.zoo import list_architectures, model_record
+from kdzoo.zoo.listing import list_architectures, model_record
 
 
 def test_everything_that_can_be_built_is_listed_ours_first():
