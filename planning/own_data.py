@@ -206,7 +206,7 @@ def follow_own_data(builder: PlanBuilder, subject: Subject) -> None:
 def _rate(builder: PlanBuilder, subject: Subject, batch: int) -> tuple[float, str]:
     """The learning rate of a batch, and why; that of ``features`` is its recipe's, for AdamW."""
     if subject.recipe == FEATURES:
-        rate, at = builder.values["optimizer.lr"] / (4 if subject.pretrained else 1), int(builder.before[BATCH])
+        rate, at = builder.values["optimizer.lr"] * (1 if subject.pretrained else 4), int(builder.before[BATCH])
         return rate * math.sqrt(batch / at), f"ours: {rate:g} at a batch of {at}, by its square root, as Adam takes it"
     number = {name: value for name, (value, _) in subject.cells().items()}
     why = f"ours: {number['lr']:g} at a batch of {number['lr_batch']}, linear in the batch"

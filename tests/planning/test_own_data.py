@@ -21,11 +21,11 @@ from .conftest import given
 
 DEFAULTS = Path(__file__).parents[2] / "docs" / "defaults.md"
 Planned = Callable[..., Plan]
-VERBS = {"finetune": "train", "from_scratch": "train", "function_matching": "distill"}
+VERBS = {"finetune": "train", "from_scratch": "train", "function_matching": "distill", "features": "distill"}
 
 
 def own(recipe: str, **more: object) -> dict[str, object]:
-    return {"teachers__models": ("cifar_resnet8",), **more} if recipe == "function_matching" else more
+    return {"teachers__models": ("cifar_resnet8",), **more} if VERBS[recipe] == "distill" else more
 
 
 @pytest.fixture
