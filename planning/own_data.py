@@ -133,8 +133,8 @@ class Subject:
             reasons["digits"] = "data: a mirrored digit is another sign"
         found: dict[str, tuple[Any, str]] = {}
         for row in TABLE:
-            mixes = self.recipe == FEATURES and row.name.startswith("data.mixing.")  # dense features of one image
-            value = LEAVE if mixes else getattr(row, self.column)
+            own = self.recipe == FEATURES and row.name.startswith(("data.mixing.", "optimizer."))
+            value = LEAVE if own else getattr(row, self.column)
             if row.only in reasons and value is not LEAVE:
                 found[row.name] = (value, reasons[row.only])
         return found
@@ -190,8 +190,7 @@ def follow_own_data(builder: PlanBuilder, subject: Subject) -> None:
     images = f"data: {facts.num_images:,} images"
     epochs = builder.follow(EPOCHS, subject.epochs(budget), f"{images}, budget {budget}")
     batch = builder.follow(BATCH, subject.batch_size(), images)
-    rate = f"ours: {number['lr']:g} at a batch of {number['lr_batch']}, linear in the batch"
-    lr = builder.follow("optimizer.lr", number["lr"] * batch / number["lr_batch"], rate)
+    lr = builder.follow("optimizer.lr", *_rate(builder, subject, batch))
     share = number["warmup_share"]
     builder.follow("schedule.warmup_epochs", round(share * epochs, 3), f"ours: {share:.0%} of {epochs} epochs")
     every = max(1, round(epochs / number["evaluations"]))
@@ -206,6 +205,16 @@ def follow_own_data(builder: PlanBuilder, subject: Subject) -> None:
             "images are mirrored at random; where left and right make another class (letters, signs): "
             "--set data.augmentation.hflip_prob=0"
         )
+
+
+def _rate(builder: PlanBuilder, subject: Subject, batch: int) -> tuple[float, str]:
+    """The learning rate of a batch, and why; that of ``features`` is its recipe's, for AdamW."""
+    if subject.recipe == FEATURES:
+        rate, at = builder.values["optimizer.lr"] * (1 if subject.pretrained else 4), int(builder.before[BATCH])
+        return rate * math.sqrt(batch / at), f"ours: {rate:g} at a batch of {at}, by its square root, as Adam takes it"
+    number = {name: value for name, (value, _) in subject.cells().items()}
+    why = f"ours: {number['lr']:g} at a batch of {number['lr_batch']}, linear in the batch"
+    return number["lr"] * batch / number["lr_batch"], why
 
 
 def _follow_evaluation(builder: PlanBuilder, subject: Subject) -> None:

@@ -35,7 +35,8 @@ VIT = {"patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2, "img_size":
 
 
 def features_plan(**given: object) -> Plan:
-    return small_plan("features", **{"teachers__view": "student", "data__augmentation__crop": "pad4", **given})
+    own = {"teachers__view": "student", "data__augmentation__crop": "pad4", "optimizer__lr": 0.005}
+    return small_plan("features", **{**own, **given})
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,8 @@ def taught(stored_teacher: str, tmp_path_factory: pytest.TempPathFactory) -> Tra
 
 @pytest.mark.numeric
 def test_the_recipe_takes_real_steps_and_lands_on_its_golden_losses(stored_teacher: str, tmp_path: Path):
-    result = run(features_plan(teachers__models=(stored_teacher,)), out=tmp_path / "run")
+    slowly = {"optimizer__lr": 1e-4}  # Adam's first steps leap, and with them a rounding error
+    result = run(features_plan(teachers__models=(stored_teacher,), **slowly), out=tmp_path / "run")
     assert len(terms(tmp_path / "run")) == result.steps == 1437 // 256
     check_golden("features", tmp_path / "run")
 
@@ -82,7 +84,7 @@ def test_a_student_comes_far_closer_to_its_teacher_than_an_untrained_one(stored_
     plan = features_plan(teachers__models=(stored_teacher,), training__epochs=3, training__batch_size=32)
     taught = run(plan, out=tmp_path / "taught").metrics
     # An untrained student's directions have nothing to do with the teacher's: cosines of about 0 and a loss of 1.88.
-    # Three epochs brought 0.78 pooled, 0.60 dense and 0.58: half of the way leaves any processor room.
+    # Three epochs brought 0.90 pooled, 0.77 dense and 0.31: half of the way leaves any processor room.
     assert max(abs(untrained[name]) for name in ("pooled_cosine", "dense_cosine")) < 0.2
     assert taught["pooled_cosine"] > untrained["pooled_cosine"] + 0.4
     assert taught["dense_cosine"] > untrained["dense_cosine"] + 0.3

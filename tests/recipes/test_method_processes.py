@@ -85,7 +85,7 @@ CASES = {
     "finetune": Case("finetune"),
     "from_scratch": Case("from_scratch"),
     "function_matching": Case("function_matching", teachers=1),
-    "features": Case("features", (), {"teachers.models": "{large}"}, teachers=1),
+    "features": Case("features", (), {"teachers.models": "{large}", "optimizer.lr": 1e-4}, teachers=1),
     "hinton_kd": Case("hinton_kd", teachers=1),
     "meal_v2": Case("meal_v2", ("small_images", "alternating"), teachers=2, two_phases=True),
     "xcl_mix": Case("xcl_mix", ("small_images",), teachers=1),
