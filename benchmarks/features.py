@@ -68,11 +68,11 @@ def measure(args: argparse.Namespace, seed: int, keep: Callable[[dict[str, Any]]
     for side, result in (("features", tuned), ("from_scratch", scratch)):
         keep({"what": "trained, few", "side": side, "value": result.metrics["top1"]})
     for what, task in (("linear", cifar), ("linear, few", few)):
-        backbones = {"features": learnt.model, **({"from_scratch": scratch.model} if task is few else {})}
-        for side, model in backbones.items():
+        backbones = {"features": learnt.run, **({"from_scratch": scratch.run} if task is few else {})}
+        for side, run in backbones.items():
             baseline = "random" if side == "features" else None
             found = kdzoo.measure_transfer(
-                str(task), backbone=f"local-dir:{model}", baseline=baseline, mode="linear", solver="lbfgs",
+                str(task), backbone=run, baseline=baseline, mode="linear", solver="lbfgs",
                 seeds=[seed], image_size=args.image_size, workers=args.workers, resume=True,
                 out=folder / f"{what}-{side}".replace(", ", "-"),
             )  # fmt: skip
@@ -90,9 +90,11 @@ def table(rows: list[dict[str, Any]]) -> str:
             continue
         one, two = ([values[what, name, seed] for seed in seeds] for name in (side, other))
         differences = [a - b for a, b in zip(one, two, strict=True)]
-        mean, low, high = mean_interval(differences) or (differences[0], float("nan"), float("nan"))
+        found = mean_interval(differences)
+        interval = "one seed" if found is None else f"{found[1]:+.1f} to {found[2]:+.1f}"
+        mean = sum(differences) / len(differences)
         means = f"{sum(one) / len(one):.1f} | {other} {sum(two) / len(two):.1f}"
-        lines.append(f"| {what} | {len(seeds)} | {means} | {mean:+.1f} | {low:+.1f} to {high:+.1f} |")
+        lines.append(f"| {what} | {len(seeds)} | {means} | {mean:+.1f} | {interval} |")
     return "\n".join(lines)
 
 
