@@ -61,7 +61,7 @@ These variables are of no verb alone:
 | variable | is |
 |---|---|
 | `KDZOO_DATA` | the folder of the data sets that are named without a path: `imagenet/`, `cifar10/` and others |
-| `KDZOO_HOME` | where pulled models are kept; else the user's cache |
+| `KDZOO_HOME` | where pulled models and the indexes of shards are kept; else the user's cache |
 | `KDZOO_RESULTS` | where results go that belong to no run; else `results` |
 | `KDZOO_MIRROR` | a copy of the releases, for `kdzoo pull` |
 | `KDZOO_CONFIG` | the config file |

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,21 +74,10 @@ def unpack_data(
         Interrupted: Ctrl-C was pressed; what is unpacked stays.
     """
     from .data.hub_copy import unpack
-    from .engine.progress import Progress
 
-    with contextlib.ExitStack() as stack:
-        shown: list[Progress] = []
-
-        def show(done: int, total: int) -> None:
-            if not shown:
-                shown.append(stack.enter_context(Progress(total, "unpacking", 1)))
-            shown[0].step({})
-
-        columns = {"image_column": image_column, "label_column": label_column}
-        try:
-            return unpack(Path(folder), Path(out), config=config, splits=splits, progress=show, **columns)
-        except KeyboardInterrupt:
-            raise Interrupted("interrupted: what is unpacked stays", hint="the same command goes on") from None
+    columns = {"image_column": image_column, "label_column": label_column}
+    with _progress("unpacking", 1) as show:
+        return unpack(Path(folder), Path(out), config=config, splits=splits, progress=show, **columns)
 
 
 def pack_data(spec: str, out: str | Path, *, images_per_shard: int = 1000) -> Packed:
@@ -106,6 +95,16 @@ def pack_data(spec: str, out: str | Path, *, images_per_shard: int = 1000) -> Pa
     from .data.check import splits_of
     from .data.shards.pack import pack
     from .data.specs import open_source, parse_data_spec
+
+    parsed = parse_data_spec(spec)
+    sources = {split: open_source(parsed, split) for split in splits_of(parsed)}
+    with _progress("packing", images_per_shard) as show:
+        return pack(sources, Path(out), images_per_shard=images_per_shard, progress=show)
+
+
+@contextlib.contextmanager
+def _progress(title: str, images: int) -> Iterator[Callable[[int, int], None]]:
+    """Shows (steps done, steps in all), a step being so many images; Ctrl-C leaves what is whole."""
     from .engine.progress import Progress
 
     with contextlib.ExitStack() as stack:
@@ -113,15 +112,16 @@ def pack_data(spec: str, out: str | Path, *, images_per_shard: int = 1000) -> Pa
 
         def show(done: int, total: int) -> None:
             if not shown:
-                shown.append(stack.enter_context(Progress(total, "packing", images_per_shard)))
-            shown[0].step({})
+                shown.append(stack.enter_context(Progress(total, title, images)))
+            if done:
+                shown[0].step({})
 
-        parsed = parse_data_spec(spec)
-        sources = {split: open_source(parsed, split) for split in splits_of(parsed)}
         try:
-            return pack(sources, Path(out), images_per_shard=images_per_shard, progress=show)
+            yield show
         except KeyboardInterrupt:
-            raise Interrupted("interrupted: the shards that are whole stay", hint="the same command goes on") from None
+            raise Interrupted(
+                f"interrupted while {title}: what is whole stays", hint="the same command goes on"
+            ) from None
 
 
 def generate_data(

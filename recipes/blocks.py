@@ -152,3 +152,13 @@ OWN_DATA = (
     ),
 )
 """Our own recipes' common part; most of it follows the data and the student (``planning.own_data``)."""
+
+OWN_TAUGHT = (
+    *OWN_DATA,
+    ("student.model", "resnet18", "ours: by --student"),
+    ("student.init", "pretrained", "ours: weights that are there are used, random ones otherwise"),
+    ("teachers.models", (), "ours: by --teacher"),
+    ("teachers.view", "own", "ours: a teacher answers best at the size that it knows"),
+    ("data.augmentation.scale", (0.35, 1.0), "ours: docs/defaults.md"),
+)
+"""What those of them that learn from teachers have beside it."""

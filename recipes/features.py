@@ -40,7 +40,7 @@ from ..base.errors import UsageError
 from ..base.metrics import FEATURE_COSINE
 from ..base.setting_values import Range, Weight
 from ..engine.objective import ModelOutput, Objective, ParameterGroup, Phase, StepView, student_group
-from .blocks import OWN_DATA
+from .blocks import OWN_TAUGHT
 from .objectives.feature_matching import coarser, distances, places
 from .recipe import ObjectiveSettings, Paper, Shapes, Task, TeacherReads
 from .rows import at, from_rows
@@ -173,12 +173,7 @@ RECIPE = from_rows(
     ours=True,
     objective=FeatureSettings,
     settings=(
-        *OWN_DATA,
-        ("student.model", "resnet18", "ours: by --student"),
-        ("student.init", "pretrained", "ours: weights that are there are used, random ones otherwise"),
-        ("teachers.models", (), "ours: by --teacher"),
-        ("teachers.view", "own", "ours: a teacher answers best at the size that it knows"),
-        ("data.augmentation.scale", (0.35, 1.0), "ours: docs/defaults.md"),
+        *OWN_TAUGHT,
         ("data.mixing.mixup_alpha", 1.0, "ours: of use with --set data.mixing.mixup_prob only"),
         ("data.mixing.mixup_prob", 0.0, "code: data/data_fd.py, a crop and a flip alone"),
         ("training.epochs", 10, "ours: follows the number of images, docs/defaults.md"),

@@ -1,4 +1,4 @@
-"""The student learns the teachers' function on your images, strongly cropped and mixed: our default distillation.
+"""The student learns the teachers' function on your images, cropped and mixed alike: our default distillation.
 
 Paper:   Knowledge distillation: A good teacher is patient and consistent, L. Beyer, X. Zhai, A. Royer, L. Markeeva,
          R. Anil, A. Kolesnikov, 2021, arXiv 2106.05237; its code, google-research/big_vision
@@ -23,14 +23,14 @@ Conflicts:
 
 from __future__ import annotations
 
-from .blocks import OWN_DATA
+from .blocks import OWN_TAUGHT
 from .hinton_kd import HintonSettings
 from .recipe import Paper
 from .rows import at, from_rows
 
 RECIPE = from_rows(
     name="function_matching",
-    summary="Ours: soft labels of any teachers on the student's very views, with MixUp, long enough; labels if asked.",
+    summary="Ours: soft labels of any teachers on the student's very views, long enough; labels if asked.",
     paper=Paper(
         title="Knowledge distillation: A good teacher is patient and consistent",
         authors="Lucas Beyer, Xiaohua Zhai, Amélie Royer, Larisa Markeeva, Rohan Anil, Alexander Kolesnikov",
@@ -42,12 +42,7 @@ RECIPE = from_rows(
     ours=True,
     objective=HintonSettings,
     settings=(
-        *OWN_DATA,
-        ("student.model", "resnet18", "ours: by --student"),
-        ("student.init", "pretrained", "ours: weights that are there are used, random ones otherwise"),
-        ("teachers.models", (), "ours: by --teacher"),
-        ("teachers.view", "own", "ours: a teacher answers best at the size that it knows"),
-        ("data.augmentation.scale", (0.35, 1.0), "ours: docs/defaults.md"),
+        *OWN_TAUGHT,
         *at("§2", {"data.mixing.mixup_prob": 1.0, "data.mixing.mixup_alpha": 1.0}),
         ("schedule.name", "cosine", "§2"),
         ("training.epochs", 10, "ours: follows the number of images, docs/defaults.md"),

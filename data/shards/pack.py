@@ -74,7 +74,7 @@ def pack(
         sources: By split: ``train``, ``val``, ``unlabeled``.
         out: Must not be there, or be empty, or be what this call would make.
         images_per_shard: Of each shard but a split's last.
-        progress: Called with (shards done, shards in all).
+        progress: Called with (shards done, shards in all), before the first too.
 
     Raises:
         DataError: An image cannot be read, or OUT holds something else.
@@ -99,6 +99,8 @@ def pack(
         remove_leftovers(partial, alone=True)
         _refuse_other(partial, plan)
         write_json(partial / INFO, plan, option="OUT")
+        if progress is not None:
+            progress(0, len(names))
         for split, source in sources.items():
             order, shared = epoch_order(len(source), 0, 0, f"pack/{split}"), _shared_keys(source)
             for number, name in enumerate(plan["splits"][split]["filenames"]):
