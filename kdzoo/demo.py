@@ -29,6 +29,7 @@ DRAWS = 3
 EPOCHS = 6  # of the distilled student, so 180 steps of every model
 BATCH_SIZE = 35  # 2 steps of the 70 labelled scans, 30 of all 1,070
 EPOCHS_OF_LABELS = 15  # of the labelled scans, for the steps of one epoch of all
+EVALUATE_EVERY = 3  # epochs of all: each model is looked at on the way once
 SHARED: dict[str, Any] = {
     "data.augmentation.image_size": 16,
     "data.augmentation.crop": "random_resized",
@@ -42,6 +43,7 @@ SHARED: dict[str, Any] = {
     "data.std": (0.5, 0.5, 0.5),
     "training.batch_size": BATCH_SIZE,
     "training.log_every_steps": 14,
+    "training.evaluate_every_epochs": EVALUATE_EVERY,
     "optimizer.lr": 0.05,
     "optimizer.momentum": 0.9,
     "optimizer.nesterov": True,
@@ -167,8 +169,11 @@ def _run_draw(folder: Path, draw: int, epochs: int, title: str) -> tuple[list[Co
     from .evaluation.overview import FinishedRun, evaluate_runs
 
     few, full, seed = f"digits@few-{draw}", f"digits@full-{draw}", 10 * draw % _LAST_SEED
-    lasting = {"training.epochs": epochs * EPOCHS_OF_LABELS, "training.evaluate_every_epochs": EPOCHS_OF_LABELS}
-    on_few = {"data.dataset": few, **lasting}
+    on_few = {
+        "data.dataset": few,
+        "training.epochs": epochs * EPOCHS_OF_LABELS,
+        "training.evaluate_every_epochs": EVALUATE_EVERY * EPOCHS_OF_LABELS,
+    }
     finished = []
     for index, model in enumerate(TEACHERS):
         say(f"[{title}] a teacher, {model}, on 70 labels")
