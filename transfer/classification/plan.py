@@ -113,13 +113,9 @@ class TransferPlan:
     @property
     def task(self) -> str:
         """The data's name without its place."""
-        return str(
-            self.spec.path
-            if self.spec.name == "folder"
-            else self.spec
-            if self.spec.is_placed
-            else replace(self.spec, path=None)
-        )
+        if self.spec.is_placed:
+            return str(self.spec.path if self.spec.name == "folder" else self.spec)
+        return str(replace(self.spec, path=None))
 
     @property
     def dataset(self) -> str:
