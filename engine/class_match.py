@@ -13,7 +13,7 @@ from ..base.errors import DataError
 from ..data import ImageSource
 from ..data.imagenet import wordnet_ids
 from ..zoo import LoadedModel
-from .class_order import DATA, class_table, names_in_order
+from .class_order import NATURAL, STRING, class_table, names_in_order
 from .imagenet_names import imagenet_ids, published_names, shown
 
 Kind = Literal["same", "reordered", "subset", "assumed"]
@@ -175,7 +175,7 @@ def _names_of(model: LoadedModel, source: ImageSource, order: str | None) -> tup
         return model.class_names
     names = names_in_order(order, source.class_names)
     if len(names) != model.num_classes:
-        what = f"the {order} order has" if order != DATA and len(names) == len(source.class_names) else f"{order} has"
+        what = f"the {order} order has" if order in (NATURAL, STRING) else f"{order} has"
         raise DataError(
             f"{model.reference} has {model.num_classes} classes, {what} {len(names)}",
             hint="a class file names every output of the model, a name a line, in the model's order",
