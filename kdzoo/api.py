@@ -47,7 +47,7 @@ def distill(
         student: A model reference.
         teachers: Model references.
         teacher_classes: The order of the classes of teachers that do not name them, once for all or once each:
-            ``natural``, ``string``, ``data``, or a text file of the names, or of lines "data's class, tab, teacher's".
+            ``natural``, ``string``, ``data``, or a text file of the names.
         labels: What `label` stored for these very images, in place of the teachers.
         data: Data spec of the training images.
         val_data: Data spec of the held-out images; by default the validation split of ``data``.
