@@ -94,7 +94,8 @@ _HEADINGS = {"parameters": "params", "images_per_s": "images/s", "kl_to_teacher"
 @option(
     "--classes",
     metavar="ORDER|FILE",
-    help="The order of unnamed classes: natural (class2 before class10), string, or a file of names.",
+    help="The order of unnamed classes: natural (class2 before class10), string, a file of names, or of lines "
+    "'data's class, tab, model's class or number'.",
 )
 @config_option
 @format_options

@@ -105,8 +105,8 @@ teacher_classes_option = setting(
     multiple=True,
     metavar="ORDER|FILE",
     help="The order of the classes of a teacher that does not name them: natural (class2 before class10, as timm), "
-    "string (class10 before class2, as torchvision), data (the data's own), or a text file of the names. Once for "
-    "all such teachers, or once each.",
+    "string (class10 before class2, as torchvision), data (the data's own), or a text file of the names; or a file of "
+    "lines 'data's class, tab, teacher's class or number'. Once for all such teachers, or once each.",
 )
 
 

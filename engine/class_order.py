@@ -8,6 +8,7 @@ above chance where some classes keep their place.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,11 +52,51 @@ def names_in_order(order: str, class_names: Sequence[str]) -> tuple[str, ...]:
         return tuple(class_names)
     if order == NATURAL:
         return natural_order(class_names)
-    return tuple(sorted(class_names)) if order == STRING else _read(Path(order).expanduser())
+    if order == STRING:
+        return tuple(sorted(class_names))
+    names = _read(Path(order).expanduser())
+    _refuse_repeated(names, order)
+    return names
+
+
+def class_table(order: str, class_names: Sequence[str], data: str) -> dict[str, str] | None:
+    """What a file of lines "class of the data, tab, class of the model" says; None of an order and a file of names.
+
+    Args:
+        order: As of `names_in_order`.
+        class_names: The data's.
+        data: The data's name, for a message.
+
+    Raises:
+        DataError: The file cannot be read, a line has another form, or a class is named twice or not the data's.
+    """
+    lines = () if order in ORDERS else _read(Path(order).expanduser())
+    if not any("\t" in line for line in lines):
+        return None
+    rows = [[part.strip() for part in line.split("\t")] for line in lines]
+    odd = next((line for line, row in zip(lines, rows, strict=True) if len(row) != 2 or not all(row)), None)
+    if odd is not None:
+        raise DataError(f"{order} has the line {odd!r}, which is not a class, a tab and a class", hint=_TABLE)
+    _refuse_repeated([row[0] for row in rows], order)
+    for name, _ in rows:
+        if name not in class_names:
+            raise DataError(f"{order} names {name!r}, which is no class of {data}", hint=_TABLE)
+    return {row[0]: row[1] for row in rows}
+
+
+_TABLE = "a line a class: the data's class, a tab, and the model's name or number (from 0) of it"
+
+
+def _refuse_repeated(names: Sequence[str], path: str) -> None:
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise DataError(f"{path} names {twice!r} twice", hint="name each class once")
 
 
 def _read(path: Path) -> tuple[str, ...]:
-    hint = f"give {', '.join(ORDERS)}, or a text file of the model's class names in its order, a name a line"
+    hint = (
+        f"give {', '.join(ORDERS)}, or a text file of the model's class names in its order, a name a line; or {_TABLE}"
+    )
     if not path.is_file():
         raise DataError(f"{path} is no order of classes and no file", hint=hint)
     try:
@@ -66,9 +107,8 @@ def _read(path: Path) -> tuple[str, ...]:
         raise DataError(f"{path} is no text", hint=hint) from None
     except OSError as error:
         raise DataError(f"cannot read {path}: {(error.strerror or str(error)).lower()}", hint=hint) from None
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    if twice or not names:
-        raise DataError(f"{path} names {repr(twice[0]) + ' twice' if twice else 'no class'}", hint=hint)
+    if not names:
+        raise DataError(f"{path} names no class", hint=hint)
     return names
 
 

@@ -18,7 +18,7 @@ from ..base.errors import DataError, TeacherError
 from ..base.metrics import Metrics
 from ..data import EvalTransform, ImageSource
 from ..zoo import LoadedModel
-from .class_match import ClassMatch, has_published_order, match_classes
+from .class_match import ClassMatch, has_published_order, match_classes, order_of_imagenet
 from .class_order import OrderDoubt, doubt_order
 from .evaluate import PassSettings, evaluate_ensemble, likeliest_outputs
 from .regression import angular_errors, check_outputs
@@ -42,6 +42,7 @@ class TeacherReport:
         licence: Of its weights, as its entry states it.
         class_order: How its classes were brought into the data's order, or why they are taken to have it; None where
             its own class names say so.
+        columns: The output of each class of the data, in label order; None where they are the outputs.
     """
 
     reference: str
@@ -49,6 +50,7 @@ class TeacherReport:
     promised: float | None = None
     licence: str | None = None
     class_order: str | None = None
+    columns: tuple[int, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -60,6 +62,7 @@ class TeacherReport:
             "num_images": self.metrics.num_images,
             "licence": self.licence,
             **({} if self.class_order is None else {"class_order": self.class_order}),
+            **({} if self.columns is None else {"columns": list(self.columns)}),
         }
 
     def summary(self) -> str:
@@ -91,7 +94,8 @@ def check_classes(member: LoadedModel, class_names: Sequence[str], data: str) ->
     if member.num_classes != len(class_names):
         raise TeacherError(
             f"teacher {member.reference} has {member.num_classes} classes, {data} has {len(class_names)}",
-            hint="use a teacher trained on these classes ('kdzoo train' makes one)",
+            hint="use a teacher trained on these classes ('kdzoo train' makes one); or say which of its outputs they "
+            "are, by lines of a class, a tab and the output's number (from 0): --teacher-classes FILE",
         )
     if not member.class_names:
         return
@@ -166,14 +170,14 @@ def match_teacher(member: LoadedModel, source: ImageSource, order: str | None = 
     Args:
         member: The teacher.
         source: Images of the run, labelled.
-        order: Of the classes of a teacher that does not name them; see `class_order.names_in_order`.
+        order: Of the classes of a teacher that does not name them, or not as the data; see `match_classes`.
 
     Raises:
         TeacherError: It lacks classes of the data, or predicts numbers.
     """
     if member.provenance.get("task") == REGRESSION:
         check_classes(member, source.class_names, source.name)
-    if not member.class_names and order is None:
+    if not member.class_names and order is None and not order_of_imagenet(member, source.class_names):
         check_classes(member, source.class_names, source.name)
         return ClassMatch("assumed")
     try:
@@ -229,7 +233,7 @@ def preflight(
     *results, together = evaluate_ensemble(teachers, val_source, transform, how)
     warnings, reports = [], []
     for index, (member, match, result) in enumerate(zip(teachers.members, teachers.matches, results, strict=True)):
-        promised = _promise(member, val_source)
+        promised = None if match.kind == "subset" else _promise(member, val_source)
         if val_source.is_regression:
             wrong = gaze_verdict(result, promised, val_source, how.limit or ())
             fault = (wrong, _CHECK) if wrong else None
@@ -244,7 +248,7 @@ def preflight(
             warnings.append(f"teacher {member.reference} {fault[0]}; going on because it is trusted")
         warnings.extend(() if unlike is None else (unlike,))
         order = None if val_source.is_regression else _order_note(member, match, val_source)
-        reports.append(TeacherReport(member.reference, result, promised, member.licence, order))
+        reports.append(TeacherReport(member.reference, result, promised, member.licence, order, match.columns))
     return [*reports, TeacherReport("ensemble", together)], warnings
 
 

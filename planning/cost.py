@@ -29,6 +29,7 @@ from .labels import open_labels, record_of
 from .memory import available_bytes, require_memory
 from .models import student_of, teachers_of
 from .plan import Plan
+from .run_teachers import class_notes, known_matches
 from .sources import open_sources
 from .teacher_views import require_size, run_size, view_notes
 
@@ -267,6 +268,7 @@ def estimate(plan: Plan, *, measure: bool = True) -> Cost:
     require_size(teachers, run_size(plan.recipe))
     teacher_costs = tuple(count(teacher, run_size(plan.recipe)) for teacher in teachers)
     notes.extend(view_notes(plan.recipe, [record_of(teacher, "") for teacher in teachers]))
+    notes.extend(class_notes(known_matches(plan)))
     steps = plan.steps_per_epoch
     total = None if steps is None else steps * training.epochs
     measured, need = None, None

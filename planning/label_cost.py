@@ -23,6 +23,7 @@ from .memory import available_bytes
 from .models import teachers_of
 from .obstacles import fitting, shown
 from .plan import Plan
+from .run_teachers import class_notes, known_matches
 from .teacher_views import require_size, run_size, view_notes
 
 _MEASURED_STEPS = 2
@@ -86,13 +87,18 @@ def estimate_labels(plan: Plan, *, out: Path, form: str) -> LabelCost:
     device = choose_device(plan.run.device)
     free = available_bytes(device)
     teachers = teachers_of(plan, weights=False)
+    matches = known_matches(plan)
+    columns = [match.columns for _, match in matches] or [None] * len(teachers)
     training, facts = plan.recipe.training, plan.facts
     rows = facts.num_images
     if rows is not None and is_mixed(plan.recipe):
         rows = (plan.steps_per_epoch or 0) * training.batch_size
     head = LabelHead(
         views={},
-        teachers=tuple(record_of(teacher, "") for teacher in teachers),
+        teachers=tuple(
+            record_of(teacher, "", None if picked is None else len(picked))
+            for teacher, picked in zip(teachers, columns, strict=True)
+        ),
         form=form,
         holds_features=plan.recipe.objective.reads.features,
         rows=rows or 1,
@@ -104,6 +110,7 @@ def estimate_labels(plan: Plan, *, out: Path, form: str) -> LabelCost:
     side = run_size(plan.recipe)
     require_size(teachers, side)
     notes.extend(view_notes(plan.recipe, head.teachers))
+    notes.extend(class_notes(matches))
     plan, need = fit_batch(plan, None, teachers, Processes(0, 1, device), free)
     rate = None if need is None else need.images_per_s
     if rate is None and (need is None or need.fits):

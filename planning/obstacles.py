@@ -7,14 +7,10 @@ from pathlib import Path
 
 from ..base.errors import KdzooError
 from ..engine.run_folder import RunFolder
-from ..zoo import LoadedModel, load_model, parse_reference
-from ..zoo.cached import cached_weights
 from .batch_parts import too_large
 from .cost import Cost
-from .models import teachers_of
 from .plan import Plan
-from .run_teachers import match_teachers
-from .sources import open_sources
+from .run_teachers import matches_of
 
 
 def obstacles(plan: Plan, costs: Sequence[Cost], out: str, *, resume: bool) -> list[str]:
@@ -41,28 +37,11 @@ def obstacles(plan: Plan, costs: Sequence[Cost], out: str, *, resume: bool) -> l
 
 def fitting(plan: Plan) -> list[str]:
     """What does not fit together of a plan's images and teachers, where both are here."""
-    if plan.facts.missing:
-        return []
     try:
-        sources = open_sources(plan.recipe)
-        classes = len(sources.class_names)
-        members = [] if plan.labels is not None or not classes else _named_teachers(plan, classes)
-        if members:
-            match_teachers(members, sources, plan.run.teacher_classes)
+        matches_of(plan)
     except KdzooError as error:
         return [shown(error)]
     return []
-
-
-def _named_teachers(plan: Plan, num_classes: int) -> list[LoadedModel]:
-    """The teachers with the names of their classes where they have other ones; none where a file is not here yet."""
-    if any(cached_weights(parse_reference(reference)) is None for reference in plan.teachers):
-        return []
-    members = teachers_of(plan, weights=False)
-    return [
-        one if one.num_classes == num_classes or one.class_names else load_model(reference, pretrained=True)
-        for one, reference in zip(members, plan.teachers, strict=True)
-    ]
 
 
 def shown(error: KdzooError) -> str:

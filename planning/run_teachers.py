@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..base.errors import DataError, UsageError
+from ..base.errors import DataError, KdzooError, UsageError
 from ..data import EvalTransform, LabelStore, TeacherRecord
+from ..data.imagenet import wordnet_ids
 from ..engine.class_match import ClassMatch, needs_order
+from ..engine.class_order import ORDERS
 from ..engine.distributed import Processes
 from ..engine.evaluate import PassSettings
 from ..engine.features import FeatureReport, check_features
@@ -18,12 +20,13 @@ from ..engine.preflight import TeacherReport, match_teacher, preflight
 from ..engine.progress import say
 from ..engine.signals import StopRequest
 from ..engine.teachers import TeacherEnsemble
-from ..zoo import LoadedModel, takes_conditions
+from ..zoo import LoadedModel, load_model, parse_reference, takes_conditions
+from ..zoo.cached import cached_weights
 from ..zoo.features import Maps
 from .labels import open_labels, record_of
 from .models import teachers_of
 from .plan import Plan
-from .sources import Sources
+from .sources import Sources, open_sources
 from .teacher_views import further_sizes, require_size, run_size, sides_seen, view_notes
 
 _EVAL_BATCH = 64
@@ -144,7 +147,7 @@ def match_teachers(members: Sequence[LoadedModel], sources: Sources, orders: Seq
         members: The teachers.
         sources: The run's images.
         orders: Of the classes of the teachers that do not name them, or name them otherwise than the data: one for all
-            of these, or one each; see `class_order.names_in_order`.
+            of these, or one each; see `class_match.match_classes`.
 
     Raises:
         UsageError: There are more orders than such teachers.
@@ -155,6 +158,9 @@ def match_teachers(members: Sequence[LoadedModel], sources: Sources, orders: Seq
             raise UsageError(f"{sources.val.name} has no classes", hint="leave --teacher-classes out")
         return None
     open_ones = [index for index, member in enumerate(members) if needs_order(member, sources.val)]
+    if orders and set(orders) <= ORDERS.keys():  # of the data's classes: no more and no fewer
+        num_classes = len(sources.class_names)
+        open_ones = [index for index in open_ones if members[index].num_classes == num_classes] or open_ones
     if orders and len(orders) not in (1, len(open_ones)):
         raise UsageError(
             f"{len(orders)} orders of classes for {len(open_ones)} teachers that do not name the data's classes",
@@ -165,6 +171,46 @@ def match_teachers(members: Sequence[LoadedModel], sources: Sources, orders: Seq
     each = list(orders) * (len(open_ones) if len(orders) == 1 else 1)
     given = dict(zip(open_ones, each, strict=bool(orders)))
     return [match_teacher(member, sources.val, given.get(index)) for index, member in enumerate(members)]
+
+
+def matches_of(plan: Plan) -> list[tuple[LoadedModel, ClassMatch]]:
+    """A plan's teachers with which outputs of each stand for the data's classes.
+
+    They have no weights. Nothing where the images or a teacher are not here, or no classes are learnt from teachers.
+
+    Raises:
+        KdzooError: As `match_teachers`, or the images cannot be opened.
+    """
+    if plan.facts.missing:
+        return []
+    sources, members = open_sources(plan.recipe), list[LoadedModel]()
+    if not sources.class_names:  # features are learnt
+        match_teachers((), sources, plan.run.teacher_classes)
+    elif plan.labels is None and all(cached_weights(parse_reference(one)) is not None for one in plan.teachers):
+        members = teachers_of(plan, weights=False)
+    for index, member in enumerate(members):
+        if member.class_names or member.num_classes == len(sources.class_names):
+            continue
+        kind = parse_reference(plan.teachers[index]).kind
+        if kind == "weights":  # the file alone says how many classes there are
+            members[index] = load_model(plan.teachers[index], pretrained=True)
+        elif kind in ("timm", "zoo") and member.num_classes == 1000:  # the weights' own
+            member.class_names = wordnet_ids()
+    matches = match_teachers(members, sources, plan.run.teacher_classes) if members else None
+    return list(zip(members, matches or (), strict=matches is not None))
+
+
+def known_matches(plan: Plan) -> list[tuple[LoadedModel, ClassMatch]]:
+    """`matches_of` a plan; nothing where its teachers do not fit, which is one of its obstacles."""
+    try:
+        return matches_of(plan)
+    except KdzooError:
+        return []
+
+
+def class_notes(matches: Sequence[tuple[LoadedModel, ClassMatch]]) -> list[str]:
+    """How teachers' classes are brought together with the data's, a line a teacher where they are not the same."""
+    return [f"teacher {member.reference}: {match.note}" for member, match in matches if match.note]
 
 
 def eval_transform_of(plan: Plan) -> EvalTransform:
