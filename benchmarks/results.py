@@ -26,6 +26,8 @@ from kdzoo.engine.metrics.intervals import mean_interval
 
 LITE0, LITE1 = (f"tf_efficientnet_{name}={name}.safetensors" for name in ("lite0", "lite1"))
 """ImageNet's weights, files of FOLDER."""
+FEW = 100
+"""Images a class of a set whose name ends in ``-few``."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,28 @@ EXPERIMENTS = (
         _defaults("cifar_resnet8", "resnet20"),
     ),
     Experiment(
+        "few-labels",
+        "a student from random weights, 1,000 labelled images of 32 px and 8,000 without labels",
+        "cifar10-few",
+        ("cifar10",),
+        (Training("lite0", LITE0, arguments={"image_size": 96}),),
+        (
+            Training("labels", "cifar_resnet8", arguments={"epochs": 45, "batch_size": 64}),
+            Training("distilled", "cifar_resnet8", teachers=("lite0",), arguments={"epochs": 45, "batch_size": 64}),
+            Training(
+                "distilled, unlabeled too",
+                "cifar_resnet8",
+                teachers=("lite0",),
+                arguments={"epochs": 5, "batch_size": 64, "unlabeled": "{data}/cifar10/unlabeled"},
+            ),
+        ),
+    ),
+    Experiment(
         "cifar",
         "a student from random weights, 10,000 labelled images of 32 px",
         "cifar10",
         ("cifar10",),
-        (Training("lite0", LITE0, arguments={"image_size": 64, "epochs": 4}),),
+        (Training("lite0", LITE0, arguments={"image_size": 96, "epochs": 4}),),
         _defaults("cifar_resnet8", "lite0"),
     ),
     Experiment(
@@ -116,14 +135,22 @@ EXPERIMENTS = (
         ("clothing", "clothing/test"),
         (Training("lite1", LITE1, arguments={"image_size": 128, "epochs": 6}),),
         _defaults(LITE0, "lite1", image_size=96),
-        seeds=3,
     ),
 )
 
 
-def _spec(name: str, data: Path) -> str:
-    """The spec of a set: a folder of FOLDER where it is one."""
-    return str(data / name) if (data / name).is_dir() else name
+def _spec(name: str, data: Path, out: Path) -> str:
+    """The spec of a set: a folder of FOLDER where it is one; the first images of each class of one for ``-few``."""
+    whole, few = data / name.removesuffix("-few"), out / name
+    if whole.name == name:
+        return str(whole) if whole.is_dir() else name
+    if not few.exists():
+        for folder in sorted((whole / "train").iterdir()):
+            (few / "train" / folder.name).mkdir(parents=True)
+            for image in sorted(folder.iterdir())[:FEW]:
+                shutil.copy(image, few / "train" / folder.name)
+        shutil.copytree(whole / "val", few / "val")
+    return str(few)
 
 
 def _train(one: Training, experiment: Experiment, seed: int, data: Path, out: Path) -> dict[str, Any]:
@@ -135,14 +162,14 @@ def _train(one: Training, experiment: Experiment, seed: int, data: Path, out: Pa
     arguments = {
         key: value.format(data=data) if isinstance(value, str) else value for key, value in one.arguments.items()
     }
-    shared = {"data": _spec(experiment.data, data), "settings": dict(one.settings), "seed": seed, "workers": 0}
+    shared = {"data": _spec(experiment.data, data, out), "settings": dict(one.settings), "seed": seed, "workers": 0}
     began = time.process_time()
     if teachers:
         kdzoo.distill(one.recipe, student=model, teachers=teachers, out=folder, resume=True, **{**shared, **arguments})
     else:
         kdzoo.train(model, recipe=one.recipe, out=folder, resume=True, **{**shared, **arguments})
     seconds = time.process_time() - began
-    measured = kdzoo.evaluate([str(folder)], on=[_spec(spec, data) for spec in experiment.on])
+    measured = kdzoo.evaluate([str(folder)], on=[_spec(spec, data, out) for spec in experiment.on])
     images = [result.document.num_images for result in measured]
     right = sum(result.metrics["top1"] * number for result, number in zip(measured, images, strict=True))
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)

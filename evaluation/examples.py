@@ -83,7 +83,7 @@ def find_examples(
     try:
         with torch.no_grad():
             batches = shown_batches(source, look, looked_at, device)
-            beliefs = torch.cat([network(inputs).float().softmax(dim=1).cpu() for _, inputs in batches])
+            beliefs = torch.cat([network(inputs).float().softmax(dim=1).cpu() for *_, inputs in batches])
     finally:
         network.to(was_on).train(was_training)
     labels = torch.as_tensor(source.labels[looked_at])
@@ -94,8 +94,8 @@ def find_examples(
     rows = even + mistakes
     positions, theirs = [looked_at[row] for row in rows], None
     if teachers is not None and rows:
-        shown = shown_batches(source, look, positions, device)
-        theirs = torch.cat([mean_probabilities(teachers, images).cpu() for images, _ in shown])
+        shown = shown_batches(source, look, positions, device, teachers)
+        theirs = torch.cat([mean_probabilities(teachers, images, further).cpu() for images, further, _ in shown])
     names = source.class_names
     return [
         Example(
@@ -111,28 +111,45 @@ def find_examples(
 
 
 def shown_batches(
-    source: ImageSource, look: Preprocessing, positions: Sequence[int], device: torch.device
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches of some images: in [0, 1], (B, 3, H, W), and as a model of this preprocessing takes them."""
+    source: ImageSource,
+    look: Preprocessing,
+    positions: Sequence[int],
+    device: torch.device,
+    teachers: TeacherEnsemble | None = None,
+) -> Iterator[tuple[torch.Tensor, tuple[torch.Tensor, ...], torch.Tensor]]:
+    """Batches of some images: in [0, 1], (B, 3, H, W); those at each teacher's own size; and as a model takes them."""
     import torch
 
     from ..data import eval_batches
     from ..engine.evaluate import eval_transform
     from ..engine.teachers import normalise
 
+    transform = eval_transform(look)
+    sides = {height for height, width in (teachers.sizes if teachers else ()) if height == width}
     with contextlib.closing(
-        eval_batches(source, eval_transform(look), batch_size=64, workers=0, limit=positions)
+        eval_batches(
+            source,
+            transform,
+            batch_size=64,
+            workers=0,
+            limit=positions,
+            teacher_sizes=tuple(sorted(sides - {transform.image_size})),
+        )
     ) as batches:
         for batch in batches:
             images = batch.to_float(device, torch.channels_last)
-            yield images, normalise(images, look.mean, look.std)
+            further = batch.teacher_images_to_float(device, torch.channels_last)
+            yield images, further, normalise(images, look.mean, look.std)
 
 
-def mean_probabilities(teachers: TeacherEnsemble, images: torch.Tensor) -> torch.Tensor:
-    """The mean of the teachers' probabilities, (B, C)."""
+def mean_probabilities(
+    teachers: TeacherEnsemble, images: torch.Tensor, further: Sequence[torch.Tensor]
+) -> torch.Tensor:
+    """The mean of the teachers' probabilities, (B, C), for images and what `shown_batches` has of them beside."""
     import torch
 
-    return torch.stack([logits.softmax(dim=1) for logits in teachers(images).logits]).mean(dim=0)
+    answers = teachers(images, renderings=further).logits
+    return torch.stack([logits.softmax(dim=1) for logits in answers]).mean(dim=0)
 
 
 def _likeliest(probabilities: torch.Tensor, names: Sequence[str], number: int) -> tuple[Belief, ...]:

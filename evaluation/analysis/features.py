@@ -39,7 +39,7 @@ def look(loaded: LoadedModel, source: ImageSource, positions: Sequence[int], dev
     network, own = loaded.model.to(device).eval(), loaded.preprocessing
     features, answers = [], []
     with torch.no_grad():
-        for _, inputs in shown_batches(source, own, positions, device):
+        for *_, inputs in shown_batches(source, own, positions, device):
             logits, pooled = forward_with_features(network, inputs)
             features.append(pooled.float().flatten(1).cpu().numpy())
             answers.append(logits.argmax(dim=1).cpu().numpy())

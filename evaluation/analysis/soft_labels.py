@@ -62,7 +62,7 @@ def _mean_answers(
     """The student's and the teachers' mean probabilities over some images, (C,) each."""
     network = student.model.to(device).eval()
     ours, theirs = [], []
-    for images, inputs in shown_batches(source, student.preprocessing, positions, device):
+    for images, further, inputs in shown_batches(source, student.preprocessing, positions, device, teachers):
         ours.append(network(inputs).softmax(dim=1).cpu().numpy())
-        theirs.append(mean_probabilities(teachers, images).cpu().numpy())
+        theirs.append(mean_probabilities(teachers, images, further).cpu().numpy())
     return np.concatenate(ours).mean(axis=0), np.concatenate(theirs).mean(axis=0)

@@ -1,5 +1,10 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from kdzoo.data import open_source
 from kdzoo.engine.teachers import TeacherEnsemble
@@ -58,3 +63,23 @@ def test_teachers_are_averaged_as_probabilities() -> None:
         shown = picture(example)
         assert [role for role, _ in shown["beliefs"]] == ["student", "teacher"]
         assert shown["small"]
+
+
+def test_a_teacher_is_asked_about_the_image_at_its_own_size(tmp_path: Path) -> None:
+    drawn = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (tmp_path / "val" / name).mkdir(parents=True)
+        for number in range(2):
+            Image.fromarray(drawn.integers(0, 256, (64, 64, 3), np.uint8)).save(tmp_path / f"val/{name}/{number}.png")
+    source = open_source(str(tmp_path), "val")
+    student, teacher = (load_model("cifar_resnet8", pretrained=False, num_classes=2, seed=seed) for seed in (1, 2))
+    student.preprocessing = replace(student.preprocessing, crop_pct=1.0)
+    teacher.preprocessing = replace(teacher.preprocessing, image_size=64, crop_pct=1.0)
+    teachers = TeacherEnsemble([teacher], CPU)
+    found = find_examples(student, source, CPU, teachers=teachers, num_even=4, num_mistakes=0)
+    for example in found:
+        pixels = torch.from_numpy(np.array(example.image)).permute(2, 0, 1)[None] / 255
+        (logits,) = teachers(pixels).logits
+        assert [b.percent for b in example.teachers] == pytest.approx(
+            sorted((100 * logits.softmax(dim=1))[0].tolist(), reverse=True), abs=1e-2
+        )
