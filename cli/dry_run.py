@@ -42,7 +42,7 @@ def show(planned: PlannedRun, *, as_json: bool, every_setting: bool) -> bool:
         return not against
     cost = costs[0]
     _remarks(plan, costs)
-    print_fields({**_what(plan, cost), "run folder": out, **_cost(plan, cost)})
+    print_fields({**_what(plan, cost), "run folder": out, **_length(plan, cost)})
     _show_settings(plan.to_dict()["settings"], usual)
     print_remarks(("note", (*plan.notes, *cost.notes)))
     return not against
@@ -111,7 +111,7 @@ def _show_stages(plan: Plan, costs: list[Cost], out: str, usual: dict[str, Any])
         what = {key: value for key, value in _what(one, cost).items() if key != "recipe"}
         echo(f"\nStage {one.stage.number}, {one.stage.name}: {one.stage.why}")
         fields = {**what, **({"starts from": start} if start else {}), "run folder": f"{out}/{one.stage.folder}"}
-        print_fields({**fields, **_cost(one, cost)})
+        print_fields({**fields, **_stage_cost(one, cost)})
         own = {path: entry for path, entry in one.to_dict()["settings"].items() if entry != shared[path]}
         if own:
             echo()
@@ -157,22 +157,26 @@ def pixels(plan: Plan) -> str:
     return str(height) if height == width else f"{height}×{width}"
 
 
-def _cost(plan: Plan, cost: Cost) -> dict[str, Any]:
+def _length(plan: Plan, cost: Cost) -> dict[str, Any]:
+    """How long a run is, and at what speed that was reckoned."""
     training, measured = plan.recipe.training, cost.measurement
     length = f"{training.epochs} epochs, batches of {training.batch_size}"
     if cost.memory is not None and cost.memory.parts > 1:
         length += f" in {cost.memory.parts} parts"
     if cost.total_steps is not None:
         length += f", {cost.total_steps:,} steps"
-    fields = {
-        "length": length,
-        "disk": f"about {amount(cost.disk_bytes)}B, a checkpoint {amount(cost.checkpoint_bytes)}B",
-    }
+    fields = {"length": length, "checkpoint": f"{amount(cost.checkpoint_bytes)}B"}
     if measured is not None:
         batch = f"batches of {measured.batch_size} on {measured.device}"
         fields["measured"] = f"{pace(measured.images_per_s)} images/s in {batch}"
         if measured.decode_images_per_s is not None:
             fields["measured"] += f"; {pace(measured.decode_images_per_s)} images/s read by one process"
+    return fields
+
+
+def _stage_cost(plan: Plan, cost: Cost) -> dict[str, Any]:
+    """The length of a stage, and its part of what the first lines say of all."""
+    fields = {**_length(plan, cost), "disk": f"about {amount(cost.disk_bytes)}B"}
     if cost.memory is not None:
         fields["memory"] = cost.memory.line()
     if cost.seconds is not None:

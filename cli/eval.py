@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 _GAZE_HEADINGS = {"angular_error": "degrees", "angular_spread": "spread", "loss": "squared error"}
 _ALWAYS = ("model", "dataset", "top1", "published", "difference", "top5", "loss", "mean_per_class", "ece", "num_images")
-_HEADINGS = {"parameters": "params", "images_per_s": "images/s", "kl_to_teacher": "KL", "num_images": "images"}
+_HEADINGS = {"parameters": "params", "images_per_s": "images/s", "kl_to_teacher": "KL", "num_images": "images",
+             "mean_per_class": "by class"}  # fmt: skip
+_SPARE = ("macs", "images_per_s", "parameters", "loss", "ece", "top5", "mean_per_class")
+"""What a narrow terminal is not shown, the first first."""
 
 
 @click.command(
@@ -126,7 +129,8 @@ def command(
         print_json(documents[0] if len(references) == 1 else {"models": documents})
         return
     rows = [{"model": one.model, **one.to_dict()} for one in measured]
-    print_rows(rows, {name: _HEADINGS.get(name, name) for name in _columns(rows)}, form)
+    headings = {**_HEADINGS, "published": _published(measured)}
+    print_rows(rows, {name: headings.get(name, name) for name in _columns(rows)}, form, spare=_SPARE)
     if form == "table":
         for note in dict.fromkeys(note for one in measured for note in _notes(one)):
             echo(note, err=True)
@@ -159,6 +163,12 @@ def _columns(rows: list[dict[str, Any]]) -> list[str]:
         if any(name in row for row in rows):
             columns.append(name)
     return [*columns, "parameters", "macs", "images_per_s"]
+
+
+def _published(measured: list[EvaluationResult]) -> str:
+    """The heading of the numbers that were there before: a run's own were recorded by it, nobody published them."""
+    stated = [one for one in measured if one.document.published]
+    return "recorded" if stated and all(one.recorded for one in stated) else "published"
 
 
 def _notes(one: EvaluationResult) -> list[str]:

@@ -76,7 +76,14 @@ def print_json(document: Any) -> None:
     echo(json.dumps(_plain(document), indent=2, ensure_ascii=False, allow_nan=False), lines=True)
 
 
-def print_rows(rows: Sequence[Row], columns: Mapping[str, str], form: str, *, title: str | None = None) -> None:
+def print_rows(
+    rows: Sequence[Row],
+    columns: Mapping[str, str],
+    form: str,
+    *,
+    title: str | None = None,
+    spare: Sequence[str] = (),
+) -> None:
     """A list of records.
 
     Args:
@@ -84,6 +91,7 @@ def print_rows(rows: Sequence[Row], columns: Mapping[str, str], form: str, *, ti
         columns: Which fields the table and the CSV show, and the heading of each.
         form: ``table``, ``json`` or ``csv``.
         title: Above the table.
+        spare: Fields that a table leaves out, the first first, where it would be wider than the terminal.
     """
     if form == "json":
         print_json([dict(row) for row in rows])
@@ -93,7 +101,14 @@ def print_rows(rows: Sequence[Row], columns: Mapping[str, str], form: str, *, ti
             writer.writerow(columns)
             writer.writerows([_cell(row.get(key), full=True) for key in columns] for row in rows)
     else:
-        _print_table(rows, columns, title)
+        shown = dict(columns)
+        for name in spare:
+            if not _fits(rows, shown):
+                shown.pop(name, None)
+        _print_table(rows, shown, title)
+        left = [heading for name, heading in columns.items() if name not in shown]
+        if left:
+            print_paragraph(f"left out for want of width: {', '.join(left)} (--format csv has them)")
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:
@@ -146,8 +161,8 @@ def work() -> Iterator[None]:
 
 def _print_table(rows: Sequence[Row], columns: Mapping[str, str], title: str | None) -> None:
     """Columns side by side in the width of the terminal, 80 for a pipe; long texts go on below in their column."""
-    table = [list(columns.values()), *([_cell(row.get(key)) for key in columns] for row in rows)]
     right = [_is_numeric(rows, key) for key in columns]
+    table = _table(rows, columns)
     widths = _column_widths(table, right, terminal_width())
     if title:
         print_paragraph(title)
@@ -161,6 +176,18 @@ def _print_table(rows: Sequence[Row], columns: Mapping[str, str], title: str | N
                     print(f"\x1b[1m{visible(text)}\x1b[0m")
             else:
                 echo(text)
+
+
+def _table(rows: Sequence[Row], columns: Mapping[str, str]) -> list[list[str]]:
+    """The headings, then the cells of each row."""
+    return [list(columns.values()), *([_cell(row.get(key)) for key in columns] for row in rows)]
+
+
+def _fits(rows: Sequence[Row], columns: Mapping[str, str]) -> bool:
+    """Whether a table, its texts narrowed, is no wider than the terminal."""
+    limit = terminal_width()
+    widths = _column_widths(_table(rows, columns), [_is_numeric(rows, key) for key in columns], limit)
+    return sum(widths) + _GAP * (len(widths) - 1) <= limit
 
 
 def terminal_width() -> int:

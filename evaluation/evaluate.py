@@ -51,6 +51,13 @@ class EvaluationResult:
         published = self.document.published.get("top1")
         return None if published is None else self.metrics["top1"] - published
 
+    @property
+    def recorded(self) -> bool:
+        """Whether the published number is the model's own run's, or card's: nobody else stated it."""
+        from .classification.published import OWN_RECORD
+
+        return bool(self.document.published) and self.document.details["published"]["source"] == OWN_RECORD
+
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object: the data set, its numbers, the published one beside them, and the protocol."""
         one = self.document

@@ -14,6 +14,9 @@ from .protocol import EvaluatedModel
 IMAGENET_IMAGES = 50_000
 """Of the validation split, on which entries' numbers were measured."""
 
+OWN_RECORD = "its own model card or run"
+"""Where a number is written that no paper states."""
+
 
 @dataclass(frozen=True)
 class PublishedNumber:
@@ -57,7 +60,7 @@ def find_published(model: EvaluatedModel, source: ImageSource) -> PublishedNumbe
         return None
     if _own_images(loaded.reference) not in (None, source.fingerprint()):
         return None
-    return PublishedNumber({"top1": promised}, "its own model card or run")
+    return PublishedNumber({"top1": promised}, OWN_RECORD)
 
 
 def _elsewhere(model: EvaluatedModel, entry: Entry, source: ImageSource, own_colours: bool) -> str:

@@ -28,7 +28,8 @@ def call(*arguments: str) -> tuple[str, ...]:
     return ("eval", *arguments, "--on", "digits", "--workers", "0", "--device", "cpu")
 
 
-def test_the_table_and_what_is_kept(kdzoo, model: str) -> None:
+def test_the_table_and_what_is_kept(kdzoo, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     seen = kdzoo(*call(model, "--teacher", model, "--image-size", "8", "--image-size", "10"))
     assert seen.code == 0, seen.err
     header, *rows = seen.out.splitlines()
@@ -45,6 +46,27 @@ def test_the_table_and_what_is_kept(kdzoo, model: str) -> None:
         assert 100 * float(predictions.correct.mean()) == pytest.approx(result.metrics["top1"])
         assert sum(one["count"] for one in result.details["reliability"]) == 360
     assert {path.suffix for path in Path("results").iterdir()} == {".json", ".predictions"}
+
+
+def test_a_narrow_terminal_is_shown_what_fits_and_told_of_the_rest(kdzoo, model: str) -> None:
+    seen = kdzoo(*call(model, "--teacher", model, "--no-save"))
+    table, left = seen.out.split("left out for want of width: ")
+    assert max(map(len, seen.out.splitlines())) <= 80
+    assert {"model", "dataset", "top1", "images", "agreement", "KL"} <= set(table.splitlines()[0].split())
+    assert "macs" in left
+    assert "macs" not in table
+
+
+def test_what_a_run_recorded_is_not_called_published(kdzoo, model: str) -> None:
+    config = Path(model, "config.json")
+    document = json.loads(config.read_text())
+    kdzoo(*call(model))
+    (measured,) = read_results(["results"])
+    document["kdzoo"] |= {"top1": measured.metrics["top1"], "data": "digits"}
+    config.write_text(json.dumps(document))
+    header = kdzoo(*call(model, "--no-save")).out.splitlines()[0].split()
+    assert "recorded" in header
+    assert "published" not in header
 
 
 def test_where_results_go(kdzoo, model: str, monkeypatch: pytest.MonkeyPatch) -> None:

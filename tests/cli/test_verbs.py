@@ -326,7 +326,8 @@ def test_the_demo_tells_its_story(process, tmp_path: Path) -> None:
     seen = process("demo", "--quick", "--out", "demo", "--json")
     assert seen.code == 0, seen.err
     document = json.loads(seen.out)
-    assert [row["role"] for row in document["models"]] == ["teacher", "teacher", "ensemble", "baseline", "student"]
+    roles = [row["role"] for row in document["models"]]
+    assert roles == ["teacher", "teacher", "ensemble", "baseline", "reference", "student"]
     assert Path(document["report"]).is_file()
     again = process("demo", "--quick", "--out", "demo")
     assert again.code == 0
