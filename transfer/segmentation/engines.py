@@ -11,9 +11,9 @@ from .segmentor import SegmentationEngine
 
 ENGINES = ("auto", "torchvision", "mmseg")
 
-PINS = ("onedl-mmsegmentation==1.4.2", "onedl-mmengine==0.10.12", "mmcv-lite==2.2.0")
-"""What the tests of this engine were run with. mmcv-lite asks for mmengine itself, whose files are also
-onedl-mmengine's: hence the three without their dependencies, and the dependencies as the extra."""
+PINS = ("onedl-mmsegmentation==1.4.2", "onedl-mmcv==2.3.6")
+"""What the tests of this engine were run with: the extra ``segmentation``. The project's continuation, with mmcv's
+Python alone; mmsegmentation itself and mmcv no longer install."""
 
 
 def choose_engine(name: str, head: str) -> EngineChoice:
@@ -48,9 +48,9 @@ def why_no_mmseg() -> str | None:
 
 
 def install_lines() -> list[str]:
-    """The lines that install mmsegmentation on this platform."""
+    """The line that installs mmsegmentation on this platform."""
     quote = '"' if platform.system() == "Windows" else "'"
-    return [f"pip install {quote}kdzoo[segmentation]{quote}", f"pip install --no-deps {' '.join(PINS)}"]
+    return [f"pip install {quote}kdzoo[segmentation]{quote}"]
 
 
 def make_engine(choice: EngineChoice) -> SegmentationEngine:

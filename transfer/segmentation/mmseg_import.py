@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # mmcv-lite has no compiled operations and says so; none of these heads needs one
+    warnings.simplefilter("ignore")  # mmcv without compiled operations says so; none of these heads needs one
     import mmengine
     import mmengine.optim
     import mmseg

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from kdzoo.base.errors import UsageError
 from kdzoo.transfer.dense.engines import EngineChoice
 from kdzoo.transfer.dense.plan import DenseRequest
 from kdzoo.transfer.segmentation import make_plan
-from kdzoo.transfer.segmentation.engines import choose_engine, install_lines, make_engine, why_no_mmseg
+from kdzoo.transfer.segmentation.engines import PINS, choose_engine, install_lines, make_engine, why_no_mmseg
 from kdzoo.transfer.segmentation.segmentor import Segmentor, dense_backbone
 from kdzoo.transfer.segmentation.settings import SegmentationSettings, resolve_settings
 from kdzoo.zoo import load_model
@@ -179,15 +180,20 @@ def test_the_protocol_names_an_hrnets_own_strides(backbone: str, baseline: str |
     assert words in make_plan(request).line()
 
 
+def test_one_line_brings_what_the_tests_were_run_with() -> None:
+    extra = [line.split(";")[0] for line in requires("kdzoo") or () if 'extra == "segmentation"' in line]
+    assert tuple(extra) == PINS
+    assert install_lines() == ["pip install 'kdzoo[segmentation]'"]
+
+
 def test_what_runs_instead_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kdzoo.transfer.dense.engines.importlib.util.find_spec", lambda name: None)
     assert why_no_mmseg() == "mmsegmentation is not installed"
     choice = choose_engine("auto", "fcn")
     assert choice.name == "torchvision"
     assert choice.install == tuple(install_lines())
-    assert "onedl-mmsegmentation==1.4.2" in choice.install[1]
     for name, head in (("mmseg", "fcn"), ("auto", "ocrnet"), ("torchvision", "ocrnet")):
         with pytest.raises(UsageError) as caught:
             choose_engine(name, head)
-        assert "pip install --no-deps" in str(caught.value.hint)
+        assert "[segmentation]" in str(caught.value.hint)
         assert "runs now" in str(caught.value.hint)
