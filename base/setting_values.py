@@ -18,6 +18,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from .errors import UsageError
 
+TRACKERS = ("tensorboard", "wandb", "trackio", "mlflow")
+"""Where a run's numbers can be logged too."""
+
 _TRUE, _FALSE, _NONE = ("true", "yes", "on", "1"), ("false", "no", "off", "0"), ("none", "null", "")
 _SHOWN = 80
 _TYPES: dict[Any, dict[str, Any]] = {}

@@ -10,7 +10,7 @@ import click
 
 from ..base.setting_values import LearningRate, Passes
 from .dense_shown import announce, show_comparison, show_plan
-from .options import COUNT, PRECISION, Option, section, stacked
+from .options import COUNT, PRECISION, Option, section, stacked, tracker_option
 from .output import is_main, work
 from .settings import given_settings, set_option, setting, within
 from .start import saying_how_to_go_on
@@ -146,13 +146,7 @@ def dense_options(verb: DenseVerb, network: Option, engine: Option, schedule: Op
                 metavar="N",
                 help="Also evaluate each N iterations, and keep the best checkpoint.  [default: at the end only]",
             ),
-            setting(
-                "--tracker",
-                "trackers",
-                multiple=True,
-                type=click.Choice(["tensorboard", "wandb"]),
-                help="Log there too. Repeatable; needs kdzoo[trackers].",
-            ),
+            tracker_option,
             seeds_option(1),
             setting("--subset", type=COUNT, metavar="N", help="So many training and evaluation images: a quick look."),
             set_option("that --dry-run shows"),

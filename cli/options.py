@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..base.setting_values import Count, Pixels, Seed, Workers
+from ..base.setting_values import TRACKERS, Count, Pixels, Seed, Workers
 from .commands import SectionOption
 from .output import FORMATS
 from .settings import setting, within
@@ -62,3 +62,13 @@ format_options = stacked(
     json_option,
 )
 """``--format table|json|csv``, and ``--json`` as a short form of ``--format json``."""
+
+
+tracker_option = setting(
+    "--tracker",
+    "trackers",
+    multiple=True,
+    type=click.Choice(TRACKERS),
+    metavar="NAME",
+    help=f"Log there too: {', '.join(TRACKERS)}. Repeatable.",
+)

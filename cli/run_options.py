@@ -10,7 +10,7 @@ from ..base.setting_values import Epochs
 from ..base.settings import Given
 from .completion import DATA
 from .config_file import config_option
-from .options import COUNT, PIXELS, PRECISION, SEED, SHARE, WORKERS, option, section, stacked
+from .options import COUNT, PIXELS, PRECISION, SEED, SHARE, WORKERS, option, section, stacked, tracker_option
 from .settings import given_by, given_settings, set_option, setting, within
 
 WHAT, HOW, WHERE = "What", "How", "The run"
@@ -73,13 +73,6 @@ _WHAT_AND_HOW = stacked(
         ),
     ),
 )
-_TRACKER = setting(
-    "--tracker",
-    "trackers",
-    multiple=True,
-    type=click.Choice(["tensorboard", "wandb"]),
-    help="Log there too. Repeatable; needs kdzoo[trackers].",
-)
 _SHOWN = stacked(
     config_option,
     option(
@@ -91,7 +84,7 @@ _SHOWN = stacked(
     option("--json", "as_json", is_flag=True, help="End with one JSON document on stdout."),
 )
 
-run_options = stacked(_WHAT_AND_HOW, section(WHERE, _TRACKER, _SHOWN))
+run_options = stacked(_WHAT_AND_HOW, section(WHERE, tracker_option, _SHOWN))
 """The shared options, in the order in which the help shows them."""
 
 label_options = stacked(_WHAT_AND_HOW, section(WHERE, _SHOWN))

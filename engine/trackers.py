@@ -1,14 +1,21 @@
-"""TensorBoard and Weights & Biases, for those who have them. The files of the run folder are always written."""
+"""Trackers, for those who have them. The files of the run folder are always written."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..base.errors import UsageError
+from ..base.regular_files import read_json
+from ..base.setting_values import TRACKERS
+from ..base.writing import write_json
 
-NAMES = ("tensorboard", "wandb")
+PROJECT = "kdzoo"
+"""Of W&B and trackio; MLflow's experiment, unless MLFLOW_EXPERIMENT_NAME or _ID names one."""
 
 
 class Tracker(Protocol):
@@ -21,6 +28,26 @@ class Tracker(Protocol):
         """Write what is left, and close the log."""
 
 
+@dataclass(frozen=True)
+class TrackedRun:
+    """What a tracker is told of a run.
+
+    Attributes:
+        folder: The run folder.
+        token: The same for every session of a run, so that a resumed one goes on in the tracker too.
+        config: config.json.
+    """
+
+    folder: Path
+    token: str
+    config: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """What a person reads there."""
+        return f"{self.folder.resolve().name}-{self.token}"
+
+
 def _numbers(line: dict[str, Any]) -> dict[str, float]:
     prefix = f"{line.get('kind', '')}/{line['model']}" if "model" in line else str(line.get("kind", ""))
     skip = {"step", "epoch"}
@@ -28,10 +55,10 @@ def _numbers(line: dict[str, Any]) -> dict[str, float]:
 
 
 class _TensorBoard:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, run: TrackedRun) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(folder / "tensorboard"))
+        self._writer = SummaryWriter(str(run.folder / "tensorboard"))
 
     def log(self, line: dict[str, Any], step: int) -> None:
         for name, value in _numbers(line).items():
@@ -42,10 +69,12 @@ class _TensorBoard:
 
 
 class _WandB:
-    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
-        import wandb
+    """Weights & Biases, and trackio, which has its functions."""
 
-        self._run = wandb.init(project="kdzoo", name=folder.name, dir=str(folder), config=config, resume="allow")
+    def __init__(self, package: str, run: TrackedRun, **place: Any) -> None:
+        self._run = import_module(package).init(
+            project=PROJECT, name=run.name, config=dict(run.config), resume="allow", **place
+        )
 
     def log(self, line: dict[str, Any], step: int) -> None:
         self._run.log(_numbers(line), step=step)
@@ -54,21 +83,57 @@ class _WandB:
         self._run.finish()
 
 
-def open_trackers(names: Sequence[str], folder: Path, config: dict[str, Any]) -> list[Tracker]:
-    """Open trackers by their names.
+class _MLflow:
+    """An MLflow run, where MLFLOW_TRACKING_URI says."""
+
+    def __init__(self, run: TrackedRun) -> None:
+        import mlflow
+        from mlflow.environment_variables import MLFLOW_EXPERIMENT_ID, MLFLOW_EXPERIMENT_NAME
+
+        if not (MLFLOW_EXPERIMENT_ID.get() or MLFLOW_EXPERIMENT_NAME.get()):
+            mlflow.set_experiment(PROJECT)
+        before = mlflow.search_runs(filter_string=f"tags.`kdzoo.run` = '{run.token}'", output_format="list")
+        if before:
+            self._run = mlflow.start_run(run_id=before[0].info.run_id)
+        else:
+            self._run = mlflow.start_run(run_name=run.name, tags={"kdzoo.run": run.token})
+            mlflow.log_params({name: one["value"] for name, one in run.config.get("settings", {}).items()})
+        self._mlflow = mlflow
+
+    def log(self, line: dict[str, Any], step: int) -> None:
+        self._mlflow.log_metrics(_numbers(line), step=step, run_id=self._run.info.run_id)
+
+    def close(self) -> None:
+        self._mlflow.end_run()
+
+
+_TRACKERS: Mapping[str, Callable[[TrackedRun], Tracker]] = {
+    "tensorboard": _TensorBoard,
+    "wandb": lambda run: _WandB("wandb", run, id=run.token, dir=str(run.folder)),
+    "trackio": lambda run: _WandB("trackio", run),
+    "mlflow": _MLflow,
+}
+
+
+def open_trackers(names: Sequence[str], folder: Path, config: Mapping[str, Any]) -> list[Tracker]:
+    """Open trackers by their names; ``trackers.json`` in the folder keeps the run's token.
 
     Raises:
         UsageError: An unknown tracker, or one whose package is not installed.
     """
+    for name in names:
+        if name not in _TRACKERS:
+            raise UsageError(f"unknown tracker {name!r}", hint=f"use one of {', '.join(TRACKERS)}")
+    if not names:
+        return []
+    kept = folder / "trackers.json"
+    if not kept.exists():
+        write_json(kept, {"token": secrets.token_hex(4)})
+    run = TrackedRun(folder, str(read_json(kept)["token"]), config)
     trackers: list[Tracker] = []
     for name in names:
         try:
-            if name == "tensorboard":
-                trackers.append(_TensorBoard(folder))
-            elif name == "wandb":
-                trackers.append(_WandB(folder, config))
-            else:
-                raise UsageError(f"unknown tracker {name!r}", hint=f"use one of {', '.join(NAMES)}")
+            trackers.append(_TRACKERS[name](run))
         except ImportError as error:
-            raise UsageError(f"{name} is not installed", hint="pip install 'kdzoo[trackers]'") from error
+            raise UsageError(f"{name} is not installed", hint=f"pip install {name}") from error
     return trackers

@@ -87,7 +87,7 @@ class DenseArguments(MeasurementArguments, total=False):
         schedule: The framework's, by name.
         iterations: Another length of training; the schedule keeps its proportions.
         evaluate_every: Also evaluate each so many iterations.
-        trackers: ``tensorboard``, ``wandb``.
+        trackers: ``tensorboard``, ``wandb``, ``trackio``, ``mlflow``.
         subset: So many training and evaluation images: a quick look.
     """
 

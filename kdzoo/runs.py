@@ -105,7 +105,7 @@ class DistillArguments(TeacherArguments, total=False):
 
     Attributes:
         labels: What ``label`` stored for these very images, in place of the teachers.
-        trackers: ``tensorboard``, ``wandb``.
+        trackers: ``tensorboard``, ``wandb``, ``trackio``, ``mlflow``.
     """
 
     labels: str | Path | None
@@ -137,7 +137,7 @@ def train(
         model: A model reference.
         recipe: A recipe that needs no teachers; by default ``finetune`` where the model has weights, ``from_scratch``
             where it has none, ``supervised`` on ImageNet.
-        trackers: ``tensorboard``, ``wandb``.
+        trackers: ``tensorboard``, ``wandb``, ``trackio``, ``mlflow``.
         run: ``data``, ``epochs``, ``out`` and the others of `RunArguments`.
 
     Raises:

@@ -1,7 +1,8 @@
 """Runs the tests marked ``numeric`` as other processors would compute: python tests/arithmetic.py [PYTEST ARGUMENTS]
 
 Torch and oneDNN choose their code by what the processor can do, and sums come out in another order by the number of
-threads; each setting here restricts that. Prints a line a setting. ``-n 2`` runs two tests at once; files may be named.
+threads; each setting here restricts that. Prints a line a setting. ``-n 2`` runs two tests at once; files may be named. Threads that wait sleep, so that tests beside each
+other do not take the cores from one another.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ def main(arguments: list[str]) -> int:
             "ATEN_CPU_CAPABILITY": torch_code,
             "ONEDNN_MAX_CPU_ISA": onednn_code,
             "OMP_NUM_THREADS": threads,
+            "OMP_WAIT_POLICY": "PASSIVE",
         }
-        name = " ".join(f"{key}={value}" for key, value in setting.items())
+        name = " ".join(f"{key}={value}" for key, value in setting.items() if key != "OMP_WAIT_POLICY")
         print(f"== {name}", flush=True)
         began = time.monotonic()
         command = [sys.executable, "-m", "pytest", "-m", "numeric", *arguments]

@@ -155,6 +155,7 @@ _MODULES = {
     "cv2": "opencv-python-headless",
     "faster_coco_eval": "faster-coco-eval",
     "huggingface_hub": "huggingface-hub",
+    "mlflow": "mlflow-skinny",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
