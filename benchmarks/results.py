@@ -124,7 +124,7 @@ EXPERIMENTS = (
         "clothing",
         "a student from random weights, 3,068 labelled photographs",
         "clothing",
-        ("clothing", "clothing/test"),
+        ("clothing", "clothing@test"),
         (Training("lite0", LITE0, arguments={"image_size": 96, "epochs": 8}),),
         _defaults("cifar_resnet8", "lite0"),
     ),
@@ -132,7 +132,7 @@ EXPERIMENTS = (
         "clothing-weights",
         "a student from ImageNet's weights, 3,068 labelled photographs",
         "clothing",
-        ("clothing", "clothing/test"),
+        ("clothing", "clothing@test"),
         (Training("lite1", LITE1, arguments={"image_size": 128, "epochs": 6}),),
         _defaults(LITE0, "lite1", image_size=96),
     ),
@@ -141,9 +141,9 @@ EXPERIMENTS = (
 
 def _spec(name: str, data: Path, out: Path) -> str:
     """The spec of a set: a folder of FOLDER where it is one; the first images of each class of one for ``-few``."""
-    whole, few = data / name.removesuffix("-few"), out / name
-    if whole.name == name:
-        return str(whole) if whole.is_dir() else name
+    whole, few = data / name.partition("@")[0].removesuffix("-few"), out / name
+    if not name.endswith("-few"):
+        return str(data / name) if whole.is_dir() else name
     if not few.exists():
         for folder in sorted((whole / "train").iterdir()):
             (few / "train" / folder.name).mkdir(parents=True)

@@ -72,15 +72,14 @@ class _WandB:
     """Weights & Biases, and trackio, which has its functions."""
 
     def __init__(self, package: str, run: TrackedRun, **place: Any) -> None:
-        self._run = import_module(package).init(
-            project=PROJECT, name=run.name, config=dict(run.config), resume="allow", **place
-        )
+        self._package = import_module(package)
+        self._run = self._package.init(project=PROJECT, name=run.name, config=dict(run.config), resume="allow", **place)
 
     def log(self, line: dict[str, Any], step: int) -> None:
         self._run.log(_numbers(line), step=step)
 
     def close(self) -> None:
-        self._run.finish()
+        self._package.finish()  # a run of trackio that ends by itself is ended again, aloud, at the process' end
 
 
 class _MLflow:
