@@ -98,15 +98,13 @@ def _share_notes(source: ImageSource, held: np.ndarray, share: ValShare) -> tupl
     if not source.class_names:
         return (f"{source.path}: {len(held):,} of {len(source):,} images are held out ({share})",)
     counts = np.bincount(source.labels[held], minlength=len(source.class_names))
-    fewest, most = (int(bound(counts[counts > 0], initial=counts.max(initial=0))) for bound in (np.min, np.max))
-    each = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
-    place = source.path or source.name
-    notes = [f"{place}: {len(held):,} of {len(source):,} images are held out, {each} a class ({share})"]
     alone = [name for name, count in zip(source.class_names, counts, strict=True) if count == 0]
+    fewest, most = int(counts.min(where=counts > 0, initial=len(held))), int(counts.max(initial=0))
+    each = f"{fewest:,} a class" if fewest == most else f"{fewest:,} to {most:,} a class"
+    place = source.path or source.name
+    notes = [f"{place}: {len(held):,} of {len(source):,} images are held out, {each} ({share})"]
     if alone:
+        which = "1 class has one image" if len(alone) == 1 else f"{len(alone)} classes have one image each"
         more = f" and {len(alone) - 5} more" if len(alone) > 5 else ""
-        notes.append(
-            f"{place}: {len(alone)} classes have one image, which is trained on, and none held out: "
-            f"{', '.join(alone[:5])}{more}"
-        )
+        notes.append(f"{place}: {which}, trained on and not measured: {', '.join(alone[:5])}{more}")
     return tuple(notes)

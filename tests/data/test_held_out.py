@@ -47,7 +47,7 @@ def test_each_class_is_held_out_in_proportion_and_the_counts_are_said(unsplit: P
     assert set(_names(train)) | set(_names(val)) == set(_names(open_source(str(unsplit), "train")))
     assert val.load(0).size == (8, 6)
     assert f"{unsplit}: 5 of 23 images are held out, 1 to 2 a class (val-share=0.2)" in val.notes
-    assert any("1 classes have one image" in note and "lime" in note for note in val.notes)
+    assert any("1 class has one image" in note and "lime" in note for note in val.notes)
     assert val.description()["val_share"] == 0.2
     unlabeled = open_source(f"{unsplit}@val-share=0.2", "unlabeled")
     assert _names(unlabeled) == _names(train)
