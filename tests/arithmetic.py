@@ -1,8 +1,8 @@
 """Runs the tests marked ``numeric`` as other processors would compute: python tests/arithmetic.py [PYTEST ARGUMENTS]
 
 Torch and oneDNN choose their code by what the processor can do, and sums come out in another order by the number of
-threads; each setting here restricts that. Prints a line a setting. ``-n 2`` runs two tests at once; files may be named. Threads that wait sleep, so that tests beside each
-other do not take the cores from one another.
+threads; each setting here restricts that. Prints a line a setting. ``-n 2`` runs two tests at once, whose threads sleep
+while they wait, so that they do not take the cores from one another; files may be named.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from fork_server import ForkServer
     from hub_server import HubServer
 
+    from kdzoo.base.run_documents import TrainResult
+
 
 def pytest_collection_finish() -> None:
     """Look through what was imported and collected for garbage no more: that would cost a tenth of the time."""
@@ -49,6 +52,29 @@ def hub_server() -> Iterator[HubServer]:
 
     with HubServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
+    """A teacher that has seen the digits four times."""
+    from kdzoo.planning.run import run
+
+    from .recipes.conftest import small_plan
+
+    out: Path = tmp_path_factory.mktemp("teacher") / "run"
+    plan = small_plan("supervised", "small_images", training__epochs=4, training__batch_size=64, run__seed=7)
+    return run(plan, out=out)
+
+
+@pytest.fixture(scope="session")
+def stored_teacher(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """`teacher` as it came out once, in half precision: golden losses need the same weights on every processor.
+
+    Training amplifies a processor's rounding: two of them end four epochs with teachers of visibly other losses.
+    """
+    from .recipes.conftest import STORED_TEACHER
+
+    return str(shutil.copytree(STORED_TEACHER, tmp_path_factory.mktemp("stored") / "teacher"))
 
 
 @pytest.fixture

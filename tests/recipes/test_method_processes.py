@@ -25,7 +25,7 @@ from kdzoo.zoo import load_model
 from kdzoo.zoo.generators import save_generator
 from kdzoo.zoo.networks.conditional_generator import ConditionalGenerator
 
-from .staged import write_data, write_teacher
+from ..planning.staged import write_data, write_teacher
 
 pytestmark = pytest.mark.numeric
 

@@ -26,8 +26,8 @@ from kdzoo.planning.plan import Plan
 from kdzoo.planning.run import run
 from kdzoo.zoo import load_model, save_model
 
+from ..recipes.gaze_runs import gaze_plan
 from .conftest import small_plan
-from .gaze_runs import gaze_plan
 
 IMAGES, BATCH = 160, 32
 NARROW = {"objective__distiller__width": 8, "objective__distiller__max_width": 16, "optimizer__lr": 0.001}

@@ -12,12 +12,12 @@ from fork_server import ForkServer
 from kdzoo.data import LabelStore
 from kdzoo.zoo import load_model, save_model
 
-from .conftest import SMALL
+from ..recipes.conftest import SMALL
 
 pytestmark = pytest.mark.numeric
 
 _PROGRAM = Path(__file__).with_name("label_program.py")
-_SPREAD = Path(__file__).with_name("spread_program.py")
+_SPREAD = Path(__file__).parents[1] / "recipes" / "spread_program.py"
 _PLACES = (
     "step:2",
     "half_a_label:1",

@@ -28,7 +28,7 @@ from kdzoo.zoo import load_model
 
 from .staged import bytes_of, staged_plan, write_data, write_teacher
 
-GOLDEN = Path(__file__).with_name("golden") / "ssld.json"
+GOLDEN = Path(__file__).parents[1] / "recipes" / "golden" / "ssld.json"
 PROGRAM = Path(__file__).with_name("stage_kill_program.py")
 
 

@@ -22,8 +22,8 @@ from kdzoo.planning.run import run
 from kdzoo.planning.teacher_views import sides_seen
 from kdzoo.zoo import load_model, save_model
 
+from ..recipes.gaze_runs import gaze_plan
 from .conftest import small_plan
-from .gaze_runs import gaze_plan
 
 MIXED = ("xcl_mix", "small_images")
 
