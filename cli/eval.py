@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 _GAZE_HEADINGS = {"angular_error": "degrees", "angular_spread": "spread", "loss": "squared error"}
 _ALWAYS = ("model", "dataset", "top1", "published", "difference", "top5", "loss", "mean_per_class", "ece", "num_images")
-_HEADINGS = {"parameters": "params", "images_per_s": "images/s", "kl_to_teacher": "KL", "num_images": "images"}
+_HEADINGS = {
+    "parameters": "params",
+    "images_per_s": "images/s",
+    "latency_ms": "ms/image",
+    "kl_to_teacher": "KL",
+    "num_images": "images",
+}
 
 
 @click.command(
@@ -110,7 +116,7 @@ def command(
 ) -> None:
     """Measure models on labelled data: accuracy, loss, calibration.
 
-    REF is a zoo or timm name, hf-hub:ORG/NAME, local-dir:PATH, or a run.
+    REF is a zoo or timm name, hf-hub:ORG/NAME, local-dir:PATH, a run, or an ONNX file that kdzoo exported.
     """
     from .. import evaluate
 
@@ -158,7 +164,8 @@ def _columns(rows: list[dict[str, Any]]) -> list[str]:
     for name in ("top1_all_classes", "agreement", "kl_to_teacher"):
         if any(name in row for row in rows):
             columns.append(name)
-    return [*columns, "parameters", "macs", "images_per_s"]
+    of_files = ["latency_ms"] if any("latency_ms" in row for row in rows) else []
+    return [*columns, "parameters", "macs", "images_per_s", *of_files]
 
 
 def _notes(one: EvaluationResult) -> list[str]:
