@@ -50,7 +50,7 @@ def fitted(architecture: str, folder: Path, count: int = 320) -> str:
             network.train()(batch)
         features = torch.cat([forward_with_features(network.eval(), batch)[1] for batch in images.split(64)]).double()
         inputs = torch.cat([features, torch.ones(count, 1).double()], dim=1)
-        wanted = 10 * nn.functional.one_hot(torch.from_numpy(digits.labels[:count]).long(), 10).double()
+        wanted = 10 * nn.functional.one_hot(torch.tensor(digits.labels[:count]), 10).double()
         ridge = 1e-2 * inputs.square().mean() * count * torch.eye(inputs.shape[1]).double()
         solved = torch.linalg.solve(inputs.T @ inputs + ridge, inputs.T @ wanted).float()
         layer = network.get_classifier()  # type: ignore[operator]
