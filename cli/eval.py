@@ -20,8 +20,14 @@ if TYPE_CHECKING:
 
 _GAZE_HEADINGS = {"angular_error": "degrees", "angular_spread": "spread", "loss": "squared error"}
 _ALWAYS = ("model", "dataset", "top1", "published", "difference", "top5", "loss", "mean_per_class", "ece", "num_images")
-_HEADINGS = {"parameters": "params", "images_per_s": "images/s", "kl_to_teacher": "KL", "num_images": "images",
-             "mean_per_class": "by class"}  # fmt: skip
+_HEADINGS = {
+    "parameters": "params",
+    "images_per_s": "images/s",
+    "latency_ms": "ms/image",
+    "kl_to_teacher": "KL",
+    "num_images": "images",
+    "mean_per_class": "by class",
+}
 _SPARE = ("macs", "images_per_s", "parameters", "loss", "ece", "top5", "mean_per_class")
 """What a narrow terminal is not shown, the first first."""
 
@@ -113,7 +119,7 @@ def command(
 ) -> None:
     """Measure models on labelled data: accuracy, loss, calibration.
 
-    REF is a zoo or timm name, hf-hub:ORG/NAME, local-dir:PATH, or a run.
+    REF is a zoo or timm name, hf-hub:ORG/NAME, local-dir:PATH, a run, or an ONNX file that kdzoo exported.
     """
     from .. import evaluate
 
@@ -162,7 +168,8 @@ def _columns(rows: list[dict[str, Any]]) -> list[str]:
     for name in ("top1_all_classes", "agreement", "kl_to_teacher"):
         if any(name in row for row in rows):
             columns.append(name)
-    return [*columns, "parameters", "macs", "images_per_s"]
+    of_files = ["latency_ms"] if any("latency_ms" in row for row in rows) else []
+    return [*columns, "parameters", "macs", "images_per_s", *of_files]
 
 
 def _published(measured: list[EvaluationResult]) -> str:

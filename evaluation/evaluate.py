@@ -63,7 +63,7 @@ class EvaluationResult:
         one = self.document
         if one.task == "regression":
             return {"model": self.model, "dataset": self.dataset, **one.metrics, "num_images": one.num_images}
-        per_class = one.per_class[0]
+        per_class, latency = one.per_class[0], one.details["throughput"].get("latency_ms")
         return {
             "dataset": self.dataset,
             **one.metrics,
@@ -73,6 +73,7 @@ class EvaluationResult:
             "parameters": one.model.parameters,
             "macs": one.model.macs,
             "images_per_s": one.details["throughput"]["network_images_per_s"],
+            **({"latency_ms": latency["median"]} if latency else {}),
             "protocol": one.protocol,
             **{name: value for name, value in one.settings.items() if name != "num_classes"},
             "per_class": dict(zip(per_class.names, per_class.values, strict=True)),
@@ -108,7 +109,7 @@ def evaluate(
     way.
 
     Args:
-        models: Model references.
+        models: Model references, or ONNX files that kdzoo exported: these run on the CPU.
         on: Data specs; the validation split of each is used. ``imagenetv2`` stands for its three variants. Images with
             a gaze are measured apart from classes, each model in its own preprocessing; nothing of them is kept.
         val_share: Measure the share of each class that training with it held out, of data without validation images.
@@ -147,7 +148,7 @@ def evaluate(
     from ..engine.distributed import start_processes
     from ..engine.evaluate import PassSettings
     from ..engine.signals import StopRequest
-    from ..zoo import load_model
+    from ..zoo.onnx_files import load_for_inference
     from .classification import ClassificationSettings, Overrides, evaluate_classifiers
     from .classification.own_share import held_out_spec
     from .results import results_folder, write_result
@@ -187,11 +188,11 @@ def evaluate(
         )
         _prepare(sources, narrowed, processes)
         chosen = [
-            overrides.apply(load_model(reference, pretrained=True, image_size=size))
+            overrides.apply(load_for_inference(reference, image_size=size))
             for reference in references
             for size in (sizes or (None,))
         ]
-        judge = None if teacher is None else Overrides().apply(load_model(teacher, pretrained=True))
+        judge = None if teacher is None else Overrides().apply(load_for_inference(teacher))
         found: dict[tuple[int, int], EvaluationResult] = {}
 
         def receive(model: int, source: int, document: Result, predictions: Predictions) -> None:

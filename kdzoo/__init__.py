@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .evaluation.analysis import write_analysis
     from .evaluation.comparison import ComparedResult, ModelComparison, compare_results
     from .evaluation.evaluate import EvaluationResult, evaluate
+    from .evaluation.exporting import export_model
     from .evaluation.prediction.files import Prediction
     from .evaluation.prediction.predict import predict, predict_to_file
     from .evaluation.report import write_report
@@ -77,7 +78,7 @@ if TYPE_CHECKING:
         pull,
         save_model,
     )
-    from .zoo.exporting import export_model
+    from .zoo.exporting import Exported
     from .zoo.publishing import write_package
     from .zoo.pulling import convert_file
 
@@ -99,6 +100,7 @@ __getattr__ = lazy_names(
         ".evaluation.analysis": "write_analysis",
         ".evaluation.comparison": "ComparedResult ModelComparison compare_results",
         ".evaluation.evaluate": "EvaluationResult evaluate",
+        ".evaluation.exporting": "export_model",
         ".evaluation.prediction.files": "Prediction",
         ".evaluation.prediction.predict": "predict predict_to_file",
         ".evaluation.report": "write_report",
@@ -122,7 +124,7 @@ __getattr__ = lazy_names(
         ".transfer.dense.papers": "PaperRow",
         ".zoo": "LoadedModel Pulled create_model describe_model list_architectures list_models load_model pull "
         "save_model",
-        ".zoo.exporting": "export_model",
+        ".zoo.exporting": "Exported",
         ".zoo.publishing": "write_package",
         ".zoo.pulling": "convert_file",
     },
@@ -138,6 +140,7 @@ __all__ = [
     "DataError",
     "DenseCost",
     "EvaluationResult",
+    "Exported",
     "Given",
     "Interrupted",
     "KdzooError",

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file, save_file
+from timm.models import reparameterize_model
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..base.errors import ModelError, UsageError
+from ..base.errors import KdzooError, ModelError, UsageError
 from ..base.writing import write_file
-from .building import load_model, seeded
+from .building import seeded
 from .features import blank_conditions, network_output, takes_conditions
 from .loaded import LoadedModel
+from .onnx_files import LOGITS, RECORD, OnnxNetwork, require_onnx
 from .saving import portable_weights
 
 Format = Literal["onnx", "safetensors", "torch-export"]
@@ -41,12 +43,16 @@ class Exported:
         path: The file.
         format: ``onnx``, ``safetensors`` or ``torch-export``.
         bytes: Its size.
-        parameters: Of the network.
+        parameters: Of the network, as it was trained.
         image_size: Pixels of the square that it takes.
         batch: ``any`` where the file takes any number of images, ``none`` where it holds weights alone.
+        fused: What became of reparametrised blocks, in words; empty where there are none, or they were left as trained.
         checked_with: What read the file for the check.
-        max_difference: Largest difference of a logit (of a weight, for safetensors) from the model's own.
+        checked_on: The images of the check, in words.
+        max_difference: Largest difference of a logit (of a weight, for safetensors) from the model's own, unfused.
         largest: Largest logit's size in that check; None for safetensors.
+        int8: The int8 file beside it, and on which images it was calibrated; None where none was asked for.
+        measured: The model, the file and the int8 file on the held-out images, a row each; where int8 was asked for.
     """
 
     path: str
@@ -55,46 +61,76 @@ class Exported:
     parameters: int
     image_size: int
     batch: str
+    fused: str
     checked_with: str
+    checked_on: str
     max_difference: float
     largest: float | None
+    int8: dict[str, str] | None = None
+    measured: tuple[dict[str, Any], ...] = ()
 
 
-def export_model(reference: str, form: Format, out: str | Path, *, image_size: int | None = None) -> Exported:
-    """Write a model's weights, or the model itself, as one file; nothing is left where the check fails.
+@dataclass(frozen=True)
+class CheckImages:
+    """Normalised images on which a file is held against the model.
 
-    Args:
-        reference: A model reference; a bare timm name takes timm's default weights.
-        form: ``onnx`` and ``torch-export`` hold the network too, and take any number of normalised images
-            (N, 3, S, S); ``safetensors`` holds the weights by their names in timm's network.
-        out: The file.
-        image_size: S in pixels, in place of the model's own.
+    Attributes:
+        batches: (N, channels, height, width) each; of several sizes that the file was not traced with.
+        words: What they are.
+    """
+
+    batches: Sequence[Tensor]
+    words: str
+
+
+def check_form(form: str, out: Path) -> None:
+    """Refuse what no model could be exported to.
 
     Raises:
         UsageError: An unknown format, or a file name that does not go with it.
-        ModelError: A package is missing, the model's weights or outputs are not finite, it cannot be exported, or the
-            file computes something else.
-        RunError: The file cannot be written.
+        ModelError: A package is missing.
     """
-    suffix, out = _SUFFIXES.get(form), Path(out).expanduser()
+    suffix = _SUFFIXES.get(form)
     if suffix is None:
         raise UsageError(f"there is no format {form!r}", hint=f"one of {', '.join(_SUFFIXES)}")
     if out.suffix != suffix:
         raise UsageError(f"{out} does not end in {suffix}", hint=f"--out {out.with_suffix(suffix)}")
     if form == "onnx":
         require_onnx()
-    loaded = load_model(reference, pretrained=True, image_size=image_size)
+
+
+def export_loaded(
+    loaded: LoadedModel, form: Format, out: Path, *, fuse: bool = True, images: CheckImages | None = None
+) -> Exported:
+    """Write a model's weights, or the model itself, as one file; nothing is left where the check fails.
+
+    Args:
+        loaded: The model; it is not changed but for its mode.
+        form: ``onnx`` and ``torch-export`` hold the network too, and take any number of normalised images
+            (N, 3, S, S); ``safetensors`` holds the weights by their names in timm's network.
+        out: The file.
+        fuse: Whether blocks that were reparametrised for training go out as the single layers that they amount to.
+        images: Of the check; random ones by default.
+
+    Raises:
+        UsageError, ModelError: As `check_form`; or the model's weights or outputs are not finite, it cannot be
+            exported, or the file computes something else.
+        RunError: The file cannot be written.
+    """
+    check_form(form, out)
     if takes_conditions(loaded.model) and form != "safetensors":
         raise ModelError(
-            f"{reference} takes the head's pose beside the image: {form} files of one input cannot hold it",
+            f"{loaded.reference} takes the head's pose beside the image: {form} files of one input cannot hold it",
             hint="export it with --format safetensors",
         )
     loaded.model.eval()
     _refuse_endless(loaded)
-    write: Callable[[LoadedModel, Path], tuple[float, float | None, str]]
+    network, fused = fuse_blocks(loaded.model) if fuse and form != "safetensors" else (loaded.model, "")
+    images = images or CheckImages([random_images(loaded, count) for count in _CHECKED_BATCHES], "random images")
+    record = {**export_metadata(loaded), **({"fused": fused} if fused else {})}
     write = {"onnx": _write_onnx, "safetensors": _write_safetensors, "torch-export": _write_torch_export}[form]
     checks: list[tuple[float, float | None, str]] = []
-    write_file(out, lambda temporary: checks.append(write(loaded, temporary)))
+    write_file(out, lambda new: checks.append(write(_Work(loaded, network, images, record, new))))
     difference, largest, reader = checks[0]
     return Exported(
         path=str(out),
@@ -103,10 +139,33 @@ def export_model(reference: str, form: Format, out: str | Path, *, image_size: i
         parameters=sum(parameter.numel() for parameter in loaded.model.parameters()),
         image_size=loaded.preprocessing.image_size,
         batch="none" if form == "safetensors" else "any",
+        fused=fused,
         checked_with=reader,
+        checked_on="every weight" if form == "safetensors" else images.words,
         max_difference=difference,
         largest=largest,
     )
+
+
+def fuse_blocks(model: nn.Module) -> tuple[nn.Module, str]:
+    """A copy whose reparametrised blocks (RepVGG, MobileOne, FastViT, RepViT, LeViT, …) are single layers, and what
+    changed, in words; the model itself and no words where it has no such block.
+
+    timm's own, by the blocks' ``fuse``, ``reparameterize`` or ``switch_to_deploy``.
+    """
+    before = _count_layers(model)
+    copy = reparameterize_model(model).eval()
+    after = _count_layers(copy)
+    if before == after:
+        return model, ""
+    words = "{} convolutions and {} BatchNorms became {} and {}".format(*before, *after)
+    return copy, words
+
+
+def _count_layers(model: nn.Module) -> tuple[int, int]:
+    layers = [(isinstance(one, nn.Conv2d), isinstance(one, _BatchNorm)) for one in model.modules()]
+    convolutions, norms = zip(*layers, strict=True)
+    return sum(convolutions), sum(norms)
 
 
 def _refuse_endless(loaded: LoadedModel) -> None:
@@ -116,7 +175,7 @@ def _refuse_endless(loaded: LoadedModel) -> None:
         ModelError: They are not.
     """
     with torch.no_grad():
-        logits = network_output(loaded.model, _images(loaded, 1), blank_conditions(loaded.model, 1))
+        logits = network_output(loaded.model, random_images(loaded, 1), blank_conditions(loaded.model, 1))
     if not bool(torch.isfinite(logits).all()):
         count = int((~torch.isfinite(logits)).sum())
         raise ModelError(
@@ -125,31 +184,21 @@ def _refuse_endless(loaded: LoadedModel) -> None:
         )
 
 
-def require_onnx() -> None:
-    """Refuse where what ONNX needs is not installed.
-
-    Raises:
-        ModelError: A package is missing; says how to get it.
-    """
-    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ModelError(f"exporting ONNX needs {', '.join(missing)}", hint="pip install 'kdzoo[onnx]'")
-
-
 def export_metadata(loaded: LoadedModel) -> dict[str, str]:
     """What a program must know to use the file, as texts: preprocessing, classes, licence, origin."""
     look = loaded.preprocessing
     texts = {
         "reference": loaded.reference if "/" not in loaded.reference else Path(loaded.reference).name,
         "architecture": loaded.architecture,
-        "input": "RGB images in [0, 1], normalised with mean and std, (N, 3, image_size, image_size)",
-        "image_size": str(look.image_size),
+        "parameters": str(sum(parameter.numel() for parameter in loaded.model.parameters())),
+        "input": f"RGB images in [0, 1], normalised with mean and std, {('N', *look.input_size)}".replace("'", ""),
         "mean": json.dumps(list(look.mean)),
         "std": json.dumps(list(look.std)),
-        "interpolation": look.interpolation,
-        "crop_pct": str(look.crop_pct),
-        "output": "logits (N, classes)" if loaded.num_classes else "pooled features (N, width)",
+        "output": LOGITS if loaded.num_classes else "pooled features (N, width)",
     }
+    texts |= {name: str(value) for name, value in look.to_dict().items() if name not in texts}
+    if loaded.provenance.get("task") == "regression":
+        texts["output"] = "numbers"
     if loaded.class_names:
         texts["class_names"] = json.dumps(list(loaded.class_names), ensure_ascii=False)
     if loaded.licence:
@@ -157,92 +206,107 @@ def export_metadata(loaded: LoadedModel) -> dict[str, str]:
     return texts
 
 
-def _write_onnx(loaded: LoadedModel, path: Path) -> tuple[float, float | None, str]:
+@dataclass(frozen=True)
+class _Work:
+    """What a writer of one format needs.
+
+    Attributes:
+        loaded: The model, which the file must agree with.
+        network: What is written: the model's own network, or a fused copy.
+        images: Of the check.
+        record: What the file shall say.
+        path: The file.
+    """
+
+    loaded: LoadedModel
+    network: nn.Module
+    images: CheckImages
+    record: dict[str, str]
+    path: Path
+
+    @property
+    def traced(self) -> dict[str, Any]:
+        """The exporters' example of an input, and which of its sides is free."""
+        batch = torch.export.Dim("batch", min=1)
+        return {"args": (random_images(self.loaded, _TRACED_BATCH),), "dynamic_shapes": ({0: batch},)}
+
+
+def _write_onnx(work: _Work) -> tuple[float, float | None, str]:
     import onnxruntime
 
-    example = _images(loaded, _TRACED_BATCH)
-    with _quiet(loaded.reference):
+    with exporter_errors(work.loaded.reference):
         program: Any = torch.onnx.export(
-            loaded.model,
-            (example,),
-            dynamo=True,
-            verbose=False,
-            input_names=["images"],
-            output_names=["logits"],
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            work.network, dynamo=True, verbose=False, input_names=["images"], output_names=["logits"], **work.traced
         )
-        program.model.metadata_props.update({f"kdzoo.{key}": text for key, text in export_metadata(loaded).items()})
-        program.save(str(path), external_data=False)
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-
-    def run(images: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0])
-
-    return (*_compare(loaded, run, "onnxruntime"), f"onnxruntime {onnxruntime.__version__}")
+        program.model.metadata_props.update({RECORD + key: text for key, text in work.record.items()})
+        program.save(str(work.path), external_data=False)
+        network = OnnxNetwork(work.path)
+    return (*_compare(work, network, "onnxruntime"), f"onnxruntime {onnxruntime.__version__}")
 
 
-def _write_torch_export(loaded: LoadedModel, path: Path) -> tuple[float, float | None, str]:
-    example = _images(loaded, _TRACED_BATCH)
-    with _quiet(loaded.reference):
-        program = torch.export.export(
-            loaded.model, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},), strict=False
-        )
-        torch.export.save(program, path, extra_files={"kdzoo.json": json.dumps(export_metadata(loaded))})
-        network = torch.export.load(path).module()
-    return (*_compare(loaded, network, "torch.export.load"), f"torch.export.load {torch.__version__}")
+def _write_torch_export(work: _Work) -> tuple[float, float | None, str]:
+    with exporter_errors(work.loaded.reference):
+        program = torch.export.export(work.network, **work.traced, strict=False)
+        torch.export.save(program, work.path, extra_files={"kdzoo.json": json.dumps(work.record)})
+        network = torch.export.load(work.path).module()
+    return (*_compare(work, network, "torch.export.load"), f"torch.export.load {torch.__version__}")
 
 
-def _write_safetensors(loaded: LoadedModel, path: Path) -> tuple[float, float | None, str]:
-    weights = portable_weights(loaded.model)
-    save_file(weights, path, metadata={"format": "pt", **export_metadata(loaded)})
-    read = load_file(path)
+def _write_safetensors(work: _Work) -> tuple[float, float | None, str]:
+    weights = portable_weights(work.network)
+    save_file(weights, work.path, metadata={"format": "pt", **work.record})
+    read = load_file(work.path)
     if read.keys() != weights.keys() or not all(torch.equal(read[name], weights[name]) for name in weights):
-        raise ModelError(f"{path.name} does not hold the weights that were written", hint="check the disk")
+        raise ModelError(f"{work.path.name} does not hold the weights that were written", hint="check the disk")
     return 0.0, None, "safetensors, bit by bit"
 
 
-def _images(loaded: LoadedModel, count: int) -> Tensor:
+def random_images(loaded: LoadedModel, count: int) -> Tensor:
+    """Noise of the size that a model takes, the same for the same count."""
     with seeded(count):
         return torch.randn(count, *loaded.preprocessing.input_size)
 
 
-def _compare(loaded: LoadedModel, run: Callable[[Tensor], Tensor], what: str) -> tuple[float, float]:
-    """Largest difference of a logit and largest logit, for other batch sizes than the traced one.
+def _compare(work: _Work, run: Callable[[Tensor], Tensor], what: str) -> tuple[float, float]:
+    """Largest difference of a logit from the model's own, and largest logit.
 
     Raises:
         ModelError: The difference is above ``TOLERANCE``.
     """
-    network: nn.Module = loaded.model
-    worst = largest = 0.0
+    reference, worst, largest = work.loaded.reference, 0.0, 0.0
     with torch.no_grad():
-        for count in _CHECKED_BATCHES:
-            images = _images(loaded, count)
-            ours, theirs = network(images), run(images)
+        for images in work.images.batches:
+            ours, theirs = work.loaded.model(images), run(images)
             if theirs.shape != ours.shape:
                 raise ModelError(
-                    f"{what} gives {tuple(theirs.shape)} for {count} images of {loaded.reference}",
+                    f"{what} gives {tuple(theirs.shape)} for {len(images)} images of {reference}",
                     hint="this architecture cannot be exported for any number of images",
                 )
             worst = max(worst, float((ours - theirs).abs().max()))
             largest = max(largest, float(ours.abs().max()))
     if not worst <= TOLERANCE * max(1.0, largest):
+        unfused = "--no-fuse or " if work.network is not work.loaded.model else ""
         raise ModelError(
-            f"the exported {loaded.reference} is not the model: a logit differs by {worst:.3g} in {what}",
-            hint="nothing was written; try --format safetensors",
+            f"the exported {reference} is not the model: a logit differs by {worst:.3g} in {what}",
+            hint=f"nothing was written; try {unfused}--format safetensors",
         )
     return worst, largest
 
 
 @contextlib.contextmanager
-def _quiet(reference: str) -> Iterator[None]:
-    """Exporters fail in many ways, and warn of what is no concern of the user's."""
+def exporter_errors(reference: str) -> Iterator[None]:
+    """One clear line for each way in which an exporter fails, and none of its warnings, which do not concern the user.
+
+    Raises:
+        ModelError: The body failed.
+    """
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except (OSError, ModelError):
+    except (OSError, KdzooError):
         raise
     except Exception as error:
         line = (str(error) or type(error).__name__).strip().splitlines()[0]

@@ -209,6 +209,11 @@ def _path(text: str, path: Path) -> Reference:
             raise ModelError(
                 f"{path} holds weights, and does not say of which architecture", hint=f"write ARCHITECTURE={text}"
             )
+        if path.suffix == ".onnx":
+            raise ModelError(
+                f"{path} is an ONNX file, which 'kdzoo eval' and 'kdzoo predict' take, each for classes alone",
+                hint="name the model that it was exported from",
+            )
         raise ModelError(
             f"{path} is not a model",
             hint=f"a weights file ends in one of {', '.join(WEIGHT_SUFFIXES)}; a model is a folder",

@@ -17,6 +17,7 @@ from ...engine.evaluate import PassSettings
 from ...engine.machine import processor_name
 from ...engine.precision import deterministic
 from ...engine.progress import say
+from ...zoo.onnx_files import OnnxNetwork
 from ..results import MeasuredModel, Predictions, Result, describe_model
 from .one_pass import OnePass, PassResult, require_images
 from .partial import PartialFile
@@ -103,7 +104,7 @@ def evaluate_classifiers(
                     one,
                     source,
                     fingerprint=fingerprint,
-                    throughput=_throughput(done, index, how),
+                    throughput={**_throughput(done, index, how), **_latency(one.model)},
                     teacher=None if judge is None else last,
                 )
                 receive(index, number, result, predictions)
@@ -185,3 +186,9 @@ def _throughput(done: PassResult, index: int, how: PassSettings) -> dict[str, An
         "threads": torch.get_num_threads(),
         "models_in_pass": len(done.seconds),
     }
+
+
+def _latency(model: EvaluatedModel) -> dict[str, Any]:
+    """Of an exported file alone: what it takes for one image on this machine."""
+    network = model.loaded.model
+    return {"latency_ms": network.latency()} if isinstance(network, OnnxNetwork) else {}

@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-import json
-from abc import ABC, abstractmethod
-from pathlib import Path
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from ...base.digests import sha256_of
 from ...base.errors import ModelError, UsageError
 from ...data.eval_views import EvalView
 from ...engine.distributed import choose_device
 from ...engine.teachers import normalise, weights_sha256
-from ...zoo import LoadedModel, Preprocessing, load_model
-from ...zoo.exporting import require_onnx
+from ...zoo import LoadedModel
 from ...zoo.features import forward_with_features, takes_conditions
+from ...zoo.onnx_files import OnnxNetwork, load_for_inference
 
 _IMAGENET_CLASSES = 1000
-_ONNX_RECORD = "kdzoo."
 
 
-class Classifier(ABC):
+class Classifier:
     """A network with its preprocessing and the names of its classes.
+
+    Args:
+        loaded: The model, or an exported file.
+        device: Where it runs; a file runs on the CPU.
 
     Attributes:
         reference: Names it.
-        digest: Of its weights, in hexadecimal.
+        digest: Of its weights or its file, in hexadecimal.
         preprocessing: What its images go through.
         class_names: In the order of its outputs; empty for a backbone without a classifier.
     """
 
-    def __init__(self, reference: str, digest: str, preprocessing: Preprocessing, class_names: tuple[str, ...]) -> None:
-        self.reference, self.digest = reference, digest
-        self.preprocessing, self.class_names = preprocessing, class_names
+    def __init__(self, loaded: LoadedModel, device: torch.device) -> None:
+        model = loaded.model
+        self.reference, self.preprocessing = loaded.reference, loaded.preprocessing
+        self.class_names = loaded.class_names or _unnamed(loaded.num_classes)
+        self.digest = model.sha256 if isinstance(model, OnnxNetwork) else weights_sha256(model)
+        self._device, self._model = device, model.to(device).to(memory_format=torch.channels_last).eval()
 
     @property
     def view(self) -> EvalView:
@@ -48,7 +48,7 @@ class Classifier(ABC):
             interpolation=look.interpolation,
         )
 
-    @abstractmethod
+    @torch.no_grad()
     def answer(self, pixels: Tensor, *, embeddings: bool) -> tuple[Tensor, Tensor | None]:
         """Probabilities (B, C) and, where wanted, embeddings (B, D), float32, on the CPU.
 
@@ -56,61 +56,12 @@ class Classifier(ABC):
             pixels: uint8, (B, 3, H, W).
             embeddings: Whether the features before the classifier are wanted.
         """
-
-
-class TorchClassifier(Classifier):
-    """A loaded model on a device."""
-
-    def __init__(self, loaded: LoadedModel, device: torch.device) -> None:
-        names = loaded.class_names or _unnamed(loaded.num_classes)
-        super().__init__(loaded.reference, weights_sha256(loaded.model), loaded.preprocessing, names)
-        self._device = device
-        self._model = loaded.model.to(device).to(memory_format=torch.channels_last).eval()
-
-    @torch.no_grad()
-    def answer(self, pixels: Tensor, *, embeddings: bool) -> tuple[Tensor, Tensor | None]:
         look = self.preprocessing
         images = pixels.to(self._device).to(memory_format=torch.channels_last).to(torch.float32).div_(255)
         images = normalise(images, look.mean, look.std)
         logits, features = forward_with_features(self._model, images) if embeddings else (self._model(images), None)
         probabilities = logits[:, : len(self.class_names)].float().softmax(dim=1).cpu()
         return probabilities, None if features is None else features.float().cpu()
-
-
-class OnnxClassifier(Classifier):
-    """A file that ``kdzoo export --format onnx`` wrote, run by onnxruntime on the CPU."""
-
-    def __init__(self, path: Path) -> None:
-        require_onnx()
-        import onnxruntime
-
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-            record = {
-                key.removeprefix(_ONNX_RECORD): text
-                for key, text in self._session.get_modelmeta().custom_metadata_map.items()
-                if key.startswith(_ONNX_RECORD)
-            }
-            look = Preprocessing(
-                image_size=int(record["image_size"]),
-                mean=tuple(json.loads(record["mean"])),
-                std=tuple(json.loads(record["std"])),
-                interpolation=record["interpolation"],
-                crop_pct=float(record["crop_pct"]),
-            )
-            classes = int(self._session.get_outputs()[0].shape[1])
-            names = tuple(map(str, json.loads(record.get("class_names", "[]"))))
-        except Exception as error:  # onnxruntime has an exception of its own for each kind of broken file
-            line = (str(error) or type(error).__name__).strip().splitlines()[0]
-            raise ModelError(
-                f"{path} is no model that kdzoo exported ({line})", hint="make one with kdzoo export --format onnx"
-            ) from error
-        super().__init__(str(path), sha256_of(path), look, names if len(names) == classes else _unnamed(classes))
-
-    def answer(self, pixels: Tensor, *, embeddings: bool) -> tuple[Tensor, Tensor | None]:
-        images = normalise(pixels.to(torch.float32).div_(255), self.preprocessing.mean, self.preprocessing.std)
-        logits: Any = self._session.run(None, {self._session.get_inputs()[0].name: images.contiguous().numpy()})[0]
-        return torch.from_numpy(logits).float().softmax(dim=1), None
 
 
 def open_classifier(
@@ -128,20 +79,14 @@ def open_classifier(
         ModelError: There is no such model, or it names no classes.
         UsageError: An ONNX file has one image size and no embeddings.
     """
-    path = Path(reference).expanduser()
-    if path.suffix == ".onnx":
-        if not path.is_file():
-            raise ModelError(f"there is no file {path}", hint="make one with kdzoo export --format onnx")
-        if embeddings or image_size is not None:
-            what = "gives no embeddings" if embeddings else "takes images of one size"
-            raise UsageError(f"an ONNX file {what}", hint="name the model that it was exported from")
-        return OnnxClassifier(path)
-    loaded = load_model(reference, pretrained=True, image_size=image_size)
+    loaded = load_for_inference(reference, image_size=image_size)
+    if embeddings and isinstance(loaded.model, OnnxNetwork):
+        raise UsageError("an ONNX file gives no embeddings", hint="name the model that it was exported from")
     if takes_conditions(loaded.model) or loaded.provenance.get("task") == "regression":
         raise ModelError(f"{reference} predicts numbers, not classes", hint="kdzoo eval measures it")
     if loaded.num_classes == 0 and not embeddings:
         raise ModelError(f"{reference} is a backbone without a classifier", hint="--embeddings gives its features")
-    return TorchClassifier(loaded, choose_device(device))
+    return Classifier(loaded, choose_device(device))
 
 
 def _unnamed(count: int) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ...engine.teachers import weights_sha256
 from ...zoo import LoadedModel
+from ...zoo.onnx_files import OnnxNetwork
 from .document import MeasuredModel
 
 
@@ -19,6 +20,14 @@ def describe_model(loaded: LoadedModel, *, run: str | None = None) -> MeasuredMo
         loaded: The model; it is not changed.
         run: Its run folder.
     """
+    if isinstance(loaded.model, OnnxNetwork):
+        file, counted = loaded.model, loaded.model.record.get("parameters", "")
+        return MeasuredModel(
+            reference=loaded.reference,
+            architecture=loaded.architecture,
+            weights_sha256=file.sha256,
+            parameters=int(counted) if counted.isdecimal() else None,
+        )
     with torch.device("meta"):
         network = copy.deepcopy(loaded.model).to("meta").eval()
         with torch.no_grad(), FlopCounterMode(display=False) as counter:

@@ -23,7 +23,8 @@ class MeasuredModel:
     Attributes:
         reference: Names it, weights included.
         architecture: timm's name.
-        weights_sha256: Of its tensors, whatever file they came from; None where they were not digested.
+        weights_sha256: Of its tensors, whatever file they came from; of an ONNX file its own; None where they were not
+            digested.
         parameters: Their number; None where not counted.
         macs: Multiply-accumulates of one image at the protocol's size; None where not counted.
         run: Its run folder, where it came from one.

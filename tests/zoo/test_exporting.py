@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import os
 import stat
@@ -7,8 +8,9 @@ import torch
 from safetensors import safe_open
 
 from kdzoo.base.errors import ModelError, RunError, UsageError
+from kdzoo.evaluation.exporting import export_model
 from kdzoo.zoo import exporting, load_model
-from kdzoo.zoo.exporting import TOLERANCE, export_model
+from kdzoo.zoo.exporting import TOLERANCE, fuse_blocks, random_images
 
 
 @pytest.fixture
@@ -88,7 +90,40 @@ def test_what_cannot_be_done_is_said(model, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="could not be written"):
         export_model(model, "safetensors", tmp_path / "file" / "m.safetensors")
-    monkeypatch.setattr(exporting.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match="needs onnx, onnxscript, onnxruntime") as missing:
         export_model(model, "onnx", tmp_path / "m.onnx")
     assert missing.value.hint == "pip install 'kdzoo[onnx]'"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "fused"),
+    [
+        ("mobileone_s0", "191 convolutions and 226 BatchNorms became 43 and 0"),
+        *(
+            pytest.param(name, fused, marks=pytest.mark.slow)
+            for name, fused in [
+                ("repvgg_a0", "44 convolutions and 61 BatchNorms became 22 and 0"),
+                ("repvit_m0_9", "126 convolutions and 108 BatchNorms became 103 and 0"),
+                ("fastvit_t8", "68 convolutions and 70 BatchNorms became 52 and 10"),
+                ("repghostnet_050", "95 convolutions and 112 BatchNorms became 95 and 48"),
+                ("tiny_vit_5m_224", "27 convolutions and 27 BatchNorms became 27 and 0"),
+                ("efficientvit_m0", "116 convolutions and 113 BatchNorms became 116 and 0"),
+            ]
+        ),
+        ("cifar_resnet8", ""),
+    ],
+)
+def test_fused_blocks_compute_what_the_trained_ones_do(architecture, fused):
+    size = None if architecture in ("tiny_vit_5m_224", "efficientvit_m0") else 64
+    loaded = load_model(architecture, num_classes=3, image_size=size)
+    images = random_images(loaded, 4)
+    network = loaded.model.train()
+    with torch.no_grad():
+        network(images)  # BatchNorms have statistics of their own
+        ours = network.eval()(images)
+        copy, words = fuse_blocks(network)
+        assert words == fused
+        assert (copy is network) == (not fused)
+        torch.testing.assert_close(copy(images), ours, atol=TOLERANCE * max(1.0, float(ours.abs().max())), rtol=0)
+        assert torch.equal(network(images), ours)  # the model itself is left as it was

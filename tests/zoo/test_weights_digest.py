@@ -18,8 +18,8 @@ from kdzoo.base.errors import ModelError
 from kdzoo.base.run_record import read_run
 from kdzoo.cli.main import main
 from kdzoo.evaluation.analysis.weights import weight_section
+from kdzoo.evaluation.exporting import export_model
 from kdzoo.zoo import load_model, save_model
-from kdzoo.zoo.exporting import export_model
 from kdzoo.zoo.generators import load_generator, save_generator
 from kdzoo.zoo.networks.conditional_generator import ConditionalGenerator
 from kdzoo.zoo.publishing import prepare

@@ -18,11 +18,11 @@ import kdzoo
 from kdzoo.base.errors import DataError, Interrupted, ModelError, UsageError
 from kdzoo.cli.main import main
 from kdzoo.data.reading import AS_STORED
+from kdzoo.evaluation.exporting import export_model
 from kdzoo.evaluation.prediction import classifier
 from kdzoo.evaluation.prediction import predict as predicting
 from kdzoo.evaluation.prediction.images import ImageFile
 from kdzoo.zoo import LoadedModel, load_model, save_model
-from kdzoo.zoo.exporting import export_model
 
 CLASSES = ("null", "eins", "zwei")
 
@@ -109,7 +109,7 @@ def test_a_name_that_is_no_text_is_escaped(model: str, photos: Path, tmp_path: P
 
 def test_answers_that_are_no_numbers_are_an_error(model: str, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Finite weights may still overflow."""
-    load = classifier.load_model
+    load = classifier.load_for_inference
 
     def huge(*arguments: object, **how: object) -> LoadedModel:
         loaded = load(*arguments, **how)  # type: ignore[arg-type]
@@ -117,7 +117,7 @@ def test_answers_that_are_no_numbers_are_an_error(model: str, photos: Path, monk
             loaded.model.get_classifier().weight.fill_(3e38)  # type: ignore[operator]
         return loaded
 
-    monkeypatch.setattr(classifier, "load_model", huge)
+    monkeypatch.setattr(classifier, "load_for_inference", huge)
     with pytest.raises(ModelError, match="no numbers"):
         list(kdzoo.predict(model, str(photos), workers=0))
 
