@@ -66,7 +66,10 @@ def load_code(path: Path) -> OwnCode:
             del sys.modules[name]
             if isinstance(error, KdzooError):
                 raise UsageError(f"{path}: {error.message}", hint=error.hint) from error
-            raise failure_of(error) or error from error
+            said = failure_of(error)
+            if said is None:
+                raise
+            raise said from error
     return OwnCode(str(path), sha256, sys.modules[name])
 
 

@@ -102,7 +102,11 @@ label_options = stacked(_WHAT_AND_HOW, section(WHERE, _SHOWN))
 """As `run_options`, without those that only a student needs."""
 
 teacher_option = setting(
-    "--teacher", "teachers", multiple=True, metavar="REF", help="A teacher. Repeatable; the recipe's own by default."
+    "--teacher",
+    "teachers",
+    multiple=True,
+    metavar="REF",
+    help="A teacher; mine.py:FUNCTION is one of your own. Repeatable; the recipe's own by default.",
 )
 teacher_classes_option = setting(
     "--teacher-classes",
