@@ -86,7 +86,7 @@ def check_terms(terms: Any, loss: str) -> dict[str, Tensor]:
     """
     if not isinstance(terms, dict) or not terms:
         raise RunError(
-            f"{loss}.terms gave {type(terms).__name__ if terms else terms!r}, not the terms of the loss by name",
+            f"{loss}.terms gave {'no term' if isinstance(terms, dict) else type(terms).__name__}",
             hint='return {"name": tensor of one number}',
         )
     for name, term in terms.items():

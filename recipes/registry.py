@@ -123,7 +123,7 @@ def get_recipe(name: str) -> Recipe:
 
 def _installed() -> tuple[EntryPoint, ...]:
     """The recipes of installed packages: their entry points in the group ``kdzoo.recipes``, by name."""
-    return tuple(sorted(entry_points(group=GROUP), key=lambda one: one.name))
+    return tuple(sorted(entry_points(group=GROUP), key=lambda one: (one.name, one.value)))
 
 
 def _package(entry: EntryPoint) -> str:

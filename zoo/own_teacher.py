@@ -81,7 +81,7 @@ class OwnNetwork(nn.Module):
         for part in parts:
             if not isinstance(part, Tensor):
                 raise ValueError(f"it gives {type(part).__name__}, and no tensor")
-            if len(part) != len(images) or part.ndim not in ((2, 4) if self._bare else (2,)):
+            if part.ndim not in ((2, 4) if self._bare else (2,)) or len(part) != len(images):
                 raise ValueError(f"it gives a tensor of shape {tuple(part.shape)} for {len(images)} images")
             if not part.is_floating_point() or not torch.isfinite(part).all():
                 raise ValueError("it gives what is no finite number")
