@@ -62,7 +62,7 @@ def own_recipe(
         ValueError: A row has no citation, or no such setting exists.
     """
     if not name or name in recipe_names():
-        raise UsageError(f"a recipe of your own cannot be called {name!r}", hint="kdzoo's own keep their names: take another")
+        raise UsageError(f"a recipe of your own cannot be called {name!r}", hint="take a name that is not kdzoo's")
     kind = loss if isinstance(loss, type) and issubclass(loss, ObjectiveSettings) else _settings_of(loss)
     alone = getattr(kind, "uses_teachers", True) is False
     parent = get_recipe(base or ("from_scratch" if alone else "function_matching"))

@@ -277,6 +277,8 @@ def pair():
     return kdzoo.OwnTeacher(lambda images: (images.mean(dim=(2, 3)), images.flatten(1)), image_size=8, licence="mit")
 def mapped():
     return kdzoo.OwnTeacher(lambda images: images[:, :, ::2, ::2], image_size=8, gives="features")
+def convolved():
+    return kdzoo.OwnTeacher(nn.Sequential(nn.Conv2d(3, 6, 3, 2), nn.ReLU()), image_size=16, gives="features")
 def scalar():
     return kdzoo.OwnTeacher(lambda images: images.mean(), image_size=8)
 def infinite():
@@ -355,3 +357,17 @@ def test_features_are_not_read_of_a_teacher_that_gives_none() -> None:
     assert "mine.py:named answers with logits alone, crd reads features" in refusal(lambda: teachers_of(plan))
     plan.teachers = ("mine.py:pair",)
     assert len(teachers_of(plan)) == 1
+
+
+def test_features_of_a_callable_are_learnt(few_digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(TEACHERS)
+    call = ["distill", "--recipe", "features", "--teacher", "mine.py:convolved", "--student", "cifar_resnet8"]
+    call += ["--data", str(few_digits), "--epochs", "1", "--image-size", "16", "--workers", "0", "--device", "cpu"]
+    call += ["--trust-teacher", "--out", "run"]
+    assert main([*call, "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("starts: ")
+    assert "mine.py:convolved, 168" in " ".join(shown.split())
+    assert main(call) == 0
+    lines = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    assert all(line["dense_cosine"] > 0 for line in lines if line["kind"] == "train")
