@@ -42,7 +42,8 @@ from .settings import setting
         "--recipe",
         metavar="NAME|FILE",
         type=RECIPE,
-        help="A recipe's name, or a file made by 'kdzoo recipes copy'.  [default: function_matching]",
+        help="A recipe's name, a file made by 'kdzoo recipes copy', or Python of your own, mine.py.  "
+        "[default: function_matching]",
     ),
     setting("--student", metavar="REF", help="What to train; the recipe's own by default."),
     teacher_option,

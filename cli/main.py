@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import click
 
 from ..base.errors import KdzooError, UsageError
+from ..base.own_code import failure_of
 from .commands import PROGRAM
 from .output import echo, flush_output
 from .root import root
@@ -122,6 +123,9 @@ def _explain(error: BaseException) -> tuple[str, str | None, int]:
                 return meaning, "name another path", UsageError.exit_code
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return f"out of memory: {_first_line(error) or 'no more to give'}", "use a smaller --batch-size", 1
+    own = failure_of(error)
+    if own is not None:
+        return _explain(own)
     line = _first_line(error)
     name = type(error).__name__
     return f"{name}: {line}" if line else name, "this is a bug in kdzoo, run again with --debug", 1

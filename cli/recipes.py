@@ -25,7 +25,7 @@ def command() -> None:
 @command.command("list", cls=VerbCommand)
 @format_options
 def list_(form: str, as_json: bool) -> None:
-    """List the recipes."""
+    """List the recipes, those of installed packages by name."""
     from .. import list_recipes
 
     with work():
@@ -40,7 +40,7 @@ def list_(form: str, as_json: bool) -> None:
 def show(name: str, as_json: bool) -> None:
     """Show a recipe: paper, numbers, settings with their citations, students, variants, deviations.
 
-    NAME is a recipe's name or a file made by 'kdzoo recipes copy'.
+    NAME is a recipe's name, a file made by 'kdzoo recipes copy', or Python of your own, which is run.
     """
     from .. import describe_recipe, load_recipe
 

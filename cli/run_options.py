@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from ..base.errors import UsageError
 from ..base.setting_values import Epochs
 from ..base.settings import Given
 from .completion import DATA
 from .config_file import config_option
 from .options import COUNT, PIXELS, PRECISION, SEED, SHARE, WORKERS, option, section, stacked, tracker_option
-from .settings import given_by, given_settings, set_option, setting, within
+from .settings import CONFIG_KEY, given_by, given_settings, set_option, setting, within
 
 WHAT, HOW, WHERE = "What", "How", "The run"
+_CODE = re.compile(r"\.py\b", re.IGNORECASE)
 _ARGUMENTS = ("variants", "out", "resume", "stage", "trust_teacher", "trackers", "form")
 """What the verbs' functions take beside settings."""
 
@@ -91,7 +95,11 @@ label_options = stacked(_WHAT_AND_HOW, section(WHERE, _SHOWN))
 """As `run_options`, without those that only a student needs."""
 
 teacher_option = setting(
-    "--teacher", "teachers", multiple=True, metavar="REF", help="A teacher. Repeatable; the recipe's own by default."
+    "--teacher",
+    "teachers",
+    multiple=True,
+    metavar="REF",
+    help="A teacher; mine.py:FUNCTION is one of your own. Repeatable; the recipe's own by default.",
 )
 teacher_classes_option = setting(
     "--teacher-classes",
@@ -107,12 +115,31 @@ def run_arguments(ctx: click.Context) -> dict[str, Any]:
     """What was given, as the verbs' functions take it; see `given_settings`.
 
     Raises:
-        UsageError: One layer says two things of one setting (``--epochs 3 --set training.epochs=4``).
+        UsageError: One layer says two things of one setting (``--epochs 3 --set training.epochs=4``); or a config file
+            names Python.
     """
     from ..runs import SETTING_OF
 
     settings = given_settings(ctx, SETTING_OF, rivals=("training.epochs", "run.budget"))
+    _refuse_code(ctx, settings)
     share = ctx.params["val_share"]
     arguments = {name: ctx.params[name] for name in _ARGUMENTS if name in ctx.params}
     arguments["val_share"] = None if share is None else Given(share, str(given_by(ctx, "val_share")))
     return {**arguments, "settings": settings}
+
+
+def _refuse_code(ctx: click.Context, settings: Mapping[str, Given]) -> None:
+    """A config file is read where it lies, and may come with data or a run of somebody's: it gets no Python run.
+
+    Raises:
+        UsageError: It names some.
+    """
+    recipe = Given(ctx.params.get("recipe") or "", str(given_by(ctx, "recipe")))
+    named = [recipe, *(entry for path, entry in settings.items() if path.endswith("teachers.models"))]
+    config = ctx.meta.get(CONFIG_KEY)
+    for value, source in named:
+        if config is not None and source == config.path and _CODE.search(str(value)):
+            raise UsageError(
+                f"{source} names Python ({value}), which is run where you name it only",
+                hint="if you know the file, name it on the command line: --recipe, --teacher",
+            )

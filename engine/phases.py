@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..base.errors import RunError
 from .distributed import Processes
 from .objective import Objective, Phase
 from .optim import build_optimizer, phase_parameters
@@ -66,10 +68,38 @@ def run_phase(
 
     def terms(part: Step) -> dict[str, Tensor]:
         part.begin_phase()
-        return objective.terms(running.phase.name, part)
+        return check_terms(objective.terms(running.phase.name, part), type(objective).__name__)
 
     given = [partial(terms, part) for part in parts]
     return running.updater.update(given, processes, lr=lr, clip_norm=training.clip_norm, step=parts[0].step)
+
+
+def check_terms(terms: Any, loss: str) -> dict[str, Tensor]:
+    """Refuse what cannot be minimised.
+
+    Args:
+        terms: What an objective gave.
+        loss: Its name.
+
+    Raises:
+        RunError: It is no mapping of names to tensors of one number, or no gradient comes of it.
+    """
+    if not isinstance(terms, dict) or not terms:
+        raise RunError(
+            f"{loss}.terms gave {'no term' if isinstance(terms, dict) else type(terms).__name__}",
+            hint='return {"name": tensor of one number}',
+        )
+    for name, term in terms.items():
+        if not isinstance(term, Tensor) or term.ndim:
+            shape = f"a tensor of shape {tuple(term.shape)}" if isinstance(term, Tensor) else type(term).__name__
+            raise RunError(
+                f"the term {name!r} of {loss} is {shape}, not a tensor of one number", hint="its mean over the batch"
+            )
+    if not any(term.requires_grad for term in terms.values()):
+        raise RunError(
+            f"no term of {loss} depends on what is trained", hint="compute one from step.student(), without no_grad"
+        )
+    return terms
 
 
 def run_phases(

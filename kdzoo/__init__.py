@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .doctor import examine
     from .engine.curation import CurationResult
     from .engine.labelling import LabelResult
+    from .engine.objective import StepView
     from .evaluation.analysis import write_analysis
     from .evaluation.comparison import ComparedResult, ModelComparison, compare_results
     from .evaluation.evaluate import EvaluationResult, evaluate
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from .planning.plan import Plan
     from .planning.resolution import resolve
     from .recipes.description import describe_recipe
+    from .recipes.own import Loss, own_recipe
     from .recipes.recipe import Recipe
     from .recipes.recipe_file import export_recipe, load_recipe
     from .recipes.registry import get_recipe, list_recipes
@@ -79,6 +81,7 @@ if TYPE_CHECKING:
         save_model,
     )
     from .zoo.exporting import Exported
+    from .zoo.own_teacher import OwnTeacher
     from .zoo.publishing import write_package
     from .zoo.pulling import convert_file
 
@@ -97,6 +100,7 @@ __getattr__ = lazy_names(
         ".doctor": "examine",
         ".engine.curation": "CurationResult",
         ".engine.labelling": "LabelResult",
+        ".engine.objective": "StepView",
         ".evaluation.analysis": "write_analysis",
         ".evaluation.comparison": "ComparedResult ModelComparison compare_results",
         ".evaluation.evaluate": "EvaluationResult evaluate",
@@ -113,6 +117,7 @@ __getattr__ = lazy_names(
         ".planning.plan": "Plan",
         ".planning.resolution": "resolve",
         ".recipes.description": "describe_recipe",
+        ".recipes.own": "Loss own_recipe",
         ".recipes.recipe": "Recipe",
         ".recipes.recipe_file": "export_recipe load_recipe",
         ".recipes.registry": "get_recipe list_recipes",
@@ -125,6 +130,7 @@ __getattr__ = lazy_names(
         ".zoo": "LoadedModel Pulled create_model describe_model list_architectures list_models load_model pull "
         "save_model",
         ".zoo.exporting": "Exported",
+        ".zoo.own_teacher": "OwnTeacher",
         ".zoo.publishing": "write_package",
         ".zoo.pulling": "convert_file",
     },
@@ -147,9 +153,11 @@ __all__ = [
     "LabelCost",
     "LabelResult",
     "LoadedModel",
+    "Loss",
     "ModelComparison",
     "ModelCost",
     "ModelError",
+    "OwnTeacher",
     "PaperRow",
     "Plan",
     "PlannedDense",
@@ -162,6 +170,7 @@ __all__ = [
     "Recipe",
     "Record",
     "RunError",
+    "StepView",
     "TeacherError",
     "TrainResult",
     "TransferReport",
@@ -193,6 +202,7 @@ __all__ = [
     "measure_segmentation",
     "measure_transfer",
     "open_source",
+    "own_recipe",
     "pack_data",
     "package",
     "plan_dense",

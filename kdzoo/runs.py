@@ -90,7 +90,7 @@ class TeacherArguments(RunArguments, total=False):
 
     Attributes:
         student: A model reference, or a row of the recipe's table; ``label`` takes its teachers and image size alone.
-        teachers: Model references.
+        teachers: Model references; ``FILE.py:FUNCTION`` is a teacher of your own.
         teacher_classes: The order of the classes of teachers that do not name them, once for all or once each:
             ``natural``, ``string``, ``data``, or a text file of the names.
     """
@@ -116,7 +116,8 @@ def distill(recipe: str | None = None, **run: Unpack[DistillArguments]) -> Train
     """Train a student from teachers, with a recipe. What is not given is the recipe's.
 
     Args:
-        recipe: A recipe's name, or the path of a recipe file; ``function_matching`` by default.
+        recipe: A recipe's name, or the path of a recipe file, YAML or Python of your own; ``function_matching`` by
+            default.
         run: ``student``, ``teachers``, ``data``, ``out`` and the others of `DistillArguments` and `RunArguments`.
 
     Raises:

@@ -100,13 +100,16 @@ def publish(
 
 
 def recipe_facts(run: Path) -> RecipeFacts | None:
-    """What the recipe of a run says of itself, or None for a recipe that kdzoo no longer has."""
+    """What the recipe of a run says of itself, or None for one that is not kdzoo's, whose code is not run for it."""
     from .recipes.description import numbered
-    from .recipes.registry import get_recipe
+    from .recipes.registry import get_recipe, recipe_names
     from .zoo.card_subject import RecipeFacts
 
     with contextlib.suppress(OSError, ValueError, UsageError):
-        recipe = get_recipe(read_config(run / "config.json").recipe)
+        name = read_config(run / "config.json").recipe
+        if name not in recipe_names():
+            return None
+        recipe = get_recipe(name)
         if recipe.ours:
             return RecipeFacts(summary=recipe.summary)
         return RecipeFacts(

@@ -31,7 +31,7 @@ def is_other_data(builder: PlanBuilder, facts: DataFacts) -> bool:
     """Whether a paper's recipe meets other data than its own: by name, and by the number of images and classes."""
     own = builder.own_dataset
     if DATASET in builder.from_file:
-        own = str(get_recipe(builder.base.name).data.dataset)
+        own = str(get_recipe(builder.follows).data.dataset)
     if str(builder.values[DATASET]).partition(":")[0].partition("@")[0] == own:
         return False
     labelled = None if facts.num_images is None else facts.num_images - facts.num_unlabeled

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from ..base.errors import UsageError
+from ..base.own_code import SUFFIX
 from ..base.settings import Given
 from ..zoo.references import parse_reference
 from .own_data import DISTIL, FINETUNE, FROM_SCRATCH
@@ -43,6 +45,11 @@ def plan_verb(
     why = ""
     if recipe is None:
         recipe, why = choose_recipe(verb, given, variants)
+        if recorded is not None and recorded.recipe.lower().endswith(SUFFIX):
+            raise UsageError(
+                f"the run in {resumed} has the recipe {recorded.recipe}, Python that is run where you name it only",
+                hint=f"if you know the file: --recipe {recorded.recipe}",
+            )
         if recorded is not None and recorded.recipe != recipe:  # what it was chosen by is another today
             recipe, why = recorded.recipe, f"as the run in {resumed} began"
     plan = resolve(recipe, given=given, variants=variants, recorded=recorded)

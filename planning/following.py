@@ -103,7 +103,7 @@ def pin_student(builder: PlanBuilder, facts: DataFacts) -> None:
                 f"{name} starts from its weights {reference.pinned}, with a new classifier for {facts.num_classes} "
                 "classes; from random ones: --set student.init=random"
             )
-    given_weights = written and builder.base.name != FROM_SCRATCH
+    given_weights = written and builder.follows != FROM_SCRATCH
     if "student.init" not in builder.chosen and builder.values["student.init"] == "random" and given_weights:
         builder.put("student.init", "pretrained", f"{builder.sources['student.model']} names weights")
     random = builder.values["student.init"] == "random" and reference.kind == "timm"
@@ -162,6 +162,13 @@ def pin_teachers(builder: PlanBuilder, facts: DataFacts) -> None:
             "--teacher REF ('kdzoo train' makes one)"
         )
     references = [parse_reference(model) for model in models]
+    given = "teachers.models" in builder.typed_given or builder.base.code is not None
+    for reference in references:
+        if reference.kind == "code" and not given:
+            raise UsageError(
+                f"{builder.origin} names the teacher {reference.text}, Python that is run where you name it only",
+                hint=f"if you know the file: --teacher {reference.text}",
+            )
     builder.notes.extend(note for reference in references for note in reference.notes)
     builder.values["teachers.models"] = tuple(reference.pinned for reference in references)
 

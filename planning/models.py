@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..base.errors import ModelError
+from ..base.errors import ModelError, TeacherError
 from ..data import TeacherRecord
 from ..recipes.recipe import Shapes
 from ..zoo import LoadedModel, forward_with_dense, load_model, parse_reference
+from ..zoo.own_teacher import OwnNetwork, load_own_teacher
 from .plan import Plan
 
 
@@ -99,9 +100,28 @@ def teachers_of(plan: Plan, *, weights: bool = True, num_classes: int | None = N
     view, features = plan.recipe.teachers.view, plan.recipe.objective.task == "features"
     size = view if features and isinstance(view, int) else None
     classes = 0 if features else num_classes
-    return [
-        load_model(reference, pretrained=weights, num_classes=classes, image_size=size) for reference in plan.teachers
-    ]
+    found = []
+    for reference in plan.teachers:
+        if parse_reference(reference).kind == "code":
+            found.append(load_own_teacher(reference, num_classes=classes, image_size=size))
+            continue
+        found.append(load_model(reference, pretrained=weights, num_classes=classes, image_size=size))
+    _check_features(plan, found)
+    return found
+
+
+def _check_features(plan: Plan, teachers: Sequence[LoadedModel]) -> None:
+    """Refuse a teacher of the user's own that answers with logits alone where the loss reads features.
+
+    Raises:
+        TeacherError: There is one.
+    """
+    for teacher in teachers if plan.recipe.objective.reads.features else ():
+        if isinstance(teacher.model, OwnNetwork) and not teacher.model.gives_features:
+            raise TeacherError(
+                f"teacher {teacher.reference} answers with logits alone, {plan.recipe.name} reads features",
+                hint='let it give (logits, features), or features alone: OwnTeacher(…, gives="features")',
+            )
 
 
 def dense_width(loaded: LoadedModel, image_size: int) -> int:

@@ -196,7 +196,7 @@ def follow_own_data(builder: PlanBuilder, subject: Subject) -> None:
     every = max(1, round(epochs / number["evaluations"]))
     builder.follow("training.evaluate_every_epochs", every, f"ours: about {number['evaluations']} in {epochs} epochs")
     builder.notes.append(
-        f"{subject.recipe} on {facts.num_images:,} images: {epochs} epoch{'s' if epochs > 1 else ''} in batches of "
+        f"{builder.base.name} on {facts.num_images:,} images: {epochs} epoch{'s' if epochs > 1 else ''} in batches of "
         f"{batch}, learning rate {lr:g}, {builder.values[SIZE]} px; --dry-run shows where each setting comes from"
     )
     flips = builder.values["data.augmentation.hflip_prob"]

@@ -207,6 +207,8 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object: the settings as ``{path: {"value", "source"}}``."""
         staged: dict[str, Any] = {}
+        if self.recipe.code is not None:
+            staged["recipe_code"] = {"name": self.recipe.code.name, "sha256": self.recipe.code.sha256}
         if self.stage is not None:
             staged["stage"] = self.stage.to_dict()
         if self.stages:
@@ -226,13 +228,15 @@ class Plan:
         }
 
     def fixed(self) -> dict[str, Any]:
-        """What a resumed run must share with its beginning: every setting but those that change no result.
+        """What a resumed run must share with its beginning: every setting but those that change no result, and the
+        recipe's own Python.
 
         The teachers' view counts where it is not the student's: runs that were begun before there was another go on.
         """
         free = (*_PLACES, *_WISHES, *(f"training.{name}" for name in _FREE))
         free += ("teachers.view",) if self.recipe.teachers.view == "student" else ()
-        return {path: value for path, value in self.settings().items() if path not in free}
+        code = {} if self.recipe.code is None else {"recipe.sha256": self.recipe.code.sha256}
+        return {**{path: value for path, value in self.settings().items() if path not in free}, **code}
 
 
 def steps_of(recipe: Recipe, facts: DataFacts) -> int | None:

@@ -56,7 +56,8 @@ class PlanBuilder(SettingsBuilder):
         self.stage, self.common, self.recorded = stage, common, recorded
         loaded = load_recipe(origin)
         self.base, self.origin, self.from_file = loaded.recipe, loaded.origin, loaded.changed
-        self.is_ours = self.base.name in OURS
+        self.follows = self.base.base or self.base.name
+        self.is_ours = self.follows in OURS
         self.cited = citations(self.base)
         own = {path: (value, self._recipe_source(path, loaded.changed)) for path, value in flatten(self.base).items()}
         super().__init__(setting_types(self.base), own)
@@ -74,7 +75,7 @@ class PlanBuilder(SettingsBuilder):
         self.chosen: set[str] = set()
 
     def _recipe_source(self, path: str, changed: frozenset[str]) -> str:
-        if path in changed:
+        if path in changed and self.base.code is None:
             return self.origin
         citation = self.cited.get(path, DEFAULT)
         return citation if citation == DEFAULT else f"{self.base.name}: {citation}"
@@ -266,9 +267,10 @@ class PlanBuilder(SettingsBuilder):
             adapt_length(self, facts)
             follow_epochs(self)
         if self.is_ours:
-            dataset, recipe = str(self.values[_DATASET]).partition(":")[0], self.base.name
-            pretrained = self.starts_from_weights
-            follow_own_data(self, Subject(recipe=recipe, pretrained=pretrained, facts=facts, dataset=dataset, own=own))
+            dataset, pretrained = str(self.values[_DATASET]).partition(":")[0], self.starts_from_weights
+            follow_own_data(
+                self, Subject(recipe=self.follows, pretrained=pretrained, facts=facts, dataset=dataset, own=own)
+            )
         elif self.adapts:
             adapt(self, facts, own)
         else:

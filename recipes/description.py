@@ -18,6 +18,8 @@ _ITEM = re.compile(r" +\d+\. (.*)")
 
 def docstring(recipe: Recipe) -> str:
     """The head of the recipe's file."""
+    if recipe.code is not None:
+        return inspect.getdoc(recipe.code.module) or ""
     return inspect.getdoc(import_module(f".{recipe.name}", __package__)) or ""
 
 

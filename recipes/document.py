@@ -34,7 +34,11 @@ def table_of_recipes() -> str:
     """A line a recipe."""
     return _table(
         ("recipe", "what it does", "paper"),
-        ((f"[`{listing.name}`](#{listing.name})", listing.summary, _origin(listing)) for listing in list_recipes()),
+        (
+            (f"[`{listing.name}`](#{listing.name})", listing.summary, _origin(listing))
+            for listing in list_recipes()
+            if listing.name in recipe_names()
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
+from ..base.own_code import OwnCode
 from ..base.paper import Paper
 from ..base.setting_values import Colours, CropPct, Deviations, Pixels
 from ..data.mixing import Mixing
@@ -328,7 +329,9 @@ class Recipe:
         variants: Named changes.
         stages: The runs that it consists of, in order; empty for an ordinary recipe, which is one run.
         ours: Whether it is kdzoo's own: ``paper`` is then the closest reference.
+        base: Of a user's own, the recipe of kdzoo's that it changes: what follows the data there does so here.
         cited: Every value of its file with the place that says it; no run depends on them.
+        code: Of a user's own or a package's, the Python that defines it; None for kdzoo's.
     """
 
     SETTINGS: ClassVar = ("student", "teachers", "data", "training", "optimizer", "schedule", "objective")
@@ -349,7 +352,9 @@ class Recipe:
     variants: tuple[Variant, ...] = ()
     stages: tuple[Stage, ...] = ()
     ours: bool = False
+    base: str = ""
     cited: tuple[CitedValue, ...] = field(default=(), repr=False, compare=False)
+    code: OwnCode | None = field(default=None, repr=False, compare=False)
 
     def student_row(self, name: str) -> StudentRow | None:
         """The row called ``name`` (its name or its full reference), or None."""

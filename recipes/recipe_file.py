@@ -15,12 +15,14 @@ from typing import Any
 import yaml
 
 from ..base.errors import UsageError
+from ..base.own_code import SUFFIX, load_code
 from ..base.regular_files import refuse_special
 from ..base.setting_values import convert, shown, value_types
 from ..base.settings import flatten, replace_settings, setting_types
 from ..base.suggestions import unknown
 from .citations import citations
 from .overrides import typed
+from .own import own_settings, recipe_in
 from .recipe import Recipe, Stage, StudentRow, Variant
 from .registry import get_recipe, recipe_names
 from .yaml_text import read_yaml
@@ -36,7 +38,7 @@ class LoadedRecipe:
     Attributes:
         recipe: With the file's changes.
         origin: Its name, or the file's path.
-        changed: Settings that the file changed.
+        changed: Settings that the file changed, of a recipe of the user's own those that its base says otherwise.
     """
 
     recipe: Recipe
@@ -111,7 +113,13 @@ def _variants(recipe: Recipe, cited: Mapping[str, str]) -> Iterator[str]:
 
 
 def export_recipe(recipe: Recipe) -> str:
-    """The recipe as the text of a YAML file: every setting with its citation, the table of students, the variants."""
+    """The recipe as the text of a YAML file: every setting with its citation, the table of students, the variants.
+
+    Raises:
+        UsageError: It stands in a Python file, which is edited itself.
+    """
+    if recipe.code is not None and not recipe.code.package:
+        raise UsageError(f"{recipe.code.name} is Python, not copied as YAML", hint="copy and edit the file itself")
     cited = citations(recipe)
     lines = [
         f"# {recipe.paper.title} ({recipe.paper.year}), {recipe.paper.url}",
@@ -216,15 +224,19 @@ def _with(recipe: Recipe, table: str, entries: tuple[Any, ...]) -> Recipe:
 
 
 def load_recipe(text: str) -> LoadedRecipe:
-    """A recipe by name, or from a YAML file by its path.
+    """A recipe by name, or from a YAML or Python file by its path; the Python is run.
 
     Raises:
-        UsageError: Neither a recipe's name nor a readable recipe file.
+        KdzooError: Neither a recipe's name nor a readable recipe file, or the Python raises.
     """
     if text in recipe_names():
         return LoadedRecipe(get_recipe(text), text)
     path = Path(text).expanduser()
+    if path.suffix.lower() == SUFFIX:
+        recipe = recipe_in(load_code(path))
+        return LoadedRecipe(recipe, text, own_settings(recipe))
     refuse_special(path, what="the recipe file")
     if path.suffix.lower() in (".yaml", ".yml") or path.is_file():
         return read_recipe_file(path)
-    return LoadedRecipe(get_recipe(text), text)
+    recipe = get_recipe(text)
+    return LoadedRecipe(recipe, text, own_settings(recipe))

@@ -1,4 +1,4 @@
-"""The recipes by name: every file of this folder that makes a ``RECIPE``.
+"""The recipes by name: every file of this folder that makes a ``RECIPE``, and those that installed packages bring.
 
 What ``kdzoo recipes list`` shows stands in ``index.json``, so that listing them imports neither a recipe nor torch.
 ``python -m kdzoo.recipes.document recipes/index.json`` makes it anew; a recipe that it lacks is imported instead.
@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..base.digests import sha256_of
+from ..base.errors import UsageError
+from ..base.own_code import OwnCode
 from ..base.suggestions import unknown
 
 if TYPE_CHECKING:
     from .recipe import Recipe
+
+GROUP = "kdzoo.recipes"
+"""Of the entry points by which a package brings recipes: its name, and the module or the recipe."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +34,7 @@ class RecipeSummary:
     Attributes:
         name: What ``--recipe`` calls it.
         title: The paper's.
-        year: The paper's.
+        year: The paper's; None where that is not known before the recipe is loaded.
         summary: What it does.
         students: The students of its table.
         ours: Whether it is kdzoo's own; the paper is then the closest reference.
@@ -35,7 +42,7 @@ class RecipeSummary:
 
     name: str
     title: str
-    year: int
+    year: int | None
     summary: str
     students: tuple[str, ...]
     ours: bool = False
@@ -46,13 +53,18 @@ class RecipeSummary:
 
 
 def list_recipes() -> tuple[RecipeSummary, ...]:
-    """Every recipe, a line each."""
-    known = _index()
-    return tuple(known.get(name) or summarise(get_recipe(name)) for name in recipe_names())
+    """Every recipe, a line each; of those that installed packages bring nothing is imported."""
+    known, found = _index(), list[RecipeSummary]()
+    for one in _installed():
+        what = f"of the package {_package(one)}; 'kdzoo recipes show {one.name}' loads it"
+        if one.name in recipe_names():
+            what = f"of the package {_package(one)}, out of reach: kdzoo's own has this name"
+        found.append(RecipeSummary(name=one.name, title="", year=None, summary=what, students=()))
+    return (*(known.get(name) or summarise(get_recipe(name)) for name in recipe_names()), *found)
 
 
 def recipe_names() -> tuple[str, ...]:
-    """Every recipe's name, in the index's order; those that it lacks after them."""
+    """The name of every recipe of kdzoo's own, in the index's order; those that it lacks after them."""
     return _names(tuple(sys.modules[__package__].__path__))
 
 
@@ -93,9 +105,51 @@ def get_recipe(name: str) -> Recipe:
     """The recipe called ``name``.
 
     Raises:
-        UsageError: There is none; the nearest name is given.
+        UsageError: There is none; the nearest name is given. Or a package's cannot be loaded.
     """
-    if name not in recipe_names():
-        raise unknown(name, recipe_names(), what="recipe", where="'kdzoo recipes list' shows them")
-    recipe: Recipe = import_module(f".{name}", __package__).RECIPE
-    return recipe
+    if name in recipe_names():
+        recipe: Recipe = import_module(f".{name}", __package__).RECIPE
+        return recipe
+    installed = _installed()
+    chosen = [one for one in installed if one.name == name]
+    if not chosen:
+        known = [*recipe_names(), *(one.name for one in installed)]
+        raise unknown(name, known, what="recipe", where="'kdzoo recipes list' shows them")
+    if len(chosen) > 1:
+        packages = " and ".join(map(_package, chosen))
+        raise UsageError(f"{packages} both bring a recipe {name}", hint="uninstall one of them")
+    return _load(chosen[0])
+
+
+def _installed() -> tuple[EntryPoint, ...]:
+    """The recipes of installed packages: their entry points in the group ``kdzoo.recipes``, by name."""
+    return tuple(sorted(entry_points(group=GROUP), key=lambda one: (one.name, one.value)))
+
+
+def _package(entry: EntryPoint) -> str:
+    return entry.module if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
+
+
+def _load(entry: EntryPoint) -> Recipe:
+    """A package's recipe.
+
+    Raises:
+        UsageError: It cannot be imported, or is not what its entry point says.
+    """
+    from .recipe import Recipe
+
+    found: Any = None
+    try:
+        found = entry.load()
+        found = getattr(found, "RECIPE", found)
+        why = "" if isinstance(found, Recipe) else f"{entry.value} is no recipe"
+    except Exception as error:  # a package's own code
+        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    if not why and found.name != entry.name:
+        why = f"it calls itself {found.name}"
+    if why:
+        message = f"the recipe {entry.name} of the package {_package(entry)} cannot be loaded: {why}"
+        raise UsageError(message, hint="ask who made the package, or uninstall it")
+    module = sys.modules[entry.module]
+    sha256 = sha256_of(Path(str(module.__file__)))
+    return replace(found, code=OwnCode(_package(entry), sha256, module, package=_package(entry)))

@@ -66,6 +66,11 @@ def load_model(
             must = "positive" if least else "0 or more"
             raise ModelError(f"{name} must be {must}, got {value}", hint=f"leave {name} out for the model's own")
     parsed = parse_reference(reference)
+    if parsed.kind == "code":
+        raise ModelError(
+            f"{parsed.text} is Python of your own, which is run as a teacher alone",
+            hint="'kdzoo distill' and 'kdzoo label' take it: --teacher",
+        )
     wanted = parsed.names_weights if pretrained is None else pretrained
     build = {
         "zoo": _from_zoo,

@@ -7,6 +7,7 @@ hf-hub:ORG/NAME[@REVISION]     a repository on the Hugging Face Hub in timm's la
 local-dir:PATH, or PATH        a folder in timm's layout (config.json and model.safetensors)
 RUN                            a run folder: its exported model, or its newest checkpoint while it is not finished
 RUN/checkpoints/X.safetensors  the student in a run's checkpoint
+FILE.py:FUNCTION               a teacher of the user's own, see ``own_teacher``; distilling and labelling take it alone
 ARCH=PATH                      plain weights (.safetensors, .pth, .pt, .bin, or the .index.json of weights in several
                                files, or the folder of any) of a timm architecture
 """
@@ -38,9 +39,10 @@ from .entries import ENTRIES, Entry
 from .pulled import model_folder
 from .weight_index import INDEX_SUFFIX, weights_in
 
-Kind = Literal["zoo", "timm", "hub", "folder", "run", "checkpoint", "weights"]
+Kind = Literal["zoo", "timm", "hub", "folder", "run", "checkpoint", "weights", "code"]
 
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt")
+_CODE = re.compile(r"(?P<path>.+\.py):(?P<function>\w+)", re.DOTALL | re.IGNORECASE)
 _ASSIGNED = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)=(?P<path>.+)", re.DOTALL)
 _HUB = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 
@@ -63,6 +65,7 @@ class Reference:
         tag: timm's name of the weights: the one written, or the default one; ``""`` where there is none.
         tag_written: Whether the reference names weights that are published (a bare name names none).
         path: Of a folder, run or file.
+        function: In a file of Python.
         repository: ``ORG/NAME`` on the Hub.
         revision: Branch, tag or commit on the Hub.
         notes: What the user should know about how the reference was read.
@@ -74,6 +77,7 @@ class Reference:
     tag: str = ""
     tag_written: bool = False
     path: Path = Path()
+    function: str = ""
     repository: str = ""
     revision: str | None = None
     notes: tuple[str, ...] = ()
@@ -108,6 +112,9 @@ def parse_reference(text: str) -> Reference:
         return _hub(text, rest)
     if colon and scheme.lower().replace("_", "-") == "local-dir":
         return _folder(text, _expanded(rest))
+    code = _CODE.fullmatch(text)
+    if code and not os.path.lexists(text):
+        return Reference(text=text, kind="code", path=_expanded(code["path"]), function=code["function"])
     entry = ENTRIES.get(text)
     if entry is not None and entry.timm_name != text:
         return _zoo(entry)
@@ -214,6 +221,8 @@ def _path(text: str, path: Path) -> Reference:
                 f"{path} is an ONNX file, which 'kdzoo eval' and 'kdzoo predict' take, each for classes alone",
                 hint="name the model that it was exported from",
             )
+        if path.suffix == ".py":
+            raise ModelError(f"{path} is Python, and does not say which teacher of it", hint=f"write {text}:FUNCTION")
         raise ModelError(
             f"{path} is not a model",
             hint=f"a weights file ends in one of {', '.join(WEIGHT_SUFFIXES)}; a model is a folder",
