@@ -73,7 +73,7 @@ TABLE = (
     Row("warmup_share", 0.05, 0.05, 0.05, 0.05, "share of the steps in which the rate rises"),
     Row("optimizer.weight_decay", 1e-4, 5e-4, 1e-4, 5e-4, "weight decay"),
     Row("training.ema_decay", None, None, None, None, "average of the weights"),
-    Row("objective.label_smoothing", 0.1, 0.1, LEAVE, LEAVE, "label smoothing"),
+    Row("objective.label_smoothing", 0.0, 0.1, LEAVE, LEAVE, "label smoothing"),
     Row("objective.temperature", LEAVE, LEAVE, 4.0, 2.0, "temperature"),
     Row("data.augmentation.crop", "random_resized", "random_resized", "random_resized", "random_resized", "crop"),
     Row("data.augmentation.crop", LEAVE, "pad4", LEAVE, "pad4", "crop", only="small"),

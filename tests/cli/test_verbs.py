@@ -137,6 +137,7 @@ def test_what_cannot_work_is_said_before_anything_is_made(kdzoo, arguments, code
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_a_papers_run_says_what_it_takes(kdzoo) -> None:
     seen = kdzoo("distill", "--recipe", "hinton_kd", "--dry-run", "--set", "optimizer.weight_decay=0.001")
     assert seen.code == 1, "its data is missing"

@@ -16,7 +16,7 @@ from torch import nn
 from kdzoo.cli.main import main
 from kdzoo.data import open_source
 
-from .staged import write_data, write_teacher
+from ..planning.staged import write_data, write_teacher
 
 if TYPE_CHECKING:
     from fork_server import ForkServer

@@ -200,6 +200,7 @@ def test_a_transfer_set_goes_on_where_it_stopped(gan: Path, tmp_path: Path):
     assert pixels(whole)[0].shape == (16, 16, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.numeric
 def test_an_interrupted_run_repeats_itself(gan: Path, stored_teacher: str, tmp_path: Path):
     online = small_plan(
@@ -218,6 +219,7 @@ def test_an_interrupted_run_repeats_itself(gan: Path, stored_teacher: str, tmp_p
     assert (metrics.read_bytes(), weights.read_bytes()) == before
 
 
+@pytest.mark.slow
 @pytest.mark.numeric
 @pytest.mark.parametrize("mode", ["online", "offline"])
 def test_first_losses_are_the_golden_ones(mode: str, stored_teacher: str, tmp_path: Path):
