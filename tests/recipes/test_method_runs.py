@@ -17,6 +17,8 @@ from kdzoo.zoo import load_model
 from .conftest import STORED_TEACHER, small_plan
 from .golden_losses import check_golden, terms
 
+pytestmark = pytest.mark.slow  # a run of each method, then what came of it: .ci/run calls this file by name
+
 FEW = {"objective__contrast__num_negatives": 64}
 NARROW = {**FEW, "objective__distiller__width": 8, "objective__distiller__max_width": 16, "optimizer__lr": 0.001}
 ROWS = {"tf_efficientnet_b1": 0.882, "efficientnet_b0": 0.875, "resnext50_32x4d": 0.875}
