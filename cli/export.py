@@ -23,8 +23,8 @@ _COLUMNS = {
     "top1": "top1",
     "loss": "loss",
     "difference": "difference",
-    "same_answers": "same answers, %",
-    "median": "ms an image",
+    "same_answers": "same %",
+    "median": "ms/image",
     "quartiles": "quartiles",
 }
 

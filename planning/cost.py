@@ -214,7 +214,8 @@ def device_name(device: torch.device) -> str:
     """What a person calls a device."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"cpu, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"cpu, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def _reading(plan: Plan, teachers: Sequence[LoadedModel]) -> float | None:

@@ -65,17 +65,17 @@ def count_nodes(path: Path) -> Counter[str]:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return fitted("cifar_resnet8", tmp_path_factory.mktemp("model"))
+    return fitted("cifar_resnet14", tmp_path_factory.mktemp("model"), count=1400)
 
 
 @pytest.fixture(scope="module")
-def made(model: str, few_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+def made(model: str, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     out = tmp_path_factory.mktemp("files") / "m.onnx"
-    return export_model(model, "onnx", out, data=str(few_digits), int8=True, calibration_images=96, seed=3)
+    return export_model(model, "onnx", out, data="digits", int8=True, calibration_images=96, seed=3)
 
 
 def test_a_file_is_checked_on_held_out_images(made: Exported) -> None:
-    assert made.checked_on == "40 of 40 held-out images of few_digits0, seed 3"
+    assert made.checked_on == "64 of 360 held-out images of digits, seed 3"
     assert made.max_difference <= TOLERANCE * max(1.0, made.largest or 0.0)
     assert made.fused == ""
     assert count_nodes(Path(made.path))["BatchNormalization"] == 0  # folded by the exporter: there is no block to fuse
@@ -85,7 +85,7 @@ def test_an_int8_file_is_calibrated_and_measured_beside_the_model(made: Exported
     assert made.int8 is not None
     path = Path(made.int8["path"])
     assert path == Path(made.path).with_name("m-int8.onnx")
-    assert made.int8["calibrated_on"] == "96 of 160 training images of few_digits0, seed 3"
+    assert made.int8["calibrated_on"] == "96 of 1,437 training images of digits, seed 3"
     assert read_onnx(path).model.record["int8"].endswith(made.int8["calibrated_on"])  # type: ignore[union-attr, operator]
     assert count_nodes(path)["QuantizeLinear"] > 5
     assert path.stat().st_size < 0.5 * made.bytes
@@ -94,7 +94,7 @@ def test_an_int8_file_is_calibrated_and_measured_beside_the_model(made: Exported
     assert (ours["bytes"], whole["bytes"], small["bytes"]) == (None, made.bytes, path.stat().st_size)
     assert whole["same_answers"] == 100
     assert whole["top1"] == ours["top1"] > 60  # chance is 10
-    assert small["same_answers"] >= 85
+    assert small["same_answers"] >= 85  # 94 of 100; rounding moves single images of the 360
     assert small["difference"] == pytest.approx(small["top1"] - ours["top1"])
     assert ours["latency_ms"] is None
     for row in (whole, small):
