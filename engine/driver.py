@@ -219,19 +219,24 @@ class _Run:
 
     def train(self) -> None:
         """Run from the present position to the end."""
-        at, steps = self.training.at, self.training.cadence.steps
-        if at.evaluated == steps:
+        at, cadence = self.training.at, self.training.cadence
+        if cadence.is_over(at):
             return
         quiet = not self.processes.is_main
-        progress = Progress(steps, self.training.title, self.training.batch_size, start=at.step, quiet=quiet)
+        progress = Progress(cadence.steps, self.training.title, self.training.batch_size, start=at.step, quiet=quiet)
         with self.training.batches() as batches, progress:
             while True:
                 self._evaluate_if_due(progress)
-                if at.step == steps:
-                    return
+                if cadence.is_over(at):
+                    break
                 self._step(batches, progress)
-                if self.training.cadence.saves(at.step):
+                if cadence.saves(at.step):
                     self.save()
+        if at.step < cadence.steps and not quiet:
+            say(
+                f"stopped early after step {at.step} of {cadence.steps}: {at.stale} evaluations on end were not better "
+                f"than that after step {at.best_step}"
+            )
 
     def _step(self, batches: Iterator[Any], progress: Progress) -> None:
         training, at, unreadable = self.training, self.training.at, self.training.unreadable

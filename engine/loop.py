@@ -102,6 +102,7 @@ class StudentTraining(Training[Batch]):
             evaluate_every=epoch * training.evaluate_every_epochs,
             checkpoint_every=training.checkpoint_every_steps,
             log_every=training.log_every_steps,
+            patience=training.patience,
         )
         self.student = Student(job.student, training, processes, reads_maps=job.objective.reads_maps)
         job.objective.to(processes.device)
@@ -218,7 +219,7 @@ class StudentTraining(Training[Batch]):
             model=str(folder.model),
             metrics=metrics,
             best=metrics.value if at.best is None else at.best,
-            epochs=training.epochs,
+            epochs=at.step // self.order.steps_per_epoch,
             steps=at.step,
             images_per_s=throughput.images_per_s,
             seconds=throughput.seconds,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
+from ..zoo.layers import layer_depths
 from .objective import ParameterGroup, Phase
 from .settings import OptimizerSettings
 
@@ -26,17 +28,49 @@ def split_by_decay(
     return [half for half in halves if half[1]]
 
 
-def build_optimizer(phase: Phase, default: OptimizerSettings) -> torch.optim.Optimizer:
+def layer_scales(student: nn.Module, settings: OptimizerSettings) -> dict[nn.Parameter, float]:
+    """What each of the student's parameters scales its learning rate with; empty where all are alike.
+
+    Raises:
+        ModelError: The network does not say which layers it has.
+    """
+    if settings.layer_decay == 1:
+        return {}
+    depths = layer_depths(student)
+    top = max(depths.values())
+    return {
+        parameter: settings.layer_decay ** (top - depths[name])
+        for name, parameter in student.named_parameters()
+        if name in depths
+    }
+
+
+def split_by_layer(group: ParameterGroup, scales: Mapping[nn.Parameter, float]) -> Iterator[ParameterGroup]:
+    """A group's parameters by their scale, the smallest first; the group itself where none has one."""
+    found = sorted({scales.get(parameter, 1.0) for _, parameter in group.parameters})
+    if found in ([], [1.0]):
+        yield group
+        return
+    for scale in found:
+        own = [(name, parameter) for name, parameter in group.parameters if scales.get(parameter, 1.0) == scale]
+        yield replace(group, name=f"{group.name}_x{scale:.3g}", parameters=own, lr_scale=group.lr_scale * scale)
+
+
+def build_optimizer(
+    phase: Phase, default: OptimizerSettings, scales: Mapping[nn.Parameter, float] | None = None
+) -> torch.optim.Optimizer:
     """The phase's optimiser; each of its groups carries ``name`` and ``lr_scale`` for the loop.
 
     Args:
         phase: The phase; its own settings win.
         default: The run's settings.
+        scales: See `layer_scales`.
     """
     settings = phase.optimizer or default
     groups: list[dict[str, Any]] = [
         {"params": parameters, "name": name, "lr_scale": scale, "weight_decay": decay, "lr": settings.lr * scale}
-        for group in phase.groups
+        for whole in phase.groups
+        for group in split_by_layer(whole, scales or {})
         for name, parameters, scale, decay in split_by_decay(group, settings)
     ]
     # One kernel for all parameters, and no wait for fp16's scaler; torch's choice elsewhere.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..base.errors import RunError
 from .distributed import Processes
 from .objective import Objective, Phase
-from .optim import build_optimizer, phase_parameters
+from .optim import build_optimizer, layer_scales, phase_parameters
 from .schedule import lr_factor
 from .settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 from .step import Step
@@ -39,12 +39,13 @@ def start_phases(
     device: torch.device,
 ) -> list[RunningPhase]:
     """The objective's phases with their optimisers, in the order in which they run."""
+    scales = layer_scales(student, optimizer)
     return [
         RunningPhase(
             phase=phase,
             updater=Updater(
                 name=phase.name,
-                optimizer=build_optimizer(phase, optimizer),
+                optimizer=build_optimizer(phase, optimizer, scales),
                 parameters=phase_parameters([phase]),
                 scaler=torch.amp.GradScaler(device.type, enabled=precision == "fp16"),
             ),

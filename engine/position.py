@@ -17,6 +17,7 @@ class Cadence:
         evaluate_every: Steps between evaluations; 0 for the end only. The end is always evaluated.
         checkpoint_every: Steps between checkpoints; 0 for the ends of epochs only.
         log_every: Steps between lines of metrics; the end of an epoch, and of the run, always has one.
+        patience: Evaluations on end that were not the best so far, after which the run ends early; 0: never.
         saves_before_evaluating: Whether a checkpoint precedes an evaluation too, because evaluating takes long.
     """
 
@@ -25,6 +26,7 @@ class Cadence:
     evaluate_every: int
     checkpoint_every: int
     log_every: int
+    patience: int = 0
     saves_before_evaluating: bool = False
 
     def ends_epoch(self, step: int) -> bool:
@@ -45,6 +47,10 @@ class Cadence:
         if self.evaluates(step):
             return self.saves_before_evaluating
         return self.ends_epoch(step) or (self.checkpoint_every > 0 and step % self.checkpoint_every == 0)
+
+    def is_over(self, at: Position) -> bool:
+        """Whether nothing is left to do: every step is taken and evaluated, or the run has run out of patience."""
+        return at.evaluated == at.step and (at.step == self.steps or 0 < self.patience <= at.stale)
 
     def epochs_before(self, step: int) -> dict[str, int]:
         """``{"epoch": n}``, the epochs that were finished before a step; empty where the run has none."""
@@ -81,6 +87,7 @@ class Position:
         evaluated: Finished steps at the last evaluation, or -1.
         best: Best value so far of the number by which evaluations are compared, or None.
         best_step: Finished steps at the evaluation that gave it, or -1.
+        stale: Evaluations since.
         last: The newest evaluation, as a dict.
         sums: Sum of each term since the last line.
         count: Steps since the last line.
@@ -93,6 +100,7 @@ class Position:
     evaluated: int = -1
     best: float | None = None
     best_step: int = -1
+    stale: int = 0
     last: dict[str, Any] = field(default_factory=dict)
     sums: dict[str, float] = field(default_factory=dict)
     count: int = 0
@@ -118,6 +126,7 @@ class Position:
         is_best = result.is_better(self.best)
         if is_best:
             self.best, self.best_step = result.value, self.step
+        self.stale = 0 if is_best else self.stale + 1
         self.last, self.evaluated = result.to_dict(), self.step
         return is_best
 

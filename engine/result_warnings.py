@@ -35,7 +35,12 @@ def result_warnings(
     commonest = 100 * float(np.bincount(labels[labels >= 0], minlength=num_classes).max()) / count
     chance = 100 / num_classes
     found = []
-    if top1 <= chance + _noise(chance, count):
+    if chance + _noise(chance, count) >= 100:
+        found.append(
+            f"{count:,} held-out image{'s are' if count > 1 else ' is'} too few to tell a result from guessing among "
+            f"{num_classes} classes ({chance:.1f} %); hold out more"
+        )
+    elif top1 <= chance + _noise(chance, count):
         found.append(
             f"the result is near chance: {top1:.1f} % of {count:,} images, where guessing among {num_classes} classes "
             f"gives {chance:.1f} %; look at the loss in the report, and try a lower optimizer.lr or more epochs"

@@ -32,6 +32,8 @@ class OptimizerSettings:
         nesterov: SGD only.
         weight_decay: Decay of the parameters that are decayed.
         decay_norm_and_bias: Whether one-dimensional parameters (BatchNorm's affine, biases) are decayed too.
+        layer_decay: Of the student's learning rate, a factor for each layer between a parameter and the output (BEiT,
+            arXiv 2106.08254, §3.1): below 1, layers near the images move less.
     """
 
     name: Literal["sgd", "adam", "adamw"]
@@ -41,6 +43,7 @@ class OptimizerSettings:
     nesterov: bool = False
     beta2: Decay = 0.999
     decay_norm_and_bias: bool = True
+    layer_decay: PositiveFraction = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +94,7 @@ class TrainingSettings:
         log_every_steps: Steps between lines of metrics.
         export: Which weights ``model/`` gets: those of the ``last`` evaluation or of the ``best``; the average's where
             there is one.
+        patience: The run ends early after this many evaluations on end that were not the best so far; 0: never.
         max_unreadable_fraction: The run stops when more than this fraction of the training images cannot be decoded.
     """
 
@@ -108,4 +112,5 @@ class TrainingSettings:
     checkpoint_every_steps: CountFromZero = 0
     log_every_steps: Count = 50
     export: Literal["last", "best"] = "last"
+    patience: CountFromZero = 0
     max_unreadable_fraction: Fraction = 0.001

@@ -13,6 +13,7 @@ from ..base.errors import ModelError, TeacherError
 from ..data import TeacherRecord
 from ..recipes.recipe import Shapes
 from ..zoo import LoadedModel, forward_with_dense, load_model, parse_reference
+from ..zoo.layers import layer_depths
 from ..zoo.own_teacher import OwnNetwork, load_own_teacher
 from .plan import Plan
 
@@ -47,6 +48,8 @@ def student_of(plan: Plan, num_classes: int, class_names: tuple[str, ...] = (), 
     except ModelError as error:
         raise _with_both_ways_out(error, settings.model) from error
     only = getattr(loaded.model, "only_size", None)
+    if plan.recipe.optimizer.layer_decay < 1:
+        layer_depths(loaded.model)
     if only not in (None, data.augmentation.size):
         height, width = data.augmentation.size
         raise ModelError(

@@ -24,13 +24,15 @@ Conflicts:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
+import torch
 from torch import Tensor
 
 from ..base.setting_values import LabelSmoothing
 from ..engine.objective import Objective, StepView
 from .blocks import LABELS_ALONE, ON_CIFAR100, REPDISTILLER_COLOURS, UNMIXED
-from .objectives.hard_labels import Smoothing, mixed_cross_entropy
+from .objectives.hard_labels import Smoothing, balanced_weights, mixed_cross_entropy
 from .recipe import ObjectiveSettings, Shapes
 from .rows import at, columns, from_rows, sources, student, variant
 from .xcl import CIFAR_BINARY, CIFAR_PYRAMIDNET, CIFAR_RESNET18, IMAGENET, PAPER, SMALL_IMAGES
@@ -43,24 +45,31 @@ class HardLabelSettings(ObjectiveSettings):
     Attributes:
         label_smoothing: ε.
         smoothing_definition: ``all_classes`` (ε/C each, torch's) or ``other_classes`` (ε/(C − 1) each).
+        class_weights: ``balanced``: an image counts in inverse proportion to how many its class has; None: all alike.
     """
 
     label_smoothing: LabelSmoothing
     smoothing_definition: Smoothing
+    class_weights: Literal["balanced"] | None = None
 
     uses_teachers = False
     uses_labels = True
 
     def build(self, shapes: Shapes) -> Objective:
-        return HardLabels(self)
+        if self.class_weights is None:
+            return HardLabels(self)
+        assert shapes.labels is not None
+        return HardLabels(self, balanced_weights(torch.from_numpy(shapes.labels), shapes.num_classes))
 
 
 class HardLabels(Objective):
     """Terms: ``hard_label``; mixed labels where the batch is mixed."""
 
-    def __init__(self, settings: HardLabelSettings) -> None:
+    def __init__(self, settings: HardLabelSettings, weights: Tensor | None = None) -> None:
         super().__init__()
+        self.weights: Tensor | None
         self.settings = settings
+        self.register_buffer("weights", weights, persistent=False)  # follows from the data, not from the steps
 
     def terms(self, phase: str, step: StepView) -> dict[str, Tensor]:
         loss = mixed_cross_entropy(
@@ -70,6 +79,7 @@ class HardLabels(Objective):
             step.mix_weight,
             self.settings.label_smoothing,
             self.settings.smoothing_definition,
+            self.weights,
         )
         return {"hard_label": loss}
 
@@ -91,6 +101,7 @@ RECIPE = from_rows(
         ("data.mixing.cutmix_alpha", 1.0, "ours: of use in the variant cutmix only"),
         *at("§A.5", UNMIXED, {"optimizer.weight_decay": 1e-4, "objective.label_smoothing": 0.0}),
         ("objective.smoothing_definition", "other_classes", "Supp. Eq. 1"),
+        ("objective.class_weights", None, "ours: not in the supplement; balanced: each class counts alike"),
     ),
     students=(
         columns("name", "model", "teachers", "image_size", "top1", "top5"),

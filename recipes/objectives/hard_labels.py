@@ -36,14 +36,42 @@ def label_distribution(
     return target.scatter_(1, labels[:, None], on)
 
 
+def balanced_weights(labels: Tensor, num_classes: int) -> Tensor:
+    """N / (K · n_c) for each class, (C,), float32: K classes have images, class c has n_c of N; 0 where it has none.
+
+    Args:
+        labels: int64, (N,); -1 where an image has none, which then does not count.
+        num_classes: C.
+    """
+    counts = labels[labels >= 0].bincount(minlength=num_classes)
+    present = counts > 0
+    return torch.where(present, counts.sum() / (present.sum() * counts), 0.0)
+
+
 def cross_entropy(
-    logits: Tensor, labels: Tensor, smoothing: float = 0.0, definition: Smoothing = "all_classes"
+    logits: Tensor,
+    labels: Tensor,
+    smoothing: float = 0.0,
+    definition: Smoothing = "all_classes",
+    weights: Tensor | None = None,
 ) -> Tensor:
-    """−(1/B) Σ_i Σ_c q_ic log softmax(z_i)_c with q from ``label_distribution``."""
+    """Σ_i w_i (−Σ_c q_ic log softmax(z_i)_c) / Σ_i w_i with q from ``label_distribution``.
+
+    Args:
+        logits: (B, C).
+        labels: (B,).
+        smoothing: ε.
+        definition: Of the smoothing.
+        weights: (C,), w_i by the image's own class; None: all 1.
+    """
     if smoothing == 0:
-        return functional.cross_entropy(logits, labels)
+        return functional.cross_entropy(logits, labels, weight=weights)
     target = label_distribution(labels, logits.shape[1], smoothing, definition, logits.dtype)
-    return -(target * logits.log_softmax(dim=1)).sum(dim=1).mean()
+    losses = -(target * logits.log_softmax(dim=1)).sum(dim=1)
+    if weights is None:
+        return losses.mean()
+    own = weights[labels]
+    return (own * losses).sum() / own.sum()
 
 
 def mixed_cross_entropy(
@@ -53,6 +81,7 @@ def mixed_cross_entropy(
     mix_weight: float,
     smoothing: float = 0.0,
     definition: Smoothing = "all_classes",
+    weights: Tensor | None = None,
 ) -> Tensor:
     """λ·CE(labels) + (1 − λ)·CE(mixed_labels) for MixUp's and CutMix's images (arXiv 1710.09412, 1905.04899 Eq. 1).
 
@@ -63,8 +92,10 @@ def mixed_cross_entropy(
         mix_weight: λ; CutMix's is the share of pixels that stayed.
         smoothing: ε.
         definition: Of the smoothing.
+        weights: (C,), of each class; None: all 1.
     """
-    loss = cross_entropy(logits, labels, smoothing, definition)
+    loss = cross_entropy(logits, labels, smoothing, definition, weights)
     if mixed_labels is None:
         return loss
-    return mix_weight * loss + (1 - mix_weight) * cross_entropy(logits, mixed_labels, smoothing, definition)
+    mixed = cross_entropy(logits, mixed_labels, smoothing, definition, weights)
+    return mix_weight * loss + (1 - mix_weight) * mixed

@@ -117,6 +117,13 @@ def reports(**scores: float) -> list[dict[str, Any]]:
     [
         (8.33, EVEN, 10, {}, ["is near chance: 8.3 % of 360 images, where guessing among 10 classes gives 10.0 %"]),
         (14.0, EVEN, 10, {}, ["near chance"]),
+        (
+            100.0,
+            np.array([0, 1]),
+            2,
+            {},
+            ["2 held-out images are too few to tell a result from guessing among 2"],
+        ),
         (15.5, EVEN, 10, {}, []),
         (83.3, ONE_IS_COMMON, 5, {}, ["no better than always answering the commonest class (83.3 %"]),
         (90.0, ONE_IS_COMMON, 5, {}, []),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import timm
 import torch
+from timm.optim import param_groups_layer_decay
 from torch import nn
 
+from kdzoo.base.errors import ModelError
 from kdzoo.engine.objective import ParameterGroup, Phase, student_group
-from kdzoo.engine.optim import build_optimizer, load_optimizer, set_lr
+from kdzoo.engine.optim import build_optimizer, layer_scales, load_optimizer, set_lr
 from kdzoo.engine.settings import OptimizerSettings
 
 SGD = OptimizerSettings(name="sgd", lr=0.1, momentum=0.9, weight_decay=1e-4)
@@ -79,3 +82,20 @@ def test_a_state_from_another_device_has_this_ones_kernels_and_the_weights_layou
     for layer, optimizer in zip(layers, (before, after), strict=True):
         step(layer, optimizer, 1)
     torch.testing.assert_close(layers[1].weight, layers[0].weight)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224", "mobilenetv3_small_050"])
+def test_layer_decay_is_timms(name: str) -> None:
+    student = timm.create_model(name)
+    settings = OptimizerSettings(name="sgd", lr=1.0, momentum=0.9, weight_decay=0.0, layer_decay=0.7)
+    optimizer = build_optimizer(Phase("student", (student_group(student),)), settings, layer_scales(student, settings))
+    own = {id(parameter): group["lr_scale"] for group in optimizer.param_groups for parameter in group["params"]}
+    theirs = param_groups_layer_decay(student, weight_decay=0.0, layer_decay=0.7)
+    assert own == {id(parameter): group["lr_scale"] for group in theirs for parameter in group["params"]}
+    assert len(set(own.values())) > 3
+
+
+def test_a_network_without_layers_takes_no_layer_decay() -> None:
+    settings = OptimizerSettings(name="sgd", lr=1.0, momentum=0.9, weight_decay=0.0, layer_decay=0.7)
+    with pytest.raises(ModelError, match="does not say which layers"):
+        layer_scales(nn.Linear(2, 2), settings)

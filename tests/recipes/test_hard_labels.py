@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from kdzoo.recipes.objectives.hard_labels import cross_entropy, label_distribution, mixed_cross_entropy
+from kdzoo.recipes.objectives.hard_labels import (
+    balanced_weights,
+    cross_entropy,
+    label_distribution,
+    mixed_cross_entropy,
+)
 
 
 def log_softmax(z: np.ndarray) -> np.ndarray:
@@ -64,3 +69,15 @@ def test_mixed_labels_equal_reference(batch):
     found = mixed_cross_entropy(z, y, other, 0.7, 0.1, "other_classes")
     assert found.item() == pytest.approx(expected, abs=1e-9)
     assert mixed_cross_entropy(z, y, None, 0.7).item() == pytest.approx(reference(logits, labels, 0, "all_classes"))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_class_with_a_third_of_the_images_counts_as_much_as_the_others(batch, smoothing):
+    logits = torch.from_numpy(batch[0]).float()
+    labels = torch.arange(len(logits)) % 4 // 3  # class 0 three times as often as class 1; class 2 never
+    weights = balanced_weights(torch.cat([labels, torch.tensor([-1])]), logits.shape[1])
+    assert weights[0] * 3 == weights[1]
+    assert weights[2:].sum() == 0
+    found = cross_entropy(logits, labels, smoothing, weights=weights)
+    means = [cross_entropy(logits[labels == label], labels[labels == label], smoothing) for label in (0, 1)]
+    torch.testing.assert_close(found, (means[0] + means[1]) / 2)
