@@ -51,6 +51,9 @@ TASKS: dict[str, Task] = {
     "masks": Task(SEGMENTATION, "masks:PATH, your own images and masks."),
 }
 
+SHARDS = ("wds", "hf")
+"""Class data that lies in tar shards or in parquet: ``wds:PATH``, ``hf:NAME``."""
+
 
 class Transfer(VerbGroup):
     """Loads the command of one kind of task at a time; what is no known name is data with class folders."""
@@ -60,7 +63,8 @@ class Transfer(VerbGroup):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         name, _, _ = cmd_name.partition(":")
-        if name not in TASKS and not os.path.exists(cmd_name):
+        places = (cmd_name, cmd_name.partition("@")[0])  # photos@val-share=0.1
+        if name not in (*TASKS, *SHARDS) and not any(map(os.path.exists, places)):
             return None
         section = TASKS[name].section if name in TASKS else CLASSIFICATION
         module, name = COMMANDS[section]
@@ -103,6 +107,7 @@ class Transfer(VerbGroup):
 def command(**_: Any) -> None:
     """Measure whether a backbone carries over to another task, beside its baseline.
 
-    TASK is a name below, NAME:PATH for one that lies elsewhere than in $KDZOO_DATA/NAME, or a folder of class folders.
+    TASK is a name below, NAME:PATH for one that lies elsewhere than in $KDZOO_DATA/NAME, or class images of your own as
+    every verb takes them: a folder, photos@val-share=0.1, wds:PATH, hf:NAME.
     'kdzoo transfer TASK --help' shows the options of its kind.
     """

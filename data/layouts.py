@@ -200,7 +200,7 @@ def no_split(path: Path) -> DataError | None:
     if not names:
         return None
     hint = (
-        f"--val-share 0.1 (or the data spec {path}@val-share=0.1) holds out a tenth of each class; or make "
+        f"--val-share 0.1 (in every verb: the data spec {path}@val-share=0.1) holds out a tenth of each class; or make "
         f"{path}/train/CLASS/… and {path}/val/CLASS/…"
     )
     above = Path(os.path.realpath(path)).parent

@@ -78,7 +78,7 @@ def require_held_out(spec: DataSpec) -> None:
     if WHOLE in _index(spec).splits and spec.val_share is None:
         raise DataError(
             f"{spec} has no splits: the same images would be trained and measured on",
-            hint=f"--val-share 0.1 (or the data spec {spec}@val-share=0.1) holds out a tenth of each class",
+            hint=f"--val-share 0.1 (in every verb: the data spec {spec}@val-share=0.1) holds out a tenth of each class",
         )
 
 

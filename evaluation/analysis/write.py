@@ -128,7 +128,8 @@ def _sections(inputs: Inputs, missing: list[tuple[str, str]], pair: Sequence[str
     by_class = class_sections(stored, missing, pair)  # says itself what keeps two models from being compared
     why = "" if len(missing) > known else "accuracy class by class: fewer than two models on the same data"
     add(by_class, why, evaluate)
-    add([calibration_section(stored)], "reliability diagrams: no result of 'kdzoo eval'", evaluate)
+    calibration = "reliability diagrams: no result of 'kdzoo eval' with ten images of like certainty"
+    add([calibration_section(stored)], calibration, evaluate)
     transfer = "transfer tables: no result of 'kdzoo transfer'"
     add([transfer_section(stored)], transfer, "kdzoo transfer TASK --backbone REF")
     return found

@@ -13,6 +13,7 @@ import pytest
 import torch
 from transfer_trees import TREES, class_folders
 
+from kdzoo.data import open_source
 from kdzoo.zoo import load_model, save_model
 
 Call = Callable[..., Any]
@@ -56,6 +57,22 @@ def test_digits_with_a_baseline_from_command_to_sentence(kdzoo: Call, runs: tupl
     assert document["settings"]["epochs"] == {"value": 2, "source": "--epochs"}
     rows = list(csv.DictReader(io.StringIO(kdzoo(*call, "--format", "csv").out)))
     assert [row["model"] for row in rows] == list(runs)
+
+
+def test_a_folder_that_holds_none_out_takes_the_share_that_its_error_names(
+    kdzoo: Call, runs: tuple[str, str], tmp_path: Path
+) -> None:
+    source = open_source("digits", "train")
+    for index in range(60):
+        folder = tmp_path / "photos" / str(source.labels[index])
+        folder.mkdir(parents=True, exist_ok=True)
+        source.load(index).save(folder / f"{index}.png")
+    call = ("--backbone", runs[0], *_QUICK[4:], "--mode", "knn", "--out", "t")
+    refused = kdzoo("transfer", "photos", *call)
+    assert (refused.code, "the data spec photos@val-share=0.1" in refused.err) == (1, True)
+    shown = kdzoo("transfer", "photos@val-share=0.2", *call)
+    assert shown.code == 0, shown.err
+    assert shown.out.splitlines()[1].split()[:2] == [runs[0], "photos"]
 
 
 def test_a_model_may_be_its_own_baseline(kdzoo: Call, runs: tuple[str, str]) -> None:

@@ -119,7 +119,11 @@ def a_link_to_the_folder_above(root: Path) -> None:
         (two_validation_folders, "valid/ and validation/: either may be meant", "{root}@valid"),
         (two_training_folders, "train/ and training/: either may be meant", "keep one"),
         (a_validation_class_of_its_own, "only in val/: kiwi", "train/'s folders"),
-        (class_folders_alone, "class folders (fig, plum)", "--val-share 0.1 (or the data spec {root}@val-share=0.1)"),
+        (
+            class_folders_alone,
+            "class folders (fig, plum)",
+            "--val-share 0.1 (in every verb: the data spec {root}@val-share=0.1)",
+        ),
         (one_folder_under_two_names, "prune is {root}/train/plum under another name", "remove the link"),
         (a_link_to_another_class, "fig/more is a link to {root}/train/plum", "remove the link"),
         (a_link_to_the_folder_above, "everything is {root}/train itself", "remove the link"),
