@@ -13,6 +13,7 @@ from ..base.errors import ModelError, TeacherError
 from ..data import TeacherRecord
 from ..recipes.recipe import Shapes
 from ..zoo import LoadedModel, forward_with_dense, load_model, parse_reference
+from ..zoo.grey import as_grey
 from ..zoo.layers import layer_depths
 from ..zoo.own_teacher import OwnNetwork, load_own_teacher
 from .plan import Plan
@@ -63,13 +64,14 @@ def student_of(plan: Plan, num_classes: int, class_names: tuple[str, ...] = (), 
         image_width=data.augmentation.image_width,
         crop_pct=data.evaluation.crop_pct,
         interpolation=data.evaluation.interpolation,
-        mean=own.mean if data.mean == "model" else data.mean,
-        std=own.std if data.std == "model" else data.std,
+        mean=own.mean if data.mean == "model" or len(data.mean) != len(own.mean) else data.mean,
+        std=own.std if data.std == "model" or len(data.std) != len(own.std) else data.std,
     )
     notes, own_names = loaded.notes, loaded.class_names
     if loaded.pretrained and own_names and len(own_names) == len(class_names) and own_names != class_names:
         notes += (f"{loaded.reference} has another class order than the data: its classifier must learn anew",)
-    return replace(loaded, preprocessing=preprocessing, class_names=class_names, notes=notes)
+    found = replace(loaded, preprocessing=preprocessing, class_names=class_names, notes=notes)
+    return as_grey(found) if data.grey else found
 
 
 def _with_both_ways_out(error: ModelError, student: str) -> ModelError:

@@ -110,6 +110,7 @@ class DataSettings:
         evaluation: The evaluation transform, at the training views' size.
         mean: Normalisation of the student's input, in [0, 1]; ``model`` for what its weights came with.
         std: As ``mean``.
+        grey: Whether the student sees one channel, the mean of an image's three.
     """
 
     dataset: str
@@ -120,6 +121,7 @@ class DataSettings:
     std: Literal["model"] | Deviations
     val_dataset: str | None = None
     unlabeled: str | None = None
+    grey: bool = False
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class HardLabelSettings(ObjectiveSettings):
         if self.class_weights is None:
             return HardLabels(self)
         assert shapes.labels is not None
-        return HardLabels(self, balanced_weights(torch.from_numpy(shapes.labels), shapes.num_classes))
+        return HardLabels(self, balanced_weights(torch.tensor(shapes.labels), shapes.num_classes))
 
 
 class HardLabels(Objective):

@@ -252,7 +252,8 @@ def _from_checkpoint(asked: _Asked) -> LoadedModel:
     preprocessing = preprocessing_from_dict(_object(student.get("preprocessing"), path), str(path))
     arguments, preprocessing = _resized(architecture, arguments, preprocessing, asked.image_size)
     classes = own_classes if asked.wanted or asked.num_classes is None else asked.num_classes
-    model = create(architecture, str(path), num_classes=classes, **arguments)
+    grey = {"in_chans": 1} if preprocessing.input_size[0] == 1 else {}
+    model = create(architecture, str(path), num_classes=classes, **grey, **arguments)
     if asked.wanted:
         load_weights(model, read_checkpoint_student(parsed.path), str(parsed.path))
     listed = student.get("class_names")

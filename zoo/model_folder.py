@@ -73,8 +73,10 @@ def read_model_config(path: Path) -> ModelConfig:
         raise ModelError(f"{path} has a pretrained_cfg that is not an object", hint="get the folder again")
     arguments = config.get("model_args") or {}
     checked = checked_arguments(arguments, path)
-    if arguments.get("in_chans", 3) != 3:
-        raise ModelError(f"{path} is a model of {arguments['in_chans']} channels", hint="kdzoo gives RGB images")
+    if arguments.get("in_chans", 3) not in (1, 3):
+        raise ModelError(
+            f"{path} is a model of {arguments['in_chans']} channels", hint="kdzoo gives RGB or grey images"
+        )
     num_classes = checked_classes(
         arguments.get("num_classes", config.get("num_classes", record.get("num_classes"))), path
     )
@@ -84,10 +86,13 @@ def read_model_config(path: Path) -> ModelConfig:
         raise ModelError(
             f"{path} has preprocessing that makes no sense ({error})", hint="get the folder again"
         ) from error
-    own = get_pretrained_cfg(architecture)
-    if own is not None and len(preprocessing.mean) != own.input_size[0]:
+    own, shown = get_pretrained_cfg(architecture), len(preprocessing.mean)
+    takes = (
+        {arguments["in_chans"]} if "in_chans" in arguments else {1, own.input_size[0]} if own is not None else {shown}
+    )
+    if shown not in takes:
         raise ModelError(
-            f"{path} has preprocessing of {len(preprocessing.mean)} channels, {architecture} takes {own.input_size[0]}",
+            f"{path} has preprocessing of {shown} channels, {architecture} takes {max(takes)}",
             hint="get the folder again",
         )
     provenance = config.get("kdzoo")
