@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..base.errors import DataError
 from ..data import ImageSource, open_source
 from ..data.pairs import open_pair
@@ -43,6 +45,7 @@ def read_facts(recipe: Recipe) -> DataFacts:
     more = 0 if unlabeled is None else len(unlabeled)
     parts = (source, val) if unlabeled is None else (source, val, unlabeled)
     return DataFacts(
+        class_sizes=None if bare or source.is_regression else _class_sizes(source),
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
         num_classes=None if bare or source.is_regression else len(source.class_names),
         num_targets=len(source.target_names) if source.is_regression else 0,
@@ -51,6 +54,12 @@ def read_facts(recipe: Recipe) -> DataFacts:
         native_size=native_size,
         typical_side=typical_side,
     )
+
+
+def _class_sizes(source: ImageSource) -> tuple[int, int] | None:
+    """Images of the smallest and of the largest class; None where there are no classes."""
+    counts = np.bincount(source.labels[source.labels >= 0], minlength=len(source.class_names))
+    return (int(counts.min()), int(counts.max())) if counts.size else None
 
 
 def _sizes(source: ImageSource) -> tuple[tuple[int, int] | None, int | None]:

@@ -29,6 +29,10 @@ BUDGETS: Mapping[Budget, float] = {"quick": 0.25, "normal": 1.0, "patient": 4.0}
 SIZE_STEP = 32
 """An image size that follows the images' short side is a multiple of this, pixels: a network's usual stride."""
 
+WEIGHTS, UNEQUAL = "objective.class_weights", 10
+"""The setting that counts classes alike, and how many times the smallest class's images the largest has where a run
+names it."""
+
 LEAVE: Any = ...
 """In the table: the recipe's own value stands."""
 
@@ -204,6 +208,16 @@ def follow_own_data(builder: PlanBuilder, subject: Subject) -> None:
         builder.notes.append(
             "images are mirrored at random; where left and right make another class (letters, signs): "
             "--set data.augmentation.hflip_prob=0"
+        )
+    least, most = facts.class_sizes or (1, 1)
+    if (
+        most >= UNEQUAL * least
+        and builder.values.get(WEIGHTS, "balanced") is None
+        and WEIGHTS not in builder.user_given
+    ):
+        builder.notes.append(
+            f"classes have {least:,} to {most:,} images: rare ones are easily never answered; "
+            f"--set {WEIGHTS}=balanced counts each class alike"
         )
 
 

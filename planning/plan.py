@@ -92,6 +92,7 @@ class DataFacts:
         typical_side: Median short side of a few images, pixels, or None.
         missing: What is missing and how to get it, or None.
         num_targets: How many numbers are to be predicted, of a regression; 0 for classes.
+        class_sizes: Training images of the smallest and of the largest class, or None where there are no classes.
         notes: What should be known of how the data was read, a line each.
     """
 
@@ -102,6 +103,7 @@ class DataFacts:
     missing: str | None = None
     num_unlabeled: int = 0
     num_targets: int = 0
+    class_sizes: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -132,3 +132,17 @@ def test_what_was_adapted_is_said_before_the_first_step(kdzoo: Callable[..., Out
     first, *lines = seen.err.splitlines()
     assert first == "supervised is adapted to this data (--exact keeps the paper's values):"
     assert lines[2] == "  training.batch_size: 1024 → 4 (40 images: a batch is at most a tenth of them)"
+
+
+@pytest.mark.parametrize(
+    ("given", "counts", "said"),
+    [([], [40, 4], True), ([], [40, 5], False), (["--set", "objective.class_weights=balanced"], [40, 4], False)],
+)
+def test_classes_of_very_unequal_size_are_named_with_the_way_out(
+    kdzoo: Callable[..., Outcome], tmp_path: Path, given: list[str], counts: list[int], said: bool
+) -> None:
+    photos = write_photos(tmp_path / "photos", counts, (40, 40))
+    plan = kdzoo("train", "--model", "cifar_resnet8", "--data", photos, "--dry-run", "--json", *given)
+    assert plan.code == 0, plan.err
+    line = "classes have 4 to 40 images: rare ones are easily never answered; --set objective.class_weights=balanced"
+    assert any(note.startswith(line) for note in json.loads(plan.out)["notes"]) == said
