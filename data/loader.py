@@ -20,8 +20,6 @@ from .view_sizes import render_view
 from .views import Augmentation, EvalTransform, apply_view, draw_view
 from .workers import TaskIterator
 
-__all__ = ["BatchOrder", "eval_batches", "train_batches"]
-
 _MAX_REPLACEMENTS = 100
 
 

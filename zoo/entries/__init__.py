@@ -8,18 +8,6 @@ from .entry import Entry, Published
 from .papers import PAPERS, Paper
 from .read import COSTS, ENTRIES, RELEASES
 
-__all__ = [
-    "COSTS",
-    "ENTRIES",
-    "PAPERS",
-    "RELEASES",
-    "Entry",
-    "Paper",
-    "Published",
-    "address_at",
-    "get_entry",
-]
-
 
 def get_entry(name: str) -> Entry:
     """The entry of this name.
