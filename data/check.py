@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import DataError
-from .birdsnap import IncompleteSource
 from .expected_counts import EXPECTED_COUNTS
 from .folders import compare_splits
 from .hub_copy.digests import other_contents
@@ -225,7 +224,7 @@ def _compare_with_official(data: str, report: SplitReport, source: ImageSource, 
             f"{report.split}: {report.num_ignored:,} files are no images by their extension and are ignored: "
             f"{describe_left_out(report.left_out).partition(': ')[2]}"
         )
-    if isinstance(source, IncompleteSource) and source.num_listed > len(source):
+    if isinstance(source, FileSource) and source.num_listed not in (None, len(source)):
         warnings.append(
             f"{report.split}: {len(source):,} of the {source.num_listed:,} images that {data}'s own list has are there"
         )

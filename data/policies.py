@@ -92,21 +92,8 @@ TranslateY 0.7 9, AutoContrast 0.9 1
 _AUTO_POLICIES = {"imagenet_autoaugment": _IMAGENET, "cifar_autoaugment": _CIFAR, "ssld_autoaugment": _IMAGENET}
 _ENHANCEMENTS = frozenset({"Color", "Contrast", "Brightness", "Sharpness"})
 _RAND_OPERATIONS = (
-    "AutoContrast",
-    "Equalize",
-    "Invert",
-    "Rotate",
-    "Posterize",
-    "Solarize",
-    "SolarizeAdd",
-    "Color",
-    "Contrast",
-    "Brightness",
-    "Sharpness",
-    "ShearX",
-    "ShearY",
-    "TranslateX",
-    "TranslateY",
+    *("AutoContrast", "Equalize", "Invert", "Rotate", "Posterize", "Solarize", "SolarizeAdd", "Color", "Contrast"),
+    *("Brightness", "Sharpness", "ShearX", "ShearY", "TranslateX", "TranslateY"),
 )
 
 
