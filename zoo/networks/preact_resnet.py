@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -46,7 +47,7 @@ class PreActResNet(SmallImageNet):
         widths: Channels of the stem and of each stage.
         head_pose_dim: Numbers of head pose that are appended to the pooled features before the last layer.
         activated_identity: Start identity shortcuts from the activated input too, as the public MPIIGaze code does.
-        num_classes, in_chans, global_pool, drop_rate: As in SmallImageNet.
+        head: ``num_classes``, ``in_chans``, ``global_pool`` and ``drop_rate`` of SmallImageNet.
     """
 
     def __init__(
@@ -55,25 +56,20 @@ class PreActResNet(SmallImageNet):
         widths: Sequence[int],
         head_pose_dim: int = 0,
         activated_identity: bool = False,
-        num_classes: int = 100,
-        in_chans: int = 3,
-        global_pool: str = "avg",
-        drop_rate: float = 0.0,
+        **head: Any,
     ) -> None:
-        super().__init__(
-            widths[-1], num_classes=num_classes, in_chans=in_chans, global_pool=global_pool, drop_rate=drop_rate
-        )
+        super().__init__(widths[-1], **head)
         self.head_pose_dim = head_pose_dim
-        self.conv1 = nn.Conv2d(in_chans, widths[0], 3, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(self.in_chans, widths[0], 3, padding=1, bias=False)
         self.add_stages(widths[0], widths[1:], blocks, partial(_PreActBlock, activated_identity=activated_identity))
         self.bn = nn.BatchNorm2d(widths[-1])
-        self.build_head(global_pool)
+        self.build_head()
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
 
-    def build_head(self, global_pool: str) -> None:
-        super().build_head(global_pool)
+    def build_head(self) -> None:
+        super().build_head()
         if self.num_classes:
             pooled = self.num_features * self.global_pool.feat_mult()
             self.fc = nn.Linear(pooled + self.head_pose_dim, self.num_classes)
