@@ -29,16 +29,9 @@ def _flag(value: Any) -> bool:
     return isinstance(value, bool)
 
 
-def _layers(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_LAYERS
-
-
-def _width(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and -1 <= value <= _MAX_WIDTH
-
-
-def _pixels(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_IMAGE_SIZE
+def _whole(low: int, high: int) -> Callable[[Any], bool]:
+    """A check for whole numbers of a range."""
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
 def _share(value: Any) -> bool:
@@ -79,7 +72,7 @@ _KINDS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ),
     (
         f"whole numbers from 0 to {_MAX_LAYERS}",
-        _layers,
+        _whole(0, _MAX_LAYERS),
         """
         block_config cls_attn_layers depth depth_token_only depths extra_norm_period layers num_blocks num_blocks_list
         num_levels num_reg_tokens num_vit parallel_depth reg_tokens serial_depths stages transformer_depths
@@ -87,7 +80,7 @@ _KINDS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ),
     (
         f"whole numbers up to {_MAX_WIDTH}",
-        _width,
+        _whole(-1, _MAX_WIDTH),
         """
         attn_groups attn_pool_num_heads base_dim base_dims base_width block_reduce_first bn_size cardinality ch_div
         channels dim dims down_kernel_size down_pad down_patch_size down_stride downsample_kernel_size embed_dim
@@ -102,7 +95,7 @@ _KINDS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         strides swiglu_align_to width widths window_size window_sizes window_spec
         """,
     ),
-    (f"pixels, from 1 to {MAX_IMAGE_SIZE}", _pixels, "img_size image_size"),
+    (f"pixels, from 1 to {MAX_IMAGE_SIZE}", _whole(1, MAX_IMAGE_SIZE), "img_size image_size"),
     (
         "from 0 to below 1",
         _share,

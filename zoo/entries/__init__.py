@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from ...base.errors import ModelError
 from ...base.suggestions import nearest_names
-from .entry import Entry, Published
-from .papers import PAPERS, Paper
-from .read import COSTS, ENTRIES, RELEASES
+from .entry import PAPERS, Entry, Published
+from .read import COSTS, ENTRIES, PROMISED_ON, PROMISED_TOP1, RELEASES
 
 
 def get_entry(name: str) -> Entry:

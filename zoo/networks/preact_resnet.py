@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .small_image import SmallImageNet, cifar_default_cfgs, register
+from .small_image import SmallImageNet, cifar_default_cfgs, register, with_head_pose
 
 
 class _PreActBlock(nn.Module):
@@ -84,9 +83,7 @@ class PreActResNet(SmallImageNet):
         pooled = super().forward_head(x, pre_logits=True)
         if pre_logits:
             return pooled
-        if (head_pose is not None) != (self.head_pose_dim > 0):
-            raise ValueError(f"this network was built for {self.head_pose_dim} numbers of head pose")
-        return self.fc(pooled if head_pose is None else torch.cat([pooled, head_pose.to(pooled)], dim=1))
+        return self.fc(with_head_pose(pooled, head_pose, self.head_pose_dim))
 
     def forward(self, x: Tensor, head_pose: Tensor | None = None) -> Tensor:
         """Images, and (B, head_pose_dim) head poses where the network takes them, to (B, num_classes)."""

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import torch
 from timm.layers import SelectAdaptivePool2d
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
@@ -139,6 +140,17 @@ class SmallImageNet(nn.Module):
         """Refused: these networks are too small to need it."""
         if enable:
             raise NotImplementedError("gradient checkpointing is not offered for networks this small")
+
+
+def with_head_pose(features: Tensor, head_pose: Tensor | None, numbers: int) -> Tensor:
+    """Features (B, D) with so many numbers of head pose behind them, (B, D + numbers).
+
+    Raises:
+        ValueError: There is no head pose, or one that the network was not built for.
+    """
+    if (head_pose is not None) != (numbers > 0):
+        raise ValueError(f"this network was built for {numbers} numbers of head pose")
+    return features if head_pose is None else torch.cat([features, head_pose.to(features)], dim=1)
 
 
 Arguments = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
