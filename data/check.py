@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..base.amounts import first_few
 from ..base.errors import DataError
 from .expected_counts import EXPECTED_COUNTS
 from .folders import compare_splits
@@ -120,9 +121,8 @@ def check_source(
                 require_split(parsed)
         except DataError as error:
             errors.append(error)
-            text = error.message if error.hint is None else f"{error.message} ({error.hint})"
-            if text not in report.problems:
-                report.problems.append(text)
+            if error.sentence not in report.problems:
+                report.problems.append(error.sentence)
     if not sources and all(error.message.startswith(f"{parsed.name} not found") for error in errors):
         raise errors[0]
     if parsed.name not in SHARDED and path is not None and has_split_folders(path) and parsed.held_out is None:
@@ -259,10 +259,9 @@ def _compare_with_manifest(path: Path, report: CheckReport) -> None:
             elif differs(name):
                 wrong.append(f"{name} has other contents")
         if wrong:
-            more = f" and {len(wrong) - 3} other classes" if len(wrong) > 3 else ""
+            shown = first_few(wrong, 3, "other classes")
             report.problems.append(
-                f"{folder}/ is not as it was unpacked: {', '.join(wrong[:3])}{more} "
-                "(remove the folder and unpack it again)"
+                f"{folder}/ is not as it was unpacked: {shown} (remove the folder and unpack it again)"
             )
 
 

@@ -29,7 +29,7 @@ def check_detection(spec: str, *, workers: int | None = None, progress: Progress
         try:
             sources[split] = read_detection(parsed, split, report.problems.append)
         except DataError as error:
-            report.problems.append(error.message if error.hint is None else f"{error.message} ({error.hint})")
+            report.problems.append(error.sentence)
     num_workers = (os.cpu_count() or 1) if workers is None else workers
     for split, source in sources.items():
         facts, unreadable = decode_all(split, source, _facts, num_workers, progress)

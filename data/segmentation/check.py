@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 
+from ...base.amounts import first_few
 from ...base.errors import DataError
 from ..check import CheckReport, ProgressCallback, SplitReport
 from ..images import UnreadableImage
@@ -38,9 +39,8 @@ def check_segmentation(
         try:
             source = open_segmentation(parsed, split)
         except DataError as error:
-            text = error.message if error.hint is None else f"{error.message} ({error.hint})"
-            if text not in report.problems:
-                report.problems.append(text)
+            if error.sentence not in report.problems:
+                report.problems.append(error.sentence)
             continue
         found, facts = _check(source, EXPECTED.get(parsed.name, {}).get(split), num_workers, progress)
         report.splits.append(found)
@@ -60,11 +60,10 @@ def _compare_classes(source: MaskSource, counts: list[int], report: CheckReport)
     """Classes without a pixel: a problem of own data, worth knowing of a published set."""
     absent = absent_classes(source, [label for label, count in enumerate(counts) if count])
     if absent is not None:
-        report.problems.append(f"{absent.message} ({absent.hint})")
+        report.problems.append(absent.sentence)
     elif not all(counts):
         names = [name for name, count in zip(source.class_names, counts, strict=True) if not count]
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        report.warnings.append(f"{source.split}: no pixel of {', '.join(names[:5])}{more}: they are not measured")
+        report.warnings.append(f"{source.split}: no pixel of {first_few(names)}: they are not measured")
 
 
 def _check(
