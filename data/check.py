@@ -22,7 +22,7 @@ from .listing import describe_left_out, list_images
 from .official_classes import unlike_official
 from .overlap import TOLERATED
 from .pairs import require_classes, require_split
-from .pixel_check import decode_all, describe_pixels, image_facts
+from .pixel_check import decode_all, describe_facts, image_facts
 from .several_labels import accepted_labels
 from .shards import splits_there
 from .shards.extents import ExtentSource
@@ -134,7 +134,8 @@ def check_source(
         split_report, facts[name] = _check_split(official, name, source, num_workers, progress)
         report.splits.append(split_report)
         _compare_with_official(parsed.name, split_report, source, report.warnings)
-        report.warnings += describe_pixels(name, source, facts[name])
+        upright, labels = source.reading.upright, source.labels
+        report.warnings += describe_facts(name, facts[name], source.identity, upright=upright, labels=labels)
     left_out = {f"{source.path or source.name}: {describe_left_out(_left_out(source))}" for source in sources.values()}
     notes = dict.fromkeys(note for source in sources.values() for note in source.notes)
     report.notes = [note for note in notes if note not in left_out]

@@ -70,7 +70,7 @@ def relabelled(val: ImageSource, train: ImageSource) -> ImageSource:
         )
     numbers = np.array([train.class_names.index(name) for name in val.class_names], dtype=np.int64)
     labels = np.where(val.labels >= 0, numbers[val.labels], -1)
-    mapped = SubsetSource(val, np.arange(len(val)), class_names=train.class_names, labels=labels)
+    mapped = SubsetSource.of_labels(val, train.class_names, labels)
     mapped.notes = (*val.notes, *_absent(val.name, labels, train.class_names))
     return mapped
 

@@ -97,17 +97,6 @@ def pixel_facts(image: Image.Image) -> tuple[int, bool]:
     return max(1, int.from_bytes(digest.digest(), "little")), bool(deviation < _LEAST_DEVIATION)
 
 
-def describe_pixels(split: str, source: ImageSource, facts: np.ndarray) -> list[str]:
-    """What should be known of a split's pixels, a line each.
-
-    Args:
-        split: Its name.
-        source: Its images.
-        facts: `FACTS`, (N,).
-    """
-    return describe_facts(split, facts, source.identity, upright=source.reading.upright, labels=source.labels)
-
-
 def describe_facts(
     split: str,
     facts: np.ndarray,
@@ -116,7 +105,7 @@ def describe_facts(
     upright: bool,
     labels: np.ndarray | None = None,
 ) -> list[str]:
-    """As `describe_pixels`, of any numbered images.
+    """What should be known of a split's pixels, a line each.
 
     Args:
         split: Its name.
