@@ -25,14 +25,12 @@ def find_birdsnap(path: Path) -> Path | None:
     return root if root is not None and (root / "images.txt").exists() else None
 
 
-def open_birdsnap(path: Path, split: str) -> FileSource:
+def open_birdsnap(root: Path, split: str) -> FileSource:
     """What there is of the 47,386 training images, or of the 2,443 test images (``"val"``).
 
     Raises:
         DataError: A list is missing or damaged, or no image of the split is there.
     """
-    root = find_birdsnap(path)
-    assert root is not None
     class_names, label_of = _species(root / "species.txt")
     table = _table(root / "images.txt", ("path", "species_id"))
     in_test = set(read_list(root / "test_images.txt", "which images are to be tested on")[1:])

@@ -126,7 +126,11 @@ def check_source(
     if not sources and all(error.message.startswith(f"{parsed.name} not found") for error in errors):
         raise errors[0]
     if parsed.name not in SHARDED and path is not None and has_split_folders(path) and parsed.held_out is None:
-        _note(report.problems, lambda: compare_splits(path))
+        try:
+            compare_splits(path)
+        except DataError as error:
+            if not any(problem.startswith(error.message) for problem in report.problems):
+                report.problems.append(error.message)
     if path is not None:
         _compare_with_manifest(path, report)
     official = str(parsed) if parsed.name == "digits" else parsed.name  # a drawn split has counts of its own
@@ -180,14 +184,6 @@ def splits_of(spec: DataSpec) -> tuple[str, ...]:
     val = spec.held_out or "val"
     present = [split for split, name in (("train", "train"), ("val", val)) if find_split(path, name) is not None]
     return (*present, "unlabeled") if (path / "unlabeled").is_dir() else tuple(present)
-
-
-def _note(problems: list[str], check: Callable[[], None]) -> None:
-    try:
-        check()
-    except DataError as error:
-        if not any(problem.startswith(error.message) for problem in problems):
-            problems.append(error.message)
 
 
 def _check_split(

@@ -21,7 +21,7 @@ class TransferSet:
 
     Attributes:
         module: Of this package; it has ``find_MODULE`` (path to the folder of the official layout, or None) and
-            ``open_MODULE`` (path, split and, where there are some, partition to a source).
+            ``open_MODULE`` (that folder, split and, where there are some, partition to a source).
         looked_for: What marks the official layout.
         get: How to get it; ``{path}`` stands for the folder.
         partitions: How many official partitions there are; 0 for one fixed split.
@@ -93,9 +93,10 @@ def open_transfer_set(name: str, path: Path, split: str, part: str | None = None
     """
     known = TRANSFER_SETS[name]
     partition = parse_partition(name, part)
-    if known.function("find")(path) is not None:
+    root = known.function("find")(path)
+    if root is not None:
         arguments = (partition,) if known.partitions else ()
-        source: ImageSource = known.function("open")(path, split, *arguments)
+        source: ImageSource = known.function("open")(root, split, *arguments)
         return source
     if name == "voc2007" and path.is_dir() and (has_split_folders(path) or hub_files(path)):
         raise DataError(

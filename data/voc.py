@@ -28,7 +28,7 @@ def find_voc(path: Path) -> Path | None:
     return find_root(path, _FOLDERS, "ImageSets/Main")
 
 
-def open_voc(path: Path, split: str) -> FileSource:
+def open_voc(root: Path, split: str) -> FileSource:
     """The 5,011 images of trainval (``"train"``), or the 4,952 of test (``"val"``).
 
     ``labels`` are -1; ``targets`` has a column a class: 1 there, 0 not there, NaN not to be counted.
@@ -36,8 +36,6 @@ def open_voc(path: Path, split: str) -> FileSource:
     Raises:
         DataError: A file or an image is missing, or the lists of two classes differ.
     """
-    root = find_voc(path)
-    assert root is not None
     official = "test" if split == "val" else "trainval"
     lists = root / "ImageSets" / "Main"
     names: list[str] = []
