@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -109,7 +108,6 @@ def check_source(
     path = parsed.resolved_path()
     report = CheckReport(spec=spec, path=None if path is None else str(path))
     splits = (split,) if split is not None else splits_of(parsed)
-    num_workers = (os.cpu_count() or 1) if workers is None else workers
     facts: dict[str, np.ndarray] = {}
     sources: dict[str, ImageSource] = {}
     errors: list[DataError] = []
@@ -135,7 +133,7 @@ def check_source(
         _compare_with_manifest(path, report)
     official = str(parsed) if parsed.name == "digits" else parsed.name  # a drawn split has counts of its own
     for name, source in sources.items():
-        split_report, facts[name] = _check_split(official, name, source, num_workers, progress)
+        split_report, facts[name] = _check_split(official, name, source, workers, progress)
         report.splits.append(split_report)
         _compare_with_official(parsed.name, split_report, source, report.warnings)
         upright, labels = source.reading.upright, source.labels
@@ -187,7 +185,7 @@ def splits_of(spec: DataSpec) -> tuple[str, ...]:
 
 
 def _check_split(
-    data: str, split: str, source: ImageSource, workers: int, progress: ProgressCallback | None
+    data: str, split: str, source: ImageSource, workers: int | None, progress: ProgressCallback | None
 ) -> tuple[SplitReport, np.ndarray]:
     """Decode all images of a split; with the report, the `FACTS` of each image."""
     if source.class_names and source.targets is not None:  # several classes an image

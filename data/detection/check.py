@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from ...base.errors import DataError
 from ..check import CheckReport, ProgressCallback, SplitReport
 from ..pixel_check import decode_all, describe_facts, pixel_facts
@@ -30,9 +28,8 @@ def check_detection(spec: str, *, workers: int | None = None, progress: Progress
             sources[split] = read_detection(parsed, split, report.problems.append)
         except DataError as error:
             report.problems.append(error.sentence)
-    num_workers = (os.cpu_count() or 1) if workers is None else workers
     for split, source in sources.items():
-        facts, unreadable = decode_all(split, source, _facts, num_workers, progress)
+        facts, unreadable = decode_all(split, source, _facts, workers, progress)
         expected = EXPECTED[parsed.name][split] if parsed.is_official else None
         found = SplitReport(
             split=split,
