@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -38,44 +39,11 @@ class TransferSet:
         return found
 
 
-TRANSFER_SETS: dict[str, TransferSet] = {
-    "voc2007": TransferSet(
-        module="voc",
-        looked_for="VOCdevkit/VOC2007/ImageSets/Main",
-        get="unpack VOCtrainval_06-Nov-2007.tar and VOCtest_06-Nov-2007.tar (host.robots.ox.ac.uk/pascal/VOC/voc2007) "
-        "into {path}/, or let torchvision's VOCDetection fetch both",
-    ),
-    "cub200": TransferSet(
-        module="cub",
-        looked_for="CUB_200_2011/images.txt",
-        get="unpack CUB_200_2011.tgz (data.caltech.edu/records/65de6-vp158) into {path}/",
-    ),
-    "birdsnap": TransferSet(
-        module="birdsnap",
-        looked_for="birdsnap/images.txt and species.txt",
-        get="unpack birdsnap.tgz 1.1 (thomasberg.org/datasets/birdsnap) into {path}/ and run its get_birdsnap.py; many "
-        "of its addresses are dead",
-    ),
-    "aircraft": TransferSet(
-        module="aircraft",
-        looked_for="fgvc-aircraft-2013b/data/variants.txt",
-        get="unpack fgvc-aircraft-2013b.tar.gz (robots.ox.ac.uk/~vgg/data/fgvc-aircraft) into {path}/, or let "
-        "torchvision's FGVCAircraft fetch it",
-    ),
-    "dtd": TransferSet(
-        module="dtd",
-        looked_for="dtd/labels",
-        get="unpack dtd-r1.0.1.tar.gz (robots.ox.ac.uk/~vgg/data/dtd) into {path}/, or let torchvision's DTD fetch it",
-        partitions=10,
-    ),
-    "sun397": TransferSet(
-        module="sun397",
-        looked_for="SUN397/a, SUN397/b, …",
-        get="unpack SUN397.tar.gz into {path}/ and Partitions.zip into {path}/Partitions/ "
-        "(vision.princeton.edu/projects/2010/SUN; torchvision's address is dead)",
-        partitions=10,
-    ),
+TRANSFER_SETS = {
+    name: TransferSet(**row)
+    for name, row in tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")).items()
 }
+"""By name."""
 
 
 def open_transfer_set(name: str, path: Path, split: str, part: str | None = None) -> ImageSource:
