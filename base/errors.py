@@ -21,6 +21,11 @@ class KdzooError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def sentence(self) -> str:
+        """Message and hint together, for a list of what is wrong."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
 
 class UsageError(KdzooError):
     """The command or a setting was written wrongly (an unknown key, a value of the wrong type)."""

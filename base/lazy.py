@@ -9,7 +9,7 @@ from typing import Any
 
 
 def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """A package's ``__getattr__``.
+    """A package's ``__getattr__``; the package's ``__all__`` is set to these names.
 
     Args:
         package: Its ``__name__``.
@@ -17,6 +17,7 @@ def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
             Augmentation"}``.
     """
     home_of = {name: module for module, names in homes.items() for name in names.split()}
+    vars(sys.modules[package])["__all__"] = sorted(home_of)
 
     def get(name: str) -> Any:
         if name not in home_of:

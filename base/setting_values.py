@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 import re
 import reprlib
 import types
@@ -109,7 +110,13 @@ Amount = Annotated[float, Range(0, 1e9)]
 Colours = Annotated[tuple[float, float, float], Range(0, 1)]
 Deviations = Annotated[tuple[float, float, float], Range(1e-3, 10)]
 Seed = Annotated[int, Range(0, 2**63 - 1)]
-Workers = Annotated[int, Range(0, 1024)]
+MOST_WORKERS = 1024
+Workers = Annotated[int, Range(0, MOST_WORKERS)]
+
+
+def default_workers(given: int | None = None, most: int = 8) -> int:
+    """Processes that read images: as many as were given, else one a core, at most so many."""
+    return min(most, os.cpu_count() or 1) if given is None else given
 
 
 def shown(value: Any) -> str:

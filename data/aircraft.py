@@ -20,14 +20,12 @@ def find_aircraft(path: Path) -> Path | None:
     return find_root(path, _FOLDERS, "variants.txt")
 
 
-def open_aircraft(path: Path, split: str) -> FileSource:
+def open_aircraft(root: Path, split: str) -> FileSource:
     """The 6,667 images of trainval (``"train"``), or the 3,333 of test (``"val"``).
 
     Raises:
         DataError: A file or an image is missing, or a list names an unknown variant.
     """
-    root = find_aircraft(path)
-    assert root is not None
     class_names = read_list(root / "variants.txt", "the names of the classes")
     if len(set(class_names)) != len(class_names):
         raise DataError(f"{root / 'variants.txt'} names a variant twice", hint="unpack the official archive again")

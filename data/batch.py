@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,20 +50,12 @@ class Batch:
     def pin_memory(self) -> Batch:
         """The same batch in page-locked memory (called by torch's DataLoader)."""
 
-        def pinned(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor.pin_memory()
+        def pinned(value: Any) -> Any:
+            if isinstance(value, Tensor):
+                return value.pin_memory()
+            return tuple(map(pinned, value)) if isinstance(value, tuple) else value
 
-        return Batch(
-            self.images.pin_memory(),
-            self.labels.pin_memory(),
-            self.sample_ids.pin_memory(),
-            pinned(self.pixel_shift),
-            self.unreadable,
-            pinned(self.targets),
-            pinned(self.conditions),
-            pinned(self.answers),
-            tuple(images.pin_memory() for images in self.teacher_images),
-        )
+        return Batch(**{name: pinned(value) for name, value in vars(self).items()})
 
     def to_float(self, device: torch.device, memory_format: torch.memory_format) -> Tensor:
         """The images on the device as float32 in [0, 1] (beyond it only by the pixel shift), (B, 3, H, W)."""

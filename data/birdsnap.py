@@ -19,42 +19,18 @@ _FOLDERS = ("birdsnap", ".")
 _IMAGES = ("download/images", "images", ".")
 
 
-class IncompleteSource(FileSource):
-    """Images of a list of which some are not there.
-
-    Args:
-        num_listed: Images that the list has.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        split: str,
-        class_names: Sequence[str],
-        labels: np.ndarray,
-        root: Path,
-        paths: Sequence[str],
-        *,
-        num_listed: int,
-    ) -> None:
-        super().__init__(name, split, class_names, labels, root, paths)
-        self.num_listed = num_listed
-
-
 def find_birdsnap(path: Path) -> Path | None:
     """The folder with the lists, at or below a path, or None."""
     root = find_root(path, _FOLDERS, "species.txt")
     return root if root is not None and (root / "images.txt").exists() else None
 
 
-def open_birdsnap(path: Path, split: str) -> FileSource:
+def open_birdsnap(root: Path, split: str) -> FileSource:
     """What there is of the 47,386 training images, or of the 2,443 test images (``"val"``).
 
     Raises:
         DataError: A list is missing or damaged, or no image of the split is there.
     """
-    root = find_birdsnap(path)
-    assert root is not None
     class_names, label_of = _species(root / "species.txt")
     table = _table(root / "images.txt", ("path", "species_id"))
     in_test = set(read_list(root / "test_images.txt", "which images are to be tested on")[1:])
@@ -80,12 +56,13 @@ def open_birdsnap(path: Path, split: str) -> FileSource:
             f"none of the {len(listed):,} images of this split is in {root}/download/images or {root}/images",
             hint="run the archive's get_birdsnap.py; it fetches what is still on the net",
         )
-    labels = np.array([label for _, label in kept], dtype=np.int64)
+    labels = np.array([label for _, label in kept])
     names: Sequence[str] = class_names
     if split == "unlabeled":
-        labels, names = np.full(len(kept), -1, dtype=np.int64), ()
-    found = [relative for relative, _ in kept]
-    return IncompleteSource("birdsnap", split, names, labels, images, found, num_listed=len(listed))
+        labels, names = np.full(len(kept), -1), ()
+    source = FileSource("birdsnap", split, names, labels, images, [relative for relative, _ in kept])
+    source.num_listed = len(listed)
+    return source
 
 
 def _find_images(root: Path, paths: Sequence[str]) -> tuple[Path, set[str]]:

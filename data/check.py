@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -12,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ..base.amounts import first_few
 from ..base.errors import DataError
-from .birdsnap import IncompleteSource
 from .expected_counts import EXPECTED_COUNTS
 from .folders import compare_splits
 from .hub_copy.digests import other_contents
@@ -22,7 +21,7 @@ from .listing import describe_left_out, list_images
 from .official_classes import unlike_official
 from .overlap import TOLERATED
 from .pairs import require_classes, require_split
-from .pixel_check import decode_all, describe_pixels, image_facts
+from .pixel_check import decode_all, describe_facts, image_facts
 from .several_labels import accepted_labels
 from .shards import splits_there
 from .shards.extents import ExtentSource
@@ -109,7 +108,6 @@ def check_source(
     path = parsed.resolved_path()
     report = CheckReport(spec=spec, path=None if path is None else str(path))
     splits = (split,) if split is not None else splits_of(parsed)
-    num_workers = (os.cpu_count() or 1) if workers is None else workers
     facts: dict[str, np.ndarray] = {}
     sources: dict[str, ImageSource] = {}
     errors: list[DataError] = []
@@ -121,21 +119,25 @@ def check_source(
                 require_split(parsed)
         except DataError as error:
             errors.append(error)
-            text = error.message if error.hint is None else f"{error.message} ({error.hint})"
-            if text not in report.problems:
-                report.problems.append(text)
+            if error.sentence not in report.problems:
+                report.problems.append(error.sentence)
     if not sources and all(error.message.startswith(f"{parsed.name} not found") for error in errors):
         raise errors[0]
     if parsed.name not in SHARDED and path is not None and has_split_folders(path) and parsed.held_out is None:
-        _note(report.problems, lambda: compare_splits(path))
+        try:
+            compare_splits(path)
+        except DataError as error:
+            if not any(problem.startswith(error.message) for problem in report.problems):
+                report.problems.append(error.message)
     if path is not None:
         _compare_with_manifest(path, report)
     official = str(parsed) if parsed.name == "digits" else parsed.name  # a drawn split has counts of its own
     for name, source in sources.items():
-        split_report, facts[name] = _check_split(official, name, source, num_workers, progress)
+        split_report, facts[name] = _check_split(official, name, source, workers, progress)
         report.splits.append(split_report)
         _compare_with_official(parsed.name, split_report, source, report.warnings)
-        report.warnings += describe_pixels(name, source, facts[name])
+        upright, labels = source.reading.upright, source.labels
+        report.warnings += describe_facts(name, facts[name], source.identity, upright=upright, labels=labels)
     left_out = {f"{source.path or source.name}: {describe_left_out(_left_out(source))}" for source in sources.values()}
     notes = dict.fromkeys(note for source in sources.values() for note in source.notes)
     report.notes = [note for note in notes if note not in left_out]
@@ -182,16 +184,8 @@ def splits_of(spec: DataSpec) -> tuple[str, ...]:
     return (*present, "unlabeled") if (path / "unlabeled").is_dir() else tuple(present)
 
 
-def _note(problems: list[str], check: Callable[[], None]) -> None:
-    try:
-        check()
-    except DataError as error:
-        if not any(problem.startswith(error.message) for problem in problems):
-            problems.append(error.message)
-
-
 def _check_split(
-    data: str, split: str, source: ImageSource, workers: int, progress: ProgressCallback | None
+    data: str, split: str, source: ImageSource, workers: int | None, progress: ProgressCallback | None
 ) -> tuple[SplitReport, np.ndarray]:
     """Decode all images of a split; with the report, the `FACTS` of each image."""
     if source.class_names and source.targets is not None:  # several classes an image
@@ -225,7 +219,7 @@ def _compare_with_official(data: str, report: SplitReport, source: ImageSource, 
             f"{report.split}: {report.num_ignored:,} files are no images by their extension and are ignored: "
             f"{describe_left_out(report.left_out).partition(': ')[2]}"
         )
-    if isinstance(source, IncompleteSource) and source.num_listed > len(source):
+    if isinstance(source, FileSource) and source.num_listed not in (None, len(source)):
         warnings.append(
             f"{report.split}: {len(source):,} of the {source.num_listed:,} images that {data}'s own list has are there"
         )
@@ -260,10 +254,9 @@ def _compare_with_manifest(path: Path, report: CheckReport) -> None:
             elif differs(name):
                 wrong.append(f"{name} has other contents")
         if wrong:
-            more = f" and {len(wrong) - 3} other classes" if len(wrong) > 3 else ""
+            shown = first_few(wrong, 3, "other classes")
             report.problems.append(
-                f"{folder}/ is not as it was unpacked: {', '.join(wrong[:3])}{more} "
-                "(remove the folder and unpack it again)"
+                f"{folder}/ is not as it was unpacked: {shown} (remove the folder and unpack it again)"
             )
 
 

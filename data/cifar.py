@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import pickle
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,40 +19,11 @@ from .sources import ArraySource, ImageSource
 from .splits import has_split_folders
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Layout:
-    folder: str
-    train_files: tuple[str, ...]
-    val_files: tuple[str, ...]
-    meta_file: str
-    names_key: str
-    labels_key: str
-    num_classes: int
-    url: str
+def _layout(name: str) -> Any:
+    """torchvision's class of the data set, which names its folder, its files with their MD5 sums, and their address."""
+    from torchvision.datasets import CIFAR10, CIFAR100
 
-
-_LAYOUTS = {
-    "cifar10": _Layout(
-        folder="cifar-10-batches-py",
-        train_files=tuple(f"data_batch_{number}" for number in range(1, 6)),
-        val_files=("test_batch",),
-        meta_file="batches.meta",
-        names_key="label_names",
-        labels_key="labels",
-        num_classes=10,
-        url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-    ),
-    "cifar100": _Layout(
-        folder="cifar-100-python",
-        train_files=("train",),
-        val_files=("test",),
-        meta_file="meta",
-        names_key="fine_label_names",
-        labels_key="fine_labels",
-        num_classes=100,
-        url="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
-    ),
-}
+    return CIFAR10 if name == "cifar10" else CIFAR100
 
 
 def open_cifar(name: str, path: Path, split: str) -> ImageSource:
@@ -67,17 +37,17 @@ def open_cifar(name: str, path: Path, split: str) -> ImageSource:
     Raises:
         DataError: Nothing of the kind there (with how to get it), or a damaged file.
     """
-    layout = _LAYOUTS[name]
-    batches = path if path.name == layout.folder else path / layout.folder
+    folder, num_classes = _layout(name).base_folder, int(name.removeprefix("cifar"))
+    batches = path if path.name == folder else path / folder
     if batches.is_dir():
-        return _open_batches(name, layout, batches, split)
+        return _open_batches(name, num_classes, batches, split)
     with hub_copy_explained(path, f"{name}:"):
         if not path.is_dir() or not has_split_folders(path):
             raise missing_cifar(name, path)
         source = open_folder(path, split, name=name)
-    if split != "unlabeled" and len(source.class_names) != layout.num_classes:
+    if split != "unlabeled" and len(source.class_names) != num_classes:
         raise DataError(
-            f"{source.path} has {len(source.class_names)} class folders, {name} has {layout.num_classes}",
+            f"{source.path} has {len(source.class_names)} class folders, {name} has {num_classes}",
             hint=f"for a subset give the folder as a plain path: --data {path}",
         )
     source.native_size = (32, 32)
@@ -86,34 +56,35 @@ def open_cifar(name: str, path: Path, split: str) -> ImageSource:
 
 def missing_cifar(name: str, path: Path) -> DataError:
     """The error for CIFAR that is not there: where it was looked for, how to get it, what runs instead."""
-    layout = _LAYOUTS[name]
+    layout = _layout(name)
     return DataError(
-        f"{name} not found: looked for {path / layout.folder}/ and for class folders in {path / 'train'}/",
+        f"{name} not found: looked for {path / layout.base_folder}/ and for class folders in {path / 'train'}/",
         hint=f"unpack {layout.url} into {path}/ (or put images in {path}/train/CLASS/ and {path}/val/CLASS/); "
         f"another place: {name}:PATH; `digits` is embedded and runs now",
     )
 
 
-def _open_batches(name: str, layout: _Layout, folder: Path, split: str) -> ArraySource:
-    files = layout.val_files if split == "val" else layout.train_files
+def _open_batches(name: str, num_classes: int, folder: Path, split: str) -> ArraySource:
+    layout, labels_key = _layout(name), "labels" if name == "cifar10" else "fine_labels"
+    meta = layout.meta
     pixels, labels, identities = [], [], []
-    for file in files:
+    for file, _ in layout.test_list if split == "val" else layout.train_list:
         batch = _read_pickle(folder / file)
         try:
             data = np.asarray(batch["data"])
-            batch_labels = np.asarray(batch[layout.labels_key], dtype=np.int64)
+            batch_labels = np.asarray(batch[labels_key], dtype=np.int64)
         except (KeyError, TypeError, ValueError):
-            raise _damaged(folder / file, f"it holds no {layout.labels_key}") from None
+            raise _damaged(folder / file, f"it holds no {labels_key}") from None
         if data.dtype != np.uint8 or data.shape != (len(batch_labels), 3072):
             raise _damaged(folder / file, f"its pixels are {data.dtype} {data.shape}")
-        if len(batch_labels) and not 0 <= batch_labels.min() <= batch_labels.max() < layout.num_classes:
-            raise _damaged(folder / file, f"it has labels beyond 0..{layout.num_classes - 1}")
+        if len(batch_labels) and not 0 <= batch_labels.min() <= batch_labels.max() < num_classes:
+            raise _damaged(folder / file, f"it has labels beyond 0..{num_classes - 1}")
         pixels.append(data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
         labels.append(batch_labels)
         identities += [f"{file}/{index:05d}" for index in range(len(batch_labels))]
-    class_names = [str(class_name) for class_name in _read_pickle(folder / layout.meta_file).get(layout.names_key, ())]
-    if len(class_names) != layout.num_classes:
-        raise _damaged(folder / layout.meta_file, f"it names {len(class_names)} classes")
+    class_names = [str(class_name) for class_name in _read_pickle(folder / meta["filename"]).get(meta["key"], ())]
+    if len(class_names) != num_classes:
+        raise _damaged(folder / meta["filename"], f"it names {len(class_names)} classes")
     all_labels = np.concatenate(labels)
     if split == "unlabeled":
         class_names, all_labels = [], np.full(len(all_labels), -1)
@@ -167,7 +138,5 @@ def _damaged(path: Path, reason: str) -> DataError:
 
 def official_md5s(name: str) -> dict[str, str]:
     """MD5 sums of the official files, by file name, as torchvision lists them."""
-    from torchvision.datasets import CIFAR10, CIFAR100
-
-    dataset = CIFAR10 if name == "cifar10" else CIFAR100
+    dataset = _layout(name)
     return dict([*dataset.train_list, *dataset.test_list, (dataset.meta["filename"], dataset.meta["md5"])])

@@ -19,14 +19,12 @@ def find_cub(path: Path) -> Path | None:
     return find_root(path, _FOLDERS, "images.txt")
 
 
-def open_cub(path: Path, split: str) -> FileSource:
+def open_cub(root: Path, split: str) -> FileSource:
     """The 5,994 training images, or the 5,794 test images (``"val"``).
 
     Raises:
         DataError: A file or an image is missing, or the files do not fit together.
     """
-    root = find_cub(path)
-    assert root is not None
     class_names = _class_names(root / "classes.txt")
     images = read_pairs(root / "images.txt", "the path of each image")
     labels = read_pairs(root / "image_class_labels.txt", "the class of each image")

@@ -20,19 +20,17 @@ def find_dtd(path: Path) -> Path | None:
     return find_root(path, _FOLDERS, "labels")
 
 
-def open_dtd(path: Path, split: str, partition: int = 1) -> FileSource:
+def open_dtd(root: Path, split: str, partition: int = 1) -> FileSource:
     """The 3,760 images of a partition's train and val, or the 1,880 of its test (``"val"``).
 
     Args:
-        path: Holds the archive.
+        root: As `find_dtd` gives it.
         split: ``"train"`` takes the partition's training and validation images together.
         partition: 1 to 10.
 
     Raises:
         DataError: A file or an image is missing, or a list names an unknown class.
     """
-    root = find_dtd(path)
-    assert root is not None
     if not (root / "images").is_dir():
         raise DataError(f"{root}/images/ is missing beside labels/", hint="unpack the whole archive dtd-r1.0.1.tar.gz")
     class_names = list_folders(root / "images")

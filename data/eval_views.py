@@ -156,11 +156,11 @@ def view_batches(
     return TaskIterator(_ViewTask(source, tuple(views), batch_size), numbers, workers=workers, pin_memory=pin_memory)
 
 
+@dataclass(frozen=True)
 class _ViewTask:
-    def __init__(self, source: ImageSource, views: tuple[EvalView, ...], batch_size: int) -> None:
-        self.source = source
-        self.views = views
-        self.batch_size = batch_size
+    source: ImageSource
+    views: tuple[EvalView, ...]
+    batch_size: int
 
     def __call__(self, index: int) -> ViewBatch:
         ids = np.arange(index * self.batch_size, min((index + 1) * self.batch_size, len(self.source)))

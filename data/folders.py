@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..base.amounts import first_few
 from ..base.errors import DataError, UsageError
 from .held_out import SharedSource, ValShare
 from .hub_files import hub_files
-from .layouts import ClassFolder, absent_classes, flat_folder, misplaced, shown
+from .layouts import ClassFolder, absent_classes, flat_folder, misplaced
 from .listing import (
     describe_left_out,
     list_everything,
@@ -191,9 +192,10 @@ def compare_classes(train: Path, train_names: Sequence[str], val: Path, val_name
     if not strangers:
         return
     missing = sorted(set(train_names) - set(val_names))
-    only = [f"only in {train.name}/: {shown(missing)}"] if missing else []
+    only = [f"only in {train.name}/: {first_few(missing)}"] if missing else []
+    only.append(f"only in {val.name}/: {first_few(strangers)}")
     raise DataError(
-        f"the classes of {train} and {val} differ ({'; '.join([*only, f'only in {val.name}/: {shown(strangers)}'])})",
+        f"the classes of {train} and {val} differ ({'; '.join(only)})",
         hint=f"the classes are {train.name}/'s folders: rename or remove those that it lacks",
     )
 
@@ -284,7 +286,7 @@ def _no_images(root: Path, message: str) -> DataError:
 def empty_classes(root: Path, names: Sequence[str]) -> DataError:
     """The error for class folders without images."""
     return DataError(
-        f"class folders without images in {root}: {shown(names)}",
+        f"class folders without images in {root}: {first_few(names)}",
         hint="fill or remove them, in every split: labels follow the sorted folder names",
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..base.amounts import first_few
 from ..base.errors import UsageError
 from .sources import ImageSource
 from .subset import SubsetSource
@@ -105,6 +106,5 @@ def _share_notes(source: ImageSource, held: np.ndarray, share: ValShare) -> tupl
     notes = [f"{place}: {len(held):,} of {len(source):,} images are held out, {each} ({share})"]
     if alone:
         which = "1 class has one image" if len(alone) == 1 else f"{len(alone)} classes have one image each"
-        more = f" and {len(alone) - 5} more" if len(alone) > 5 else ""
-        notes.append(f"{place}: {which}, trained on and not measured: {', '.join(alone[:5])}{more}")
+        notes.append(f"{place}: {which}, trained on and not measured: {first_few(alone)}")
     return tuple(notes)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from pathlib import Path
 
 from ..base.errors import DataError
 from .folders import compare_splits, open_class_folders, open_folder
-from .imagenet_val import open_flat_val
+from .imagenet_val import NUM_CLASSES, WNID, open_flat_val
 from .layouts import flat_folder
 from .listing import has_images, list_folders
 from .sources import ImageSource
 from .splits import find_split
-
-NUM_CLASSES = 1000
-_WNID = re.compile(r"n\d{8}")
 
 
 def open_imagenet(path: Path, split: str) -> ImageSource:
@@ -46,7 +42,7 @@ def open_imagenet(path: Path, split: str) -> ImageSource:
             f"{path} or put Kaggle's LOC_val_solution.csv there, and the classes are read from it; or sort the images "
             "into val/<wnid>/ with valprep.sh (soumith/imagenetloader.torch)",
         )
-    strangers = [name for name in names if not _WNID.fullmatch(name)]
+    strangers = [name for name in names if not WNID.fullmatch(name)]
     if strangers:
         raise DataError(
             f"{root} holds folders that are no WordNet ids: {', '.join(strangers[:5])}",

@@ -19,8 +19,8 @@ META = "meta.mat"
 KAGGLE = "LOC_val_solution.csv"
 _DEVKIT = ("", "data", "ILSVRC2012_devkit_t12/data")
 _NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})\.")
-_WNID = re.compile(r"n\d{8}")
-_NUM_CLASSES = 1000
+WNID = re.compile(r"n\d{8}")
+NUM_CLASSES = 1000
 _LARGEST_BYTES = 64 * 2**20
 
 
@@ -52,7 +52,7 @@ def open_flat_val(path: Path, root: Path) -> FileSource | None:
 def _labelled(root: Path, source: Path, wnids: dict[int, str], all_wnids: Iterable[str]) -> FileSource:
     """The images, labelled by the WordNet id of each one's number."""
     class_names = sorted(set(all_wnids))
-    if len(class_names) != _NUM_CLASSES or not all(_WNID.fullmatch(name) for name in class_names):
+    if len(class_names) != NUM_CLASSES or not all(WNID.fullmatch(name) for name in class_names):
         raise DataError(f"{source} names {len(class_names):,} classes, not 1,000 WordNet ids", hint="get it again")
     label_of = {name: label for label, name in enumerate(class_names)}
     listing = list_images(root)

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..base.amounts import first_few
 from ..base.errors import DataError
 from .listing import list_folders, read_folder
 from .splits import ALL_NAMES, find_split
 
-_SHOWN = 5
 _LOOKED_AT = 1000
 _NAME_THEN_NUMBER = re.compile(r"([^\W\d_]+)[ ._-]?\(?\d+\)?")
 
@@ -50,12 +50,6 @@ class ClassFolder:
         return tuple(name for name in self.inside if name.lower() in ALL_NAMES)
 
 
-def shown(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return f"{', '.join(names[:_SHOWN])}{more}"
-
-
 def misplaced(root: Path, folders: Sequence[ClassFolder]) -> DataError | None:
     """The error for folders that are no class folders: those of splits, wrapped once more, inside the classes."""
     full = [folder for folder in folders if folder.num_images]
@@ -76,7 +70,7 @@ def _splits_below(root: Path, full: Sequence[ClassFolder]) -> DataError:
         )
     if any(folder.deep for folder in full):
         return DataError(
-            f"{root} holds {len(full)} data sets, each with splits of its own: {shown([one.name for one in full])}",
+            f"{root} holds {len(full)} data sets, each with splits of its own: {first_few([one.name for one in full])}",
             hint=f"give one of them: {root / first.name}",
         )
     return DataError(
@@ -99,15 +93,16 @@ def _wrapped(root: Path, only: ClassFolder) -> DataError | None:
     else:
         hint = f"give {inner}"
     return DataError(
-        f"{root} holds one folder with images, and the class folders lie in {inner}: {shown(only.inside)}", hint=hint
+        f"{root} holds one folder with images, and the class folders lie in {inner}: {first_few(only.inside)}",
+        hint=hint,
     )
 
 
 def absent_classes(place: str | Path, names: Sequence[str], num_classes: int) -> str:
     """What to say of validation images that show fewer classes than are trained on."""
     return (
-        f"{place} has no images of {len(names)} of the {num_classes} classes that are trained on: {shown(names)}; what "
-        f"is measured on it is over all {num_classes}"
+        f"{place} has no images of {len(names)} of the {num_classes} classes that are trained on: {first_few(names)}; "
+        f"what is measured on it is over all {num_classes}"
     )
 
 
@@ -141,7 +136,7 @@ def flat_folder(root: Path, hint: str | None = None, split: str = "train") -> Da
         if table is not None:
             hint += f", as {table[0].name} says"
         elif names := _names_before_numbers(images):
-            hint += f"; the files' names begin with {shown(names)}"
+            hint += f"; the files' names begin with {first_few(names)}"
         hint += _beside(root, split)
     return DataError(message, hint=hint)
 
@@ -154,7 +149,7 @@ def _beside(root: Path, split: str) -> str:
     classes = [name for name in folders if name.lower() not in ALL_NAMES]
     train = find_split(root.parent, "train")
     if classes and all(not list_folders(root.parent / name) for name in folders):
-        return f"; if {root.name} is a class as {shown(classes)} may be, make {root}/CLASS/… of all"
+        return f"; if {root.name} is a class as {first_few(classes)} may be, make {root}/CLASS/… of all"
     if split == "val" and train is not None and list_folders(train):
         return f"; or hold images out of {train.name}/ in its place: --val-share 0.1"
     return ""
@@ -207,7 +202,7 @@ def no_split(path: Path) -> DataError | None:
     if Path(os.path.realpath(path)).name.lower() in ALL_NAMES and find_split(above, "val") is not None:
         hint = f"it is one split of {above}: give {above}"
     return DataError(
-        f"{path} has class folders ({shown(names)}), no validation and no test images of its own: the same files would "
-        "be trained and measured on",
+        f"{path} has class folders ({first_few(names)}), no validation and no test images of its own: the same files "
+        "would be trained and measured on",
         hint=hint,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..base.amounts import first_few
 from ..base.errors import DataError
 from .images import IMAGE_EXTENSIONS
 
@@ -219,9 +220,8 @@ def refuse_special(root: str | Path, special: Sequence[tuple[str, str]]) -> None
     """Raises DataError where there is any; the arguments are as `FolderEntries` has them."""
     if not special:
         return
-    shown = ", ".join(f"{os.path.join(root, name)} is {what}" for name, what in sorted(special)[:3])
-    more = f" and {len(special) - 3:,} more" if len(special) > 3 else ""
-    raise DataError(f"not an image file: {shown}{more}", hint="remove it, or put the image itself there")
+    shown = first_few([f"{os.path.join(root, name)} is {what}" for name, what in sorted(special)], 3)
+    raise DataError(f"not an image file: {shown}", hint="remove it, or put the image itself there")
 
 
 def describe_left_out(left_out: Mapping[str, int]) -> str:

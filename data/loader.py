@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,8 +19,6 @@ from .sources import ImageSource
 from .view_sizes import render_view
 from .views import Augmentation, EvalTransform, apply_view, draw_view
 from .workers import TaskIterator
-
-__all__ = ["BatchOrder", "eval_batches", "train_batches"]
 
 _MAX_REPLACEMENTS = 100
 
@@ -92,25 +90,19 @@ def eval_batches(
     """
     ids = np.arange(len(source)) if limit is None else np.asarray(limit, dtype=np.int64)
     share = np.array_split(ids, world_size)[rank]
-    task = _EvalTask(source, transform, share, batch_size, tuple(teacher_sizes))
+    further = (replace(transform, image_size=side, image_width=None) for side in teacher_sizes)
+    task = _EvalTask(source, [transform, *further], share, batch_size)
     num_batches = -(-len(share) // batch_size)
     return TaskIterator(task, range(num_batches), workers=workers, pin_memory=pin_memory)
 
 
+@dataclass(frozen=True)
 class _TrainTask:
-    def __init__(
-        self,
-        source: ImageSource,
-        augmentation: Augmentation,
-        order: BatchOrder,
-        labels: LabelStore | None,
-        teacher_sizes: tuple[int, ...],
-    ) -> None:
-        self.source = source
-        self.augmentation = augmentation
-        self.order = order
-        self.labels = labels
-        self.teacher_sizes = teacher_sizes
+    source: ImageSource
+    augmentation: Augmentation
+    order: BatchOrder
+    labels: LabelStore | None
+    teacher_sizes: tuple[int, ...]
 
     def __call__(self, index: int) -> Batch:
         epoch, step = divmod(index, self.order.steps_per_epoch)
@@ -162,22 +154,12 @@ def _replacement(source: ImageSource, seed: int, sample_id: int, error: Unreadab
     )
 
 
+@dataclass(frozen=True)
 class _EvalTask:
-    def __init__(
-        self,
-        source: ImageSource,
-        transform: EvalTransform,
-        ids: np.ndarray,
-        batch_size: int,
-        teacher_sizes: tuple[int, ...],
-    ) -> None:
-        self.source = source
-        self.transforms = [
-            transform,
-            *(replace(transform, image_size=side, image_width=None) for side in teacher_sizes),
-        ]
-        self.ids = ids
-        self.batch_size = batch_size
+    source: ImageSource
+    transforms: Sequence[EvalTransform]
+    ids: np.ndarray
+    batch_size: int
 
     def __call__(self, index: int) -> Batch:
         ids = self.ids[index * self.batch_size : (index + 1) * self.batch_size].copy()

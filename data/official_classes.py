@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ..base.amounts import first_few
+
 # The folders of dtd-r1.0.1.tar.gz; also the authors' own copy on the Hub, mcimpoi/dtd_split_1, README.md.
 _DTD = """
 banded blotchy braided bubbly bumpy chequered cobwebbed cracked crosshatched crystalline dotted fibrous flecked freckled
@@ -27,12 +29,8 @@ def unlike_official(data: str, class_names: Sequence[str]) -> str | None:
     there = {_plain(name): name for name in official}
     missing = [name for key, name in there.items() if key not in here]
     unknown = [name for key, name in here.items() if key not in there]
-    parts = [f"{what} {_some(names)}" for what, names in (("without", missing), ("with", unknown)) if names]
+    parts = [f"{what} {first_few(names, 3)}" for what, names in (("without", missing), ("with", unknown)) if names]
     return ", ".join(parts) or None
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _plain(name: str) -> str:

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ..base.amounts import first_few
 from ..base.errors import DataError
 from .listing import list_images
 from .sources import FileSource
-
-_SHOWN = 3
 
 
 def find_root(path: Path, folders: Sequence[str], marker: str) -> Path | None:
@@ -118,7 +117,8 @@ def require_images(root: Path, paths: Sequence[str], list_file: Path) -> None:
     absent = missing_images(root, paths)
     if absent:
         raise DataError(
-            f"{len(absent):,} of the {len(paths):,} images that {list_file} lists are not in {root}: {shown(absent)}",
+            f"{len(absent):,} of the {len(paths):,} images that {list_file} lists are not in {root}: "
+            f"{first_few(absent, 3)}",
             hint="the archive of the images was unpacked in part, or elsewhere: unpack it again",
         )
 
@@ -127,9 +127,3 @@ def missing_images(root: Path, paths: Iterable[str]) -> list[str]:
     """Those of the paths that are no image below a folder; the folder is read once."""
     there = set(list_images(root).paths)
     return [path for path in paths if path not in there]
-
-
-def shown(names: Sequence[str]) -> str:
-    """The first few of many names."""
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

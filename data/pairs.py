@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..base.amounts import first_few
 from ..base.errors import DataError
-from .layouts import absent_classes, no_split, shown, single_class
+from .layouts import absent_classes, no_split, single_class
 from .several_labels import SeveralLabelsSource
 from .shards import require_held_out
 from .sources import ImageSource
@@ -61,7 +62,7 @@ def relabelled(val: ImageSource, train: ImageSource) -> ImageSource:
         return val
     strangers = [name for name in val.class_names if name not in set(train.class_names)]
     if strangers or isinstance(val, SeveralLabelsSource) or val.targets is not None:
-        unknown = f"; not trained on: {shown(strangers)}" if strangers else ""
+        unknown = f"; not trained on: {first_few(strangers)}" if strangers else ""
         raise DataError(
             f"training data {train.name} and validation data {val.name} have other classes: "
             f"{_first_difference(train.class_names, val.class_names)}{unknown}",
@@ -69,7 +70,7 @@ def relabelled(val: ImageSource, train: ImageSource) -> ImageSource:
         )
     numbers = np.array([train.class_names.index(name) for name in val.class_names], dtype=np.int64)
     labels = np.where(val.labels >= 0, numbers[val.labels], -1)
-    mapped = SubsetSource(val, np.arange(len(val)), class_names=train.class_names, labels=labels)
+    mapped = SubsetSource.of_labels(val, train.class_names, labels)
     mapped.notes = (*val.notes, *_absent(val.name, labels, train.class_names))
     return mapped
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from PIL import Image
 
+from ..base.setting_values import MOST_WORKERS, default_workers
 from .images import UnreadableImage
 from .sources import ImageSource
 from .workers import TaskIterator
@@ -46,7 +47,7 @@ def decode_all(
     split: str,
     source: Source,
     describe: Callable[[Source, int], tuple[int, bool, bool]],
-    workers: int,
+    workers: int | None,
     progress: Callable[[str, int, int], None] | None,
 ) -> tuple[np.ndarray, list[tuple[str, str]]]:
     """Decode every image of a split.
@@ -55,7 +56,7 @@ def decode_all(
         split: Its name, for ``progress``.
         source: Its images.
         describe: Gives one image's `FACTS`; a function that can be pickled.
-        workers: Processes that decode.
+        workers: Processes that decode; None for one a core.
         progress: Called with (split, images done, images of the split).
 
     Returns:
@@ -63,7 +64,8 @@ def decode_all(
     """
     facts = np.zeros(len(source), dtype=FACTS)
     unreadable: list[tuple[str, str]] = []
-    with TaskIterator(_DecodeTask(source, describe), range(-(-len(source) // _CHUNK)), workers=workers) as chunks:
+    processes = default_workers(workers, MOST_WORKERS)
+    with TaskIterator(_DecodeTask(source, describe), range(-(-len(source) // _CHUNK)), workers=processes) as chunks:
         for number, (found, missing) in enumerate(chunks):
             start = number * _CHUNK
             facts[start : start + len(found)] = found
@@ -97,17 +99,6 @@ def pixel_facts(image: Image.Image) -> tuple[int, bool]:
     return max(1, int.from_bytes(digest.digest(), "little")), bool(deviation < _LEAST_DEVIATION)
 
 
-def describe_pixels(split: str, source: ImageSource, facts: np.ndarray) -> list[str]:
-    """What should be known of a split's pixels, a line each.
-
-    Args:
-        split: Its name.
-        source: Its images.
-        facts: `FACTS`, (N,).
-    """
-    return describe_facts(split, facts, source.identity, upright=source.reading.upright, labels=source.labels)
-
-
 def describe_facts(
     split: str,
     facts: np.ndarray,
@@ -116,7 +107,7 @@ def describe_facts(
     upright: bool,
     labels: np.ndarray | None = None,
 ) -> list[str]:
-    """As `describe_pixels`, of any numbered images.
+    """What should be known of a split's pixels, a line each.
 
     Args:
         split: Its name.

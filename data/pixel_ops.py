@@ -49,26 +49,6 @@ def _affine(image: Image.Image, matrix: tuple[float, ...], resampling: str, geom
     )
 
 
-def _shear_x(image: Image.Image, slope: float, geometry: Geometry) -> Image.Image:
-    return _affine(image, (1, slope, 0, 0, 1, 0), geometry.shear, geometry)
-
-
-def _shear_y(image: Image.Image, slope: float, geometry: Geometry) -> Image.Image:
-    return _affine(image, (1, 0, 0, slope, 1, 0), geometry.shear, geometry)
-
-
-def _translate_x(image: Image.Image, pixels: float, geometry: Geometry) -> Image.Image:
-    return _affine(image, (1, 0, -pixels, 0, 1, 0), geometry.translate, geometry)
-
-
-def _translate_y(image: Image.Image, pixels: float, geometry: Geometry) -> Image.Image:
-    return _affine(image, (1, 0, 0, 0, 1, -pixels), geometry.translate, geometry)
-
-
-def _rotate(image: Image.Image, degrees: float, geometry: Geometry) -> Image.Image:
-    return image.rotate(degrees, resample=RESAMPLING[geometry.rotate], fillcolor=geometry.fill)
-
-
 def _posterize(image: Image.Image, bits: float, _: Geometry) -> Image.Image:
     # By hand: RandAugment reaches 0 bits, a black image, which newer Pillow versions refuse.
     mask = 0x100 - (1 << (8 - int(bits)))
@@ -81,11 +61,11 @@ def _solarize_add(image: Image.Image, added: float, _: Geometry) -> Image.Image:
 
 
 OPERATIONS: dict[str, Callable[[Image.Image, float, Geometry], Image.Image]] = {
-    "ShearX": _shear_x,
-    "ShearY": _shear_y,
-    "TranslateX": _translate_x,
-    "TranslateY": _translate_y,
-    "Rotate": _rotate,
+    "ShearX": lambda image, slope, how: _affine(image, (1, slope, 0, 0, 1, 0), how.shear, how),
+    "ShearY": lambda image, slope, how: _affine(image, (1, 0, 0, slope, 1, 0), how.shear, how),
+    "TranslateX": lambda image, pixels, how: _affine(image, (1, 0, -pixels, 0, 1, 0), how.translate, how),
+    "TranslateY": lambda image, pixels, how: _affine(image, (1, 0, 0, 0, 1, -pixels), how.translate, how),
+    "Rotate": lambda image, degrees, how: image.rotate(degrees, resample=RESAMPLING[how.rotate], fillcolor=how.fill),
     "Color": lambda image, factor, _: ImageEnhance.Color(image).enhance(factor),
     "Contrast": lambda image, factor, _: ImageEnhance.Contrast(image).enhance(factor),
     "Brightness": lambda image, factor, _: ImageEnhance.Brightness(image).enhance(factor),

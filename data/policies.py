@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import re
+import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -32,81 +34,13 @@ def _table(text: str) -> tuple[_SubPolicy, ...]:
     return tuple(rows)
 
 
-# Operation, its probability and its magnitude (0..9; without effect for AutoContrast, Equalize and Invert).
-_IMAGENET = _table("""
-Posterize 0.4 8, Rotate 0.6 9
-Solarize 0.6 5, AutoContrast 0.6 5
-Equalize 0.8 8, Equalize 0.6 3
-Posterize 0.6 7, Posterize 0.6 6
-Equalize 0.4 7, Solarize 0.2 4
-Equalize 0.4 4, Rotate 0.8 8
-Solarize 0.6 3, Equalize 0.6 7
-Posterize 0.8 5, Equalize 1.0 2
-Rotate 0.2 3, Solarize 0.6 8
-Equalize 0.6 8, Posterize 0.4 6
-Rotate 0.8 8, Color 0.4 0
-Rotate 0.4 9, Equalize 0.6 2
-Equalize 0.0 7, Equalize 0.8 8
-Invert 0.6 4, Equalize 1.0 8
-Color 0.6 4, Contrast 1.0 8
-Rotate 0.8 8, Color 1.0 2
-Color 0.8 8, Solarize 0.8 7
-Sharpness 0.4 7, Invert 0.6 8
-ShearX 0.6 5, Equalize 1.0 9
-Color 0.4 0, Equalize 0.6 3
-Equalize 0.4 7, Solarize 0.2 4
-Solarize 0.6 5, AutoContrast 0.6 5
-Invert 0.6 4, Equalize 1.0 8
-Color 0.6 4, Contrast 1.0 8
-Equalize 0.8 8, Equalize 0.6 3
-""")
-
-_CIFAR = _table("""
-Invert 0.1 7, Contrast 0.2 6
-Rotate 0.7 2, TranslateX 0.3 9
-Sharpness 0.8 1, Sharpness 0.9 3
-ShearY 0.5 8, TranslateY 0.7 9
-AutoContrast 0.5 8, Equalize 0.9 2
-ShearY 0.2 7, Posterize 0.3 7
-Color 0.4 3, Brightness 0.6 7
-Sharpness 0.3 9, Brightness 0.7 9
-Equalize 0.6 5, Equalize 0.5 1
-Contrast 0.6 7, Sharpness 0.6 5
-Color 0.7 7, TranslateX 0.5 8
-Equalize 0.3 7, AutoContrast 0.4 8
-TranslateY 0.4 3, Sharpness 0.2 6
-Brightness 0.9 6, Color 0.2 8
-Solarize 0.5 2, Invert 0.0 3
-Equalize 0.2 0, AutoContrast 0.6 0
-Equalize 0.2 8, Equalize 0.6 4
-Color 0.9 9, Equalize 0.6 6
-AutoContrast 0.8 4, Solarize 0.2 8
-Brightness 0.1 3, Color 0.7 0
-Solarize 0.4 5, AutoContrast 0.9 3
-TranslateY 0.9 9, TranslateY 0.7 9
-AutoContrast 0.9 2, Solarize 0.8 3
-Equalize 0.8 8, Invert 0.1 3
-TranslateY 0.7 9, AutoContrast 0.9 1
-""")
-
+_TABLES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+_IMAGENET, _CIFAR = _table(_TABLES["imagenet"]), _table(_TABLES["cifar"])
 _AUTO_POLICIES = {"imagenet_autoaugment": _IMAGENET, "cifar_autoaugment": _CIFAR, "ssld_autoaugment": _IMAGENET}
 _ENHANCEMENTS = frozenset({"Color", "Contrast", "Brightness", "Sharpness"})
 _RAND_OPERATIONS = (
-    "AutoContrast",
-    "Equalize",
-    "Invert",
-    "Rotate",
-    "Posterize",
-    "Solarize",
-    "SolarizeAdd",
-    "Color",
-    "Contrast",
-    "Brightness",
-    "Sharpness",
-    "ShearX",
-    "ShearY",
-    "TranslateX",
-    "TranslateY",
+    *("AutoContrast", "Equalize", "Invert", "Rotate", "Posterize", "Solarize", "SolarizeAdd", "Color", "Contrast"),
+    *("Brightness", "Sharpness", "ShearX", "ShearY", "TranslateX", "TranslateY"),
 )
 
 

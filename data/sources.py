@@ -203,7 +203,13 @@ class FileSource(ImageSource):
         root: The folder that the paths are relative to.
         paths: One relative path an image, with ``/`` between its parts; also its identity.
         left_out: How many files beside them were left out, by what they are; see `FolderEntries`.
+        target_names, targets: As `ImageSource` has them.
+
+    Attributes:
+        num_listed: Images that the data set's own list has, where some of them may not be there.
     """
+
+    num_listed: int | None = None
 
     def __init__(
         self,
@@ -215,19 +221,15 @@ class FileSource(ImageSource):
         paths: Sequence[str],
         *,
         left_out: Mapping[str, int] | None = None,
-        native_size: tuple[int, int] | None = None,
+        target_names: Sequence[str] = (),
+        targets: np.ndarray | None = None,
     ) -> None:
-        super().__init__(name, split, class_names, labels, native_size=native_size, path=root)
+        super().__init__(name, split, class_names, labels, path=root, target_names=target_names, targets=targets)
         self.left_out = dict(left_out or {})
         self._root = str(root)
         self._paths = PathTable(paths)
         if said := describe_left_out(self.left_out):
             self.notes = (f"{root}: {said}",)
-
-    @property
-    def num_ignored(self) -> int:
-        """Files beside the images that were left out."""
-        return sum(count for kind, count in self.left_out.items() if not kind.endswith("/"))
 
     def load(self, index: int) -> Image.Image:
         path = self.file(index)

@@ -49,6 +49,13 @@ class SubsetSource(ImageSource):
         self.sizes = None if source.sizes is None else source.sizes[self.indices]
         self.notes = source.notes
 
+    @classmethod
+    def of_labels(cls, source: ImageSource, class_names: Sequence[str], labels: np.ndarray) -> SubsetSource:
+        """All images of a source under other labels, and without its targets."""
+        found = cls(source, np.arange(len(source)), class_names=class_names, labels=labels)
+        found.target_names, found.targets = (), None
+        return found
+
     def orientation(self, index: int) -> int:
         return self.source.orientation(int(self.indices[index]))
 

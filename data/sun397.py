@@ -17,13 +17,17 @@ _IMAGES = ("SUN397", ".", "SUN397/SUN397")
 _LISTS = ("Partitions", ".", "SUN397", "split", "SUN397/Partitions")
 
 
-def find_sun(path: Path) -> Path | None:
-    """The folder that holds the letters a/, b/, …, at or below a path, or None."""
+def find_sun397(path: Path) -> Path | None:
+    """The folder itself where the images are at or below it, in the folders a/, b/, …; or None."""
+    return None if _images_in(path) is None else path
+
+
+def _images_in(path: Path) -> Path | None:
     found = (path / folder for folder in _IMAGES)
     return next((root for root in found if root.is_dir() and any((root / letter).is_dir() for letter in "abc")), None)
 
 
-def open_sun(path: Path, split: str, partition: int = 1) -> FileSource:
+def open_sun397(path: Path, split: str, partition: int = 1) -> FileSource:
     """The 50 training images a class of a partition (19,850), or the 50 test images (``"val"``).
 
     Args:
@@ -34,7 +38,7 @@ def open_sun(path: Path, split: str, partition: int = 1) -> FileSource:
     Raises:
         DataError: The partitions, a file or an image is missing, or a list names an unknown class.
     """
-    images = find_sun(path)
+    images = _images_in(path)
     assert images is not None
     lists = find_root(path, _LISTS, f"Training_{partition:02d}.txt")
     if lists is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -20,77 +21,29 @@ class TransferSet:
     """One data set.
 
     Attributes:
-        module: Of this package; it has ``find_NAME`` and ``open_NAME``.
-        find: Path to the folder of the official layout, or None.
-        open: Path, split (and partition) to a source.
+        module: Of this package; it has ``find_MODULE`` (path to the folder of the official layout, or None) and
+            ``open_MODULE`` (that folder, split and, where there are some, partition to a source).
         looked_for: What marks the official layout.
         get: How to get it; ``{path}`` stands for the folder.
         partitions: How many official partitions there are; 0 for one fixed split.
     """
 
     module: str
-    find: str
-    open: str
     looked_for: str
     get: str
     partitions: int = 0
 
-    def function(self, name: str) -> Callable[..., Any]:
-        """One of the module's functions, imported when it is needed."""
-        found: Callable[..., Any] = getattr(import_module(f".{self.module}", __package__), name)
+    def function(self, verb: str) -> Callable[..., Any]:
+        """The module's function that finds or opens the data, imported when it is needed."""
+        found: Callable[..., Any] = getattr(import_module(f".{self.module}", __package__), f"{verb}_{self.module}")
         return found
 
 
-TRANSFER_SETS: dict[str, TransferSet] = {
-    "voc2007": TransferSet(
-        module="voc",
-        find="find_voc",
-        open="open_voc",
-        looked_for="VOCdevkit/VOC2007/ImageSets/Main",
-        get="unpack VOCtrainval_06-Nov-2007.tar and VOCtest_06-Nov-2007.tar (host.robots.ox.ac.uk/pascal/VOC/voc2007) "
-        "into {path}/, or let torchvision's VOCDetection fetch both",
-    ),
-    "cub200": TransferSet(
-        module="cub",
-        find="find_cub",
-        open="open_cub",
-        looked_for="CUB_200_2011/images.txt",
-        get="unpack CUB_200_2011.tgz (data.caltech.edu/records/65de6-vp158) into {path}/",
-    ),
-    "birdsnap": TransferSet(
-        module="birdsnap",
-        find="find_birdsnap",
-        open="open_birdsnap",
-        looked_for="birdsnap/images.txt and species.txt",
-        get="unpack birdsnap.tgz 1.1 (thomasberg.org/datasets/birdsnap) into {path}/ and run its get_birdsnap.py; many "
-        "of its addresses are dead",
-    ),
-    "aircraft": TransferSet(
-        module="aircraft",
-        find="find_aircraft",
-        open="open_aircraft",
-        looked_for="fgvc-aircraft-2013b/data/variants.txt",
-        get="unpack fgvc-aircraft-2013b.tar.gz (robots.ox.ac.uk/~vgg/data/fgvc-aircraft) into {path}/, or let "
-        "torchvision's FGVCAircraft fetch it",
-    ),
-    "dtd": TransferSet(
-        module="dtd",
-        find="find_dtd",
-        open="open_dtd",
-        looked_for="dtd/labels",
-        get="unpack dtd-r1.0.1.tar.gz (robots.ox.ac.uk/~vgg/data/dtd) into {path}/, or let torchvision's DTD fetch it",
-        partitions=10,
-    ),
-    "sun397": TransferSet(
-        module="sun397",
-        find="find_sun",
-        open="open_sun",
-        looked_for="SUN397/a, SUN397/b, …",
-        get="unpack SUN397.tar.gz into {path}/ and Partitions.zip into {path}/Partitions/ "
-        "(vision.princeton.edu/projects/2010/SUN; torchvision's address is dead)",
-        partitions=10,
-    ),
+TRANSFER_SETS = {
+    name: TransferSet(**row)
+    for name, row in tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")).items()
 }
+"""By name."""
 
 
 def open_transfer_set(name: str, path: Path, split: str, part: str | None = None) -> ImageSource:
@@ -108,9 +61,10 @@ def open_transfer_set(name: str, path: Path, split: str, part: str | None = None
     """
     known = TRANSFER_SETS[name]
     partition = parse_partition(name, part)
-    if known.function(known.find)(path) is not None:
+    root = known.function("find")(path)
+    if root is not None:
         arguments = (partition,) if known.partitions else ()
-        source: ImageSource = known.function(known.open)(path, split, *arguments)
+        source: ImageSource = known.function("open")(root, split, *arguments)
         return source
     if name == "voc2007" and path.is_dir() and (has_split_folders(path) or hub_files(path)):
         raise DataError(

@@ -61,6 +61,4 @@ def _images(spec: DataSpec, split: str) -> ImageSource:
 
 def without_labels(source: ImageSource) -> ImageSource:
     """The same images without their labels or targets."""
-    bare = SubsetSource(source, np.arange(len(source)), class_names=(), labels=np.full(len(source), -1))
-    bare.target_names, bare.targets = (), None
-    return bare
+    return SubsetSource.of_labels(source, (), np.full(len(source), -1))

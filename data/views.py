@@ -6,11 +6,10 @@ Whoever knows these has the view; a stored teacher label needs no bytes for it.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from PIL import Image, ImageEnhance
@@ -137,23 +136,6 @@ class View:
     lighting: tuple[float, float, float] | None = None
     erase: tuple[Erase, ...] = ()
     grid: Grid | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The record as JSON-able values; `from_json` gives the same view back."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, record: dict[str, Any]) -> View:
-        """The view of a record that `to_json` made, before or after its way through JSON."""
-        return cls(
-            crop=_tuple(record["crop"]),
-            flip=record["flip"],
-            policy=tuple((name, value) for name, value in record["policy"]),
-            jitter=tuple((name, value) for name, value in record["jitter"]),
-            lighting=_tuple(record["lighting"]),
-            erase=tuple(Erase(**erase) for erase in record["erase"]),
-            grid=None if record["grid"] is None else Grid(**record["grid"]),
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -344,7 +326,3 @@ def _draw_jitter(strengths: tuple[float, float, float], rng: np.random.Generator
 def _draw_lighting(std: float, rng: np.random.Generator) -> tuple[float, float, float]:
     red, green, blue = _EIGENVECTORS @ (std * rng.standard_normal(3) * _EIGENVALUES)
     return float(red), float(green), float(blue)
-
-
-def _tuple(values: Any) -> Any:
-    return None if values is None else tuple(values)

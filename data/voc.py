@@ -7,7 +7,6 @@ image, with 1 (the class is there), -1 (it is not) or 0 (it is there, but only i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,48 +16,11 @@ from .official_lists import find_root, read_list, require_images, wrong_line
 from .sources import FileSource
 
 CLASSES = (
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "diningtable",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "pottedplant",
-    "sheep",
-    "sofa",
-    "train",
-    "tvmonitor",
+    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
 _FOLDERS = ("VOCdevkit/VOC2007", "VOC2007", ".", "VOCtrainval_06-Nov-2007/VOCdevkit/VOC2007")
 _TARGET = {"1": 1.0, "-1": 0.0, "0": np.nan}
-
-
-class MultiLabelSource(FileSource):
-    """Images of which each may have several of the classes: ``labels`` are -1 and ``targets`` say which.
-
-    Args:
-        targets: (N, C), a column a class: 1 there, 0 not there, NaN not to be counted.
-    """
-
-    def __init__(
-        self, name: str, split: str, class_names: Sequence[str], root: Path, paths: Sequence[str], targets: np.ndarray
-    ) -> None:
-        super().__init__(name, split, class_names, np.full(len(paths), -1, dtype=np.int64), root, paths)
-        table = np.array(targets, dtype=np.float32)
-        if table.shape != (len(paths), len(self.class_names)):
-            raise ValueError(f"expected targets ({len(paths)}, {len(self.class_names)}), got {table.shape}")
-        table.flags.writeable = False
-        self.target_names = self.class_names
-        self.targets = table
 
 
 def find_voc(path: Path) -> Path | None:
@@ -66,14 +28,14 @@ def find_voc(path: Path) -> Path | None:
     return find_root(path, _FOLDERS, "ImageSets/Main")
 
 
-def open_voc(path: Path, split: str) -> FileSource:
+def open_voc(root: Path, split: str) -> FileSource:
     """The 5,011 images of trainval (``"train"``), or the 4,952 of test (``"val"``).
+
+    ``labels`` are -1; ``targets`` has a column a class: 1 there, 0 not there, NaN not to be counted.
 
     Raises:
         DataError: A file or an image is missing, or the lists of two classes differ.
     """
-    root = find_voc(path)
-    assert root is not None
     official = "test" if split == "val" else "trainval"
     lists = root / "ImageSets" / "Main"
     names: list[str] = []
@@ -96,9 +58,13 @@ def open_voc(path: Path, split: str) -> FileSource:
         columns.append(column)
     paths = [f"{name}.jpg" for name in names]
     require_images(root / "JPEGImages", paths, lists / f"{CLASSES[0]}_{official}.txt")
+    unlabelled = np.full(len(paths), -1)
     if split == "unlabeled":
-        return FileSource("voc2007", split, (), np.full(len(paths), -1), root / "JPEGImages", paths)
-    return MultiLabelSource("voc2007", split, CLASSES, root / "JPEGImages", paths, np.stack(columns, axis=1))
+        return FileSource("voc2007", split, (), unlabelled, root / "JPEGImages", paths)
+    targets = np.stack(columns, axis=1)
+    return FileSource(
+        "voc2007", split, CLASSES, unlabelled, root / "JPEGImages", paths, target_names=CLASSES, targets=targets
+    )
 
 
 def _read_class(file: Path) -> tuple[list[str], np.ndarray]:

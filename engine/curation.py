@@ -12,6 +12,7 @@ from pathlib import Path
 from ..base.digests import sha256_of
 from ..base.errors import DataError
 from ..base.holding import hold_folder
+from ..base.setting_values import default_workers
 from ..base.writing import clear_errors, remove_leftovers
 from ..data import open_source
 from ..data.curation import ListedImages, list_to_file
@@ -106,7 +107,7 @@ def open_curation(
             class_names=tuple(loaded.class_names or published),
             settings=settings,
             state=CurationState(target, identity),
-            workers=min(8, os.cpu_count() or 1) if workers is None else workers,
+            workers=default_workers(workers),
             device=where,
             stop=stop,
         )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import DataError, UsageError
-from ..base.setting_values import Colours, Deviations, check_value
+from ..base.setting_values import Colours, Deviations, check_value, default_workers
 
 if TYPE_CHECKING:
     from ..data import ImageSource
@@ -169,8 +168,7 @@ def evaluate(
     )
     folder = None if results is None else Path(results).expanduser()
     with StopRequest() as stop, start_processes(device) as processes:
-        workers = min(8, os.cpu_count() or 1) if workers is None else workers
-        how = PassSettings(batch_size=batch_size, workers=workers, processes=processes, stop=stop)
+        how = PassSettings(batch_size=batch_size, workers=default_workers(workers), processes=processes, stop=stop)
         narrowed = dict(held_out_spec(spec, references) for spec in specs)
         sources = {spec: open_source(spec, "val") for spec in narrowed}
         if any(source.is_regression for source in sources.values()):

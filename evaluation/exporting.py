@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..base.errors import DataError, UsageError
+from ..base.setting_values import default_workers
 from ..data import ImageSource, open_source
 from ..data.eval_views import view_batches
 from ..data.pairs import open_pair
@@ -107,7 +107,7 @@ def _choose(source: ImageSource, count: int, seed: int) -> np.ndarray:
 def _batches(loaded: LoadedModel, source: ImageSource, ids: np.ndarray, stop: StopRequest) -> Iterator[Tensor]:
     """Some of a source's images as a model sees them, normalised."""
     view, look = Overrides().apply(loaded).view, loaded.preprocessing
-    numbers, workers = range(-(-len(ids) // _AT_ONCE)), min(8, os.cpu_count() or 1, len(ids) // _AT_ONCE)
+    numbers, workers = range(-(-len(ids) // _AT_ONCE)), min(default_workers(), len(ids) // _AT_ONCE)
     batches = view_batches(SubsetSource(source, ids), [view], numbers, batch_size=_AT_ONCE, workers=workers)
     with contextlib.closing(batches):
         for batch in batches:

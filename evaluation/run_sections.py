@@ -6,6 +6,7 @@ import math
 import shlex
 from pathlib import Path
 
+from ..base.amounts import first_few
 from ..base.metrics import FEATURE_COSINE, TOP1
 from ..base.run_documents import Session, TeacherSummary
 from ..base.run_record import RunRecord
@@ -41,8 +42,7 @@ def data_rows(run: RunRecord) -> list[tuple[str, str]]:
             rows.append((title, f"{data.name}: {count(data.num_images)} images, {what}{where}"))
     names = run.config.class_names
     if names:
-        more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-        rows.append(("Classes, in order", ", ".join(names[:20]) + more))
+        rows.append(("Classes, in order", first_few(names, 20)))
     replaced = len(run.lines_of_kind("unreadable"))
     if rows or replaced:
         rows.append(("Unreadable training images", count(replaced) if run.lines else "not known"))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
-from .base.setting_values import Passes, value_types
+from .base.setting_values import Passes, default_workers, value_types
 from .base.settings import Given, given_arguments, read_settings
 
 if TYPE_CHECKING:
@@ -166,7 +165,7 @@ def plan_transfer(task: str, *, backbone: str, **how: Unpack[TransferArguments])
         backbone=backbone,
         given=read_settings(value_types(Protocol), given, name_options=True),
         seeds=_seeds(asked.pop("seeds", None)),
-        workers=_workers(asked.pop("workers", None)),
+        workers=default_workers(asked.pop("workers", None)),
         **asked,
     )
     plan = make_plan(request)
@@ -195,7 +194,7 @@ def plan_dense(kind: Kind, task: str, *, backbone: str, **how: Unpack[DenseArgum
         backbone=backbone,
         given=read_settings({**value_types(room.SETTINGS), "epochs": Passes}, given, name_options=True),
         seeds=_seeds(asked.pop("seeds", None)) or (0,),
-        workers=_workers(asked.pop("workers", None)),
+        workers=default_workers(asked.pop("workers", None)),
         evaluate_every=asked.pop("evaluate_every", None) or 0,
         **asked,
     )
@@ -223,10 +222,6 @@ def _given(asked: dict[str, Any], named: Sequence[str]) -> dict[str, Given]:
 
 def _seeds(seeds: int | Sequence[int] | None) -> Sequence[int] | None:
     return tuple(range(seeds)) if isinstance(seeds, int) else seeds
-
-
-def _workers(given: int | None) -> int:
-    return min(8, os.cpu_count() or 1) if given is None else given
 
 
 def _plain(name: str) -> str:

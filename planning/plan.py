@@ -38,12 +38,11 @@ recipe's when those change, and say so; a given batch size is every stage's.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from ..base.setting_values import Seed, Workers
+from ..base.setting_values import Seed, Workers, default_workers
 from ..base.settings import flatten, sourced
 from ..recipes.recipe import Recipe
 
@@ -71,7 +70,7 @@ class RunSettings:
     """
 
     seed: Seed = 0
-    workers: Workers = field(default_factory=lambda: min(8, os.cpu_count() or 1))
+    workers: Workers = field(default_factory=default_workers)
     device: str = "auto"
     labels: str | None = None
     teacher_classes: tuple[str, ...] = ()

@@ -19,13 +19,12 @@ from torch import nn
 from ..base.errors import ModelError
 from .architecture_arguments import checked_arguments
 from .downloads import hub_file, timm_weights_file
-from .entries import get_entry
+from .entries import PROMISED_ON, PROMISED_TOP1, get_entry
 from .fitting import find_fit
 from .json_file import read_json
 from .loaded import LoadedModel
 from .model_folder import checked_classes, known_architecture, read_model_config, refuse_oversized
 from .preprocessing import Preprocessing, preprocessing_from_dict, preprocessing_from_timm
-from .promises import PROMISED_ON, PROMISED_TOP1
 from .pulled import pulled_commit, whole_folder
 from .references import Reference, parse_reference
 from .weight_files import read_states

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
-import torch
 from huggingface_hub import constants, try_to_load_from_cache
 from timm.models import get_pretrained_cfg
 
-from .downloads import WEIGHT_FILES
+from .downloads import WEIGHT_FILES, torch_hub_place
 from .pulled import pulled_commit, read_record
 from .references import Reference
 from .weight_index import MODEL_FILES
@@ -43,8 +40,7 @@ def cached_weights(reference: Reference) -> Path | None:
         return _in_hub_cache(repository, names, revision or None)
     if not record.url:
         return None
-    name = record.url[1] if not isinstance(record.url, str) else os.path.basename(urlparse(record.url).path)
-    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    path, _ = torch_hub_place(record)
     return path if path.is_file() else None
 
 

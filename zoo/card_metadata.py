@@ -46,11 +46,7 @@ def card_head(subject: CardSubject) -> dict[str, Any]:
 
 def _results(evaluations: Iterable[Evaluation]) -> Iterable[dict[str, Any]]:
     """One result for each task, data set, split and protocol, with all its metrics."""
-
-    def key(one: Evaluation) -> tuple[str, str, str, str, int]:
-        return one.task, one.dataset, one.split, one.protocol, one.num_images
-
-    for (task, dataset, split, protocol, count), group in groupby(evaluations, key):
+    for (task, dataset, split, protocol, count), group in groupby(evaluations, lambda one: one.measurement):
         yield {
             "task": {"type": _TASKS.get(task, "other"), "name": one_line(task)},
             "dataset": {

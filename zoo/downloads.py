@@ -98,6 +98,12 @@ def hub_file(
     raise ModelError(f"{named} has none of {', '.join(names)}", hint="it is not a model in timm's layout")
 
 
+def torch_hub_place(record: Any) -> tuple[Path, str]:
+    """Where torch's hub keeps weights that lie at an address of their own, and that address."""
+    url, name = (record.url, "") if isinstance(record.url, str) else record.url
+    return Path(torch.hub.get_dir()) / "checkpoints" / (name or os.path.basename(urlparse(url).path)), url
+
+
 def timm_weights_file(record: Any, pinned: str) -> Path:
     """The file with timm's published weights, downloaded if it is not in a cache.
 
@@ -114,9 +120,7 @@ def timm_weights_file(record: Any, pinned: str) -> Path:
         repository, _, revision = record.hf_hub_id.partition("@")
         names = (record.hf_hub_filename,) if record.hf_hub_filename else WEIGHT_FILES
         return hub_file(repository, names, revision or None, prefer_cache=True)
-    url = record.url if isinstance(record.url, str) else record.url[0]
-    name = os.path.basename(urlparse(url).path) if isinstance(record.url, str) else record.url[1]
-    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    path, url = torch_hub_place(record)
     if path.is_file():
         return path
     if constants.HF_HUB_OFFLINE:

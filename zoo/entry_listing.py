@@ -102,14 +102,10 @@ def entry_record(name: str) -> dict[str, Any]:
         "promised_top1": entry.promised_top1,
         "pulled": _is_here(entry),
         "sha256": entry.digest or (record or {}).get("sha256") or trusted_digest(entry.timm_name or name),
-        "get": _get(entry),
+        "get": None if entry.format == "none" else f"kdzoo pull {name}",
         "load_in_timm": _in_timm(entry),
         "load_in_kdzoo": None if entry.format == "none" else f"kdzoo.load_model({name!r})",
     }
-
-
-def _get(entry: Entry) -> str | None:
-    return None if entry.format == "none" else f"kdzoo pull {entry.name}"
 
 
 def _in_timm(entry: Entry) -> str | None:

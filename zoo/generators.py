@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import nn
 
 from ..base.errors import ModelError
 from .json_file import read_json
@@ -73,7 +72,7 @@ def load_generator(place: Path | str, *, num_classes: int | None = None) -> Cond
         )
     check_digest(folder / "model.safetensors", recorded_digest(config))
     load_weights(generator, read_weights(folder / "model.safetensors"), str(folder))
-    return _frozen(generator)
+    return generator.eval().requires_grad_(False)
 
 
 def _built(arguments: Any, folder: Path) -> ConditionalGenerator:
@@ -88,9 +87,3 @@ def _built(arguments: Any, folder: Path) -> ConditionalGenerator:
         return ConditionalGenerator(**arguments)
     except (AttributeError, TypeError, ValueError, RuntimeError, OSError) as error:
         raise ModelError(f"{folder / 'config.json'} describes no generator ({error})", hint=_MAKE) from error
-
-
-def _frozen(generator: ConditionalGenerator) -> ConditionalGenerator:
-    network: nn.Module = generator.eval().requires_grad_(False)
-    assert isinstance(network, ConditionalGenerator)
-    return network

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
+from ..base.digests import git_sha1, sha256_of
 from ..base.errors import ModelError
 
 
@@ -25,11 +25,9 @@ def checked(path: Path, named: str) -> Path:
     blob = path.resolve()
     digest = blob.name
     if re.fullmatch(r"[0-9a-f]{64}", digest):
-        with open(blob, "rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256_of(blob)
     elif re.fullmatch(r"[0-9a-f]{40}", digest):
-        content = blob.read_bytes()
-        found = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+        found = git_sha1(blob.read_bytes())
     else:  # a cache without links, or a server that names its files otherwise
         return path
     if found != digest:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from ..base.digests import git_sha1
 from ..base.errors import KdzooError, ModelError, UsageError
 from ..base.redact import HIDDEN, redact
 from .publishing import Package
@@ -140,15 +140,15 @@ def _same_pull_request(api: HfApi, package: Package) -> Published | None:
     """The default branch or an earlier pull request that holds these very files."""
     refs = api.list_repo_refs(package.repository, include_pull_requests=True)
     requests = sorted(refs.pull_requests or [], key=lambda one: int(one.ref.rpartition("/")[2]), reverse=True)
-    wanted = {operation.path_in_repo: operation for operation in _operations(package)}
+    wanted = [operation.path_in_repo for operation in _operations(package)]
+    small = {"README.md": package.card, "config.json": package.config}
     for ref in [*(one for one in refs.branches if one.name == "main"), *requests]:
         revision = None if ref.ref == "refs/heads/main" else ref.ref
         tree: list[Any] = list(api.list_repo_tree(package.repository, revision=revision))
         found = {one.path: one.lfs.sha256 if getattr(one, "lfs", None) else getattr(one, "blob_id", "") for one in tree}
         files = {row["path"]: row["sha256"] for row in package.files()}
         same = all(
-            found.get(path) in (files[path], _git_blob(package, path) if path != "model.safetensors" else None)
-            for path in wanted
+            found.get(path) in (files[path], git_sha1(small[path]) if path in small else None) for path in wanted
         )
         if same:
             address = f"{constants.ENDPOINT}/{package.repository}"
@@ -163,11 +163,6 @@ def _same_pull_request(api: HfApi, package: Package) -> Published | None:
                 pull_request=pull_request,
             )
     return None
-
-
-def _git_blob(package: Package, path: str) -> str:
-    content = package.card if path == "README.md" else package.config
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 @contextlib.contextmanager

@@ -7,34 +7,17 @@ derived from them is not settled; this takes the careful side. It is a check aga
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..base.errors import ModelError, UsageError
 
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-PERMISSIVE = _names(
-    "apache-2.0 mit bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear isc zlib unlicense wtfpl cc0-1.0 cc-by-2.0 "
-    "cc-by-2.5 cc-by-3.0 cc-by-4.0 afl-3.0 artistic-2.0 bsl-1.0 ecl-2.0 ms-pl ncsa postgresql pddl odc-by "
-    "cdla-permissive-1.0 cdla-permissive-2.0"
-)
-SHARE_ALIKE = _names(
-    "cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 gpl gpl-2.0 gpl-3.0 agpl-3.0 lgpl "
-    "lgpl-2.1 lgpl-3.0 mpl-2.0 eupl-1.1 eupl-1.2 osl-3.0 epl-1.0 epl-2.0 odbl gfdl ofl-1.1 cdla-sharing-1.0"
-)
-NON_COMMERCIAL = _names(
-    "cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cc-by-nc-nd-3.0 "
-    "cc-by-nc-nd-4.0 apple-amlr fair-noncommercial-research-license intel-research"
-)
-NO_DERIVATIVES = _names("cc-by-nd-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0")
-OWN_TERMS = _names(
-    "apple-ascl bigscience-openrail-m bigcode-openrail-m creativeml-openrail-m openrail openrail++ gemma llama2 llama3 "
-    "llama3.1 llama3.2 llama3.3 llama4 deepfloyd-if-license open-mdw c-uda etalab-2.0 h-research lppl-1.3c "
-    "grok2-community cc"
+_NAMES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+PERMISSIVE, SHARE_ALIKE, NON_COMMERCIAL, NO_DERIVATIVES, OWN_TERMS = (
+    frozenset(_NAMES[kind].split())
+    for kind in ("permissive", "share_alike", "non_commercial", "no_derivatives", "own_terms")
 )
 ON_THE_HUB = PERMISSIVE | SHARE_ALIKE | NON_COMMERCIAL | NO_DERIVATIVES | OWN_TERMS
 """Names that the Hub knows; another licence is ``other``, with a name and a link of its own."""

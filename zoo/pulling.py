@@ -25,13 +25,12 @@ from ..base.writing import make_folder
 from .building import create, load_model
 from .conversion import convert
 from .downloads import hub_file, timm_weights_file
-from .entries import ENTRIES, Entry, address_at, get_entry
+from .entries import ENTRIES, PROMISED_ON, Entry, address_at, get_entry
 from .fetching import Progress, check_address, fetch
 from .loaded import LoadedModel
 from .model_folder import refuse_oversized
 from .pdparams import read_pdparams
 from .preprocessing import describe_view
-from .promises import PROMISED_ON
 from .pulled import (
     damage,
     digest_place,

@@ -9,32 +9,12 @@ from typing import Any
 
 from .references import is_kdzoo_network
 
-_HEAD = """---
-library_name: timm
-pipeline_tag: image-classification
-tags:
-- image-classification
-- timm
-- knowledge-distillation
----
-"""
-_HEAD_OF_REGRESSION = """---
-library_name: timm
-tags:
-- gaze-estimation
-- timm
-- knowledge-distillation
----
-"""
-_HEAD_OF_BACKBONE = """---
-library_name: timm
-pipeline_tag: image-feature-extraction
-tags:
-- image-feature-extraction
-- timm
-- knowledge-distillation
----
-"""
+_KINDS = {
+    "classifier": ("An image classification model", "image-classification"),
+    "regression": ("A gaze estimation model", "gaze-estimation"),
+    "backbone": ("A backbone without a classifier,", "image-feature-extraction"),
+}
+"""What a model is called, and its tag on the Hub."""
 _SHOWN = 400
 
 
@@ -69,11 +49,10 @@ def render_readme(config: Mapping[str, Any], folder: str) -> str:
         "std": record["std"],
         "resize and crop": f"{record['interpolation']}, crop_pct {record['crop_pct']}",
     }
-    what, head = "An image classification model", _HEAD
-    if regression or backbone:
-        what = "A gaze estimation model" if regression else "A backbone without a classifier,"
-        head = _HEAD_OF_REGRESSION if regression else _HEAD_OF_BACKBONE
-    lines = [head, f"# {what} written by kdzoo", "", "## What it is", ""]
+    what, tag = _KINDS["regression" if regression else "backbone" if backbone else "classifier"]
+    pipeline = [] if regression else [f"pipeline_tag: {tag}"]  # the Hub has no pipeline for a gaze
+    lines = ["---", "library_name: timm", *pipeline, "tags:", f"- {tag}", "- timm", "- knowledge-distillation", "---"]
+    lines += ["", f"# {what} written by kdzoo", "", "## What it is", ""]
     lines += [f"- {name}: {literal(value)}" for name, value in facts.items() if value is not None]
     lines += ["", "## Where it comes from, and its numbers", ""]
     lines += [f"- {literal(str(name))}: {literal(value)}" for name, value in provenance.items() if value is not None]

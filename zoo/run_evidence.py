@@ -46,6 +46,11 @@ class Evaluation:
     num_images: int
     protocol: str
 
+    @property
+    def measurement(self) -> tuple[str, str, str, str, int]:
+        """What all the metrics of one measurement share."""
+        return self.task, self.dataset, self.split, self.protocol, self.num_images
+
 
 @dataclass(frozen=True, kw_only=True)
 class ResultsChoice:
@@ -133,7 +138,7 @@ def read_evidence(run: Path, choice: ResultsChoice | None = None) -> Evidence:
     own = _own_evaluations(run, result, model, config, provenance)
     further = _further_evaluations(run / "results")
     kept = [one for one in further if choice.keeps(one)]
-    left_out = {_measurement(one) for one in further} - {_measurement(one) for one in kept}
+    left_out = {one.measurement for one in further} - {one.measurement for one in kept}
     return Evidence(
         run=run,
         name=run.resolve().name,
@@ -148,15 +153,11 @@ def read_evidence(run: Path, choice: ResultsChoice | None = None) -> Evidence:
     )
 
 
-def _measurement(one: Evaluation) -> tuple[str, str, str, str, int]:
-    return one.task, one.dataset, one.split, one.protocol, one.num_images
-
-
 def _each_once(evaluations: list[Evaluation]) -> tuple[Evaluation, ...]:
     """Without numbers that are there twice; those of one measurement stand together, where its first one stood."""
     groups: dict[tuple[str, str, str, str, int], dict[tuple[str, float], Evaluation]] = {}
     for one in evaluations:
-        groups.setdefault(_measurement(one), {}).setdefault((one.metric, round(one.value, 6)), one)
+        groups.setdefault(one.measurement, {}).setdefault((one.metric, round(one.value, 6)), one)
     return tuple(one for group in groups.values() for one in group.values())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from ..base.digests import sha256_of
 from ..base.errors import CheckpointError, ModelError
 from ..base.regular_files import refuse_special
 from .weight_files import RESAVE, read_states, shown_name
@@ -113,13 +113,8 @@ def read_checkpoint_student(path: Path) -> dict[str, Tensor]:
     """
     refuse_special(path, what="the checkpoint")
     digest = path.with_suffix(".sha256")
-    if digest.is_file():
-        with open(path, "rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest.read_text(encoding="utf-8").split()[:1] != [found]:
-            raise CheckpointError(
-                f"{path} is damaged: its SHA-256 does not hold", hint="use another checkpoint of the run"
-            )
+    if digest.is_file() and digest.read_text(encoding="utf-8").split()[:1] != [sha256_of(path)]:
+        raise CheckpointError(f"{path} is damaged: its SHA-256 does not hold", hint="use another checkpoint of the run")
     prefix = "student/"
     try:
         with safe_open(str(path), framework="pt", device="cpu") as file:

@@ -8,23 +8,3 @@ from .embedding import DIMENSIONS, embed_crops, embed_whole
 from .listed import ListedImages, list_to_file
 from .shortlist import PAIR, Candidate, EvaluationIndex, read_pairs
 from .tasks import ConfirmTask, Described, DescribeTask, EvaluationTask
-
-__all__ = [
-    "DIMENSIONS",
-    "PAIR",
-    "BestPerClass",
-    "Candidate",
-    "ConfirmTask",
-    "Confirmation",
-    "DescribeTask",
-    "Described",
-    "EvaluationIndex",
-    "EvaluationTask",
-    "ListedImages",
-    "Thresholds",
-    "confirm",
-    "embed_crops",
-    "embed_whole",
-    "list_to_file",
-    "read_pairs",
-]

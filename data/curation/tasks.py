@@ -31,13 +31,13 @@ class Described:
     vectors: np.ndarray
 
 
+@dataclass(frozen=True)
 class DescribeTask:
     """Step ``index``: the unlabeled images from ``index * batch_size`` on."""
 
-    def __init__(self, images: ListedImages, transform: EvalTransform, batch_size: int) -> None:
-        self.images = images
-        self.transform = transform
-        self.batch_size = batch_size
+    images: ListedImages
+    transform: EvalTransform
+    batch_size: int
 
     def __call__(self, index: int) -> Described:
         ids, pixels, vectors, unreadable = [], [], [], []
@@ -58,12 +58,12 @@ class DescribeTask:
         return Described(batch, np.stack(vectors) if vectors else np.zeros((0, 2, DIMENSIONS), dtype=np.float32))
 
 
+@dataclass(frozen=True)
 class EvaluationTask:
     """Step ``index``: the vectors of some evaluation images, float32, (B x crops, DIMENSIONS)."""
 
-    def __init__(self, source: ImageSource, batch_size: int) -> None:
-        self.source = source
-        self.batch_size = batch_size
+    source: ImageSource
+    batch_size: int
 
     def __call__(self, index: int) -> np.ndarray:
         ids = range(index * self.batch_size, min((index + 1) * self.batch_size, len(self.source)))
@@ -73,22 +73,15 @@ class EvaluationTask:
         return vectors.reshape(-1, DIMENSIONS)
 
 
+@dataclass(frozen=True)
 class ConfirmTask:
     """Step ``index``: comparisons of the pairs in a file (see `PAIR`) from ``index * batch_size`` on."""
 
-    def __init__(
-        self,
-        images: ListedImages,
-        source: ImageSource,
-        pairs: Path,
-        thresholds: Thresholds,
-        batch_size: int,
-    ) -> None:
-        self.images = images
-        self.source = source
-        self.pairs = pairs
-        self.thresholds = thresholds
-        self.batch_size = batch_size
+    images: ListedImages
+    source: ImageSource
+    pairs: Path
+    thresholds: Thresholds
+    batch_size: int
 
     def __call__(self, index: int) -> list[Confirmation | None]:
         import cv2

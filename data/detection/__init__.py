@@ -7,20 +7,3 @@ from .order import BoxOrder
 from .source import BoxSource, Objects
 from .specs import NAMES, DetectionSpec, is_detection_spec, open_detection, parse_detection_spec
 from .views import BoxBatch, BoxTask, BoxViews, draw_box_view, resized_size
-
-__all__ = [
-    "NAMES",
-    "BoxBatch",
-    "BoxOrder",
-    "BoxSource",
-    "BoxTask",
-    "BoxViews",
-    "DetectionSpec",
-    "Objects",
-    "check_detection",
-    "draw_box_view",
-    "is_detection_spec",
-    "open_detection",
-    "parse_detection_spec",
-    "resized_size",
-]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...base.amounts import first_few
 from .source import BoxSource, Objects
 
 BoxRow = tuple[int, tuple[float, float, float, float], int, bool, float]
@@ -59,9 +60,8 @@ def build_source(
     )
     unseen = sorted(set(range(len(class_names))) - set(objects.labels[~objects.crowd].tolist()))
     if unseen and len(unseen) < len(class_names):
-        more = f" and {len(unseen) - 5} more" if len(unseen) > 5 else ""
-        shown = ", ".join(class_names[label] for label in unseen[:5])
-        notes = [*notes, f"no box of {shown}{more}: {'not learnt' if split == 'train' else 'not measured'}"]
+        shown = first_few([class_names[label] for label in unseen])
+        notes = [*notes, f"no box of {shown}: {'not learnt' if split == 'train' else 'not measured'}"]
     extent = np.array(images.sizes, dtype=np.int32).reshape(-1, 2)
     return BoxSource(
         name=name,

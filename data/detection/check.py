@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from ...base.errors import DataError
 from ..check import CheckReport, ProgressCallback, SplitReport
 from ..pixel_check import decode_all, describe_facts, pixel_facts
@@ -29,10 +27,9 @@ def check_detection(spec: str, *, workers: int | None = None, progress: Progress
         try:
             sources[split] = read_detection(parsed, split, report.problems.append)
         except DataError as error:
-            report.problems.append(error.message if error.hint is None else f"{error.message} ({error.hint})")
-    num_workers = (os.cpu_count() or 1) if workers is None else workers
+            report.problems.append(error.sentence)
     for split, source in sources.items():
-        facts, unreadable = decode_all(split, source, _facts, num_workers, progress)
+        facts, unreadable = decode_all(split, source, _facts, workers, progress)
         expected = EXPECTED[parsed.name][split] if parsed.is_official else None
         found = SplitReport(
             split=split,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -57,23 +56,15 @@ class BoxOrder:
         return epoch, order[start : start + self._share].copy()
 
 
-@dataclass(frozen=True)
-class _Pairs:
-    images: np.ndarray
-    complete: np.ndarray
-
-
 @lru_cache(maxsize=4)
 def _grouped(wide: bytes, seed: int, epoch: int, group: int) -> np.ndarray:
     is_wide = np.frombuffer(wide, dtype=bool)
     order = epoch_order(len(is_wide), seed, epoch, "order")
     if group == 1:
         return order
-    found = []
+    places = []
     for kind in (True, False):
         every = np.flatnonzero(is_wide[order] == kind)
-        places = every[: len(every) // group * group].reshape(-1, group)
-        found.append(_Pairs(order[places], places[:, -1]))
-    pairs = np.concatenate([part.images for part in found])
-    complete = np.concatenate([part.complete for part in found])
-    return pairs[np.argsort(complete, kind="stable")].reshape(-1)
+        places.append(every[: len(every) // group * group].reshape(-1, group))
+    pairs = np.concatenate(places)
+    return order[pairs[np.argsort(pairs[:, -1], kind="stable")]].reshape(-1)  # as each becomes complete

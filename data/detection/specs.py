@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ...base.errors import DataError, UsageError
+from ...base.errors import DataError
 from ..places import PlacedSpec
-from ..reading import split_reading
 from . import coco, voc
 from .source import BoxSource
 
@@ -20,7 +19,9 @@ EXPECTED = {"coco": coco.EXPECTED, "voc2007-detection": voc.EXPECTED}
 
 
 class DetectionSpec(PlacedSpec):
-    """A detection data set, one of NAMES, and where it lies."""
+    """A detection data set, and where it lies."""
+
+    KIND, NAMES = "detection", NAMES
 
     @property
     def is_official(self) -> bool:
@@ -36,24 +37,7 @@ class DetectionSpec(PlacedSpec):
         return self.find(_FOLDERS[self.name], _GET[self.name])
 
 
-def is_detection_spec(text: str) -> bool:
-    """Whether a data spec names detection data."""
-    return text.partition(":")[0].partition("@")[0] in NAMES
-
-
-def parse_detection_spec(text: str) -> DetectionSpec:
-    """Read a spec.
-
-    Raises:
-        UsageError: It names no detection data, or has an empty path.
-    """
-    given, reading = split_reading(text)
-    name, colon, place = given.partition(":")
-    if name not in NAMES:
-        raise UsageError(f"{text!r} is no detection data", hint=f"write {' or '.join(f'{n}[:PATH]' for n in NAMES)}")
-    if colon and not place:
-        raise UsageError(f"the data spec {text!r} has no path after the colon", hint=f"write {name} or {name}:PATH")
-    return DetectionSpec(name, Path(place).expanduser() if colon else None, reading)
+is_detection_spec, parse_detection_spec = DetectionSpec.is_named, DetectionSpec.parse
 
 
 def open_detection(spec: str | DetectionSpec, split: str) -> BoxSource:

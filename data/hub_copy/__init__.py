@@ -8,5 +8,3 @@ front matter of README.md (``dataset_info.features``). pyarrow, an optional depe
 from __future__ import annotations
 
 from .unpacking import Unpacked, unpack
-
-__all__ = ["Unpacked", "unpack"]

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ...base.amounts import first_few
 from ...base.errors import DataError, UsageError
 from ..hub_files import hub_files
 from .readme import declared_files
@@ -75,11 +76,12 @@ def choose_files(folder: Path, config: str | None, matter: dict[str, Any]) -> tu
     configs = _as_declared(files, matter) or _by_name(files)
     if config is None and len(configs) > 1:
         raise UsageError(
-            f"{folder} has {len(configs)} configurations: {_some(sorted(configs))}", hint="choose one with --config"
+            f"{folder} has {len(configs)} configurations: {first_few(sorted(configs), 8)}",
+            hint="choose one with --config",
         )
     chosen = config if config is not None else next(iter(configs))
     if chosen not in configs:
-        raise UsageError(f"{folder} has no configuration {chosen!r}", hint=f"it has {_some(sorted(configs))}")
+        raise UsageError(f"{folder} has no configuration {chosen!r}", hint=f"it has {first_few(sorted(configs), 8)}")
     for name, listed in configs[chosen].items():
         _require_every_shard(folder, name, listed)
     return chosen, configs[chosen]
@@ -109,7 +111,7 @@ def require_whole(folder: Path, files: Sequence[str]) -> None:
     if pointers:
         raise DataError(
             f"{len(pointers)} of the {len(files)} parquet files in {folder} are Git LFS pointers, not the data: "
-            f"{_some(pointers)}",
+            f"{first_few(pointers, 8)}",
             hint=f"run `git lfs pull` in {folder}, or download with `hf download --repo-type dataset`",
         )
 
@@ -128,7 +130,7 @@ def assign_splits(found: Splits, wanted: Sequence[tuple[str, str]]) -> tuple[dic
     names = [name for _, name in wanted]
     for folder, name in wanted:
         if name not in found:
-            raise UsageError(f"the copy has no split {name!r}", hint=f"it has {_some(sorted(found))}")
+            raise UsageError(f"the copy has no split {name!r}", hint=f"it has {first_few(sorted(found), 8)}")
         if names.count(name) > 1:
             raise UsageError(f"the split {name!r} is asked for twice", hint="one folder a split")
         folders.setdefault(folder, []).append(name)
@@ -139,12 +141,12 @@ def assign_splits(found: Splits, wanted: Sequence[tuple[str, str]]) -> tuple[dic
         shared = next(((folder, some) for folder, some in folders.items() if len(some) > 1), None)
         if shared is not None:
             raise UsageError(
-                f"the splits {_some(shared[1])} would all go into {shared[0]}/",
+                f"the splits {first_few(shared[1], 8)} would all go into {shared[0]}/",
                 hint=f"choose, such as --split train=train --split {shared[0]}={shared[1][0]}",
             )
         if not folders:
             raise UsageError(
-                f"no split is called train, validation or test: there are {_some(sorted(found))}",
+                f"no split is called train, validation or test: there are {first_few(sorted(found), 8)}",
                 hint=f"choose, such as --split train={min(found)}",
             )
     taken = {name for some in folders.values() for name in some}
@@ -216,7 +218,7 @@ def _require_every_shard(folder: Path, split: str, files: Sequence[str]) -> None
         numbers = sorted(number for number, _ in shards)
         if len(counts) > 1 or len(set(numbers)) != len(numbers):
             raise DataError(
-                f"the split {split} in {folder} has shards of more than one upload: {_some(files)}",
+                f"the split {split} in {folder} has shards of more than one upload: {first_few(files, 8)}",
                 hint="remove the older ones: images would be read twice",
             )
         count = counts.pop()
@@ -226,8 +228,3 @@ def _require_every_shard(folder: Path, split: str, files: Sequence[str]) -> None
                 f"the split {split} in {folder} has {len(numbers)} of {count} shards: {missing[0]:05d} is missing",
                 hint="the download was cut short: the same `hf download` goes on",
             )
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return ", ".join(names[:8]) + more

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ...base.amounts import first_few
 from ...base.errors import DataError
 from .columns import Columns, choose_columns, own_features
 from .digests import verify_files
@@ -158,10 +159,9 @@ def _differences(labels: dict[str, Counter[int | str]], class_folders: dict[int 
     for name, counts in labels.items():
         absent = sorted({label for others in labels.values() for label in others} - set(counts))
         if absent:
-            shown = ", ".join(class_folders[label] for label in absent[:5])
-            more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
+            shown = first_few([class_folders[label] for label in absent])
             warnings.append(
-                f"{name} has no image of {len(absent)} of the classes ({shown}{more}); "
+                f"{name} has no image of {len(absent)} of the classes ({shown}); "
                 "splits with different classes are not read together"
             )
     return warnings

@@ -8,26 +8,3 @@ from .presence import require_classes
 from .source import IGNORED, MaskSource, colour_map
 from .specs import EXPECTED, NAMES, SegmentationSpec, is_segmentation_spec, open_segmentation, parse_segmentation_spec
 from .views import EvalImage, EvalTask, MaskBatch, MaskTask, MaskView, MaskViews, apply_mask_view, draw_mask_view
-
-__all__ = [
-    "EXPECTED",
-    "IGNORED",
-    "NAMES",
-    "EndlessOrder",
-    "EvalImage",
-    "EvalTask",
-    "MaskBatch",
-    "MaskSource",
-    "MaskTask",
-    "MaskView",
-    "MaskViews",
-    "SegmentationSpec",
-    "apply_mask_view",
-    "check_segmentation",
-    "colour_map",
-    "draw_mask_view",
-    "is_segmentation_spec",
-    "open_segmentation",
-    "parse_segmentation_spec",
-    "require_classes",
-]

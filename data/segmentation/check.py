@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 
+from ...base.amounts import first_few
 from ...base.errors import DataError
+from ...base.setting_values import MOST_WORKERS, default_workers
 from ..check import CheckReport, ProgressCallback, SplitReport
 from ..images import UnreadableImage
 from ..pixel_check import FACTS, describe_facts, pixel_facts
@@ -33,16 +33,14 @@ def check_segmentation(
     """
     parsed = parse_segmentation_spec(spec)
     report = CheckReport(spec=spec, path=str(parsed.locate()))
-    num_workers = (os.cpu_count() or 1) if workers is None else workers
     for split in ("train", "val"):
         try:
             source = open_segmentation(parsed, split)
         except DataError as error:
-            text = error.message if error.hint is None else f"{error.message} ({error.hint})"
-            if text not in report.problems:
-                report.problems.append(text)
+            if error.sentence not in report.problems:
+                report.problems.append(error.sentence)
             continue
-        found, facts = _check(source, EXPECTED.get(parsed.name, {}).get(split), num_workers, progress)
+        found, facts = _check(source, EXPECTED.get(parsed.name, {}).get(split), workers, progress)
         report.splits.append(found)
         report.warnings += [f"{split}: {note}" for note in source.notes]
         report.warnings += describe_facts(split, facts, source.identity, upright=source.reading.upright)
@@ -60,20 +58,20 @@ def _compare_classes(source: MaskSource, counts: list[int], report: CheckReport)
     """Classes without a pixel: a problem of own data, worth knowing of a published set."""
     absent = absent_classes(source, [label for label, count in enumerate(counts) if count])
     if absent is not None:
-        report.problems.append(f"{absent.message} ({absent.hint})")
+        report.problems.append(absent.sentence)
     elif not all(counts):
         names = [name for name, count in zip(source.class_names, counts, strict=True) if not count]
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        report.warnings.append(f"{source.split}: no pixel of {', '.join(names[:5])}{more}: they are not measured")
+        report.warnings.append(f"{source.split}: no pixel of {first_few(names)}: they are not measured")
 
 
 def _check(
-    source: MaskSource, expected: tuple[int, int] | None, workers: int, progress: ProgressCallback | None
+    source: MaskSource, expected: tuple[int, int] | None, workers: int | None, progress: ProgressCallback | None
 ) -> tuple[SplitReport, np.ndarray]:
     facts = np.zeros(len(source), dtype=FACTS)
     counts = np.zeros(source.num_classes, dtype=np.int64)
     wrong: list[tuple[str, str]] = []
-    with TaskIterator(_CheckTask(source), range(-(-len(source) // _CHUNK)), workers=workers) as parts:
+    processes = default_workers(workers, MOST_WORKERS)
+    with TaskIterator(_CheckTask(source), range(-(-len(source) // _CHUNK)), workers=processes) as parts:
         for number, (present, found, wrong_ones) in enumerate(parts):
             facts[number * _CHUNK : number * _CHUNK + len(found)] = found
             counts += present

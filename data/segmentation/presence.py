@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from ...base.amounts import first_few
 from ...base.errors import DataError
 from .source import IGNORED, MaskSource, read_indices
 
@@ -50,8 +51,7 @@ def absent_classes(source: MaskSource, present: Iterable[int]) -> DataError | No
     absent = [label for label in range(source.num_classes) if label not in found]
     if not absent or (source.is_published and len(found) > 1):
         return None
-    names = [f"{source.class_names[label]!r}" for label in absent]
-    shown = f"{', '.join(names[:5])}{f' and {len(names) - 5} more' if len(names) > 5 else ''}"
+    shown = first_few([f"{source.class_names[label]!r}" for label in absent])
     there = ", ".join(map(str, ids[:8])) or "none but ignored ones"
     own = "take the class out of classes.txt, or add images that show it to this split"
     way_out = "use more of the data set" if source.is_published else own

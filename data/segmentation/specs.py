@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ...base.errors import UsageError
 from ..places import PlacedSpec
-from ..reading import split_reading
 from . import ade20k, cityscapes, pairs, voc
 from .source import MaskSource
 
@@ -28,7 +26,9 @@ _OPEN = {
 
 
 class SegmentationSpec(PlacedSpec):
-    """A segmentation data set, one of NAMES, and where it lies."""
+    """A segmentation data set, and where it lies."""
+
+    KIND, NAMES, NEED_PATH = "segmentation", NAMES, ("masks",)
 
     def locate(self) -> Path:
         """The folder of the data set.
@@ -39,25 +39,7 @@ class SegmentationSpec(PlacedSpec):
         return self.find(self.name, _GET[self.name])
 
 
-def is_segmentation_spec(text: str) -> bool:
-    """Whether a data spec names segmentation data."""
-    return text.partition(":")[0].partition("@")[0] in NAMES
-
-
-def parse_segmentation_spec(text: str) -> SegmentationSpec:
-    """Read a spec.
-
-    Raises:
-        UsageError: It names no segmentation data, or has no path where it needs one.
-    """
-    given, reading = split_reading(text)
-    name, colon, place = given.partition(":")
-    if name not in NAMES:
-        forms = ", ".join(f"{n}[:PATH]" for n in NAMES[:-1])
-        raise UsageError(f"{text!r} is no segmentation data", hint=f"write {forms} or masks:PATH")
-    if (colon and not place) or (name == "masks" and not place):
-        raise UsageError(f"the data spec {text!r} has no path", hint=f"write {name}:PATH")
-    return SegmentationSpec(name, Path(place).expanduser() if colon else None, reading)
+is_segmentation_spec, parse_segmentation_spec = SegmentationSpec.is_named, SegmentationSpec.parse
 
 
 def open_segmentation(spec: str | SegmentationSpec, split: str) -> MaskSource:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...base.errors import DataError
+from ..voc import CLASSES as OBJECTS
 from .source import MaskSource, colour_map, label_table, pair_up
 
 EXPECTED = {"train": (1464, 21), "val": (1449, 21)}
@@ -15,10 +16,7 @@ EXPECTED = {"train": (1464, 21), "val": (1449, 21)}
 
 GET = "get VOCtrainval_11-May-2012.tar from host.robots.ox.ac.uk/pascal/VOC/voc2012 and unpack it there"
 
-CLASSES = (
-    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
-    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
-)
+CLASSES = ("background", *OBJECTS)
 
 
 def open_voc(root: Path, split: str) -> MaskSource:

@@ -8,5 +8,3 @@ nor pyarrow nor the ``datasets`` library takes part, and nothing that a process 
 from __future__ import annotations
 
 from .opening import open_shards, require_held_out, splits_there
-
-__all__ = ["open_shards", "require_held_out", "splits_there"]

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...base.amounts import first_few
 from ...base.errors import DataError, UsageError
 from ...base.regular_files import is_regular, read_json
 from ..held_out import SharedSource
 from ..hub_copy.files import SPLIT_OF
-from ..layouts import shown
 from ..sources import ImageSource
 from .extents import Extents, ExtentSource
 from .index import Found, ShardIndex, cached_index, stamp
@@ -46,7 +46,7 @@ def open_shards(spec: DataSpec, split: str) -> ImageSource:
     train = next((name for name in ("train", WHOLE) if name in index.splits), None)
     if spec.val_share is not None:
         if train is None or "val" in index.splits:
-            there = shown(sorted(index.splits))
+            there = first_few(sorted(index.splits))
             raise UsageError(f"{spec} holds out a share, and has the splits {there}", hint="leave the share out")
         return SharedSource(_source(spec, index, train, "train", labelled=True), spec.val_share, split)
     if split == "unlabeled":
@@ -136,7 +136,7 @@ def _no_such_split(spec: DataSpec, index: ShardIndex, split: str) -> DataError:
     hint = "name shards as data-train-0000.tar and data-val-0000.tar, or put them into train/ and val/"
     if split == "val" and spec.held_out is None:
         hint = f"--val-share 0.1 (or {spec}@val-share=0.1) holds out a tenth of each class"
-    return DataError(f"{spec} has no split {wanted} (it has {shown(sorted(index.splits))})", hint=hint)
+    return DataError(f"{spec} has no split {wanted} (it has {first_few(sorted(index.splits))})", hint=hint)
 
 
 def _usual(name: str) -> str:
@@ -158,8 +158,8 @@ def _tar_index(place: Path) -> ShardIndex:
         splits.setdefault(_split_of(PurePosixPath(os.path.relpath(path, folder))), []).append(path)
     if WHOLE in splits and len(splits) > 1:
         raise DataError(
-            f"{place} has shards of the splits {shown(sorted({*splits} - {WHOLE}))}, and others: "
-            f"{shown([os.path.basename(path) for path in splits[WHOLE]])}",
+            f"{place} has shards of the splits {first_few(sorted({*splits} - {WHOLE}))}, and others: "
+            f"{first_few([os.path.basename(path) for path in splits[WHOLE]])}",
             hint="name each as data-train-0000.tar, or give a glob of those that are meant",
         )
 
@@ -222,7 +222,7 @@ def _arrow_index(place: Path, options: Mapping[str, str]) -> ShardIndex:
         for name, one in found.items():
             usual = WHOLE if len(found) == 1 and _usual(name) not in ("train", "val", "test") else _usual(name)
             if usual in splits:
-                raise DataError(f"{place} has two splits that are {usual}", hint=f"it has {shown(sorted(found))}")
+                raise DataError(f"{place} has two splits that are {usual}", hint=f"it has {first_few(sorted(found))}")
             splits[usual] = one
         return splits, class_names
 

@@ -1,5 +1,3 @@
 """One page over several runs and results: curves, trade-offs, classes, calibration, transfer, weights, features."""
 
 from .write import Analysis, write_analysis
-
-__all__ = ["Analysis", "write_analysis"]

@@ -66,7 +66,7 @@ _MACHINE = ("device", "threads", "batch_size", "machine")
 
 
 def _machine(one: Stored) -> tuple[str | None, ...]:
-    """On what a speed was measured, as texts; older results say less, and stand apart from newer ones."""
+    """On what a speed was measured, as texts; None for what a result does not say."""
     known = as_object(one.result.details.get("throughput"))
     return tuple(None if known.get(name) is None else str(known[name]) for name in _MACHINE)
 
@@ -167,20 +167,12 @@ def _section(members: Sequence[Stored], charts: Sequence[Chart]) -> Section:
     machines = {_machine(one) for one in members if _speed(one) is not None}
     if len(machines) > 1:
         notes.append("Throughputs are of several machines, threads or batch sizes, so they are not drawn.")
-    elif machines:
-        notes.append(_where(*machines.pop()))
+    elif machines and None not in (where := machines.pop()):
+        device, threads, batch_size, machine = where
+        place = machine if device == "cpu" else device
+        notes.append(f"Throughput of the network alone, on {place}, {threads} threads, batches of {batch_size}.")
     title = f"Accuracy against cost on {result.dataset} ({result.split}, {count(result.num_images)} images)"
-    return Section(title, charts=tuple(charts), tables=(table,), notes=tuple(note for note in notes if note))
-
-
-def _where(device: str | None, threads: str | None, batch_size: str | None, machine: str | None) -> str:
-    """The note on how the throughput was measured; "" where next to nothing of it is known."""
-    if threads is None:
-        return ""
-    place = machine if machine and device == "cpu" else device
-    batches = "" if batch_size is None else f", batches of {batch_size}"
-    unknown = "; the results do not say on which machine" if machine is None else ""
-    return f"Throughput of the network alone, on {place}, {threads} threads{batches}{unknown}."
+    return Section(title, charts=tuple(charts), tables=(table,), notes=tuple(notes))
 
 
 def _label(one: Stored, members: Sequence[Stored]) -> str:

@@ -2,5 +2,3 @@
 
 from .classifiers import ClassificationSettings, evaluate_classifiers
 from .protocol import EvaluatedModel, Overrides
-
-__all__ = ["ClassificationSettings", "EvaluatedModel", "Overrides", "evaluate_classifiers"]

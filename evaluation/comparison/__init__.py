@@ -3,12 +3,3 @@
 from .compare import ComparedResult, ModelComparison, compare_results
 from .numbers import ComparedNumber
 from .paired import PairedTest, paired_test
-
-__all__ = [
-    "ComparedNumber",
-    "ComparedResult",
-    "ModelComparison",
-    "PairedTest",
-    "compare_results",
-    "paired_test",
-]

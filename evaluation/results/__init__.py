@@ -4,18 +4,3 @@ from .describe import describe_model
 from .document import Interval, MeasuredModel, PerClass, Result
 from .predictions import Predictions
 from .store import default_folder, read_predictions, read_results, results_folder, results_frame, write_result
-
-__all__ = [
-    "Interval",
-    "MeasuredModel",
-    "PerClass",
-    "Predictions",
-    "Result",
-    "default_folder",
-    "describe_model",
-    "read_predictions",
-    "read_results",
-    "results_folder",
-    "results_frame",
-    "write_result",
-]

@@ -234,7 +234,7 @@ def test_other_extensions_are_read_or_counted(tmp_path: Path) -> None:
         *("a.jfif", "b.JPE", "c.MPO", "d.apng", "e.WebP", "f.TIFF", "g.pbm"),
     }
     assert all(source.load(index).size == (8, 6) for index in range(len(source)))
-    assert source.num_ignored == 5
+    assert sum(source.left_out.values()) == 5
     (note,) = source.notes
     assert "5 files left out: 2 .heic, 1 without an extension, 1 .\\x1b[2jx, 1 .cr2" in note
     assert check_source(f"{root}@val-share=0.5", workers=0).splits[0].left_out[".heic"] == 2

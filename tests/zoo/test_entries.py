@@ -15,9 +15,8 @@ from kdzoo.base.errors import ModelError, UsageError
 from kdzoo.zoo import entry_record, list_models, load_model, parse_reference
 from kdzoo.zoo.building import create
 from kdzoo.zoo.conversion import conversions, released_network
-from kdzoo.zoo.entries import COSTS, ENTRIES, PAPERS, RELEASES, address_at, get_entry
+from kdzoo.zoo.entries import COSTS, ENTRIES, PAPERS, PROMISED_TOP1, RELEASES, address_at, get_entry
 from kdzoo.zoo.entries.read import DOCUMENTS
-from kdzoo.zoo.promises import PROMISED_TOP1
 
 NAMES = sorted(ENTRIES)
 ROOT = Path(__file__).resolve().parents[2]

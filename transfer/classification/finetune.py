@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ...base.errors import DivergedError
 from ...data import Augmentation, EvalTransform, ImageSource, Mixing, torch_seed
 from ...data.contents import file_stats, sizes_digest
+from ...data.subset import SubsetSource
 from ...engine.checkpoint import digest_path
 from ...engine.distributed import Processes
 from ...engine.job import TrainJob
@@ -129,20 +130,11 @@ def test_view(protocol: Protocol) -> EvalTransform:
     )
 
 
-class FirstClass(ImageSource):
-    """Images of several classes with their first one as the label, for the one number that the run's own log has."""
-
-    def __init__(self, source: ImageSource) -> None:
-        assert source.targets is not None
-        labels = (source.targets == 1).argmax(axis=1)
-        super().__init__(source.name, source.split, source.class_names, labels, path=source.path)
-        self.source = source
-
-    def load(self, index: int) -> Any:
-        return self.source.load(index)
-
-    def identity(self, index: int) -> str:
-        return self.source.identity(index)
+def first_classes(source: ImageSource) -> ImageSource:
+    """Images with the first of their classes as the label, for the one number that the run's own log has."""
+    if source.targets is None:
+        return source
+    return SubsetSource.of_labels(source, source.class_names, (source.targets == 1).argmax(axis=1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,14 +228,14 @@ def fine_tune(
         objective=objective,
         teachers=None,
         train_source=train_source,
-        val_source=test_source if test_source.targets is None else FirstClass(test_source),
+        val_source=first_classes(test_source),
         augmentation=augmentation_of(protocol),
         mixing=Mixing(mixup_alpha=protocol.mixup_alpha or 1.0, mixup_prob=1.0 if protocol.mixup_alpha else 0.0),
         eval_transform=test_view(protocol),
         training=TrainingSettings(
             epochs=protocol.epochs,
             batch_size=protocol.batch_size,
-            precision=_precision(plan.precision),
+            precision=cast("Any", plan.precision),
             evaluate_every_epochs=0,  # the test images choose nothing
         ),
         optimizer=OptimizerSettings(
@@ -284,10 +276,6 @@ def run_folder(out: Path, plan: TransferPlan, protocol: Protocol, reference: str
 
 def _flat(protocol: Protocol) -> dict[str, Any]:
     return {name: list(v) if isinstance(v, tuple) else v for name, v in vars(protocol).items()}
-
-
-def _precision(name: str) -> Any:
-    return name
 
 
 def _config(

@@ -27,8 +27,6 @@ from .knn import neighbour_scores
 from .linear import Labels, apply_layer, train_lbfgs, train_sgd
 from .plan import TransferPlan
 
-__all__ = ["TransferReport", "run_transfer"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class TransferReport:

@@ -2,5 +2,3 @@
 
 from .convert import ConvertedWeights, conversions, convert, released_network
 from .table import Conversion
-
-__all__ = ["Conversion", "ConvertedWeights", "conversions", "convert", "released_network"]

@@ -12,6 +12,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from ...base.amounts import first_few
 from ...base.errors import ModelError
 from ...base.suggestions import suggestion
 from ..networks import paddle_twins as _registers_the_twins  # noqa: F401
@@ -174,8 +175,7 @@ def _changed(name: str, tensor: Tensor, operation: Operation) -> Tensor:
 def _complain(table: Conversion, dialect: str, what: str, names: Iterable[str]) -> None:
     names = list(names)
     if names:
-        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         raise ModelError(
-            f"the file, read as {table.network} with {dialect} keys, {what} {shown}",
+            f"the file, read as {table.network} with {dialect} keys, {what} {first_few(names)}",
             hint="it holds another network, or an incomplete copy; download it again from its official address",
         )

@@ -4,21 +4,8 @@ from __future__ import annotations
 
 from ...base.errors import ModelError
 from ...base.suggestions import nearest_names
-from .entry import Entry, Published
-from .papers import PAPERS, Paper
-from .read import COSTS, ENTRIES, RELEASES
-
-__all__ = [
-    "COSTS",
-    "ENTRIES",
-    "PAPERS",
-    "RELEASES",
-    "Entry",
-    "Paper",
-    "Published",
-    "address_at",
-    "get_entry",
-]
+from .entry import PAPERS, Entry, Published
+from .read import COSTS, ENTRIES, PROMISED_ON, PROMISED_TOP1, RELEASES
 
 
 def get_entry(name: str) -> Entry:

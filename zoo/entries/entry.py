@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
+from ...base.paper import Paper
 from ..preprocessing import Preprocessing
-from .papers import PAPERS
 
 Format = Literal["pth", "pdparams", "timm", "none"]
 Group = Literal["meal_v2", "ssld", "distilled", "teacher", "reference"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+PAPERS = {
+    key: Paper(**values)
+    for key, values in tomllib.loads(Path(__file__).with_name("papers.toml").read_text(encoding="utf-8")).items()
+}
+"""By the key that an entry's ``paper`` names."""
 
 
 @dataclass(frozen=True, kw_only=True)

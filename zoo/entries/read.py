@@ -78,6 +78,18 @@ def _costs() -> dict[str, tuple[int, int]]:
 ENTRIES: dict[str, Entry] = {entry.name: entry for entry in _entries()}
 """By name, in the order of the tables."""
 
+PROMISED_ON = "imagenet"
+PROMISED_TOP1: dict[str, float] = {
+    entry.timm_name: entry.promised_top1
+    for entry in ENTRIES.values()
+    if entry.timm_name and entry.promised_top1 is not None
+}
+"""What published weights promise on ImageNet's validation images, percent, by timm's name of them.
+
+A number counts where it was measured at the preprocessing that the model is loaded with; a teacher's is checked before
+a run.
+"""
+
 RELEASES: tuple[str, ...] = tuple(document["base"] for document in DOCUMENTS if "base" in document)
 """The addresses below which authors released their files."""
 

@@ -15,14 +15,3 @@ from . import (
     pyramidnet,
     wide_resnet,
 )
-
-__all__ = [
-    "binary_resnet",
-    "cifar_resnet",
-    "class_discriminator",
-    "lenet",
-    "paddle_twins",
-    "preact_resnet",
-    "pyramidnet",
-    "wide_resnet",
-]

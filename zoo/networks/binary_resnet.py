@@ -92,7 +92,7 @@ class BinaryResNet(SmallImageNet):
         blocks: Blocks a stage.
         widths: Channels of the stem and of each stage.
         binary_shortcut: Binarise the shortcuts' 1×1 convolutions too: the supplement's words taken literally.
-        num_classes, in_chans, global_pool, drop_rate: As in SmallImageNet.
+        head: ``num_classes``, ``in_chans``, ``global_pool`` and ``drop_rate`` of SmallImageNet.
     """
 
     def __init__(
@@ -100,18 +100,13 @@ class BinaryResNet(SmallImageNet):
         blocks: int,
         widths: Sequence[int],
         binary_shortcut: bool = False,
-        num_classes: int = 100,
-        in_chans: int = 3,
-        global_pool: str = "avg",
-        drop_rate: float = 0.0,
+        **head: Any,
     ) -> None:
-        super().__init__(
-            widths[-1], num_classes=num_classes, in_chans=in_chans, global_pool=global_pool, drop_rate=drop_rate
-        )
-        self.conv1 = nn.Conv2d(in_chans, widths[0], 3, padding=1, bias=False)
+        super().__init__(widths[-1], **head)
+        self.conv1 = nn.Conv2d(self.in_chans, widths[0], 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.add_stages(widths[0], widths[1:], blocks, partial(_BinaryBlock, binary_shortcut=binary_shortcut))
-        self.build_head(global_pool)
+        self.build_head()
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Images (B, in_chans, H, W) to the last stage's output."""

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -68,7 +68,7 @@ class CifarResNet(SmallImageNet):
         blocks: Basic blocks in each stage.
         widths: Channels of the stem, then of each stage; every stage but the first halves the resolution.
         shortcut: What a shortcut does where the shape changes.
-        num_classes, in_chans, global_pool, drop_rate: As in SmallImageNet.
+        head: ``num_classes``, ``in_chans``, ``global_pool`` and ``drop_rate`` of SmallImageNet.
     """
 
     def __init__(
@@ -77,21 +77,16 @@ class CifarResNet(SmallImageNet):
         widths: tuple[int, ...],
         *,
         shortcut: Literal["projection", "padding"] = "projection",
-        num_classes: int = 10,
-        in_chans: int = 3,
-        global_pool: str = "avg",
-        drop_rate: float = 0.0,
+        **head: Any,
     ) -> None:
-        super().__init__(
-            widths[-1], num_classes=num_classes, in_chans=in_chans, global_pool=global_pool, drop_rate=drop_rate
-        )
+        super().__init__(widths[-1], **head)
         if shortcut not in ("projection", "padding"):
             raise ValueError(f"shortcut must be 'projection' or 'padding', got {shortcut!r}")
-        self.conv1 = nn.Conv2d(in_chans, widths[0], 3, 1, 1, bias=False)
+        self.conv1 = nn.Conv2d(self.in_chans, widths[0], 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.act1 = nn.ReLU(inplace=True)
         self.add_stages(widths[0], widths[1:], blocks, partial(BasicBlock, shortcut=shortcut))
-        self.build_head(global_pool)
+        self.build_head()
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

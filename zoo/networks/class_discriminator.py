@@ -8,6 +8,7 @@ arXiv 1802.05637): D(x, y) = ψ(features(x)) + logits(x)_y. So the highest logit
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -36,31 +37,26 @@ class ClassDiscriminator(SmallImageNet):
 
     Args:
         widths: Channels of the image and of each stage.
-        num_classes, in_chans, global_pool, drop_rate: As in SmallImageNet.
+        head: ``num_classes``, ``in_chans``, ``global_pool`` and ``drop_rate`` of SmallImageNet.
     """
 
     def __init__(
         self,
         widths: Sequence[int],
-        num_classes: int = 10,
-        in_chans: int = 3,
-        global_pool: str = "avg",
-        drop_rate: float = 0.0,
+        **head: Any,
     ) -> None:
-        super().__init__(
-            widths[-1], num_classes=num_classes, in_chans=in_chans, global_pool=global_pool, drop_rate=drop_rate
-        )
+        super().__init__(widths[-1], **head)
         self.feature_info = []
-        channels = in_chans
+        channels = self.in_chans
         for stage, width in enumerate(widths[1:]):
             self.add_module(f"layer{stage + 1}", _Block(channels, width, first=stage == 0))
             self.feature_info.append({"num_chs": width, "reduction": 2 ** (stage + 1), "module": f"layer{stage + 1}"})
             channels = width
-        self.build_head(global_pool)
+        self.build_head()
 
-    def build_head(self, global_pool: str) -> None:
+    def build_head(self) -> None:
         """The pooling and a spectrally normalised classifier."""
-        super().build_head(global_pool)
+        super().build_head()
         if isinstance(self.fc, nn.Linear):
             self.fc = spectral_norm(self.fc)
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .small_image import cifar_default_cfgs, register
+from .small_image import cifar_default_cfgs, register, with_head_pose
 
 
 class GazeLeNet(nn.Module):
@@ -56,9 +55,7 @@ class GazeLeNet(nn.Module):
         hidden = F.relu(self.fc1(x.flatten(1)))
         if pre_logits:
             return hidden
-        if (head_pose is not None) != (self.head_pose_dim > 0):
-            raise ValueError(f"this network was built for {self.head_pose_dim} numbers of head pose")
-        return self.fc(hidden if head_pose is None else torch.cat([hidden, head_pose.to(hidden)], dim=1))
+        return self.fc(with_head_pose(hidden, head_pose, self.head_pose_dim))
 
     def forward(self, x: Tensor, head_pose: Tensor | None = None) -> Tensor:
         """Images, and (B, head_pose_dim) head poses where the network takes them, to (B, num_classes)."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.layers import BatchNormAct2d
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models import generate_default_cfgs
 from timm.models._efficientnet_blocks import SqueezeExcite
 from timm.models._efficientnet_builder import decode_arch_def, round_channels
 from timm.models.efficientnet import EfficientNet
@@ -23,6 +23,8 @@ from timm.models.mobilenetv3 import MobileNetV3
 from timm.models.res2net import Bottle2neck
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet, downsample_avg
 from torch import Tensor, nn
+
+from .small_image import register
 
 
 def _cfg(first_conv: str, classifier: str) -> dict[str, Any]:
@@ -42,21 +44,12 @@ def _cfg(first_conv: str, classifier: str) -> dict[str, Any]:
 
 _MOBILE = _cfg("conv_stem", "classifier")
 _RESNET = _cfg("conv1.0", "fc")
-default_cfgs = generate_default_cfgs(
-    {
-        "resnet34d_paddle": _RESNET,
-        "resnet200d_paddle": _RESNET,
-        "res2net50d_paddle": _RESNET,
-        "res2net101d_paddle": _RESNET,
-        "mobilenetv2_100_paddle": _MOBILE,
-        "mobilenetv3_large_100_paddle": _MOBILE,
-        "mobilenetv3_small_100_paddle": _MOBILE,
-        "mobilenetv3_small_035_paddle": _MOBILE,
-        "lcnet_025_paddle": _MOBILE,
-        "lcnet_250_paddle": _MOBILE,
-        "ghostnet_130_paddle": _MOBILE,
-    }
+_RESNETS = ("resnet34d_paddle", "resnet200d_paddle", "res2net50d_paddle", "res2net101d_paddle")
+_MOBILE_NETWORKS = (
+    *("mobilenetv2_100_paddle", "mobilenetv3_large_100_paddle", "mobilenetv3_small_100_paddle"),
+    *("mobilenetv3_small_035_paddle", "lcnet_025_paddle", "lcnet_250_paddle", "ghostnet_130_paddle"),
 )
+default_cfgs = generate_default_cfgs({**dict.fromkeys(_RESNETS, _RESNET), **dict.fromkeys(_MOBILE_NETWORKS, _MOBILE)})
 
 
 # ResNet-vd ---------------------------------------------------------------------------------------------------------
@@ -83,42 +76,12 @@ class VdBottle2neck(Bottle2neck):
         self.pool = pool
 
 
-@register_model
-def resnet34d_paddle(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """ResNet34_vd: resnet34d with a projection in the shortcut of its first block."""
-    arguments = {"block": BasicBlock, "layers": (3, 4, 6, 3), "stem_width": 32, "stem_type": "deep", "avg_down": True}
-    return _build(ProjectedResNet, "resnet34d_paddle", pretrained, arguments | kwargs)
-
-
-@register_model
-def resnet200d_paddle(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """ResNet200_vd: timm's resnet200d has its blocks in other stages (3, 24, 36, 3)."""
-    arguments = {"block": Bottleneck, "layers": (3, 12, 48, 3), "stem_width": 32, "stem_type": "deep", "avg_down": True}
-    return _build(ResNet, "resnet200d_paddle", pretrained, arguments | kwargs)
-
-
-@register_model
-def res2net50d_paddle(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """Res2Net50_vd_26w_4s."""
-    return _build(ResNet, "res2net50d_paddle", pretrained, _res2net_vd((3, 4, 6, 3)) | kwargs)
-
-
-@register_model
-def res2net101d_paddle(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """Res2Net101_vd_26w_4s."""
-    return _build(ResNet, "res2net101d_paddle", pretrained, _res2net_vd((3, 4, 23, 3)) | kwargs)
+def _resnet_vd(block: type[nn.Module], layers: tuple[int, ...]) -> dict[str, Any]:
+    return {"block": block, "layers": layers, "stem_width": 32, "stem_type": "deep", "avg_down": True}
 
 
 def _res2net_vd(layers: tuple[int, ...]) -> dict[str, Any]:
-    return {
-        "block": VdBottle2neck,
-        "layers": layers,
-        "base_width": 26,
-        "block_args": {"scale": 4},
-        "stem_type": "deep",
-        "stem_width": 32,
-        "avg_down": True,
-    }
+    return {**_resnet_vd(VdBottle2neck, layers), "base_width": 26, "block_args": {"scale": 4}}
 
 
 # MobileNetV2 and V3 ------------------------------------------------------------------------------------------------
@@ -138,9 +101,7 @@ class UnitClip(nn.Module):
         return x.clamp(0.0, 1.0)
 
 
-@register_model
-def mobilenetv2_100_paddle(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """MobileNetV2: its first block has an expansion convolution (32 to 32), which timm's leaves out."""
+def _mobilenet_v2() -> dict[str, Any]:
     stages = [
         ["ir_r1_k3_s1_e1_c16"],
         ["ir_r2_k3_s2_e6_c24"],
@@ -150,8 +111,13 @@ def mobilenetv2_100_paddle(pretrained: bool = False, **kwargs: Any) -> nn.Module
         ["ir_r3_k3_s2_e6_c160"],
         ["ir_r1_k3_s1_e6_c320"],
     ]
-    arguments = {"block_args": decode_arch_def(stages), "num_features": 1280, "stem_size": 32, "act_layer": nn.ReLU6}
-    return _build(EfficientNet, "mobilenetv2_100_paddle", pretrained, arguments | kwargs)
+    return {
+        "block_args": decode_arch_def(stages),
+        "num_features": 1280,
+        "stem_size": 32,
+        "act_layer": nn.ReLU6,
+        "feature_cfg": {"flatten_sequential": True},  # all but ResNet keep their stages in one nn.Sequential
+    }
 
 
 # (kernel, expanded width, output width, squeeze-excite, hard-swish (else ReLU), stride) a block, by stage
@@ -200,28 +166,8 @@ def _mobilenet_v3(stages: Sequence[Sequence[_V3Block]], last_width: int, width: 
         "round_chs_fn": int,
         "act_layer": nn.Hardswish,
         "se_layer": partial(SqueezeExcite, gate_layer=SlopeFifthHardSigmoid, force_act_layer=nn.ReLU, rd_round_fn=int),
+        "feature_cfg": {"flatten_sequential": True},
     }
-
-
-@register_model
-def mobilenetv3_large_100_paddle(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """MobileNetV3_large_x1_0."""
-    arguments = _mobilenet_v3(_V3_LARGE, 960, 1.0)
-    return _build(MobileNetV3, "mobilenetv3_large_100_paddle", pretrained, arguments | kwargs)
-
-
-@register_model
-def mobilenetv3_small_100_paddle(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """MobileNetV3_small_x1_0."""
-    arguments = _mobilenet_v3(_V3_SMALL, 576, 1.0)
-    return _build(MobileNetV3, "mobilenetv3_small_100_paddle", pretrained, arguments | kwargs)
-
-
-@register_model
-def mobilenetv3_small_035_paddle(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """MobileNetV3_small_x0_35."""
-    arguments = _mobilenet_v3(_V3_SMALL, 576, 0.35)
-    return _build(MobileNetV3, "mobilenetv3_small_035_paddle", pretrained, arguments | kwargs)
 
 
 # PP-LCNet and GhostNet ---------------------------------------------------------------------------------------------
@@ -244,19 +190,8 @@ def _lcnet(width: float) -> dict[str, Any]:
         "round_chs_fn": partial(round_channels, multiplier=width),
         "act_layer": nn.Hardswish,
         "se_layer": partial(SqueezeExcite, gate_layer=nn.Hardsigmoid, force_act_layer=nn.ReLU),
+        "feature_cfg": {"flatten_sequential": True},
     }
-
-
-@register_model
-def lcnet_025_paddle(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """PPLCNet_x0_25, a width that timm has no name for."""
-    return _build(MobileNetV3, "lcnet_025_paddle", pretrained, _lcnet(0.25) | kwargs)
-
-
-@register_model
-def lcnet_250_paddle(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """PPLCNet_x2_5, a width that timm has no name for."""
-    return _build(MobileNetV3, "lcnet_250_paddle", pretrained, _lcnet(2.5) | kwargs)
 
 
 class ClippedGhostNet(GhostNet):
@@ -278,6 +213,7 @@ class ClippedGhostNet(GhostNet):
         self.act2 = activated_norm
 
 
+# GhostNet's own table: (kernel, expanded width, width, squeeze-excite ratio, stride)
 _GHOSTNET = (
     ((3, 16, 16, 0, 1),),
     ((3, 48, 24, 0, 2),),
@@ -291,16 +227,52 @@ _GHOSTNET = (
 )
 
 
-@register_model
-def ghostnet_130_paddle(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """GhostNet_x1_3. The table is GhostNet's own: (kernel, expanded width, width, squeeze-excite ratio, stride)."""
-    arguments = {"cfgs": _GHOSTNET, "width": 1.3}
-    return _build(ClippedGhostNet, "ghostnet_130_paddle", pretrained, arguments | kwargs)
+def _ghostnet() -> dict[str, Any]:
+    return {"cfgs": _GHOSTNET, "width": 1.3, "feature_cfg": {"flatten_sequential": True}}
 
 
-def _build(kind: type[nn.Module], name: str, pretrained: bool, arguments: dict[str, Any]) -> nn.Module:
-    nested = not issubclass(kind, ResNet)  # all but ResNet keep their stages in one nn.Sequential
-    model: nn.Module = build_model_with_cfg(
-        kind, name, pretrained, feature_cfg={"flatten_sequential": nested}, **arguments
-    )
-    return model
+_ANOTHER_WIDTH = "a width that timm has no name for."
+register(
+    __name__,
+    ProjectedResNet,
+    {
+        "resnet34d_paddle": (
+            "ResNet34_vd: resnet34d with a projection in the shortcut of its first block.",
+            partial(_resnet_vd, BasicBlock, (3, 4, 6, 3)),
+        )
+    },
+)
+register(
+    __name__,
+    ResNet,
+    {
+        "resnet200d_paddle": (
+            "ResNet200_vd: timm's resnet200d has its blocks in other stages (3, 24, 36, 3).",
+            partial(_resnet_vd, Bottleneck, (3, 12, 48, 3)),
+        ),
+        "res2net50d_paddle": ("Res2Net50_vd_26w_4s.", partial(_res2net_vd, (3, 4, 6, 3))),
+        "res2net101d_paddle": ("Res2Net101_vd_26w_4s.", partial(_res2net_vd, (3, 4, 23, 3))),
+    },
+)
+register(
+    __name__,
+    EfficientNet,
+    {
+        "mobilenetv2_100_paddle": (
+            "MobileNetV2: its first block has an expansion convolution (32 to 32), which timm's leaves out.",
+            _mobilenet_v2,
+        )
+    },
+)
+register(
+    __name__,
+    MobileNetV3,
+    {
+        "mobilenetv3_large_100_paddle": ("MobileNetV3_large_x1_0.", partial(_mobilenet_v3, _V3_LARGE, 960, 1.0)),
+        "mobilenetv3_small_100_paddle": ("MobileNetV3_small_x1_0.", partial(_mobilenet_v3, _V3_SMALL, 576, 1.0)),
+        "mobilenetv3_small_035_paddle": ("MobileNetV3_small_x0_35.", partial(_mobilenet_v3, _V3_SMALL, 576, 0.35)),
+        "lcnet_025_paddle": (f"PPLCNet_x0_25, {_ANOTHER_WIDTH}", partial(_lcnet, 0.25)),
+        "lcnet_250_paddle": (f"PPLCNet_x2_5, {_ANOTHER_WIDTH}", partial(_lcnet, 2.5)),
+    },
+)
+register(__name__, ClippedGhostNet, {"ghostnet_130_paddle": ("GhostNet_x1_3.", _ghostnet)})

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .small_image import SmallImageNet, cifar_default_cfgs, register
+from .small_image import SmallImageNet, cifar_default_cfgs, register, with_head_pose
 
 
 class _PreActBlock(nn.Module):
@@ -46,7 +46,7 @@ class PreActResNet(SmallImageNet):
         widths: Channels of the stem and of each stage.
         head_pose_dim: Numbers of head pose that are appended to the pooled features before the last layer.
         activated_identity: Start identity shortcuts from the activated input too, as the public MPIIGaze code does.
-        num_classes, in_chans, global_pool, drop_rate: As in SmallImageNet.
+        head: ``num_classes``, ``in_chans``, ``global_pool`` and ``drop_rate`` of SmallImageNet.
     """
 
     def __init__(
@@ -55,25 +55,20 @@ class PreActResNet(SmallImageNet):
         widths: Sequence[int],
         head_pose_dim: int = 0,
         activated_identity: bool = False,
-        num_classes: int = 100,
-        in_chans: int = 3,
-        global_pool: str = "avg",
-        drop_rate: float = 0.0,
+        **head: Any,
     ) -> None:
-        super().__init__(
-            widths[-1], num_classes=num_classes, in_chans=in_chans, global_pool=global_pool, drop_rate=drop_rate
-        )
+        super().__init__(widths[-1], **head)
         self.head_pose_dim = head_pose_dim
-        self.conv1 = nn.Conv2d(in_chans, widths[0], 3, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(self.in_chans, widths[0], 3, padding=1, bias=False)
         self.add_stages(widths[0], widths[1:], blocks, partial(_PreActBlock, activated_identity=activated_identity))
         self.bn = nn.BatchNorm2d(widths[-1])
-        self.build_head(global_pool)
+        self.build_head()
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
 
-    def build_head(self, global_pool: str) -> None:
-        super().build_head(global_pool)
+    def build_head(self) -> None:
+        super().build_head()
         if self.num_classes:
             pooled = self.num_features * self.global_pool.feat_mult()
             self.fc = nn.Linear(pooled + self.head_pose_dim, self.num_classes)
@@ -88,9 +83,7 @@ class PreActResNet(SmallImageNet):
         pooled = super().forward_head(x, pre_logits=True)
         if pre_logits:
             return pooled
-        if (head_pose is not None) != (self.head_pose_dim > 0):
-            raise ValueError(f"this network was built for {self.head_pose_dim} numbers of head pose")
-        return self.fc(pooled if head_pose is None else torch.cat([pooled, head_pose.to(pooled)], dim=1))
+        return self.fc(with_head_pose(pooled, head_pose, self.head_pose_dim))
 
     def forward(self, x: Tensor, head_pose: Tensor | None = None) -> Tensor:
         """Images, and (B, head_pose_dim) head poses where the network takes them, to (B, num_classes)."""

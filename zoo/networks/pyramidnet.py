@@ -7,6 +7,7 @@ CutMix's code uses on CIFAR: XCL's PyramidNet-200 (α 240) and ExRep's PyramidNe
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -44,7 +45,7 @@ class PyramidNet(SmallImageNet):
     Args:
         depth: 9n + 2.
         alpha: Channels gained over all 3n blocks, before the bottleneck's expansion by 4.
-        num_classes, in_chans, global_pool, drop_rate: As in SmallImageNet.
+        head: ``num_classes``, ``in_chans``, ``global_pool`` and ``drop_rate`` of SmallImageNet.
 
     Raises:
         ValueError: For another depth.
@@ -54,24 +55,15 @@ class PyramidNet(SmallImageNet):
         self,
         depth: int,
         alpha: float,
-        num_classes: int = 100,
-        in_chans: int = 3,
-        global_pool: str = "avg",
-        drop_rate: float = 0.0,
+        **head: Any,
     ) -> None:
         if depth < 11 or (depth - 2) % 9:
             raise ValueError(f"a bottleneck PyramidNet's depth is 9n + 2, not {depth}")
         per_stage = (depth - 2) // 9
         widths = _widths(3 * per_stage, alpha)
-        super().__init__(
-            widths[-1] * _Bottleneck.expansion,
-            num_classes=num_classes,
-            in_chans=in_chans,
-            global_pool=global_pool,
-            drop_rate=drop_rate,
-        )
+        super().__init__(widths[-1] * _Bottleneck.expansion, **head)
         channels = 16
-        self.conv1 = nn.Conv2d(in_chans, channels, 3, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(self.in_chans, channels, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.feature_info = []
         for stage in range(3):
@@ -83,7 +75,7 @@ class PyramidNet(SmallImageNet):
             self.add_module(name, nn.Sequential(*blocks))
             self.feature_info.append({"num_chs": channels, "reduction": 2**stage, "module": name})
         self.bn_final = nn.BatchNorm2d(channels)
-        self.build_head(global_pool)
+        self.build_head()
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=math.sqrt(2.0 / (module.kernel_size[0] ** 2 * module.out_channels)))

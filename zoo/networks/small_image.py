@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import torch
 from timm.layers import SelectAdaptivePool2d
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
@@ -44,7 +45,7 @@ class SmallImageNet(nn.Module):
 
     Args:
         num_features: Channels of the last feature map.
-        num_classes: Outputs of the classifier; 0 for none.
+        num_classes: Outputs of the classifier; 0 for none. timm passes that of the network's default configuration.
         in_chans: Channels of the images.
         global_pool: timm's name of the pooling; ``""`` for none.
         drop_rate: Dropout between the pooled features and the classifier.
@@ -56,13 +57,20 @@ class SmallImageNet(nn.Module):
     feature_info: list[dict[str, Any]]
 
     def __init__(
-        self, num_features: int, *, num_classes: int, in_chans: int, global_pool: str, drop_rate: float
+        self,
+        num_features: int,
+        *,
+        num_classes: int = 10,
+        in_chans: int = 3,
+        global_pool: str = "avg",
+        drop_rate: float = 0.0,
     ) -> None:
         super().__init__()
         self.num_features = self.head_hidden_size = num_features
         self.num_classes = num_classes
         self.in_chans = in_chans
         self.drop_rate = drop_rate
+        self.pool_type = global_pool
         self.grad_checkpointing = False
 
     def add_stages(
@@ -92,9 +100,9 @@ class SmallImageNet(nn.Module):
             x = getattr(self, stage["module"])(x)
         return x
 
-    def build_head(self, global_pool: str) -> None:
+    def build_head(self) -> None:
         """Add pooling and classifier; called last, so that they come last in the state dict."""
-        self.global_pool = SelectAdaptivePool2d(pool_type=global_pool, flatten=bool(global_pool))
+        self.global_pool = SelectAdaptivePool2d(pool_type=self.pool_type, flatten=bool(self.pool_type))
         self.fc: nn.Module = nn.Identity()
         if self.num_classes:
             self.fc = nn.Linear(self.num_features * self.global_pool.feat_mult(), self.num_classes)
@@ -121,7 +129,8 @@ class SmallImageNet(nn.Module):
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """Put a new last layer for ``num_classes`` (0 for none), and another pooling if named."""
         self.num_classes = num_classes
-        self.build_head(self.global_pool.pool_type if global_pool is None else global_pool)
+        self.pool_type = self.pool_type if global_pool is None else global_pool
+        self.build_head()
 
     def group_matcher(self, coarse: bool = False) -> dict[str, str]:
         """Regular expressions that order the parameters by depth, for layer-wise learning rates."""
@@ -133,7 +142,22 @@ class SmallImageNet(nn.Module):
             raise NotImplementedError("gradient checkpointing is not offered for networks this small")
 
 
-def register(module: str, network: type[nn.Module], architectures: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
+def with_head_pose(features: Tensor, head_pose: Tensor | None, numbers: int) -> Tensor:
+    """Features (B, D) with so many numbers of head pose behind them, (B, D + numbers).
+
+    Raises:
+        ValueError: There is no head pose, or one that the network was not built for.
+    """
+    if (head_pose is not None) != (numbers > 0):
+        raise ValueError(f"this network was built for {numbers} numbers of head pose")
+    return features if head_pose is None else torch.cat([features, head_pose.to(features)], dim=1)
+
+
+Arguments = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+"""Of a network, or what makes them anew for each."""
+
+
+def register(module: str, network: type[nn.Module], architectures: Mapping[str, tuple[str, Arguments]]) -> None:
     """Register architectures of one network with timm, as its ``register_model`` does for functions written by hand.
 
     Args:
@@ -147,9 +171,9 @@ def register(module: str, network: type[nn.Module], architectures: Mapping[str, 
         setattr(sys.modules[module], name, register_model(function))
 
 
-def _entry_point(network: type[nn.Module], name: str, arguments: Mapping[str, Any]) -> Any:
+def _entry_point(network: type[nn.Module], name: str, arguments: Arguments) -> Any:
     def build(pretrained: bool = False, **kwargs: Any) -> Any:
-        given = {**arguments, **kwargs}
+        given = {**(arguments() if callable(arguments) else arguments), **kwargs}
         if issubclass(network, SmallImageNet):
             stages = len(given["widths"]) - 1 if "widths" in given else 3
             given = {"feature_cfg": {"out_indices": tuple(range(stages))}, **given}

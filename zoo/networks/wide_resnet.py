@@ -7,6 +7,7 @@ a 16-channel stem, three stages of n pre-activation blocks with 16k, 32k and 64k
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -50,7 +51,7 @@ class CifarWideResNet(SmallImageNet):
         blocks: Blocks in each stage.
         widths: Channels of the stem, then of each stage; every stage but the first halves the resolution.
         block_drop_rate: Dropout between a block's convolutions (the paper's).
-        num_classes, in_chans, global_pool, drop_rate: As in SmallImageNet.
+        head: ``num_classes``, ``in_chans``, ``global_pool`` and ``drop_rate`` of SmallImageNet.
     """
 
     def __init__(
@@ -59,19 +60,14 @@ class CifarWideResNet(SmallImageNet):
         widths: tuple[int, ...],
         *,
         block_drop_rate: float = 0.0,
-        num_classes: int = 10,
-        in_chans: int = 3,
-        global_pool: str = "avg",
-        drop_rate: float = 0.0,
+        **head: Any,
     ) -> None:
-        super().__init__(
-            widths[-1], num_classes=num_classes, in_chans=in_chans, global_pool=global_pool, drop_rate=drop_rate
-        )
-        self.conv1 = nn.Conv2d(in_chans, widths[0], 3, 1, 1, bias=False)
+        super().__init__(widths[-1], **head)
+        self.conv1 = nn.Conv2d(self.in_chans, widths[0], 3, 1, 1, bias=False)
         self.add_stages(widths[0], widths[1:], blocks, partial(PreActivationBlock, block_drop_rate=block_drop_rate))
         self.bn1 = nn.BatchNorm2d(widths[-1])
         self.act1 = nn.ReLU(inplace=True)
-        self.build_head(global_pool)
+        self.build_head()
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

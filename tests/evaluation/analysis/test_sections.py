@@ -103,16 +103,6 @@ def test_throughputs_are_drawn_where_machine_and_batch_size_are_the_same(tmp_pat
     assert (note in section.notes) == (not change)
 
 
-def test_older_results_do_not_say_on_which_machine_they_were_measured(tmp_path, write_answers):
-    for name, speed in (("a", 10.0), ("b", 20.0)):
-        speeds = {"network_images_per_s": speed, "device": "cpu", "threads": 8}
-        write_answers(tmp_path, name, speed / 40, details={"throughput": speeds})
-    (section,) = trade_off_sections(stored(tmp_path))
-    assert (
-        "Throughput of the network alone, on cpu, 8 threads; the results do not say on which machine." in section.notes
-    )
-
-
 def test_multiply_accumulates_are_of_all_crops(tmp_path, write_answers):
     for name, macs, crops in (("a", 10**9, 1), ("b", 10**9, 10)):
         model = MeasuredModel(reference=name, parameters=7, macs=macs)
