@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from .evaluation.comparison import ComparedResult, ModelComparison, compare_results
     from .evaluation.evaluate import EvaluationResult, evaluate
     from .evaluation.prediction.files import Prediction
-    from .evaluation.prediction.predict import predict, predict_to_file
     from .evaluation.report import write_report
     from .labels import PlannedLabels, label, plan_labels
     from .measurements import (
@@ -56,6 +55,7 @@ if TYPE_CHECKING:
     from .planning.label_cost import LabelCost
     from .planning.plan import Plan
     from .planning.resolution import resolve
+    from .predictions import predict, predict_to_file
     from .recipes.description import describe_recipe
     from .recipes.recipe import Recipe
     from .recipes.recipe_file import export_recipe, load_recipe
@@ -100,7 +100,6 @@ __getattr__ = lazy_names(
         ".evaluation.comparison": "ComparedResult ModelComparison compare_results",
         ".evaluation.evaluate": "EvaluationResult evaluate",
         ".evaluation.prediction.files": "Prediction",
-        ".evaluation.prediction.predict": "predict predict_to_file",
         ".evaluation.report": "write_report",
         ".labels": "PlannedLabels label plan_labels",
         ".measurements": "PlannedDense PlannedTransfer measure_detection measure_segmentation measure_transfer "
@@ -110,6 +109,7 @@ __getattr__ = lazy_names(
         ".planning.label_cost": "LabelCost",
         ".planning.plan": "Plan",
         ".planning.resolution": "resolve",
+        ".predictions": "predict predict_to_file",
         ".recipes.description": "describe_recipe",
         ".recipes.recipe": "Recipe",
         ".recipes.recipe_file": "export_recipe load_recipe",
