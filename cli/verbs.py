@@ -31,7 +31,7 @@ VERBS: dict[str, Verb] = {
     "label": Verb(TRAIN, "Store a teacher's labels once, for many students.", "label"),
     "curate": Verb(TRAIN, "Choose unlabeled images to distil on.", "curate"),
     "eval": Verb(EVALUATE, "Measure top-1 and top-5 on labelled data.", "eval"),
-    "predict": Verb(EVALUATE, "Name the classes of images without labels.", "predict"),
+    "predict": Verb(EVALUATE, "Name classes, or find boxes and masks, in images without labels.", "predict"),
     "transfer": Verb(EVALUATE, "Measure a backbone on other tasks.", "transfer"),
     "compare": Verb(EVALUATE, "Compare two models by what was measured of them.", "compare"),
     "report": Verb(EVALUATE, "Write one page over runs and results, with pictures.", "report"),

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from .evaluation.evaluate import EvaluationResult, evaluate
     from .evaluation.exporting import export_model
     from .evaluation.prediction.files import Prediction
-    from .evaluation.prediction.predict import predict, predict_to_file
     from .evaluation.report import write_report
     from .labels import PlannedLabels, label, plan_labels
     from .measurements import (
@@ -58,6 +57,7 @@ if TYPE_CHECKING:
     from .planning.label_cost import LabelCost
     from .planning.plan import Plan
     from .planning.resolution import resolve
+    from .predictions import predict, predict_to_file
     from .recipes.description import describe_recipe
     from .recipes.own import Loss, own_recipe
     from .recipes.recipe import Recipe
@@ -106,7 +106,6 @@ __getattr__ = lazy_names(
         ".evaluation.evaluate": "EvaluationResult evaluate",
         ".evaluation.exporting": "export_model",
         ".evaluation.prediction.files": "Prediction",
-        ".evaluation.prediction.predict": "predict predict_to_file",
         ".evaluation.report": "write_report",
         ".labels": "PlannedLabels label plan_labels",
         ".measurements": "PlannedDense PlannedTransfer measure_detection measure_segmentation measure_transfer "
@@ -116,6 +115,7 @@ __getattr__ = lazy_names(
         ".planning.label_cost": "LabelCost",
         ".planning.plan": "Plan",
         ".planning.resolution": "resolve",
+        ".predictions": "predict predict_to_file",
         ".recipes.description": "describe_recipe",
         ".recipes.own": "Loss own_recipe",
         ".recipes.recipe": "Recipe",

@@ -185,7 +185,7 @@ def plan_dense(kind: Kind, task: str, *, backbone: str, **how: Unpack[DenseArgum
     """
     from .transfer.dense.plan import DenseRequest
 
-    room = _room(kind)
+    room = dense_room(kind)
     asked: dict[str, Any] = dict(how)
     given = _given(asked, ("epochs", "batch_size", "lr", "iterations", "detector", "head"))
     out, resume = asked.pop("out", None), asked.pop("resume", False)
@@ -204,7 +204,7 @@ def plan_dense(kind: Kind, task: str, *, backbone: str, **how: Unpack[DenseArgum
     return PlannedDense(kind=kind, plan=plan, out=folder, resume=resume)
 
 
-def _room(kind: Kind) -> Any:
+def dense_room(kind: str) -> Any:
     """The package of the kind; the other one is not imported."""
     if kind == "detection":
         from .transfer import detection
@@ -276,15 +276,15 @@ class PlannedDense:
 
     def cost(self) -> DenseCost | None:
         """What it costs on this machine; a training step of noise is measured. None where it cannot be built here."""
-        found: DenseCost | None = _room(self.kind).estimate(self.plan)
+        found: DenseCost | None = dense_room(self.kind).estimate(self.plan)
         return found
 
     def paper_rows(self) -> Sequence[PaperRow]:
         """The papers' rows of such measurements."""
-        rows: Sequence[PaperRow] = _room(self.kind).paper_rows()
+        rows: Sequence[PaperRow] = dense_room(self.kind).paper_rows()
         return rows
 
     def start(self) -> Comparison:
         """Carry it out, in this process or (under torchrun) in all of them."""
-        found: Comparison = _room(self.kind).run_plan(self.plan, out=self.out, resume=self.resume)
+        found: Comparison = dense_room(self.kind).run_plan(self.plan, out=self.out, resume=self.resume)
         return found

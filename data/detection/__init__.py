@@ -6,4 +6,4 @@ from .check import check_detection
 from .order import BoxOrder
 from .source import BoxSource, Objects
 from .specs import NAMES, DetectionSpec, is_detection_spec, open_detection, parse_detection_spec
-from .views import BoxBatch, BoxTask, BoxViews, draw_box_view, resized_size
+from .views import BoxBatch, BoxEvalView, BoxTask, BoxViews, draw_box_view, resized_size

@@ -56,13 +56,13 @@ def draw_box_view(views: BoxViews, seed: int, epoch: int, sample: int) -> tuple[
 
 
 def resized_size(width: int, height: int, short: int, max_side: int) -> tuple[int, int]:
-    """Width and height of the resized image (detectron2, data/transforms/augmentation_impl.py)."""
+    """Width and height of the resized image, one pixel at least (detectron2, data/transforms/augmentation_impl.py)."""
     scale = short / min(width, height)
     new_width, new_height = (short, scale * height) if width < height else (scale * width, short)
     if max(new_width, new_height) > max_side:
         scale = max_side / max(new_width, new_height)
         new_width, new_height = new_width * scale, new_height * scale
-    return int(new_width + 0.5), int(new_height + 0.5)
+    return max(1, int(new_width + 0.5)), max(1, int(new_height + 0.5))
 
 
 def apply_box_view(
@@ -80,38 +80,44 @@ def apply_box_view(
     return tensor, torch.from_numpy(np.ascontiguousarray(moved, dtype=np.float32).reshape(-1, 4))
 
 
+@dataclass(frozen=True, kw_only=True)
+class BoxEvalView:
+    """How an image is shown to be evaluated: resized, never mirrored.
+
+    Attributes:
+        short_side: Pixels.
+        max_side: The longer side is at most this; the shorter then gives way.
+    """
+
+    short_side: int
+    max_side: int
+
+    def __call__(self, image: Image.Image) -> BoxBatch:
+        """A batch of one image, without boxes."""
+        nothing = np.zeros((0, 4), dtype=np.float32)
+        view, _ = apply_box_view(image, nothing, short=self.short_side, max_side=self.max_side, mirrored=False)
+        return BoxBatch([view], [], [], [], [(image.size[1], image.size[0])])
+
+
 class BoxTask:
-    """Loads batches, in a loader's process: of training by iteration, of evaluation by chunk.
+    """Loads the batches of training by iteration, in a loader's process.
 
     Args:
         source: The images.
         views: How they are shown.
-        order: Of training; None for evaluation, without mirrored images, in the source's order.
+        order: Which an iteration takes.
         seed: Of the views.
-        chunks: Of evaluation: the images of each batch.
     """
 
-    def __init__(
-        self,
-        source: BoxSource,
-        views: BoxViews,
-        *,
-        order: BoxOrder | None = None,
-        seed: int = 0,
-        chunks: list[list[int]] | None = None,
-    ) -> None:
-        self.source, self.views, self.order, self.seed, self.chunks = source, views, order, seed, chunks
+    def __init__(self, source: BoxSource, views: BoxViews, *, order: BoxOrder, seed: int = 0) -> None:
+        self.source, self.views, self.order, self.seed = source, views, order, seed
 
     def __call__(self, index: int) -> BoxBatch:
-        """The batch of an iteration, or of a chunk."""
-        if self.order is not None:
-            epoch, chosen = self.order.ids(index)
-            drawn = [(int(i), *draw_box_view(self.views, self.seed, epoch, int(i))) for i in chosen]
-        else:
-            assert self.chunks is not None
-            drawn = [(i, self.views.short_sides[-1], False) for i in self.chunks[index]]
+        """The batch of an iteration."""
+        epoch, chosen = self.order.ids(index)
         batch = BoxBatch([], [], [], [], [])
-        for sample, short, mirrored in drawn:
+        for sample in map(int, chosen):
+            short, mirrored = draw_box_view(self.views, self.seed, epoch, sample)
             image = self.source.load(sample)
             boxes, labels = self.source.trainable(sample)
             view, moved = apply_box_view(image, boxes, short=short, max_side=self.views.max_side, mirrored=mirrored)

@@ -7,4 +7,15 @@ from .order import EndlessOrder
 from .presence import require_classes
 from .source import IGNORED, MaskSource, colour_map
 from .specs import EXPECTED, NAMES, SegmentationSpec, is_segmentation_spec, open_segmentation, parse_segmentation_spec
-from .views import EvalImage, EvalTask, MaskBatch, MaskTask, MaskView, MaskViews, apply_mask_view, draw_mask_view
+from .views import (
+    EvalImage,
+    EvalTask,
+    MaskBatch,
+    MaskEvalView,
+    MaskTask,
+    MaskView,
+    MaskViews,
+    ShownImage,
+    apply_mask_view,
+    draw_mask_view,
+)

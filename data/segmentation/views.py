@@ -5,6 +5,7 @@ As mmsegmentation's pipelines: RandomResize, RandomCrop, RandomFlip, PhotoMetric
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -201,16 +202,49 @@ class MaskTask:
 
 
 @dataclass(frozen=True)
+class ShownImage:
+    """An image as it is shown to be evaluated.
+
+    Attributes:
+        image: uint8, (3, h, w), RGB, fitted into the test scale.
+        size: Height and width of the stored image.
+    """
+
+    image: Tensor
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class MaskEvalView:
+    """How an image is shown to be evaluated.
+
+    Attributes:
+        scale: Longer and shorter side that it is fitted into; None for its own size.
+    """
+
+    scale: tuple[int, int] | None
+
+    def __call__(self, image: Image.Image) -> ShownImage:
+        """The image as the network is given it."""
+        pixels = np.asarray(image)
+        size = image.size[::-1] if self.scale is None else fitted(*image.size, self.scale)
+        if size != pixels.shape[:2]:
+            pixels = resize_and_cut(pixels, size, 0, 0, size)
+        tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+        return ShownImage(tensor, image.size[::-1])
+
+
+@dataclass(frozen=True)
 class EvalImage:
     """An image to be evaluated.
 
     Attributes:
-        image: uint8, (3, h, w), RGB, fitted into the test scale.
+        shown: What the network is given.
         mask: uint8, (H, W): labels of the stored image.
         index: Its place in the source.
     """
 
-    image: Tensor
+    shown: ShownImage
     mask: Tensor
     index: int
 
@@ -220,21 +254,16 @@ class EvalTask:
 
     Args:
         source: The images.
-        scale: Longer and shorter side that they are fitted into; None for their own size.
+        view: How they are shown.
         chosen: Which images, by place.
     """
 
-    def __init__(self, source: MaskSource, scale: tuple[int, int] | None, chosen: list[int]) -> None:
-        self.source, self.scale, self.chosen = source, scale, chosen
+    def __init__(self, source: MaskSource, view: Callable[[Image.Image], ShownImage], chosen: list[int]) -> None:
+        self.source, self.view, self.chosen = source, view, chosen
 
     def __call__(self, index: int) -> EvalImage:
         """The image at a place in ``chosen``."""
         sample = self.chosen[index]
         image = self.source.load(sample)
         mask = self.source.load_mask(sample, image.size)
-        pixels = np.asarray(image)
-        size = image.size[::-1] if self.scale is None else fitted(*image.size, self.scale)
-        if size != pixels.shape[:2]:
-            pixels = resize_and_cut(pixels, size, 0, 0, size)
-        tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-        return EvalImage(tensor, torch.from_numpy(mask), sample)
+        return EvalImage(self.view(image), torch.from_numpy(mask), sample)

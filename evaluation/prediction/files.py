@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from ...base.writing import copy_file, open_scratch, remove_folder, remove_lefto
 
 _COMMIT_EVERY = 20  # batches
 _ROWS_AT_ONCE = 1000
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,21 +47,30 @@ class Prediction:
         path = self.path.encode("utf-8", "backslashreplace").decode()
         if self.error is not None:
             return {"path": path, "error": self.error}
+        return {"path": path, **self.answer()}
+
+    def answer(self) -> dict[str, Any]:
+        """The part of `to_dict` that is about what was seen."""
         answers = zip(self.classes, self.probabilities, strict=True)
         top = [{"class": name, "probability": round(share, 6)} for name, share in answers]
         if self.embedding is None:
-            return {"path": path, "top": top}
-        return {"path": path, "top": top, "embedding": [float(f"{value:.7g}") for value in self.embedding.tolist()]}
+            return {"top": top}
+        return {"top": top, "embedding": [float(f"{value:.7g}") for value in self.embedding.tolist()]}
+
+    def summary(self) -> str:
+        """What was seen, or why the image cannot be read, for a line on the terminal."""
+        answers = zip(self.classes, self.probabilities, strict=True)
+        return self.error or ", ".join(f"{name} {share:.3f}" for name, share in answers)
 
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenPredictions:
-    """A finished file.
+    """A finished file, or a folder of masks.
 
     Attributes:
-        path: The file.
-        num_images: Rows in it.
-        num_unreadable: How many of them say why an image could not be read.
+        path: The file or the folder.
+        num_images: Images that were looked at.
+        num_unreadable: How many of them could not be read; their rows say why.
     """
 
     path: str
@@ -68,20 +78,53 @@ class WrittenPredictions:
     num_unreadable: int
 
 
-def csv_lines(rows: Iterable[Mapping[str, Any]], top_k: int, embedding: int = 0) -> Iterator[list[Any]]:
-    """The heading and the cells of CSV, a list a line.
+class PredictionTable(Protocol):
+    """How predictions of one kind stand in CSV and parquet; a row is what `Prediction.to_dict` makes."""
 
-    Args:
-        rows: As `Prediction.to_dict` makes them.
-        top_k: Classes a row; two columns each.
-        embedding: Length of the embeddings, whose numbers are the last columns; 0 where there are none.
+    def lines(self, rows: Callable[[], Iterator[Row]]) -> Iterator[list[Any]]:
+        """The heading and the cells of CSV, a list a line; ``rows`` begins anew at each call."""
+        ...
+
+    def columns(self, pyarrow: Any) -> dict[str, Any]:
+        """parquet's types by column."""
+        ...
+
+    def record(self, row: Row) -> dict[str, Any]:
+        """A row's parquet columns."""
+        ...
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """The likeliest classes, and embeddings.
+
+    Attributes:
+        top_k: Classes a row; two columns of CSV each.
     """
-    names = [f"{what}_{rank}" for rank in range(1, top_k + 1) for what in ("class", "probability")]
-    yield ["path", *names, "error", *(f"embedding_{index}" for index in range(embedding))]
-    for row in rows:
-        top = [cell for one in row.get("top", []) for cell in (one["class"], one["probability"])]
-        numbers = row.get("embedding", [""] * embedding)
-        yield [row["path"], *top, *[""] * (2 * top_k - len(top)), row.get("error", ""), *numbers]
+
+    top_k: int
+
+    def lines(self, rows: Callable[[], Iterator[Row]]) -> Iterator[list[Any]]:
+        """The embeddings' numbers are the last columns; see `PredictionTable`."""
+        width = next((len(row["embedding"]) for row in rows() if "embedding" in row), 0)
+        names = [f"{what}_{rank}" for rank in range(1, self.top_k + 1) for what in ("class", "probability")]
+        yield ["path", *names, "error", *(f"embedding_{index}" for index in range(width))]
+        for row in rows():
+            top = [cell for one in row.get("top", []) for cell in (one["class"], one["probability"])]
+            numbers = row.get("embedding", [""] * width)
+            yield [row["path"], *top, *[""] * (2 * self.top_k - len(top)), row.get("error", ""), *numbers]
+
+    def columns(self, pyarrow: Any) -> dict[str, Any]:
+        """See `PredictionTable`."""
+        text, numbers = pyarrow.string(), pyarrow.list_(pyarrow.float32())
+        answers = {"classes": pyarrow.list_(text), "probabilities": numbers, "embedding": numbers}
+        return {"path": text, **answers, "error": text}
+
+    def record(self, row: Row) -> dict[str, Any]:
+        """See `PredictionTable`."""
+        top = row.get("top", [])
+        answers = {"classes": [one["class"] for one in top], "probabilities": [one["probability"] for one in top]}
+        return {"path": row["path"], **answers, "embedding": row.get("embedding"), "error": row.get("error")}
 
 
 class PredictionFile:
@@ -91,16 +134,16 @@ class PredictionFile:
         path: The file; its end (``.csv``, ``.jsonl``, ``.parquet``) decides the form.
         identity: What the rows depend on; rows of something else are thrown away.
         batch_size: Rows are kept in multiples of it.
-        top_k: Classes a row.
+        table: How rows stand in CSV and parquet.
 
     Raises:
         UsageError: The name has another end, or parquet needs a package that is missing.
     """
 
-    def __init__(self, path: Path, identity: Mapping[str, Any], *, batch_size: int, top_k: int) -> None:
+    def __init__(self, path: Path, identity: Mapping[str, Any], *, batch_size: int, table: PredictionTable) -> None:
         check_form(path)
         self.path, self._identity = path, dict(identity)
-        self._batch_size, self._top_k = batch_size, top_k
+        self._batch_size, self._table = batch_size, table
         self._folder = path.with_name(path.name + ".partial")
 
     def write(self, predict: Callable[[int], Iterable[Prediction]]) -> WrittenPredictions:
@@ -161,9 +204,8 @@ class PredictionFile:
         return unreadable
 
     def _csv(self, new: Path) -> None:
-        width = next((len(row["embedding"]) for row in self._rows() if "embedding" in row), 0)
         with io.TextIOWrapper(open_scratch(new), encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(csv_lines(self._rows(), self._top_k, width))
+            csv.writer(file, lineterminator="\n").writerows(self._table.lines(self._rows))
 
     def _jsonl(self, new: Path) -> None:
         copy_file(self._folder / "rows.jsonl", new)
@@ -172,12 +214,10 @@ class PredictionFile:
         import pyarrow
         from pyarrow import parquet
 
-        text, number = pyarrow.string(), pyarrow.float32()
-        columns = {"path": text, "classes": pyarrow.list_(text), "probabilities": pyarrow.list_(number)}
-        schema = pyarrow.schema({**columns, "embedding": pyarrow.list_(number), "error": text})
+        schema = pyarrow.schema(self._table.columns(pyarrow))
         with parquet.ParquetWriter(new, schema) as writer:
             for part in _parts(self._rows(), _ROWS_AT_ONCE):
-                writer.write_table(pyarrow.Table.from_pylist([_parquet_row(row) for row in part], schema))
+                writer.write_table(pyarrow.Table.from_pylist([self._table.record(row) for row in part], schema))
 
 
 def check_form(path: Path) -> None:
@@ -192,12 +232,6 @@ def check_form(path: Path) -> None:
         raise UsageError(f"{path} is a folder", hint="give the name of a file in it")
     if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         raise UsageError("parquet needs pyarrow", hint="pip install 'kdzoo[hub-data]', or write .csv or .jsonl")
-
-
-def _parquet_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    top = row.get("top", [])
-    answers = {"classes": [one["class"] for one in top], "probabilities": [one["probability"] for one in top]}
-    return {"path": row["path"], **answers, "embedding": row.get("embedding"), "error": row.get("error")}
 
 
 def _parts(rows: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:

@@ -6,12 +6,15 @@ import contextlib
 import itertools
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ...base.errors import Interrupted, ModelError
@@ -21,8 +24,10 @@ from ...data.workers import TaskIterator
 from ...engine.progress import Progress
 from ...engine.signals import StopRequest
 from .classifier import Classifier, open_classifier
-from .files import Prediction, PredictionFile, WrittenPredictions, check_form
+from .files import ClassTable, Prediction, PredictionFile, WrittenPredictions, check_form
 from .images import ImageFile, digest_of_names, find_images
+
+Seen = TypeVar("Seen")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +114,8 @@ def predict_to_file(
         "images": digest_of_names(images),
         "settings": [settings.top_k, settings.embeddings, settings.batch_size],
     }
-    top_k = min(settings.top_k, len(classifier.class_names))
-    file = PredictionFile(path, identity, batch_size=settings.batch_size, top_k=top_k)
+    table = ClassTable(min(settings.top_k, len(classifier.class_names)))
+    file = PredictionFile(path, identity, batch_size=settings.batch_size, table=table)
     return file.write(lambda start: predict_images(classifier, images, settings, start=start))
 
 
@@ -129,54 +134,99 @@ def predict_images(
         ModelError: The model's answers are not numbers.
         Interrupted: SIGTERM or SIGINT came.
     """
-    batches = range(start // how.batch_size, math.ceil(len(images) / how.batch_size))
-    workers = min(8, os.cpu_count() or 1) if how.workers is None else how.workers
-    task = _Task(images, classifier.view, how.batch_size)
-    loader: TaskIterator[_Batch] = TaskIterator(task, batches, workers=workers)
-    progress = Progress(batches.stop, "predicting", min(how.batch_size, len(images)), start=batches.start)
+    see = partial(_pixels, classifier.view)
+    batches = seen_batches(images, see, batch_size=how.batch_size, workers=how.workers, start=start)
+    with contextlib.closing(batches):
+        for batch in batches:
+            yield from _answers(classifier, batch, how)
+
+
+@dataclass(frozen=True)
+class SeenBatch(Generic[Seen]):
+    """Images as a network takes them.
+
+    Attributes:
+        paths: Of all of them.
+        errors: Why an image cannot be read, or None.
+        seen: What was made of those that can be.
+    """
+
+    paths: tuple[str, ...]
+    errors: tuple[str | None, ...]
+    seen: Seen
+
+
+def seen_batches(
+    images: Sequence[ImageFile],
+    see: Callable[[Iterator[Image.Image]], Seen],
+    *,
+    batch_size: int,
+    workers: int | None,
+    start: int = 0,
+) -> Generator[SeenBatch[Seen]]:
+    """Images in batches, in their order, with progress.
+
+    Args:
+        images: See `find_images`.
+        see: What the network takes of images that can be read; runs in the loader's processes.
+        batch_size: Images at once.
+        workers: Processes that read images; one a core, at most eight, where it is None.
+        start: How many images are done already; a multiple of the batch size.
+
+    Raises:
+        Interrupted: SIGTERM or SIGINT came.
+    """
+    batches = range(start // batch_size, math.ceil(len(images) / batch_size))
+    workers = min(8, os.cpu_count() or 1) if workers is None else workers
+    loader: TaskIterator[SeenBatch[Seen]] = TaskIterator(_Task(images, see, batch_size), batches, workers=workers)
+    progress = Progress(batches.stop, "predicting", min(batch_size, len(images)), start=batches.start)
     with StopRequest() as stop, contextlib.closing(loader), progress:
         for batch in loader:
-            yield from _answers(classifier, batch, how)
+            yield batch
             progress.step({})
             if stop.received is not None:
                 raise Interrupted(
                     f"prediction interrupted by {stop.received.name}",
-                    hint="run the same command again: a file of --out is gone on with",
+                    hint="run the same command again: what --out holds is gone on with",
                 )
 
 
-@dataclass(frozen=True)
-class _Batch:
-    paths: tuple[str, ...]
-    errors: tuple[str | None, ...]
-    pixels: Tensor
+class _Task(Generic[Seen]):
+    """Makes a batch."""
 
+    def __init__(self, images: Sequence[ImageFile], see: Callable[[Iterator[Image.Image]], Seen], batch: int) -> None:
+        self.images, self.see, self.batch_size = images, see, batch
 
-class _Task:
-    """Makes a batch: the images that can be read, as the network takes them, and why the others cannot."""
-
-    def __init__(self, images: Sequence[ImageFile], view: EvalView, batch_size: int) -> None:
-        self.images, self.view, self.batch_size = images, view, batch_size
-
-    def __call__(self, index: int) -> _Batch:
+    def __call__(self, index: int) -> SeenBatch[Seen]:
         images = self.images[index * self.batch_size : (index + 1) * self.batch_size]
         errors: list[str | None] = []
-        seen = []
-        for one in images:
-            try:
-                seen.append(self.view.apply(one.load())[0])
-                errors.append(None)
-            except UnreadableImage as error:
-                errors.append(error.reason)
-        pixels = np.stack(seen) if seen else np.empty((0, *self.view.size, 3), dtype=np.uint8)
-        paths = tuple(one.path for one in images)
-        return _Batch(paths, tuple(errors), torch.from_numpy(pixels).permute(0, 3, 1, 2))
+        seen = self.see(_readable(images, errors))
+        return SeenBatch(tuple(one.path for one in images), tuple(errors), seen)
 
 
-def _answers(classifier: Classifier, batch: _Batch, how: PredictSettings) -> Iterator[Prediction]:
+def _readable(images: Sequence[ImageFile], errors: list[str | None]) -> Iterator[Image.Image]:
+    """The images that can be read, one at a time; of each image its error, or None, goes to ``errors``."""
+    for one in images:
+        try:
+            image = one.load()
+        except UnreadableImage as error:
+            errors.append(error.reason)
+            continue
+        errors.append(None)
+        yield image
+
+
+def _pixels(view: EvalView, images: Iterator[Image.Image]) -> Tensor:
+    """uint8, (B, 3, H, W)."""
+    seen = [view.apply(image)[0] for image in images]
+    pixels = np.stack(seen) if seen else np.empty((0, *view.size, 3), dtype=np.uint8)
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+
+def _answers(classifier: Classifier, batch: SeenBatch[Tensor], how: PredictSettings) -> Iterator[Prediction]:
     answers: Iterator[tuple[list[float], list[int], np.ndarray | None]] = iter(())
-    if len(batch.pixels):
-        probabilities, features = classifier.answer(batch.pixels, embeddings=how.embeddings)
+    if len(batch.seen):
+        probabilities, features = classifier.answer(batch.seen, embeddings=how.embeddings)
         if not all(bool(one.isfinite().all()) for one in (probabilities, features) if one is not None):
             raise ModelError(
                 f"{classifier.reference} gives answers that are no numbers, among them for {batch.paths[0]} to "

@@ -20,6 +20,7 @@ from kdzoo.data.segmentation import (
     IGNORED,
     EndlessOrder,
     EvalTask,
+    MaskEvalView,
     MaskTask,
     MaskViews,
     apply_mask_view,
@@ -278,9 +279,9 @@ def test_resizing_is_opencvs(tmp_path: Path) -> None:
 
 def test_evaluation_keeps_the_stored_mask(tmp_path: Path) -> None:
     source = open_segmentation(f"voc2012:{write_voc(tmp_path)}", "val")
-    one = EvalTask(source, (96, 96), [2, 0])(1)
-    assert (one.index, one.image.shape, one.mask.shape) == (0, (3, 72, 96), (48, 64))
-    assert EvalTask(source, None, [0])(0).image.shape == (3, 48, 64)
+    one = EvalTask(source, MaskEvalView((96, 96)), [2, 0])(1)
+    assert (one.index, one.shown.image.shape, one.shown.size, one.mask.shape) == (0, (3, 72, 96), (48, 64), (48, 64))
+    assert EvalTask(source, MaskEvalView(None), [0])(0).shown.image.shape == (3, 48, 64)
 
 
 @pytest.mark.parametrize("bits", [2, 4])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .comparison import Comparison, SideRuns
 from .cost import DenseCost
 from .groups import parameter_groups
-from .runs import DenseRun, DenseTask, dense_job, run_plan
+from .runs import DenseRun, DenseTask, ShownTask, dense_job, run_plan
 from .schedule import IterationSchedule
 from .train import DenseEvaluation, DenseJob, train_dense
 
@@ -17,6 +17,7 @@ __all__ = [
     "DenseRun",
     "DenseTask",
     "IterationSchedule",
+    "ShownTask",
     "SideRuns",
     "dense_job",
     "parameter_groups",

@@ -15,8 +15,6 @@ from ...evaluation.page import write_page
 from .comparison import Comparison
 from .papers import PaperRow
 
-_SIDE = 420  # pixels of the longer side
-
 
 def write_dense_report(
     template: str,
@@ -74,18 +72,6 @@ def class_rows(comparison: Comparison) -> list[dict[str, Any]]:
         {"name": name, "count": count, "values": [result.per_class[0].values[label] for result in comparison.results]}
         for label, (name, count) in enumerate(zip(first.names, first.counts, strict=True))
     ]
-
-
-def shown_scale(size: tuple[int, int]) -> float:
-    """By what an image is enlarged or made smaller to be shown; whole steps up keep small images' pixels square."""
-    longer = max(size)
-    return _SIDE / longer if longer > _SIDE else max(1, _SIDE // 2 // longer)
-
-
-def resized(image: Image.Image) -> Image.Image:
-    """The image at the size it is shown."""
-    scale = shown_scale(image.size)
-    return image.resize((round(image.size[0] * scale), round(image.size[1] * scale)), Image.Resampling.BILINEAR)
 
 
 def jpeg_uri(image: Image.Image) -> Markup:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
-from ...base.writing import write_file
+from ...base.writing import write_file, write_json
 from ...data import TaskIterator
 from ...data.workers import Task
 from ...engine.distributed import Processes, start_processes
@@ -27,6 +28,7 @@ from .engines import DenseNetwork, Engine
 from .plan import DensePlan
 from .schedule import IterationSchedule
 from .train import DenseEvaluation, DenseJob, train_dense
+from .trained import RECORD, network_record
 
 Plan = TypeVar("Plan", bound=DensePlan[Any, Any, Any])
 Network = TypeVar("Network", bound=DenseNetwork)
@@ -78,6 +80,23 @@ class DenseRun:
             progress.step({})
 
 
+class ShownTask:
+    """Loads an evaluation image as a network is shown it, in a loader's process.
+
+    Args:
+        source: The images.
+        view: See `DensePredictor`.
+        chosen: Which images, by place.
+    """
+
+    def __init__(self, source: Any, view: Callable[[Image.Image], Any], chosen: Sequence[int]) -> None:
+        self.source, self.view, self.chosen = source, view, chosen
+
+    def __call__(self, index: int) -> Any:
+        """The image at a place in ``chosen``."""
+        return self.view(self.source.load(self.chosen[index]))
+
+
 class DenseTask(ABC, Generic[Plan, Network]):
     """What one kind of dense measurement does in its own way."""
 
@@ -101,6 +120,10 @@ class DenseTask(ABC, Generic[Plan, Network]):
     @abstractmethod
     def per_class(self, plan: Plan, measured: SideRuns) -> PerClass:
         """One side's values by class."""
+
+    def classes(self, plan: Plan) -> dict[str, Any]:
+        """What a run records of its classes."""
+        return {"class_names": list(plan.data[1].class_names)}
 
     @abstractmethod
     def write_report(self, comparison: Comparison) -> Path:
@@ -224,6 +247,13 @@ def _run_side(
         loaded = side.load(seed=seed)
         weights = weights_sha256(loaded.model)
         described = described or describe_model(loaded)  # before the engine takes it apart
+        record = network_record(
+            loaded,
+            kind=task.NAME,
+            engine=plan.engine.name,
+            classes=task.classes(plan),
+            settings=plan.resolved.values(),
+        )
         network = engine.build(loaded, plan.settings, plan.num_classes, seed)
         if measured is None:
             measured = SideRuns(side, described, engine.version, network.unused, network.notes)
@@ -243,6 +273,7 @@ def _run_side(
         job = task.job(plan, task.prepare(plan, network, processes), run)
         measured.runs.append(train_dense(job, processes, stop))
         if processes.is_main:
+            write_json(run.out / RECORD, record)
             for name, text in network.documents.items():
                 write_file(run.out / name, text)
     assert measured is not None

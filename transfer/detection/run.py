@@ -24,6 +24,7 @@ from ..dense import (
     DenseRun,
     DenseTask,
     IterationSchedule,
+    ShownTask,
     SideRuns,
     dense_job,
     parameter_groups,
@@ -34,6 +35,7 @@ from .engines import make_engine
 from .metrics import METRICS, BoxScores, measure_boxes
 from .plan import DetectionPlan
 from .predictions import save_predictions
+from .predictor import BoxPredictor
 from .report import write_detection_report
 
 
@@ -117,15 +119,14 @@ class DetectionTask(DenseTask[DetectionPlan, Detector]):
 
 def _evaluate(plan: DetectionPlan, detector: Detector, run: DenseRun, model: nn.Module) -> DenseEvaluation:
     """Look at every evaluation image once, all processes together; rank 0 keeps what was found and measures it."""
-    own, (_, val), processes = plan.settings, plan.data, run.processes
+    (_, val), processes = plan.data, run.processes
     mine = range(processes.rank, len(val), processes.world_size)
-    views = BoxViews(short_sides=(own.test_short_side,), max_side=own.test_max_side, flip=0.0)
-    task = BoxTask(val, views, chunks=[[index] for index in mine])
+    predictor = BoxPredictor(detector, plan.settings, val.class_names)
     found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    with run.evaluation(task, len(mine), plan.workers) as batches:
-        for batch in batches:
-            for one in detector.predict(model, batch, processes.device):
-                found.append((one.boxes.numpy(), one.scores.numpy(), one.labels.numpy()))
+    with run.evaluation(ShownTask(val, predictor.view, mine), len(mine), plan.workers) as images:
+        for shown in images:
+            one = predictor.find(model, shown, processes.device)
+            found.append((one.boxes.numpy(), one.scores.numpy(), one.labels.numpy()))
     parts = processes.gather_objects(found)
     scores: BoxScores | None = None
     if processes.is_main:

@@ -5,10 +5,20 @@ from __future__ import annotations
 from .cost import estimate
 from .papers import paper_rows
 from .plan import SegmentationPlan, make_plan
+from .predictor import open_predictor
 from .run import run_plan
 from .settings import SegmentationSettings
 
 SETTINGS = SegmentationSettings
 """The kind's settings, under the name that every dense task has."""
 
-__all__ = ["SETTINGS", "SegmentationPlan", "SegmentationSettings", "estimate", "make_plan", "paper_rows", "run_plan"]
+__all__ = [
+    "SETTINGS",
+    "SegmentationPlan",
+    "SegmentationSettings",
+    "estimate",
+    "make_plan",
+    "open_predictor",
+    "paper_rows",
+    "run_plan",
+]

@@ -9,13 +9,13 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
-from ...data.segmentation import IGNORED, MaskSource
+from ...data.segmentation import MaskSource
 from ..dense import Comparison
-from ..dense.report import class_rows, jpeg_uri, resized, write_dense_report
+from ..dense.pictures import resized
+from ..dense.report import class_rows, jpeg_uri, write_dense_report
+from .drawing import tinted
 from .papers import paper_rows
 from .predictions import read_prediction, shown_images
-
-_SHARE = 0.6  # of the class's colour in what is shown; the rest is the image
 
 
 def write_segmentation_report(comparison: Comparison) -> Path:
@@ -59,10 +59,5 @@ def _coloured_rows(val: MaskSource, comparison: Comparison) -> list[dict[str, An
 
 
 def _drawn(val: MaskSource, image: Image.Image, labels: np.ndarray) -> Markup:
-    """The image as a JPEG, tinted with its classes' colours; what is ignored stays as it is."""
-    colours = np.zeros((256, 3), dtype=np.float32)
-    colours[: val.num_classes] = val.colours
-    pixels = np.asarray(image, dtype=np.float32)
-    tinted = (1 - _SHARE) * pixels + _SHARE * colours[labels]
-    picture = Image.fromarray(np.where((labels == IGNORED)[..., None], pixels, tinted).astype(np.uint8))
-    return jpeg_uri(resized(picture))
+    """The image as a JPEG, tinted with its classes' colours."""
+    return jpeg_uri(resized(tinted(image, labels, val.colours)))

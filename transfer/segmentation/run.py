@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...base.errors import UsageError
-from ...data.segmentation import EndlessOrder, EvalImage, EvalTask, MaskBatch, MaskTask, MaskViews
+from ...data.segmentation import EndlessOrder, EvalTask, MaskBatch, MaskTask, MaskViews
 from ...engine.distributed import Processes, convert_sync_batchnorm
 from ...evaluation.results import PerClass
 from ..dense import (
@@ -28,10 +28,11 @@ from ..dense import (
 )
 from ..dense import run_plan as run_dense_plan
 from .engines import make_engine
-from .inference import normalised, padded, predicted_labels, slide
+from .inference import normalised
 from .metrics import METRICS, confusion, measure
 from .plan import SegmentationPlan
-from .predictions import save_predictions, shown_images
+from .predictions import save_confusion, save_predictions, shown_images
+from .predictor import MaskPredictor
 from .report import write_segmentation_report
 from .segmentor import SegmentationEngine, Segmentor
 from .settings import SegmentationSettings
@@ -101,6 +102,9 @@ class SegmentationTask(DenseTask[SegmentationPlan, Segmentor]):
             counts=tuple(measured.runs[0]["pixels"]),
         )
 
+    def classes(self, plan: SegmentationPlan) -> dict[str, Any]:
+        return {**super().classes(plan), "colours": [list(colour) for colour in plan.data[1].colours]}
+
     def write_report(self, comparison: Comparison) -> Path:
         return write_segmentation_report(comparison)
 
@@ -135,34 +139,23 @@ def training_views(own: SegmentationSettings, segmentor: Segmentor) -> MaskViews
 
 def _evaluate(plan: SegmentationPlan, segmentor: Segmentor, run: DenseRun, model: nn.Module) -> DenseEvaluation:
     """Look at every evaluation image once, all processes together; the confusion matrices are added up."""
-    own, (_, val), processes = plan.settings, plan.data, run.processes
+    (_, val), processes = plan.data, run.processes
     mine = list(range(processes.rank, len(val), processes.world_size))
     shown = set(shown_images(val))
-    scale = (own.test_scale[0], own.test_scale[1]) if own.test_scale else None
+    predictor = MaskPredictor(segmentor, plan.settings, val.class_names, val.colours)
     matrix = torch.zeros(val.num_classes, val.num_classes, dtype=torch.int64, device=processes.device)
     kept: list[tuple[int, np.ndarray]] = []
-    with run.evaluation(EvalTask(val, scale, mine), len(mine), plan.workers) as images:
+    with run.evaluation(EvalTask(val, predictor.view, mine), len(mine), plan.workers) as images:
         for one in images:
-            predicted = predict(model, segmentor, one, own, processes.device)
+            predicted = predictor.find(model, one.shown, processes.device)
             matrix += confusion(one.mask.to(processes.device), predicted, val.num_classes)
             if one.index in shown:
                 kept.append((one.index, predicted.cpu().numpy()))
     parts = processes.gather_objects((matrix.cpu().numpy(), kept))
+    whole = np.sum([part for part, _ in parts], axis=0)
     if processes.is_main:
         save_predictions(run.out, val, [pair for _, pairs in parts for pair in pairs])
-    measured = measure(np.sum([part for part, _ in parts], axis=0))
+        save_confusion(run.out, val, whole)
+    measured = measure(whole)
     details = {"per_class": list(measured.iou), "pixels": list(measured.pixels)}
     return DenseEvaluation("mIoU", measured.metrics, len(val), details)
-
-
-def predict(
-    model: nn.Module, segmentor: Segmentor, one: EvalImage, own: SegmentationSettings, device: torch.device
-) -> Tensor:
-    """The label of each pixel of the stored image: uint8, (H, W)."""
-    images = normalised(one.image[None], segmentor.preprocessing, device)
-
-    def logits(part: Tensor) -> Tensor:
-        return padded(partial(segmentor.logits, model), part, segmentor.multiple)
-
-    found = slide(logits, images, own.crop, own.window_stride()) if own.test_mode == "slide" else logits(images)
-    return predicted_labels(found, (one.mask.shape[0], one.mask.shape[1]))

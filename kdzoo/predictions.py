@@ -1,0 +1,170 @@
+"""``kdzoo predict`` as functions: what a classifier, a detector or a segmentor sees in images without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+from .base.errors import UsageError
+from .base.run_documents import read_fixed
+from .base.suggestions import nearest_names
+
+if TYPE_CHECKING:
+    from .evaluation.prediction.files import Prediction, WrittenPredictions
+    from .transfer.dense.predict import Pictures, Predictor
+
+DRAWN_IMAGES = 20
+"""So many are drawn where it is not said."""
+
+
+class PredictArguments(TypedDict, total=False):
+    """How images are looked at.
+
+    Attributes:
+        top_k: Of a classifier: classes an image, the likeliest first; 5 by default.
+        embeddings: Of a classifier: whether the features before it are given too.
+        image_size: Of a classifier: side of the crop in pixels, in place of the model's own.
+        batch_size: Of a classifier: images at once; 64 by default.
+        score_threshold: Of a detector: boxes below this score are left out; the run's own, 0.05, by default.
+        workers: Processes that read images; one a core, at most eight, by default.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; an ONNX file is run on the CPU.
+    """
+
+    top_k: int
+    embeddings: bool
+    image_size: int | None
+    batch_size: int
+    score_threshold: float | None
+    workers: int | None
+    device: str
+
+
+_SHARED = ("workers", "device")
+_OF_CLASSIFIERS = ("top_k", "embeddings", "image_size", "batch_size")
+_OF_DENSE = ("score_threshold",)
+
+
+def predict(model: str, paths: str | Sequence[str], **how: Unpack[PredictArguments]) -> Iterator[Prediction]:
+    """What a model sees in images, one answer at a time, in their order; memory does not grow with their number.
+
+    Args:
+        model: A model reference, the path of an ONNX file that kdzoo exported, or the run of a detector or segmentor
+            (or the measurement's folder, for its backbone's first run), whose answers have ``boxes`` or ``labels``.
+        paths: Images, and folders of images; ``PATH@exif=apply`` turns images upright.
+        how: ``top_k``, ``score_threshold``, ``device`` and the others of `PredictArguments`.
+
+    Raises:
+        DataError: There are no images. (One that cannot be read is an answer with its ``error``.)
+        ModelError, CheckpointError: A model cannot be built, its weights are damaged, or it names no classes.
+        UsageError: An argument is not of this kind of model; an ONNX file has one image size and no embeddings.
+        Interrupted: SIGTERM or SIGINT came.
+    """
+    run = _dense_run(model)
+    if run is None:
+        from .evaluation.prediction.predict import predict as predict_classes
+
+        yield from predict_classes(model, paths, **_arguments(how, _OF_CLASSIFIERS, "a classifier"))
+        return
+    from .engine.distributed import choose_device
+    from .evaluation.prediction.images import find_images
+    from .transfer.dense.predict import predict_dense
+
+    asked = _arguments(how, _OF_DENSE, "a detector or segmentor")
+    images = find_images(_listed(paths))
+    predictor = _open(run, asked.get("score_threshold"))
+    device = choose_device(asked.get("device", "auto"))
+    yield from predict_dense(predictor, images, device=device, workers=asked.get("workers"))
+
+
+def predict_to_file(
+    model: str,
+    paths: str | Sequence[str],
+    out: str | Path,
+    *,
+    drawn: str | Path | None = None,
+    drawn_images: int = DRAWN_IMAGES,
+    **how: Unpack[PredictArguments],
+) -> WrittenPredictions:
+    """As `predict`, with the answers in a file or folder; one that was interrupted goes on when it is called again.
+
+    Args:
+        out: The file; its end decides its form: ``.csv``, ``.jsonl``, ``.parquet``. Of a segmentor a folder, which gets
+            a PNG of class numbers an image.
+        drawn: Of a detector or segmentor: a folder for pictures with the boxes, or the classes' colours, in them.
+        drawn_images: The first so many images are drawn.
+        model, paths, how: As those of `predict`.
+
+    Raises:
+        KdzooError: As `predict`; UsageError where ``out`` or ``drawn`` is no place for it, RunError where it cannot be
+            written.
+    """
+    run = _dense_run(model)
+    if run is None:
+        from .evaluation.prediction.predict import predict_to_file as predict_classes_to_file
+
+        if drawn is not None:
+            raise UsageError("pictures are drawn of boxes and masks, not of classes", hint="leave --drawn out")
+        return predict_classes_to_file(model, paths, out, **_arguments(how, _OF_CLASSIFIERS, "a classifier"))
+    from .engine.distributed import choose_device
+    from .evaluation.prediction.images import find_images
+    from .transfer.dense.predict import predict_dense_to_file, refuse_inside
+
+    asked = _arguments(how, _OF_DENSE, "a detector or segmentor")
+    place, pictures = Path(out).expanduser(), None if drawn is None else _pictures(drawn, drawn_images)
+    refuse_inside(place, _listed(paths), "--out")
+    if pictures is not None:
+        refuse_inside(pictures.folder, _listed(paths), "--drawn")
+    images = find_images(_listed(paths))
+    predictor = _open(run, asked.get("score_threshold"))
+    device = choose_device(asked.get("device", "auto"))
+    return predict_dense_to_file(
+        predictor, images, place, device=device, workers=asked.get("workers"), pictures=pictures
+    )
+
+
+def _dense_run(model: str) -> Path | None:
+    """The run of a detector or segmentor, or its checkpoint, that a reference names; None for any other model."""
+    try:
+        path = Path(model).expanduser()
+        first = min(path.glob("backbone-seed*/config.json"), key=lambda one: (len(str(one)), one), default=None)
+        named = path if first is None else first.parent
+        fixed = read_fixed((named.parent.parent if named.is_file() else named) / "config.json")
+    except (OSError, ValueError, RuntimeError):  # a home of nobody, a name that no path can have
+        return None
+    return named if {"engine", "reference", "val"} <= set(fixed) else None
+
+
+def _open(run: Path, score_threshold: float | None) -> Predictor:
+    from .measurements import dense_room
+    from .transfer.dense.trained import read_trained
+
+    trained = read_trained(run)
+    opened: Predictor = dense_room(trained.kind).open_predictor(trained, score_threshold)
+    return opened
+
+
+def _pictures(folder: str | Path, count: int) -> Pictures:
+    from .transfer.dense.predict import Pictures
+
+    return Pictures(folder=Path(folder).expanduser(), count=count)
+
+
+def _listed(paths: str | Sequence[str]) -> Sequence[str]:
+    return [paths] if isinstance(paths, str) else paths
+
+
+def _arguments(how: PredictArguments, own: Sequence[str], model: str) -> dict[str, Any]:
+    """Those that were given.
+
+    Raises:
+        UsageError: One is of another kind of model, or there is no such argument.
+    """
+    known = {*_SHARED, *_OF_CLASSIFIERS, *_OF_DENSE}
+    for name in how:
+        if name not in known:
+            near = nearest_names(name, sorted(known), most=1)
+            raise UsageError(f"there is no argument {name!r}", hint=f"did you mean {near[0]!r}?" if near else "")
+        if name not in (*_SHARED, *own):
+            raise UsageError(f"--{name.replace('_', '-')} has no meaning for {model}", hint="leave it out")
+    return dict(how)
