@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from ...base.errors import Interrupted, ModelError
+from ...base.setting_values import default_workers
 from ...data.eval_views import EvalView
 from ...data.images import UnreadableImage
 from ...data.workers import TaskIterator
@@ -177,8 +177,8 @@ def seen_batches(
         Interrupted: SIGTERM or SIGINT came.
     """
     batches = range(start // batch_size, math.ceil(len(images) / batch_size))
-    workers = min(8, os.cpu_count() or 1) if workers is None else workers
-    loader: TaskIterator[SeenBatch[Seen]] = TaskIterator(_Task(images, see, batch_size), batches, workers=workers)
+    task = _Task(images, see, batch_size)
+    loader: TaskIterator[SeenBatch[Seen]] = TaskIterator(task, batches, workers=default_workers(workers))
     progress = Progress(batches.stop, "predicting", min(batch_size, len(images)), start=batches.start)
     with StopRequest() as stop, contextlib.closing(loader), progress:
         for batch in loader:
