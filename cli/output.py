@@ -163,11 +163,14 @@ def _print_table(rows: Sequence[Row], columns: Mapping[str, str], title: str | N
     """Columns side by side in the width of the terminal, 80 for a pipe; long texts go on below in their column."""
     right = [_is_numeric(rows, key) for key in columns]
     table = _table(rows, columns)
-    widths = _column_widths(table, right, terminal_width())
+    limit = terminal_width()
+    widths = _column_widths(table, right, limit)
+    if _total(widths) > limit:  # by its words: then a path may be broken
+        widths = min(widths, _column_widths(table, right, limit, longest=limit // 3), key=_total)
     if title:
         print_paragraph(title)
     for number, line in enumerate(table):
-        cells = [_wrapped(text, width) for text, width in zip(line, widths, strict=True)]
+        cells = [_wrapped(text, width, whole=False) for text, width in zip(line, widths, strict=True)]
         for below in zip_longest(*cells, fillvalue=""):
             aligned = (t.rjust(w) if r else t.ljust(w) for t, w, r in zip(below, widths, right, strict=True))
             text = "  ".join(aligned).rstrip()
@@ -186,8 +189,12 @@ def _table(rows: Sequence[Row], columns: Mapping[str, str]) -> list[list[str]]:
 def _fits(rows: Sequence[Row], columns: Mapping[str, str]) -> bool:
     """Whether a table, its texts narrowed, is no wider than the terminal."""
     limit = terminal_width()
-    widths = _column_widths(_table(rows, columns), [_is_numeric(rows, key) for key in columns], limit)
-    return sum(widths) + _GAP * (len(widths) - 1) <= limit
+    return _total(_column_widths(_table(rows, columns), [_is_numeric(rows, key) for key in columns], limit)) <= limit
+
+
+def _total(widths: Sequence[int]) -> int:
+    """Width of a table of such columns."""
+    return sum(widths) + _GAP * (len(widths) - 1)
 
 
 def terminal_width() -> int:
@@ -195,15 +202,25 @@ def terminal_width() -> int:
     return shutil.get_terminal_size().columns
 
 
-def _column_widths(table: Sequence[Sequence[str]], right: Sequence[bool], limit: int) -> list[int]:
-    """The columns' natural widths, the widest texts narrowed until the table fits, none below its longest word."""
+def _column_widths(
+    table: Sequence[Sequence[str]], right: Sequence[bool], limit: int, longest: int | None = None
+) -> list[int]:
+    """The columns' natural widths, the widest texts narrowed until the table fits, none below its longest word.
+
+    Args:
+        table: Headings and cells.
+        right: Which columns are of numbers; they are never narrowed.
+        limit: Of the whole table.
+        longest: A word counts as no longer than this, but for the first column's; None: every word stays whole.
+    """
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     words = [max((len(w) for text in column for w in text.split()), default=0) for column in zip(*table, strict=True)]
+    words = [*words[:1], *(min(word, longest or word) for word in words[1:])]
     least = [
         width if number else max(word, min(width, _NARROWEST))
         for width, word, number in zip(widths, words, right, strict=True)
     ]
-    while sum(widths) + _GAP * (len(widths) - 1) > limit:
+    while _total(widths) > limit:
         index = max(range(len(widths)), key=lambda i: (widths[i] > least[i], widths[i]))
         if widths[index] <= least[index]:
             break
@@ -211,12 +228,12 @@ def _column_widths(table: Sequence[Sequence[str]], right: Sequence[bool], limit:
     return widths
 
 
-def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
-    """Lines of at most ``width``, broken at blanks alone: a path or a name stays whole."""
+def _wrapped(text: str, width: int, indent: str = "", *, whole: bool = True) -> list[str]:
+    """Lines of at most ``width``, broken at blanks alone where words stay ``whole``, as a path or a name should."""
     if len(text) <= width:
         return [text]
     wrapper = textwrap.TextWrapper(
-        max(width, 1), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        max(width, 1), subsequent_indent=indent, break_long_words=not whole, break_on_hyphens=False
     )
     return wrapper.wrap(text) or [""]
 

@@ -234,8 +234,8 @@ class _Run:
                     self.save()
         if at.step < cadence.steps and not quiet:
             say(
-                f"stopped early after step {at.step} of {cadence.steps}: {at.stale} evaluations on end were not better "
-                f"than that after step {at.best_step}"
+                f"stopped early after step {at.step} of {cadence.steps}: no evaluation since step {at.best_step} was "
+                "better"
             )
 
     def _step(self, batches: Iterator[Any], progress: Progress) -> None:

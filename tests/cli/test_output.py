@@ -13,7 +13,7 @@ import sys
 
 import pytest
 
-from kdzoo.cli.output import literal, print_json, print_rows, work
+from kdzoo.cli.output import literal, print_json, print_rows, print_settings, work
 
 ROWS = [
     {"name": "a", "n": 5, "x": 1.23456, "tags": ("p", "q"), "none": None},
@@ -99,3 +99,19 @@ def test_a_terminal_gets_colour_unless_it_asked_for_none() -> None:
     assert "\x1b[3" not in plain
     assert "meal_v2" in plain
     assert max(len(line) for line in plain.replace("\x1b[1m", "").replace("\x1b[0m", "").splitlines()) <= 50
+
+
+def test_a_long_path_is_broken_where_the_table_would_not_fit_and_names_stay_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    path = "tf_efficientnet_lite0=/a/long/way/below/the/root/of/the/disk/lite0.safetensors"
+    settings = {
+        "data.augmentation.interpolation": {"value": path, "source": "student: as its weights were evaluated"},
+        "optimizer.lr": {"value": 0.005, "source": "ours: 0.02 at a batch of 32, linear in the batch"},
+    }
+    print_settings(settings)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[1].startswith("data.augmentation.interpolation  tf_efficientnet")
+    assert path in "".join(line[33:59].strip() for line in lines[1:6])
