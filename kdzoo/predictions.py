@@ -11,8 +11,13 @@ from .base.run_documents import read_fixed
 from .base.suggestions import nearest_names
 
 if TYPE_CHECKING:
+    import torch
+
+    from .evaluation.prediction.classifier import Classifier
     from .evaluation.prediction.files import Prediction, WrittenPredictions
-    from .transfer.dense.predict import Pictures, Predictor
+    from .evaluation.prediction.images import ImageFile
+    from .evaluation.prediction.predict import PredictSettings
+    from .transfer.dense.predict import Predictor
 
 DRAWN_IMAGES = 20
 """So many are drawn where it is not said."""
@@ -40,7 +45,6 @@ class PredictArguments(TypedDict, total=False):
     device: str
 
 
-_SHARED = ("workers", "device")
 _OF_CLASSIFIERS = ("top_k", "embeddings", "image_size", "batch_size")
 _OF_DENSE = ("score_threshold",)
 
@@ -60,20 +64,19 @@ def predict(model: str, paths: str | Sequence[str], **how: Unpack[PredictArgumen
         UsageError: An argument is not of this kind of model; an ONNX file has one image size and no embeddings.
         Interrupted: SIGTERM or SIGINT came.
     """
-    run = _dense_run(model)
-    if run is None:
-        from .evaluation.prediction.predict import predict as predict_classes
-
-        yield from predict_classes(model, paths, **_arguments(how, _OF_CLASSIFIERS, "a classifier"))
-        return
-    from .engine.distributed import choose_device
     from .evaluation.prediction.images import find_images
+
+    run = _dense_run(model)
+    asked = _arguments(how, run is not None)
+    images = find_images(_listed(paths))
+    if run is None:
+        from .evaluation.prediction.predict import predict_images
+
+        yield from predict_images(*_classifier(model, images, asked))
+        return
     from .transfer.dense.predict import predict_dense
 
-    asked = _arguments(how, _OF_DENSE, "a detector or segmentor")
-    images = find_images(_listed(paths))
-    predictor = _open(run, asked.get("score_threshold"))
-    device = choose_device(asked.get("device", "auto"))
+    predictor, device = _dense(run, asked)
     yield from predict_dense(predictor, images, device=device, workers=asked.get("workers"))
 
 
@@ -99,28 +102,53 @@ def predict_to_file(
         KdzooError: As `predict`; UsageError where ``out`` or ``drawn`` is no place for it, RunError where it cannot be
             written.
     """
-    run = _dense_run(model)
+    from .evaluation.prediction.files import check_form
+    from .evaluation.prediction.images import find_images
+
+    run, place = _dense_run(model), Path(out).expanduser()
+    asked = _arguments(how, run is not None)
     if run is None:
-        from .evaluation.prediction.predict import predict_to_file as predict_classes_to_file
+        from .evaluation.prediction.predict import predict_to_file as classes_to_file
 
         if drawn is not None:
             raise UsageError("pictures are drawn of boxes and masks, not of classes", hint="leave --drawn out")
-        return predict_classes_to_file(model, paths, out, **_arguments(how, _OF_CLASSIFIERS, "a classifier"))
-    from .engine.distributed import choose_device
-    from .evaluation.prediction.images import find_images
-    from .transfer.dense.predict import predict_dense_to_file, refuse_inside
+        check_form(place)
+        classifier, images, settings = _classifier(model, find_images(_listed(paths)), asked)
+        return classes_to_file(classifier, images, place, settings)
+    from .transfer.dense.predict import Pictures, predict_dense_to_file, refuse_inside
 
-    asked = _arguments(how, _OF_DENSE, "a detector or segmentor")
-    place, pictures = Path(out).expanduser(), None if drawn is None else _pictures(drawn, drawn_images)
+    pictures = None if drawn is None else Pictures(folder=Path(drawn).expanduser(), count=drawn_images)
     refuse_inside(place, _listed(paths), "--out")
     if pictures is not None:
         refuse_inside(pictures.folder, _listed(paths), "--drawn")
     images = find_images(_listed(paths))
-    predictor = _open(run, asked.get("score_threshold"))
-    device = choose_device(asked.get("device", "auto"))
+    predictor, device = _dense(run, asked)
     return predict_dense_to_file(
         predictor, images, place, device=device, workers=asked.get("workers"), pictures=pictures
     )
+
+
+def _classifier(
+    model: str, images: list[ImageFile], asked: dict[str, Any]
+) -> tuple[Classifier, list[ImageFile], PredictSettings]:
+    """The classifier, the images, and how it looks at them."""
+    from .evaluation.prediction.classifier import open_classifier
+    from .evaluation.prediction.predict import PredictSettings
+
+    opening = {name: asked.pop(name) for name in ("device", "image_size") if name in asked}
+    settings = PredictSettings(**asked)
+    return open_classifier(model, **opening, embeddings=settings.embeddings), images, settings
+
+
+def _dense(run: Path, asked: dict[str, Any]) -> tuple[Predictor, torch.device]:
+    """The detector or segmentor of a run, and where it computes."""
+    from .engine.distributed import choose_device
+    from .measurements import dense_room
+    from .transfer.dense.trained import read_trained
+
+    trained = read_trained(run)
+    predictor = dense_room(trained.kind).open_predictor(trained, asked.get("score_threshold"))
+    return predictor, choose_device(asked.get("device", "auto"))
 
 
 def _dense_run(model: str) -> Path | None:
@@ -135,36 +163,22 @@ def _dense_run(model: str) -> Path | None:
     return named if {"engine", "reference", "val"} <= set(fixed) else None
 
 
-def _open(run: Path, score_threshold: float | None) -> Predictor:
-    from .measurements import dense_room
-    from .transfer.dense.trained import read_trained
-
-    trained = read_trained(run)
-    opened: Predictor = dense_room(trained.kind).open_predictor(trained, score_threshold)
-    return opened
-
-
-def _pictures(folder: str | Path, count: int) -> Pictures:
-    from .transfer.dense.predict import Pictures
-
-    return Pictures(folder=Path(folder).expanduser(), count=count)
-
-
 def _listed(paths: str | Sequence[str]) -> Sequence[str]:
     return [paths] if isinstance(paths, str) else paths
 
 
-def _arguments(how: PredictArguments, own: Sequence[str], model: str) -> dict[str, Any]:
+def _arguments(how: PredictArguments, dense: bool) -> dict[str, Any]:
     """Those that were given.
 
     Raises:
         UsageError: One is of another kind of model, or there is no such argument.
     """
-    known = {*_SHARED, *_OF_CLASSIFIERS, *_OF_DENSE}
+    known = PredictArguments.__annotations__
     for name in how:
         if name not in known:
             near = nearest_names(name, sorted(known), most=1)
             raise UsageError(f"there is no argument {name!r}", hint=f"did you mean {near[0]!r}?" if near else "")
-        if name not in (*_SHARED, *own):
+        if name in (_OF_CLASSIFIERS if dense else _OF_DENSE):
+            model = "a detector or segmentor" if dense else "a classifier"
             raise UsageError(f"--{name.replace('_', '-')} has no meaning for {model}", hint="leave it out")
     return dict(how)

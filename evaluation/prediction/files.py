@@ -134,13 +134,15 @@ class PredictionFile:
         path: The file; its end (``.csv``, ``.jsonl``, ``.parquet``) decides the form.
         identity: What the rows depend on; rows of something else are thrown away.
         batch_size: Rows are kept in multiples of it.
-        table: How rows stand in CSV and parquet.
+        table: How rows stand in CSV and parquet; None where only JSON lines are wanted.
 
     Raises:
         UsageError: The name has another end, or parquet needs a package that is missing.
     """
 
-    def __init__(self, path: Path, identity: Mapping[str, Any], *, batch_size: int, table: PredictionTable) -> None:
+    def __init__(
+        self, path: Path, identity: Mapping[str, Any], *, batch_size: int, table: PredictionTable | None
+    ) -> None:
         check_form(path)
         self.path, self._identity = path, dict(identity)
         self._batch_size, self._table = batch_size, table
@@ -204,6 +206,7 @@ class PredictionFile:
         return unreadable
 
     def _csv(self, new: Path) -> None:
+        assert self._table is not None
         with io.TextIOWrapper(open_scratch(new), encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(self._table.lines(self._rows))
 
@@ -214,6 +217,7 @@ class PredictionFile:
         import pyarrow
         from pyarrow import parquet
 
+        assert self._table is not None
         schema = pyarrow.schema(self._table.columns(pyarrow))
         with parquet.ParquetWriter(new, schema) as writer:
             for part in _parts(self._rows(), _ROWS_AT_ONCE):

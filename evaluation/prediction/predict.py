@@ -23,9 +23,9 @@ from ...data.images import UnreadableImage
 from ...data.workers import TaskIterator
 from ...engine.progress import Progress
 from ...engine.signals import StopRequest
-from .classifier import Classifier, open_classifier
-from .files import ClassTable, Prediction, PredictionFile, WrittenPredictions, check_form
-from .images import ImageFile, digest_of_names, find_images
+from .classifier import Classifier
+from .files import ClassTable, Prediction, PredictionFile, WrittenPredictions
+from .images import ImageFile, digest_of_names
 
 Seen = TypeVar("Seen")
 
@@ -47,76 +47,23 @@ class PredictSettings:
     workers: int | None = None
 
 
-def predict(
-    model: str,
-    paths: str | Sequence[str],
-    *,
-    top_k: int = 5,
-    embeddings: bool = False,
-    image_size: int | None = None,
-    batch_size: int = 64,
-    workers: int | None = None,
-    device: str = "auto",
-) -> Iterator[Prediction]:
-    """The likeliest classes of images, one answer at a time, in the images' order; memory does not grow with them.
-
-    Args:
-        model: A model reference, or the path of an ONNX file that kdzoo exported.
-        paths: Images, and folders of images; ``PATH@exif=apply`` turns images upright.
-        top_k: Classes an image, the likeliest first.
-        embeddings: Whether the features before the classifier are given too.
-        image_size: Side of the crop in pixels, in place of the model's own.
-        batch_size: Images at once.
-        workers: Processes that read images; one a core, at most eight, by default.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; an ONNX file is run on the CPU.
-
-    Raises:
-        DataError: There are no images. (One that cannot be read is an answer with its ``error``.)
-        ModelError: A model cannot be built, or names no classes.
-        UsageError: An ONNX file has one image size and no embeddings.
-        Interrupted: SIGTERM or SIGINT came.
-    """
-    how = PredictSettings(top_k=top_k, embeddings=embeddings, batch_size=batch_size, workers=workers)
-    images = find_images([paths] if isinstance(paths, str) else paths)
-    classifier = open_classifier(model, device=device, image_size=image_size, embeddings=embeddings)
-    yield from predict_images(classifier, images, how)
-
-
 def predict_to_file(
-    model: str,
-    paths: str | Sequence[str],
-    out: str | Path,
-    *,
-    top_k: int = 5,
-    embeddings: bool = False,
-    image_size: int | None = None,
-    batch_size: int = 64,
-    workers: int | None = None,
-    device: str = "auto",
+    classifier: Classifier, images: Sequence[ImageFile], path: Path, how: PredictSettings
 ) -> WrittenPredictions:
-    """As `predict`, with the answers in a file; one that was interrupted goes on when it is called again.
-
-    Args:
-        out: The file; its end decides its form: ``.csv``, ``.jsonl``, ``.parquet``.
-        model, paths, top_k, embeddings, image_size, batch_size, workers, device: As those of `predict`.
+    """As `predict_images`, with the answers in a file; one that was interrupted goes on when it is called again.
 
     Raises:
-        KdzooError: As `predict`; RunError where the file cannot be written.
+        KdzooError: As `predict_images`; RunError where the file cannot be written.
     """
-    path = Path(out).expanduser()
-    check_form(path)
-    settings = PredictSettings(top_k=top_k, embeddings=embeddings, batch_size=batch_size, workers=workers)
-    images = find_images([paths] if isinstance(paths, str) else paths)
-    classifier = open_classifier(model, device=device, image_size=image_size, embeddings=embeddings)
     identity = {
         "model": classifier.digest,
         "view": str(classifier.view),
         "images": digest_of_names(images),
-        "settings": [settings.top_k, settings.embeddings, settings.batch_size],
+        "settings": [how.top_k, how.embeddings, how.batch_size],
     }
-    table = ClassTable(min(settings.top_k, len(classifier.class_names)))
-    file = PredictionFile(path, identity, batch_size=settings.batch_size, table=table)
-    return file.write(lambda start: predict_images(classifier, images, settings, start=start))
+    table = ClassTable(min(how.top_k, len(classifier.class_names)))
+    file = PredictionFile(path, identity, batch_size=how.batch_size, table=table)
+    return file.write(lambda start: predict_images(classifier, images, how, start=start))
 
 
 def predict_images(

@@ -118,17 +118,13 @@ def predict_dense_to_file(
                 yield prediction
                 continue
             if pictures is not None and place < pictures.count:
-                draw(predictor, images[place], prediction, pictures.place(names[place]))
+                picture = predictor.drawn(images[place].load(), prediction)
+                save = partial(picture.save, format="JPEG", quality=90)
+                write_file(pictures.place(names[place]), save, option="--drawn")
             yield predictor.keep(out, names[place], prediction)
 
     written = file.write(answers)
     return WrittenPredictions(path=str(out), num_images=written.num_images, num_unreadable=written.num_unreadable)
-
-
-def draw(predictor: Predictor, image: ImageFile, prediction: Prediction, place: Path) -> None:
-    """Write a picture of what was found in an image."""
-    picture = predictor.drawn(image.load(), prediction)
-    write_file(place, partial(picture.save, format="JPEG", quality=90), option="--drawn")
 
 
 def picture_names(images: Sequence[ImageFile]) -> list[str]:

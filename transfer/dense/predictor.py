@@ -30,8 +30,8 @@ class DensePredictor(ABC, Generic[Shown, Found]):
         view: From a stored image to what the network takes; can be sent to another process.
     """
 
-    TABLE: ClassVar[PredictionTable]
-    """How its predictions stand in CSV and parquet."""
+    TABLE: ClassVar[PredictionTable | None] = None
+    """How its predictions stand in CSV and parquet; None where they are written as JSON lines alone."""
 
     END: ClassVar[str] = ""
     """Of the files that `keep` writes; empty where it writes none."""

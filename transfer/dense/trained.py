@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ...base.errors import CheckpointError, ModelError, UsageError
+from ...base.errors import CheckpointError, ModelError
 from ...engine.checkpoint import is_good, newest_good
 from ...engine.progress import say
 from ...engine.state_file import read_state
@@ -136,13 +136,3 @@ def read_trained(reference: Path) -> TrainedNetwork:
         raise ModelError(
             f"{folder / RECORD} is damaged ({type(error).__name__}: {error})", hint="give the run's command --resume"
         ) from error
-
-
-def refuse_threshold(score_threshold: float | None) -> None:
-    """Refuse a score's threshold for a network that gives no boxes.
-
-    Raises:
-        UsageError: There is one.
-    """
-    if score_threshold is not None:
-        raise UsageError("a segmentor gives each pixel a class, and no scores", hint="leave --score-threshold out")

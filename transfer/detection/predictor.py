@@ -75,7 +75,7 @@ class BoxTable:
 class BoxPredictor(DensePredictor[BoxBatch, Detections]):
     """A detector, images at the size that it is tested at, and its classes; see `DensePredictor`."""
 
-    TABLE: ClassVar[PredictionTable] = BoxTable()
+    TABLE: ClassVar[PredictionTable | None] = BoxTable()
 
     network: Detector
     settings: DetectionSettings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,10 +16,10 @@ from torch import Tensor, nn
 from ...base.errors import UsageError
 from ...base.writing import write_file
 from ...data.segmentation import MaskEvalView, ShownImage
-from ...evaluation.prediction.files import Prediction, PredictionTable
+from ...evaluation.prediction.files import Prediction
 from ..dense.pictures import resized
 from ..dense.predictor import DensePredictor
-from ..dense.trained import TrainedNetwork, refuse_threshold
+from ..dense.trained import TrainedNetwork
 from .drawing import tinted
 from .engines import choose_engine, make_engine
 from .inference import normalised, padded, predicted_labels, slide
@@ -28,8 +27,8 @@ from .predictions import write_mask
 from .segmentor import Segmentor
 from .settings import SegmentationSettings
 
-CLASSES, TABLE = "classes.txt", "masks.csv"
-"""Beside the masks: the names in the order of their numbers, and a row an image."""
+CLASSES, TABLE = "classes.txt", "masks.jsonl"
+"""Beside the masks: the names in the order of their numbers, and a line an image."""
 _DRAWN_SIDE = 1024  # pixels
 
 
@@ -55,24 +54,6 @@ class MaskPrediction(Prediction):
         return ", ".join(f"{name} {100 * share:.1f} %" for name, share in zip(self.classes, self.shares, strict=True))
 
 
-class MaskTable:
-    """A row of CSV an image."""
-
-    def lines(self, rows: Callable[[], Iterator[Mapping[str, Any]]]) -> Iterator[list[Any]]:
-        """See `PredictionTable`."""
-        yield ["path", "mask", "error"]
-        for row in rows():
-            yield [row["path"], row.get("mask", ""), row.get("error", "")]
-
-    def columns(self, pyarrow: Any) -> dict[str, Any]:
-        """See `PredictionTable`."""
-        return dict.fromkeys(("path", "mask", "error"), pyarrow.string())
-
-    def record(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """See `PredictionTable`."""
-        return {name: row.get(name) for name in ("path", "mask", "error")}
-
-
 class MaskPredictor(DensePredictor[ShownImage, Tensor]):
     """A segmentor, images at the size that it is tested at, and its classes; see `DensePredictor`.
 
@@ -83,7 +64,6 @@ class MaskPredictor(DensePredictor[ShownImage, Tensor]):
         colours: RGB of each class.
     """
 
-    TABLE: ClassVar[PredictionTable] = MaskTable()
     END: ClassVar[str] = ".png"
 
     network: Segmentor
@@ -149,7 +129,8 @@ def open_predictor(run: TrainedNetwork, score_threshold: float | None = None) ->
         ModelError, CheckpointError: It cannot be built here, or its weights are damaged.
         UsageError: Its engine is not installed, or there is a threshold.
     """
-    refuse_threshold(score_threshold)
+    if score_threshold is not None:
+        raise UsageError("a segmentor gives each pixel a class, and no scores", hint="leave --score-threshold out")
     settings = run.settings(SegmentationSettings)
     engine = make_engine(choose_engine(run.engine, settings.head))
     network = engine.build(run.backbone(), settings, len(run.class_names), 0)

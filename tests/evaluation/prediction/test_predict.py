@@ -178,8 +178,8 @@ def test_only_a_batch_is_held_at_a_time(model: str, photos: Path) -> None:
             return super().__getitem__(index)
 
     images = Counted(ImageFile(str(path), AS_STORED) for path in sorted(photos.rglob("*.png")))
-    classifier = predicting.open_classifier(model)
-    answers = predicting.predict_images(classifier, images, predicting.PredictSettings(batch_size=4, workers=0))
+    network = classifier.open_classifier(model)
+    answers = predicting.predict_images(network, images, predicting.PredictSettings(batch_size=4, workers=0))
     next(answers)
     assert len(opened) <= 1
     assert len(list(answers)) == 23

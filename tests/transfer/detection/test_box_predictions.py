@@ -197,3 +197,13 @@ def test_mistakes_are_one_line(
     shutil.rmtree(run / "backbone")
     with pytest.raises(ModelError, match="does not say yet how its network is built"):
         next(kdzoo.predict(str(run), str(photos), workers=0))
+
+
+def test_a_run_that_recorded_nothing_is_finished_by_its_command(shapes: str, make_student: Callable[..., str]) -> None:
+    """Runs that were finished before networks were recorded."""
+    arguments = ["transfer", shapes, "--backbone", make_student("one"), *QUICK, "--iterations", "1", "--out", "out"]
+    assert main(arguments) == 0
+    recorded = Path("out/backbone-seed0/backbone/config.json").read_bytes()
+    shutil.rmtree("out/backbone-seed0/backbone")
+    assert main([*arguments, "--resume"]) == 0
+    assert Path("out/backbone-seed0/backbone/config.json").read_bytes() == recorded
