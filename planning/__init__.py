@@ -23,11 +23,3 @@ __getattr__ = lazy_names(
         ".resolution": "resolve",
     },
 )
-
-__all__ = [
-    "Cost",
-    "Plan",
-    "RunSettings",
-    "estimate",
-    "resolve",
-]

@@ -26,19 +26,3 @@ __getattr__ = lazy_names(
         ".registry": "RecipeSummary get_recipe list_recipes recipe_names",
     },
 )
-
-__all__ = [
-    "ObjectiveSettings",
-    "Recipe",
-    "RecipeSummary",
-    "Shapes",
-    "StudentRow",
-    "Variant",
-    "describe_recipe",
-    "export_recipe",
-    "get_recipe",
-    "list_recipes",
-    "load_recipe",
-    "override",
-    "recipe_names",
-]
