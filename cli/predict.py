@@ -61,13 +61,15 @@ def command(reference: str, paths: tuple[str, ...], out: str | None, form: str, 
     from .. import UsageError, predict, predict_to_file
 
     given = {name: value for name, value in how.items() if value is not None}
+    if "drawn_images" in given and "drawn" not in given:
+        raise UsageError("--drawn-images has no meaning without --drawn", hint="add --drawn FOLDER")
     if out is not None:
         with work():
             made = predict_to_file(reference, paths, out, **given)
         unreadable = f", {made.num_unreadable:,} of them unreadable" if made.num_unreadable else ""
         print_fields({"file": made.path, "images": f"{made.num_images:,}{unreadable}"})
         return
-    if {"drawn", "drawn_images"} & set(given):
+    if "drawn" in given:
         raise UsageError("pictures are drawn beside a file of the answers", hint="add --out")
     answers = predict(reference, paths, **given)
     while True:

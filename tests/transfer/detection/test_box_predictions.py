@@ -175,6 +175,7 @@ def test_mistakes_are_one_line(
         (["--top-k", "3"], "--top-k has no meaning for a detector or segmentor"),
         (["--out", "boxes.txt"], "ends in none of .csv"),
         (["--drawn", "shown"], "beside a file of the answers"),
+        (["--out", "a.csv", "--drawn-images", "3"], "has no meaning without --drawn"),
         (["--out", "a.csv", "--drawn", str(photos / "shown")], "lies among the images"),
         (["--score-threshold", "2"], "2"),
     ):
