@@ -127,7 +127,7 @@ RECIPE = from_rows(
         ("schedule.update", "step", "code: learning_rate.py, by_epoch: False"),
         ("objective.label_smoothing", 0.0, f"{BASELINE}, CELoss"),
         ("objective.smoothing_definition", "all_classes", "code: celoss.py, F.label_smooth"),
-        ("objective.class_weights", None, "ours: celoss.py has none"),
+        ("objective.class_weights", None, "code: celoss.py, no weights"),
     ),
     students=(
         columns("name", "model", "teachers", "image_size", "top1"),

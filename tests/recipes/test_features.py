@@ -12,6 +12,7 @@ import timm
 import torch
 from safetensors.torch import load_file
 
+import kdzoo
 from kdzoo.base.errors import DataError, ModelError, TeacherError, UsageError
 from kdzoo.base.metrics import FEATURE_COSINE
 from kdzoo.base.run_documents import TrainResult
@@ -128,9 +129,7 @@ def test_the_report_and_the_verbs_speak_of_a_backbone(taught: TrainResult, pictu
 
 
 def test_predict_gives_a_backbones_embeddings(taught: TrainResult, pictures: Path):
-    from kdzoo.evaluation.prediction.predict import predict
-
-    answers = list(predict(taught.run, str(pictures), embeddings=True, workers=0))
+    answers = list(kdzoo.predict(taught.run, str(pictures), embeddings=True, workers=0))
     assert len(answers) == 60
     assert all(answer.classes == () and answer.embedding.shape == (64,) for answer in answers)
 

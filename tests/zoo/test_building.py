@@ -156,7 +156,7 @@ def test_a_hub_repository_in_the_cache(offline, tmp_path):
         ('{"architecture": "cifar_resnet8", "num_classes": 2, "pretrained_cfg": {"std": [0, 1, 1]}}', "no sense"),
         ('{"architecture": "cifar_resnet8", "num_classes": 2, "pretrained_cfg": {"mean": null}}', "preprocessing"),
         (
-            '{"architecture": "cifar_resnet8", "num_classes": 2, "pretrained_cfg": {"input_size": [1, 9, 9]}}',
+            '{"architecture": "cifar_resnet8", "num_classes": 2, "pretrained_cfg": {"input_size": [2, 9, 9]}}',
             "channels",
         ),
         (
