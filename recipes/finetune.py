@@ -51,6 +51,6 @@ RECIPE = from_rows(
         ("optimizer.weight_decay", 1e-4, "ours: docs/defaults.md"),
         ("objective.label_smoothing", 0.0, "ours: with it a teacher teaches less (arXiv 1906.02629, §4)"),
         ("objective.smoothing_definition", "all_classes", "ours: torch's"),
-        ("objective.class_weights", None, "ours: balanced counts each class alike, docs/defaults.md"),
+        ("objective.class_weights", None, "ours: balanced counts each class alike, docs/runs.md"),
     ),
 )

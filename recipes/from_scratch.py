@@ -50,6 +50,6 @@ RECIPE = from_rows(
         ("optimizer.weight_decay", 5e-4, "ours: docs/defaults.md"),
         ("objective.label_smoothing", 0.1, "ours: docs/defaults.md"),
         ("objective.smoothing_definition", "all_classes", "ours: torch's"),
-        ("objective.class_weights", None, "ours: balanced counts each class alike, docs/defaults.md"),
+        ("objective.class_weights", None, "ours: balanced counts each class alike, docs/runs.md"),
     ),
 )

@@ -55,7 +55,9 @@ def cross_entropy(
     definition: Smoothing = "all_classes",
     weights: Tensor | None = None,
 ) -> Tensor:
-    """Σ_i w_i (−Σ_c q_ic log softmax(z_i)_c) / Σ_i w_i with q from ``label_distribution``.
+    """(1/B) Σ_i w_i (−Σ_c q_ic log softmax(z_i)_c) with q from ``label_distribution``.
+
+    Divided by B, not by the weights' sum, so that a batch in parts or on several processes has the same gradient.
 
     Args:
         logits: (B, C).
@@ -64,14 +66,11 @@ def cross_entropy(
         definition: Of the smoothing.
         weights: (C,), w_i by the image's own class; None: all 1.
     """
-    if smoothing == 0:
-        return functional.cross_entropy(logits, labels, weight=weights)
+    if smoothing == 0 and weights is None:
+        return functional.cross_entropy(logits, labels)
     target = label_distribution(labels, logits.shape[1], smoothing, definition, logits.dtype)
     losses = -(target * logits.log_softmax(dim=1)).sum(dim=1)
-    if weights is None:
-        return losses.mean()
-    own = weights[labels]
-    return (own * losses).sum() / own.sum()
+    return (losses if weights is None else weights[labels] * losses).mean()
 
 
 def mixed_cross_entropy(

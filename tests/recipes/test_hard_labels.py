@@ -81,3 +81,10 @@ def test_a_class_with_a_third_of_the_images_counts_as_much_as_the_others(batch, 
     found = cross_entropy(logits, labels, smoothing, weights=weights)
     means = [cross_entropy(logits[labels == label], labels[labels == label], smoothing) for label in (0, 1)]
     torch.testing.assert_close(found, (means[0] + means[1]) / 2)
+
+
+def test_a_weighted_batch_is_the_mean_of_its_halves(batch):
+    logits, labels = torch.from_numpy(batch[0]).float(), torch.tensor([0, 0, 0, 0, 0, 1, 1, 2])
+    weights = balanced_weights(labels, logits.shape[1])
+    halves = [cross_entropy(logits[part], labels[part], weights=weights) for part in (slice(0, 4), slice(4, 8))]
+    torch.testing.assert_close(cross_entropy(logits, labels, weights=weights), (halves[0] + halves[1]) / 2)
