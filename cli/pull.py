@@ -48,6 +48,10 @@ _TRUST = {
         ("kdzoo pull ssld_resnet50d meal_v2_resnet50", "Download, check, convert; then they load by name, offline."),
         ("kdzoo pull hf-hub:ORG/NAME", "A model in timm's layout from the Hugging Face Hub."),
         ("kdzoo pull --convert MEALV2_ResNet50_224.pth --as meal_v2_resnet50", "A file that is here already."),
+        (
+            "kdzoo pull --convert best.pth --as torchvision/mobilenet_v2 --out mine",
+            "Anybody's weights, as a model folder.",
+        ),
     ],
 )
 @click.argument("names", nargs=-1, metavar="[NAME…]")
@@ -60,27 +64,56 @@ _TRUST = {
 @click.option("--sha256", metavar="HEX", help="The published file must have this digest.")
 @click.option("--force", is_flag=True, help="Download again, and trust the file even if it is another one.")
 @click.option("--convert", "file", type=click.Path(), metavar="FILE", help="Take this file in place of a download.")
-@click.option("--as", "as_name", metavar="NAME", help="The zoo's name of what FILE holds.")
+@click.option("--as", "as_name", metavar="NAME", help="What FILE holds: the zoo's name; with --out an architecture.")
+@click.option("--out", type=click.Path(), metavar="FOLDER", help="Write FILE's model there, in timm's layout.")
+@click.option(
+    "--map",
+    "key_map",
+    type=click.Path(),
+    metavar="FILE",
+    help="Patterns of FILE's names, in TOML (docs/conversion.md).",
+)
 @config_option
 @format_options
 def command(
-    names: tuple[str, ...], file: str | None, as_name: str | None, form: str, as_json: bool, **options: Any
+    names: tuple[str, ...],
+    file: str | None,
+    as_name: str | None,
+    out: str | None,
+    key_map: str | None,
+    form: str,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Fetch distilled backbones, so that they load by name, with no network from then on.
 
     NAME is a zoo name, a timm name with its tag, or hf-hub:ORG/NAME[@REVISION]. A released file is downloaded (a
     broken download goes on where it broke), its SHA-256 checked or recorded, read without running anything in it,
     converted to timm's names and saved under KDZOO_HOME (else the user's cache). What the Hub hosts stays in the Hub's
-    own cache, where timm finds it.
+    own cache, where timm finds it. With --out a file of anybody's becomes a model folder that every verb takes: --as is
+    then timm's name of the network, or torchvision/NAME, and --map renames what neither knows.
     """
     form = "json" if as_json else form
     if (file is None) != (as_name is None):
         raise UsageError("--convert and --as go together", hint="kdzoo pull --convert FILE --as NAME")
     if file is not None and names:
         raise UsageError("--convert takes one file and no NAME…", hint="kdzoo pull --convert FILE --as NAME")
+    if (out and file is None) or (key_map and out is None):
+        given = "--map" if key_map else "--out"
+        raise UsageError(
+            f"{given} belongs to --convert", hint="kdzoo pull --convert FILE --as ARCHITECTURE --out FOLDER"
+        )
+    if out and (options["sha256"] or options["force"]):
+        raise UsageError("--sha256 and --force are for published files", hint="leave them out beside --out")
     if options["sha256"] and len(names) > 1:
         raise UsageError("--sha256 is the digest of one file", hint="pull the models one by one")
-    if file is not None and as_name is not None:
+    if file is not None and as_name is not None and out is not None:
+        from .. import convert_weights
+
+        with work():
+            done = [convert_weights(Path(file), as_name, Path(out), key_map=Path(key_map) if key_map else None)]
+        _print_done(done, form)
+    elif file is not None and as_name is not None:
         from .. import convert_file
 
         with work():
@@ -122,7 +155,7 @@ def _print_done(done: list[Pulled], form: str) -> None:
         print_rows(rows, {key: key for key in _DONE}, form)
         return
     for one in done:
-        was = "is there already" if one.outcome == "there" else "pulled"
+        was = "is there already" if one.outcome == "there" else one.outcome
         echo(f"{one.name} {was}: {one.path}")
         echo(f"  SHA-256 {one.digest} ({_TRUST[one.trust]})")
         echo(f"  licence: {one.licence or 'none given'}")

@@ -83,7 +83,7 @@ if TYPE_CHECKING:
     from .zoo.exporting import Exported
     from .zoo.own_teacher import OwnTeacher
     from .zoo.publishing import write_package
-    from .zoo.pulling import convert_file
+    from .zoo.pulling import convert_file, convert_weights
 
 __version__ = "0.1.0"
 
@@ -132,7 +132,7 @@ __getattr__ = lazy_names(
         ".zoo.exporting": "Exported",
         ".zoo.own_teacher": "OwnTeacher",
         ".zoo.publishing": "write_package",
-        ".zoo.pulling": "convert_file",
+        ".zoo.pulling": "convert_file convert_weights",
     },
 )
 
@@ -180,6 +180,7 @@ __all__ = [
     "check_source",
     "compare_results",
     "convert_file",
+    "convert_weights",
     "create_model",
     "curate",
     "describe_model",

@@ -18,6 +18,7 @@ from torch import nn
 
 from ..base.errors import ModelError
 from .architecture_arguments import checked_arguments
+from .conversion.renaming import Renaming, torchvision_network
 from .downloads import hub_file, timm_weights_file
 from .entries import PROMISED_ON, PROMISED_TOP1, get_entry
 from .fitting import find_fit
@@ -29,7 +30,7 @@ from .pulled import pulled_commit, whole_folder
 from .references import Reference, parse_reference
 from .weight_files import read_states
 from .weight_index import hub_weights, weights_in
-from .weights import load_weights, read_checkpoint_student, refuse_not_finite
+from .weights import load_weights, read_checkpoint_student, refuse_not_finite, strip_wrappers
 from .weights_digest import check_digest
 
 
@@ -85,6 +86,23 @@ def load_model(
         if loaded.pretrained:
             refuse_not_finite(loaded.model, parsed.text)
         _fit_classes(loaded, num_classes, seed)
+    return loaded
+
+
+def load_renamed(reference: str, renaming: Renaming) -> LoadedModel:
+    """The model of ``ARCHITECTURE=FILE``, whose weights have other names than the network's.
+
+    Args:
+        reference: An architecture and its weights, or ``torchvision/NAME=FILE``.
+        renaming: From the file's names.
+
+    Raises:
+        ModelError: As ``load_model``; the weights do not fit under their new names either.
+    """
+    asked = _Asked(parse_reference(reference), True, None, None, 0, False)
+    with seeded(0):
+        loaded = _from_weights_file(asked, renaming)
+        refuse_not_finite(loaded.model, reference)
     return loaded
 
 
@@ -214,14 +232,18 @@ def _from_timm(asked: _Asked) -> LoadedModel:
     )
 
 
-def _from_weights_file(asked: _Asked) -> LoadedModel:
+def _from_weights_file(asked: _Asked, renaming: Renaming | None = None) -> LoadedModel:
     parsed = asked.reference
     record = get_pretrained_cfg(parsed.timm_name)
     arguments = _size_arguments(record, asked.image_size)
+    if parsed.torchvision:
+        found = torchvision_network(parsed.torchvision)
+        arguments |= found.arguments
+        renaming = renaming or found.renaming
     build = functools.partial(create, parsed.timm_name, parsed.text, **arguments)
     notes: tuple[str, ...] = ()
     if asked.wanted:
-        model, notes = _filled(build, parsed.path, asked, any_classes=True)
+        model, notes = _filled(build, parsed.path, asked, any_classes=True, renaming=renaming)
     else:
         model = build(num_classes=asked.num_classes)
     preprocessing, more = preprocessing_from_timm(model.pretrained_cfg, parsed.timm_name, asked.image_size)
@@ -326,7 +348,12 @@ def _from_folder(asked: _Asked, *, digest_held: bool = False) -> LoadedModel:
 
 
 def _filled(
-    build: Callable[..., Any], path: Path, asked: _Asked, *, any_classes: bool = False
+    build: Callable[..., Any],
+    path: Path,
+    asked: _Asked,
+    *,
+    any_classes: bool = False,
+    renaming: Renaming | None = None,
 ) -> tuple[Any, tuple[str, ...]]:
     """A built network with a file's weights, and what to say of where they were found in it.
 
@@ -335,8 +362,11 @@ def _filled(
         path: The weights.
         asked: Whether another classifier is drawn anyway.
         any_classes: Whether the file says how many classes there are.
+        renaming: Of the file's tensors, for those under other names than the network's.
     """
     model, states = build(), read_states(path)
+    if renaming is not None:
+        states = [replace(state, tensors=renaming(model, strip_wrappers(state.tensors))) for state in states]
     headless = asked.new_head or asked.num_classes is not None
     fit = find_fit(model, states, str(path), any_classes=any_classes, headless=headless)
     if fit.headless and asked.num_classes not in (None, model.num_classes):

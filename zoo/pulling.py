@@ -22,8 +22,9 @@ from ..base.digests import sha256_of
 from ..base.errors import ModelError, RunError, UsageError
 from ..base.home import kdzoo_home, safe_part
 from ..base.writing import make_folder
-from .building import create, load_model
+from .building import create, load_model, load_renamed
 from .conversion import convert
+from .conversion.renaming import read_map
 from .downloads import hub_file, timm_weights_file
 from .entries import ENTRIES, PROMISED_ON, Entry, address_at, get_entry
 from .fetching import Progress, check_address, fetch
@@ -45,6 +46,7 @@ from .pulled import (
 )
 from .references import Reference, parse_reference
 from .saving import save_model
+from .weight_files import read_states
 from .weight_index import hub_weights
 from .weights import load_weights, read_weights
 
@@ -56,7 +58,7 @@ class Pulled:
     Attributes:
         name: What was asked for.
         path: The model's folder in timm's layout; the weights file, for weights that timm loads by itself.
-        outcome: ``pulled``, or ``there`` where it had been pulled before.
+        outcome: ``pulled``, ``there`` where it had been pulled before, or ``converted`` to a folder of the user's.
         digest: SHA-256 of the published file.
         trust: How the digest was checked: ``published``, ``recorded`` (at an earlier pull), ``first`` (recorded now).
         licence: Of the weights; None where none is given.
@@ -148,6 +150,29 @@ def convert_file(path: Path, name: str, *, digest: str | None = None, force: boo
         found = sha256_of(path)
         trust = _check_digest(entry, found, digest, force, str(path))
         return _install(entry, path, found, trust, f"file {path.name}")
+
+
+def convert_weights(path: Path, name: str, out: Path, *, key_map: Path | None = None) -> Pulled:
+    """Turn anybody's weights file into a folder in timm's layout.
+
+    Args:
+        path: A weights file; it is only read.
+        name: Its architecture, timm's or ``torchvision/NAME``.
+        out: The folder to write.
+        key_map: A map of the file's names, see ``conversion.renaming``.
+
+    Raises:
+        ModelError: The weights do not fit, the map cannot be read, or the folder holds something else.
+    """
+    reference = f"{name}={path}"
+    loaded = load_model(reference) if key_map is None else load_renamed(reference, read_map(key_map))
+    found = sha256_of(path)
+    save_model(loaded, out, provenance={"from": path.name, "sha256": found, "converted_from": {"names": name}})
+    held = sum(len(state.tensors) for state in read_states(path))
+    notes = (f"{len(loaded.model.state_dict())} tensors filled; the file holds {held}", *loaded.notes)
+    return Pulled(
+        name=loaded.architecture, path=out, outcome="converted", digest=found, trust="first", licence=None, notes=notes
+    )
 
 
 def _pull_release(entry: Entry, mirror: str | None, digest: str | None, force: bool, report: Report | None) -> Pulled:

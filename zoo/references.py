@@ -10,13 +10,14 @@ RUN/checkpoints/X.safetensors  the student in a run's checkpoint
 FILE.py:FUNCTION               a teacher of the user's own, see ``own_teacher``; distilling and labelling take it alone
 ARCH=PATH                      plain weights (.safetensors, .pth, .pt, .bin, or the .index.json of weights in several
                                files, or the folder of any) of a timm architecture
+torchvision/NAME=PATH          the same, of the network that torchvision calls so
 """
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +36,7 @@ from ..base.errors import ModelError
 from ..base.regular_files import refuse_special
 from ..base.suggestions import nearest_names
 from . import networks  # noqa: F401 (registers kdzoo's own names)
+from .conversion.renaming import torchvision_network
 from .entries import ENTRIES, Entry
 from .pulled import model_folder
 from .weight_index import INDEX_SUFFIX, weights_in
@@ -43,7 +45,7 @@ Kind = Literal["zoo", "timm", "hub", "folder", "run", "checkpoint", "weights", "
 
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt")
 _CODE = re.compile(r"(?P<path>.+\.py):(?P<function>\w+)", re.DOTALL | re.IGNORECASE)
-_ASSIGNED = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)=(?P<path>.+)", re.DOTALL)
+_ASSIGNED = re.compile(r"(?P<torchvision>torchvision/)?(?P<name>[A-Za-z0-9][\w.-]*)=(?P<path>.+)", re.DOTALL)
 _HUB = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 
 # timm resolves these to the 32x8d weights, which are other weights of another size.
@@ -66,6 +68,7 @@ class Reference:
         tag_written: Whether the reference names weights that are published (a bare name names none).
         path: Of a folder, run or file.
         function: In a file of Python.
+        torchvision: torchvision's name of the network, where the weights are under its names.
         repository: ``ORG/NAME`` on the Hub.
         revision: Branch, tag or commit on the Hub.
         notes: What the user should know about how the reference was read.
@@ -78,6 +81,7 @@ class Reference:
     tag_written: bool = False
     path: Path = Path()
     function: str = ""
+    torchvision: str = ""
     repository: str = ""
     revision: str | None = None
     notes: tuple[str, ...] = ()
@@ -120,7 +124,14 @@ def parse_reference(text: str) -> Reference:
         return _zoo(entry)
     assigned = _ASSIGNED.fullmatch(text)
     if assigned and not os.path.exists(text):
+        if assigned["torchvision"]:
+            found = torchvision_network(assigned["name"])
+            return replace(_weights(text, found.timm, _expanded(assigned["path"])), torchvision=assigned["name"])
         return _weights(text, assigned["name"], _expanded(assigned["path"]))
+    if text.startswith("torchvision/") and not os.path.lexists(text):
+        raise ModelError(
+            f"{text} names no weights", hint=f"write {text}=FILE, with a file that torchvision's model saved"
+        )
     if _is_name(text):
         return _timm(text)
     path = _expanded(text)
