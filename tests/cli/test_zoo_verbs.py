@@ -7,6 +7,8 @@ import io
 import json
 
 import pytest
+import torch
+import torchvision
 from release_files import paddle_arrays, pdparams
 from release_mirror import ReleaseMirror
 
@@ -124,6 +126,18 @@ def test_pull_says_what_is_wrong(kdzoo, home, mirror, tmp_path):
     refused = kdzoo("pull", "--convert", str(tmp_path / "w.pdparams"), "--as", NAME)
     assert refused.code == 1
     assert "refused 'w.pdparams'" in refused.err
+
+
+def test_pull_makes_a_folder_of_anybodys_weights(kdzoo, tmp_path):
+    model = torchvision.models.mobilenet_v3_small(num_classes=3)
+    torch.save(model.state_dict(), tmp_path / "best.pth")
+    convert = ("pull", "--convert", str(tmp_path / "best.pth"), "--as", "torchvision/mobilenet_v3_small")
+    got = kdzoo(*convert, "--out", str(tmp_path / "mine"))
+    assert got.code == 0, got
+    assert "converted" in got.out
+    assert "244 tensors filled" in got.out
+    assert kdzoo(*convert, "--map", "x").code == 2  # where to?
+    assert kdzoo("pull", NAME, "--out", "mine").code == 2
 
 
 def test_pull_converts_a_file_on_disk(kdzoo, home, mirror, tmp_path):
