@@ -84,16 +84,19 @@ def compare(root: Path, size: int, batch_size: int, worker_counts: list[int], re
     """Print both loaders' rates, then where a sample's time goes."""
     source = open_source(str(root), "train")
     augmentation = Augmentation(image_size=size)
-    order = BatchOrder(len(source), batch_size, epochs=1, seed=0)
+    orders = [BatchOrder(len(source), batch_size, epochs=1, seed=0, views_per_decode=views) for views in (1, 4)]
     print(f"{len(source):,} images from {root}, {size} px, batch {batch_size}, median of {repeats}")
-    print(f"{'workers':>8} {'torchvision':>14} {'kdzoo':>14} {'ratio':>7}   (images/s)")
+    print(f"{'workers':>8} {'torchvision':>14} {'kdzoo':>14} {'ratio':>7} {'4 views':>14} {'ratio':>7}   (images/s)")
     for workers in worker_counts:
-        ours, theirs = [], []
+        theirs: list[float] = []
+        ours: list[list[float]] = [[], []]
         for _ in range(repeats):  # in turns, so that what else the machine does hits both
             theirs.append(images_per_second(torchvision_batches(root / "train", size, batch_size, workers), batch_size))
-            ours.append(images_per_second(train_batches(source, augmentation, order, workers=workers), batch_size))
-        their_rate, our_rate = statistics.median(theirs), statistics.median(ours)
-        print(f"{workers:>8} {their_rate:>14,.0f} {our_rate:>14,.0f} {our_rate / their_rate:>7.2f}")
+            for rates, order in zip(ours, orders, strict=True):
+                rates.append(images_per_second(train_batches(source, augmentation, order, workers=workers), batch_size))
+        rate = statistics.median(theirs)
+        shown = [f"{statistics.median(rates):>14,.0f} {statistics.median(rates) / rate:>7.2f}" for rates in ours]
+        print(f"{workers:>8} {rate:>14,.0f} {' '.join(shown)}")
 
     image = source.load(0)
     views = [draw_view(augmentation, *image.size, generator(0, "view", 0, index)) for index in range(200)]

@@ -111,17 +111,21 @@ class _TrainTask:
         teacher_images = [_empty_images(len(ids), (side, side)) for side in self.teacher_sizes]
         pixels, teacher_pixels = images.numpy(), [further.numpy() for further in teacher_images]
         taken = ids.copy()
+        last = -1
         shift = np.zeros((len(ids), 3), dtype=np.float32) if self.augmentation.lighting_std > 0 else None
         unreadable = []
-        for row, sample_id in enumerate(ids.tolist()):
-            try:
-                image = self.source.load(sample_id)
-            except UnreadableImage as error:
-                unreadable.append((sample_id, error.reason))
-                replacement, image = _replacement(self.source, self.order.seed, sample_id, error)
-                taken[row] = replacement
-            rng = generator(self.order.seed, "view", epoch, sample_id)
-            view = draw_view(self.augmentation, *image.size, rng, epoch=epoch)
+        view_epochs = self.order.view_epochs(epoch, step).tolist()
+        for row, (sample_id, view_epoch) in enumerate(zip(ids.tolist(), view_epochs, strict=True)):
+            if sample_id != last:
+                last = shown = sample_id
+                try:
+                    image = self.source.load(sample_id)
+                except UnreadableImage as error:
+                    unreadable.append((sample_id, error.reason))
+                    shown, image = _replacement(self.source, self.order.seed, sample_id, error)
+            taken[row] = shown
+            rng = generator(self.order.seed, "view", view_epoch, sample_id)
+            view = draw_view(self.augmentation, *image.size, rng, epoch=view_epoch)
             pixels[row] = apply_view(image, view, self.augmentation)
             for side, further in zip(self.teacher_sizes, teacher_pixels, strict=True):
                 further[row] = render_view(image, view, self.augmentation, side)

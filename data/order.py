@@ -31,6 +31,9 @@ class BatchOrder:
 
     What is left at the end of an epoch, less than a global batch, is not used in that epoch.
 
+    With ``views_per_decode`` M, M epochs go through one permutation, each image's M views side by side in a batch: the
+    very views that it would have in these M epochs, one in each, decoded once in place of M times.
+
     With ``unlabeled_share`` each batch is drawn from two sets: the labelled images, and the unlabeled ones that follow
     them in the source. Each set is gone through in one permutation after another, whatever the epoch; an epoch has the
     steps that the labelled images alone would have.
@@ -45,6 +48,7 @@ class BatchOrder:
         num_unlabeled: How many of the source's images, the last ones, are the second set; of use with a share only.
         unlabeled_share: Share of each batch that is drawn from them, evenly spread over its rows; None to shuffle all
             images together.
+        views_per_decode: Views of an image side by side.
     """
 
     num_samples: int
@@ -55,6 +59,7 @@ class BatchOrder:
     world_size: int = 1
     num_unlabeled: int = 0
     unlabeled_share: float | None = None
+    views_per_decode: int = 1
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.num_samples < self.batch_size:
@@ -63,6 +68,11 @@ class BatchOrder:
                 hint=f"use a --batch-size from 1 to {self.num_samples:,}",
             )
         share_of(self.batch_size, self.world_size)
+        if self.views_per_decode > 1 and self.unlabeled_share is not None:
+            raise UsageError(
+                "batches that are drawn from two sets have one view of each image",
+                hint="--set training.views_per_decode=1",
+            )
         if self.unlabeled_share is not None:
             self._check_sets(self.unlabeled_share)
 
@@ -106,8 +116,19 @@ class BatchOrder:
         if self.unlabeled_share is not None:
             whole = self._of_two_sets(epoch * self.steps_per_epoch + step)
             return whole[self.rank * share : (self.rank + 1) * share]
-        start = step * self.batch_size + self.rank * share
-        return cached_order(self.num_samples, self.seed, epoch, "order")[start : start + share].copy()
+        return self._images(epoch, np.arange(share) + self.first_row(step))
+
+    def view_epochs(self, epoch: int, step: int) -> np.ndarray:
+        """Which epoch's view each of these images has: int64, (batch_size / world_size,)."""
+        rows = np.arange(len(self.ids(epoch, step))) + self.first_row(step)
+        views, start = self.views_per_decode, epoch % self.views_per_decode * self.num_samples
+        return np.asarray(epoch - epoch % views + (start + rows) % views)
+
+    def _images(self, epoch: int, rows: np.ndarray) -> np.ndarray:
+        """The images at these places of an epoch."""
+        turn, part = divmod(epoch, self.views_per_decode)
+        places = (part * self.num_samples + rows) // self.views_per_decode
+        return np.asarray(cached_order(self.num_samples, self.seed, turn, "order")[places])
 
     def first_row(self, step: int) -> int:
         """Place of this rank's first image among the images of an epoch, in the order in which steps take them."""
@@ -160,7 +181,7 @@ class WholeEpochs(BatchOrder):
         if not 0 <= step < self.steps_per_epoch:
             raise IndexError(f"step {step} of {self.steps_per_epoch}")
         start = step * self.batch_size
-        return cached_order(self.num_samples, self.seed, epoch, "order")[start : start + self.batch_size].copy()
+        return self._images(epoch, np.arange(start, min(start + self.batch_size, self.num_samples)))
 
 
 @lru_cache(maxsize=4)

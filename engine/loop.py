@@ -94,6 +94,7 @@ class StudentTraining(Training[Batch]):
             world_size=processes.world_size,
             num_unlabeled=0 if job.unlabeled_share is None else int((job.train_source.labels == -1).sum()),
             unlabeled_share=job.unlabeled_share,
+            views_per_decode=training.views_per_decode,
         )
         epoch = self.order.steps_per_epoch
         self.cadence = Cadence(

@@ -94,6 +94,8 @@ class TrainingSettings:
         log_every_steps: Steps between lines of metrics.
         export: Which weights ``model/`` gets: those of the ``last`` evaluation or of the ``best``; the average's where
             there is one.
+        views_per_decode: Views of an image side by side in a batch: the loader decodes an image once for them. Over as
+            many epochs each image is shown as often as with one, in the same views.
         patience: The run ends early after this many evaluations on end that were not the best so far; 0: never.
         max_unreadable_fraction: The run stops when more than this fraction of the training images cannot be decoded.
     """
@@ -112,5 +114,6 @@ class TrainingSettings:
     checkpoint_every_steps: CountFromZero = 0
     log_every_steps: Count = 50
     export: Literal["last", "best"] = "last"
+    views_per_decode: Count = 1
     patience: CountFromZero = 0
     max_unreadable_fraction: Fraction = 0.001

@@ -24,10 +24,12 @@ from .teacher_views import sides_seen
 
 _SEED, _DATA, _BATCH = "run.seed", "data.train_fingerprint", "training.batch_size"
 _SIZES = "data.train_sizes"
+_DECODE = "training.views_per_decode"
 _VIEW, _SIDES = "teachers.view", "the teachers' image sizes"
 _FLAGS = {
     _SEED: "--seed {}",
     _BATCH: "--batch-size {}",
+    _DECODE: "--set training.views_per_decode={}",
     "data.augmentation.image_size": "--image-size {}",
 }
 
@@ -54,6 +56,8 @@ def views_of(plan: Plan, sources: Sources, teachers: Sequence[TeacherRecord]) ->
     for kind, prob in (("mixup", mixing.mixup_prob), ("cutmix", mixing.cutmix_prob)):
         if prob > 0:
             views[f"data.mixing.{kind}_alpha"] = getattr(mixing, f"{kind}_alpha")
+    if recipe.training.views_per_decode > 1:
+        views[_DECODE] = recipe.training.views_per_decode
     if is_mixed(recipe):
         views[_BATCH] = recipe.training.batch_size
     if recipe.teachers.view != "student":
@@ -72,6 +76,7 @@ def order_of(plan: Plan, sources: Sources) -> BatchOrder:
         seed=plan.run.seed,
         num_unlabeled=0 if share is None else int((sources.train.labels == -1).sum()),
         unlabeled_share=share,
+        views_per_decode=training.views_per_decode,
     )
 
 
@@ -167,7 +172,7 @@ def open_labels(plan: Plan, sources: Sources) -> LabelStore:
 
 
 def _require_views(store: LabelStore, views: dict[str, Any], plan: Plan) -> None:
-    before, views = ({_VIEW: "student", **found} for found in (store.head.views, views))
+    before, views = ({_VIEW: "student", _DECODE: 1, **found} for found in (store.head.views, views))
     for key in dict.fromkeys([*before, *views]):
         if before.get(key) == views.get(key) or (key == _SIZES and key not in before):
             continue

@@ -73,6 +73,11 @@ def check_plan(recipe: Recipe, facts: DataFacts, notes: list[str], warnings: lis
             "a smaller --batch-size or more --epochs give more"
         )
     _check_teacher_view(recipe)
+    if training.views_per_decode > 1 and recipe.objective.reads.memory:
+        raise UsageError(
+            f"{recipe.name} remembers an image until it comes again: a batch must hold each image once",
+            hint="--set training.views_per_decode=1",
+        )
     flips = recipe.data.augmentation.hflip_prob
     if recipe.objective.task == "regression" and recipe.objective.uses_labels and flips > 0:
         raise UsageError(

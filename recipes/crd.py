@@ -74,7 +74,7 @@ class CrdSettings(ObjectiveSettings):
 
     @property
     def reads(self) -> TeacherReads:
-        return TeacherReads(features=True)
+        return TeacherReads(features=True, memory=True)
 
     def memory(self, num_images: int, batch_size: int, num_teachers: int) -> ObjectiveMemory:
         return self.contrast.memory(num_images, batch_size, num_teachers)

@@ -126,7 +126,7 @@ class ExRepSettings(ObjectiveSettings):
     def reads(self) -> TeacherReads:
         distilled = self.teacher_input == "distilled" and self.distiller.form != "none"
         live = "its teacher looks at distilled images" if distilled else ""
-        return TeacherReads(features=True, live=live, made_images=distilled)
+        return TeacherReads(features=True, live=live, made_images=distilled, memory=True)
 
     @property
     def needs_trained_student(self) -> bool:

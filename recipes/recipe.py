@@ -185,6 +185,7 @@ class TeacherReads:
         dense: Whether it reads their dense features.
         live: Why it needs the teachers themselves, so that their answers cannot be stored beforehand; empty where they
             can.
+        memory: Whether it keeps what they said of an image until the image comes again.
         made_images: Whether it asks them about images that it makes itself, at the student's size.
     """
 
@@ -192,6 +193,7 @@ class TeacherReads:
     dense: bool = False
     live: str = ""
     made_images: bool = False
+    memory: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from kdzoo.data import (
     BatchOrder,
     EvalTransform,
     UnreadableImage,
+    WholeEpochs,
     apply_view,
     draw_view,
     eval_batches,
@@ -57,6 +58,55 @@ def test_order_is_a_permutation_an_epoch() -> None:
     assert BatchOrder(20, 5, epochs=1, seed=7).ids(0, 0).tolist() == [6, 13, 12, 7, 0]  # pinned
     with pytest.raises(IndexError):
         order.ids(0, 10)
+
+
+@pytest.mark.parametrize("views", [2, 3, 5])
+@pytest.mark.parametrize("kind", [BatchOrder, WholeEpochs])
+def test_views_of_one_decoding_are_those_of_as_many_epochs(kind: type[BatchOrder], views: int) -> None:
+    """Over M epochs: every image in the views that it has in M epochs without, but for what the ends leave out."""
+    one, many = kind(60, 10, views, 5), kind(60, 10, views, 5, views_per_decode=views)
+    shown = [
+        sorted(
+            (image, view)
+            for epoch in range(views)
+            for step in range(6)
+            for image, view in zip(order.ids(epoch, step), order.view_epochs(epoch, step), strict=True)
+        )
+        for order in (one, many)
+    ]
+    assert shown[0] == shown[1]
+    assert len(set(many.ids(0, 0))) <= 10 // views + 2
+
+
+def test_ranks_share_the_views_of_an_image() -> None:
+    whole = BatchOrder(50, 12, 4, 3, views_per_decode=4)
+    for rank in range(2):
+        part = BatchOrder(50, 12, 4, 3, rank, 2, views_per_decode=4)
+        rows = slice(rank * 6, rank * 6 + 6)
+        assert part.ids(2, 1).tolist() == whole.ids(2, 1)[rows].tolist()
+        assert part.view_epochs(2, 1).tolist() == whole.view_epochs(2, 1)[rows].tolist()
+
+
+def test_one_decoding_serves_its_views(class_folders: Path) -> None:
+    source = open_source(str(class_folders), "train")
+    loads = []
+    load = source.load
+    source.load = lambda index: loads.append(index) or load(index)  # type: ignore[method-assign, func-returns-value]
+    order = BatchOrder(len(source), 6, epochs=3, seed=4, views_per_decode=3)
+    batches = list(train_batches(source, AUGMENTATION, order, workers=0))
+    assert len(loads) == sum(len(set(batch.sample_ids.tolist())) for batch in batches)
+    for index, batch in enumerate(batches):
+        epoch, step = divmod(index, order.steps_per_epoch)
+        for row, (sample, view) in enumerate(zip(order.ids(epoch, step), order.view_epochs(epoch, step), strict=True)):
+            image = load(int(sample))
+            drawn = draw_view(AUGMENTATION, *image.size, generator(4, "view", int(view), int(sample)), epoch=int(view))
+            expected = apply_view(image, drawn, AUGMENTATION)
+            assert np.array_equal(batch.images[row].permute(1, 2, 0).numpy(), expected)
+
+
+def test_two_sets_have_one_view_of_each_image() -> None:
+    with pytest.raises(UsageError, match="two sets have one view"):
+        BatchOrder(60, 8, 1, 0, num_unlabeled=10, unlabeled_share=0.5, views_per_decode=2)
 
 
 @pytest.mark.parametrize("world_size", [2, 5])

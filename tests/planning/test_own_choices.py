@@ -44,6 +44,7 @@ def test_kills_change_nothing(tmp_path: Path, fork_server: ForkServer) -> None:
         "data.augmentation.image_size": 16,
         "training.epochs": 3,
         "training.patience": 5,
+        "training.views_per_decode": 2,
         "training.batch_size": 16,
         "training.log_every_steps": 1,
         "training.checkpoint_every_steps": 2,
