@@ -1,7 +1,6 @@
 """Several processes under torchrun. The one place that names process groups.
 
-Gradients are averaged after each phase's backward rather than by wrapping modules: several optimisers, phases and
-accumulation then need no special case, models stay single-device code, and gloo and nccl give the same results.
+Models stay single-device code; `gradients` averages what they learn.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from .allocator import keep_freed_memory
 
 
 @contextlib.contextmanager
-def _together() -> Iterator[None]:
+def together() -> Iterator[None]:
     """Turn the errors of an exchange whose other process has ended into one clear line."""
     try:
         yield
@@ -56,7 +55,7 @@ class Processes:
         """Whether this is the process that writes and prints."""
         return self.rank == 0
 
-    @_together()
+    @together()
     def start_mean(self, values: Tensor) -> Callable[[], list[float]]:
         """Begin to take the mean of each value over the processes, in float64.
 
@@ -83,7 +82,7 @@ class Processes:
 
         return wait
 
-    @_together()
+    @together()
     def sum(self, values: Sequence[float]) -> list[float]:
         """The sum of each of the host's numbers over the processes, in float64."""
         if self.world_size == 1:
@@ -92,23 +91,7 @@ class Processes:
         dist.all_reduce(tensor, group=self.host_group)
         return list(tensor.tolist())
 
-    @_together()
-    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replace each gradient by its mean over the processes, through one flat buffer a dtype."""
-        if self.world_size == 1:
-            return
-        by_dtype: dict[torch.dtype, list[Tensor]] = {}
-        for parameter in parameters:
-            if parameter.grad is not None:
-                by_dtype.setdefault(parameter.grad.dtype, []).append(parameter.grad)
-        for gradients in by_dtype.values():
-            flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-            dist.all_reduce(flat)
-            flat /= self.world_size
-            parts = flat.split([gradient.numel() for gradient in gradients])
-            torch._foreach_copy_(gradients, [part.view(g.shape) for part, g in zip(parts, gradients, strict=True)])
-
-    @_together()
+    @together()
     def copy_from_main(self, modules: Iterable[nn.Module]) -> None:
         """Give every process rank 0's parameters and buffers."""
         if self.world_size == 1:
@@ -117,7 +100,7 @@ class Processes:
             for tensor in (*module.parameters(), *module.buffers()):
                 dist.broadcast(tensor.data, src=0)
 
-    @_together()
+    @together()
     def copy_buffers_from_main(self, modules: Iterable[nn.Module]) -> None:
         """Give every process rank 0's buffers: BatchNorm's running statistics are those of rank 0's images."""
         if self.world_size == 1:
@@ -126,7 +109,7 @@ class Processes:
             for buffer in module.buffers():
                 dist.broadcast(buffer, src=0)
 
-    @_together()
+    @together()
     def gather_batch(self, tensor: Tensor) -> Tensor:
         """All ranks' slices of a batch, in rank order: (B, …) to (world_size · B, …)."""
         if self.world_size == 1:
@@ -135,7 +118,7 @@ class Processes:
         dist.all_gather(parts, tensor.contiguous())
         return torch.cat(parts)
 
-    @_together()
+    @together()
     def gather_objects(self, item: Any) -> list[Any]:
         """Every process's item, in rank order."""
         if self.world_size == 1:
@@ -144,7 +127,7 @@ class Processes:
         dist.all_gather_object(items, item, group=self.host_group)
         return items
 
-    @_together()
+    @together()
     def barrier(self) -> None:
         """Wait until every process is here."""
         if self.world_size > 1:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from ..base.errors import DivergedError
 from .distributed import Processes
+from .gradients import GradientAverage
 from .optim import load_optimizer, set_lr
 
 
@@ -35,6 +37,7 @@ class Updater:
     scaler: torch.amp.GradScaler
     every_gradient: bool = False
     if_diverged: str = "lower optimizer.lr, set training.clip_norm, or use --precision fp32 or bf16"
+    average: GradientAverage | None = field(default=None, init=False, repr=False)
 
     def state(self) -> dict[str, Any]:
         """Everything that the next update depends on."""
@@ -70,6 +73,8 @@ class Updater:
         Raises:
             DivergedError: A term is not finite; nothing was updated.
         """
+        if self.average is None:
+            self.average = GradientAverage(self.parameters, processes)
         all_terms = []
         for number, part in enumerate(parts, start=1):
             terms = part()
@@ -78,7 +83,8 @@ class Updater:
                 # Begun before the last backward pass is queued: an accelerator never idles while the host reads it.
                 read = processes.start_mean(_mean_terms(all_terms))
             loss = torch.stack(list(terms.values())).sum() / len(parts)
-            self.scaler.scale(loss).backward()
+            with self.average.during() if number == len(parts) else contextlib.nullcontext():
+                self.scaler.scale(loss).backward()
         values = dict(zip(terms, read(), strict=True))
         for term, value in values.items():
             if not math.isfinite(value):
@@ -90,7 +96,6 @@ class Updater:
             for parameter in self.parameters:
                 if parameter.grad is None:
                     parameter.grad = torch.zeros_like(parameter)
-        processes.average_gradients(self.parameters)
         set_lr(self.optimizer, lr)
         norm: Tensor | None = None
         if clip_norm is not None:

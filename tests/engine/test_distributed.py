@@ -20,13 +20,26 @@ from kdzoo.engine.distributed import (
 
 _PROGRAM = """
 import json, sys, torch
+from kdzoo.engine import gradients
 from kdzoo.engine.distributed import start_processes
 p = start_processes("cpu")
-parameter = torch.nn.Parameter(torch.zeros(3))
-parameter.grad = torch.full((3,), float(p.rank))
-p.average_gradients([parameter])
+gradients._BUCKET_BYTES = 40
+both, one, none = (torch.nn.Parameter(torch.ones(3)) for _ in range(3))
+square = torch.nn.Parameter(torch.ones(2, 3, 2, 2).to(memory_format=torch.channels_last))
+half = torch.nn.Parameter(torch.ones(2, dtype=torch.float64))
+parameters = [both, one, none, square, half]
+average = gradients.GradientAverage(parameters, p)
+for turn in range(2):
+    for parameter in parameters:
+        parameter.grad = None
+    (both.sum() * p.rank).backward()  # a part before: averaged with the last one
+    loss = both.sum() * 2 + (square * torch.arange(24.0).reshape(2, 3, 2, 2)).sum() * p.rank + half.sum() * p.rank
+    with average.during():
+        (loss + one.sum() * 4 if p.rank else loss).backward()
 answer = {
-    "gradient": parameter.grad.tolist(),
+    "gradients": [parameter.grad if parameter.grad is None else parameter.grad.tolist() for parameter in parameters],
+    "layout": square.grad.is_contiguous(memory_format=torch.channels_last),
+    "buckets": len(average._buckets),
     "mean": p.start_mean(torch.tensor([p.rank, 10.0]))(),
     "nan": p.start_mean(torch.tensor([float("nan") if p.rank else 1.0]))(),
     "sum": p.sum([1.0, p.rank]),
@@ -48,7 +61,10 @@ def test_two_processes_agree(tmp_path: Path, fork_server: ForkServer) -> None:
     fork_server.run(program, tmp_path, processes=2)
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     assert str(first) == str(second)
-    assert first["gradient"] == [0.5] * 3
+    square = (torch.arange(24.0).reshape(2, 3, 2, 2) / 2).tolist()
+    assert first["gradients"] == [[2.5] * 3, [2.0] * 3, None, square, [0.5] * 2]
+    assert first["layout"]
+    assert first["buckets"] == 3
     assert first["mean"] == [0.5, 10.0]
     assert first["nan"][0] != first["nan"][0]
     assert first["sum"] == [2.0, 1.0]
