@@ -20,6 +20,9 @@ from ..base.errors import RunError, UsageError
 from .allocator import keep_freed_memory
 
 
+_PATIENCE = timedelta(minutes=30)
+
+
 @contextlib.contextmanager
 def together() -> Iterator[None]:
     """Turn the errors of an exchange whose other process has ended into one clear line."""
@@ -206,7 +209,10 @@ def start_processes(device: str = "auto") -> Processes:
             )
     if not dist.is_initialized():
         try:
-            dist.init_process_group(backend, timeout=timedelta(minutes=30))
+            store, rank, size = next(iter(dist.rendezvous("env://", timeout=_PATIENCE)))
+            # torchrun keeps one store for all its restarts, with the addresses of processes that have ended
+            store = dist.PrefixStore(f"start-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+            dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
         except (RuntimeError, ValueError) as error:
             raise RunError(f"the processes could not find each other: {error}", hint="start with torchrun") from error
     host_group = None if backend == "gloo" else dist.new_group(backend="gloo")
