@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from .facts import SMALL_SIDE
@@ -33,6 +33,9 @@ WEIGHTS, UNEQUAL = "objective.class_weights", 10
 """The setting that counts classes alike, and how many times the smallest class's images the largest has where a run
 names it."""
 
+SHORT = 30
+"""Passes from which a training from random weights is long enough to be mixed."""
+
 LEAVE: Any = ...
 """In the table: the recipe's own value stands."""
 
@@ -48,8 +51,8 @@ class Row:
         taught_weights: Of ``function_matching`` where the student starts from weights.
         taught_scratch: Of ``function_matching`` where it starts from none.
         what: What it is, for docs/defaults.md.
-        only: The images that it is for: ``small`` ones (``SMALL_SIDE``), or the set ``digits``; empty for all. A later
-            row replaces an earlier one.
+        only: What it is for: ``short`` runs (fewer passes than ``SHORT``), ``small`` images (``SMALL_SIDE``), or the
+            set ``digits``; empty for all. A later row replaces an earlier one.
     """
 
     name: str
@@ -58,7 +61,7 @@ class Row:
     taught_weights: Any
     taught_scratch: Any
     what: str
-    only: Literal["", "small", "digits"] = ""
+    only: Literal["", "short", "small", "digits"] = ""
 
 
 TABLE = (
@@ -78,13 +81,14 @@ TABLE = (
     Row("optimizer.weight_decay", 1e-4, 5e-4, 1e-4, 5e-4, "weight decay"),
     Row("training.ema_decay", None, None, None, None, "average of the weights"),
     Row("objective.label_smoothing", 0.0, 0.1, LEAVE, LEAVE, "label smoothing"),
-    Row("objective.temperature", LEAVE, LEAVE, 4.0, 2.0, "temperature"),
+    Row("objective.temperature", LEAVE, LEAVE, 1.0, 2.0, "temperature"),
     Row("data.augmentation.crop", "random_resized", "random_resized", "random_resized", "random_resized", "crop"),
     Row("data.augmentation.crop", LEAVE, "pad4", LEAVE, "pad4", "crop", only="small"),
     Row("data.augmentation.scale", (0.35, 1.0), (0.25, 1.0), (0.35, 1.0), (0.25, 1.0), "share of the image in a crop"),
     Row("data.augmentation.hflip_prob", 0.5, 0.5, 0.5, 0.5, "probability of a mirrored image"),
     Row("data.augmentation.hflip_prob", 0.0, 0.0, 0.0, 0.0, "probability of a mirrored image", only="digits"),
-    Row("data.mixing.mixup_prob", 0.0, 1.0, 1.0, 0.0, "share of the batches that MixUp mixes"),
+    Row("data.mixing.mixup_prob", 0.0, 1.0, 0.0, 0.0, "share of the batches that MixUp mixes"),
+    Row("data.mixing.mixup_prob", LEAVE, 0.0, LEAVE, LEAVE, "share of the batches that MixUp mixes", only="short"),
     Row("data.mixing.mixup_prob", LEAVE, 0.0, LEAVE, LEAVE, "share of the batches that MixUp mixes", only="small"),
     Row("data.mixing.mixup_alpha", LEAVE, 0.2, 1.0, 1.0, "MixUp's Beta parameter (1: uniform)"),
     Row("least_size", 0, 64, 0, 64, "image size at least, pixels, where the images have it"),
@@ -106,6 +110,7 @@ class Subject:
         facts: Of the data.
         dataset: The data set's name.
         own: What the student's network, or its weights, expect of an image.
+        passes: Of the run, where they are known.
     """
 
     recipe: str
@@ -113,6 +118,7 @@ class Subject:
     facts: DataFacts
     dataset: str
     own: OwnInput
+    passes: int | None = None
 
     @property
     def column(self) -> str:
@@ -131,6 +137,8 @@ class Subject:
         """``{row: (value, which images or which start it is for)}``."""
         start = "from its weights" if self.pretrained else "from random weights"
         reasons = {"": f"ours: a student {start}" if self.recipe == DISTIL else "ours: docs/defaults.md"}
+        if self.passes is not None and self.passes < SHORT:
+            reasons["short"] = f"ours: {self.passes} passes are too few to mix"
         if self.small_side is not None:
             reasons["small"] = f"data: every image has {self.small_side}×{self.small_side} px"
         if self.dataset == "digits":
@@ -182,7 +190,11 @@ def shrunk(side: int) -> int:
 
 def follow_own_data(builder: PlanBuilder, subject: Subject) -> None:
     """Put the table's values where nobody gave others, with the reason of each as its source."""
-    facts, cells, budget = subject.facts, subject.cells(), builder.run.budget or "normal"
+    facts, budget = subject.facts, builder.run.budget or "normal"
+    if facts.num_images is not None:
+        why = f"data: {facts.num_images:,} images, budget {budget}"
+        subject = replace(subject, passes=builder.follow(EPOCHS, subject.epochs(budget), why))
+    cells = subject.cells()
     number = {name: value for name, (value, _) in cells.items()}
     for name, (value, why) in cells.items():
         if name in builder.types:
@@ -191,9 +203,9 @@ def follow_own_data(builder: PlanBuilder, subject: Subject) -> None:
     _follow_evaluation(builder, subject)
     if facts.num_images is None:
         return
-    images = f"data: {facts.num_images:,} images"
-    epochs = builder.follow(EPOCHS, subject.epochs(budget), f"{images}, budget {budget}")
-    batch = builder.follow(BATCH, subject.batch_size(), images)
+    epochs = subject.passes
+    assert epochs is not None
+    batch = builder.follow(BATCH, subject.batch_size(), f"data: {facts.num_images:,} images")
     lr = builder.follow("optimizer.lr", *_rate(builder, subject, batch))
     share = number["warmup_share"]
     builder.follow("schedule.warmup_epochs", round(share * epochs, 3), f"ours: {share:.0%} of {epochs} epochs")
@@ -250,7 +262,12 @@ def table_lines() -> Iterator[str]:
     yield "| --- " * (2 + len(heads)) + "|"
     for row in TABLE:
         cells = (row.finetune, row.from_scratch, row.taught_weights, row.taught_scratch)
-        where = {"": "all", "small": f"of one size up to {SMALL_SIDE} px", "digits": "`digits`"}[row.only]
+        where = {
+            "": "all",
+            "short": f"runs of less than {SHORT} passes",
+            "small": f"of one size up to {SMALL_SIDE} px",
+            "digits": "`digits`",
+        }[row.only]
         yield "| " + " | ".join([f"{row.what} (`{row.name}`)", where, *map(_shown, cells)]) + " |"
 
 
