@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -56,6 +56,12 @@ class Batch:
             return tuple(map(pinned, value)) if isinstance(value, tuple) else value
 
         return Batch(**{name: pinned(value) for name, value in vars(self).items()})
+
+    def on_device(self, device: torch.device) -> Batch:
+        """The same batch with its pixels on the device, as bytes."""
+        shift = None if self.pixel_shift is None else self.pixel_shift.to(device, non_blocking=True)
+        images, *teachers = (one.to(device, non_blocking=True) for one in (self.images, *self.teacher_images))
+        return replace(self, images=images, pixel_shift=shift, teacher_images=tuple(teachers))
 
     def to_float(self, device: torch.device, memory_format: torch.memory_format) -> Tensor:
         """The images on the device as float32 in [0, 1] (beyond it only by the pixel shift), (B, 3, H, W)."""

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from ..base.errors import RunError, UsageError
+from ..data.batch import to_device
 from .allocator import keep_freed_memory
-
 
 _PATIENCE = timedelta(minutes=30)
 
@@ -120,6 +121,27 @@ class Processes:
         parts = [torch.empty_like(tensor) for _ in range(self.world_size)]
         dist.all_gather(parts, tensor.contiguous())
         return torch.cat(parts)
+
+    @together()
+    def partner_rows(self, rows: Tensor, partners: np.ndarray) -> Tensor:
+        """The partners of this process's rows of a batch; no other row is sent.
+
+        Args:
+            rows: (B, …), this process's slice of the batch.
+            partners: int64, (world_size · B,), a permutation of the whole batch, the same in every process.
+        """
+        share = len(rows)
+        wanted = partners.reshape(self.world_size, share)
+        mine = wanted[self.rank]
+        if self.world_size == 1:
+            return rows[to_device(torch.from_numpy(mine), rows.device)]
+        from_mine = [np.sort(other[other // share == self.rank]) - self.rank * share for other in wanted]
+        sent = rows[to_device(torch.from_numpy(np.concatenate(from_mine)), rows.device)].contiguous()
+        received = torch.empty_like(sent)
+        counts = np.bincount(mine // share, minlength=self.world_size).tolist()
+        dist.all_to_all_single(received, sent, counts, [len(part) for part in from_mine])
+        place = np.argsort(np.argsort(mine))  # they come in the order of their places in the batch
+        return received[to_device(torch.from_numpy(place), rows.device)]
 
     @together()
     def gather_objects(self, item: Any) -> list[Any]:

@@ -20,6 +20,7 @@ from kdzoo.engine.distributed import (
 
 _PROGRAM = """
 import json, sys, torch
+import numpy as np
 from kdzoo.engine import gradients
 from kdzoo.engine.distributed import start_processes
 p = start_processes("cpu")
@@ -44,6 +45,10 @@ answer = {
     "nan": p.start_mean(torch.tensor([float("nan") if p.rank else 1.0]))(),
     "sum": p.sum([1.0, p.rank]),
     "batch": p.gather_batch(torch.tensor([[p.rank, p.rank]])).tolist(),
+    "partners": [
+        p.partner_rows((torch.arange(4) + 4 * p.rank).byte()[:, None].expand(4, 3), np.array(partners)).tolist()
+        for partners in ([7, 3, 0, 4, 1, 2, 6, 5], [0, 1, 2, 3, 4, 5, 6, 7], [4, 5, 6, 7, 0, 1, 2, 3])
+    ],
     "objects": p.gather_objects({"rank": p.rank}),
 }
 module = torch.nn.BatchNorm1d(2)
@@ -60,6 +65,10 @@ def test_two_processes_agree(tmp_path: Path, fork_server: ForkServer) -> None:
     program.write_text(_PROGRAM)
     fork_server.run(program, tmp_path, processes=2)
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
+    partners = [[[row] * 3 for row in order] for order in ([7, 3, 0, 4], [0, 1, 2, 3], [4, 5, 6, 7])]
+    assert first.pop("partners") == partners
+    partners = [[[row] * 3 for row in order] for order in ([1, 2, 6, 5], [4, 5, 6, 7], [0, 1, 2, 3])]
+    assert second.pop("partners") == partners
     assert str(first) == str(second)
     square = (torch.arange(24.0).reshape(2, 3, 2, 2) / 2).tolist()
     assert first["gradients"] == [[2.5] * 3, [2.0] * 3, None, square, [0.5] * 2]
