@@ -75,8 +75,6 @@ class Experiment:
 
 
 _QUICK = {"budget": "quick"}
-_PLAIN = {"data.mixing.mixup_prob": 0.0, "objective.label_smoothing": 0.0}
-"""What the student of a teacher sees, which the default for labels mixes and smooths."""
 
 
 def _defaults(student: str, teacher: str, **arguments: Any) -> tuple[Training, ...]:
@@ -128,10 +126,7 @@ EXPERIMENTS = (
         "clothing",
         ("clothing", "clothing@test"),
         (Training("lite0", LITE0, arguments={"image_size": 96, "epochs": 8}),),
-        (
-            *_defaults("cifar_resnet8", "lite0"),
-            Training("labels, unmixed, unsmoothed", "cifar_resnet8", None, (), _PLAIN, _QUICK),
-        ),
+        _defaults("cifar_resnet8", "lite0"),
     ),
     Experiment(
         "clothing-weights",
