@@ -1,4 +1,4 @@
-"""``kdzoo export`` as a function: one file, checked on real images where there are any, and its int8 form beside it."""
+"""``kdzoo export`` of a classifier: one file, checked on real images where there are any, and its int8 form."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from .evaluate import EvaluationResult, evaluate
 _CHECKED, _AT_ONCE = 64, 32
 
 
-def export_model(
+def export_classifier(
     reference: str,
     form: Format,
-    out: str | Path,
+    path: Path,
     *,
     image_size: int | None = None,
     fuse: bool = True,
@@ -50,7 +50,7 @@ def export_model(
         reference: A model reference; a bare timm name takes timm's default weights.
         form: ``onnx`` and ``torch-export`` hold the network too, and take any number of normalised images
             (N, 3, S, S); ``safetensors`` holds the weights by their names in timm's network.
-        out: The file.
+        path: The file.
         image_size: S in pixels, in place of the model's own.
         fuse: Whether reparametrised blocks go out as the single layers that they amount to; never as safetensors.
         data: Data spec; the check is then on 64 of its held-out images, in the model's preprocessing.
@@ -67,7 +67,6 @@ def export_model(
         RunError: The file cannot be written.
         Interrupted: SIGTERM or SIGINT came; what is there is whole.
     """
-    path = Path(out).expanduser()
     check_form(form, path)
     if int8 and (form != "onnx" or data is None):
         raise UsageError("an int8 file is ONNX, calibrated on images", hint="--format onnx --int8 --data SPEC")
