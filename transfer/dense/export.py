@@ -20,6 +20,9 @@ from .trained import TrainedNetwork
 
 Found = TypeVar("Found")
 
+AS_IT_IS = "kdzoo predict uses the run as it is"
+"""What is left where a network cannot be exported."""
+
 CHECKED_SIZE = (640, 480)
 """Width and height of the image that a folder is checked on, COCO's most frequent."""
 
@@ -59,7 +62,7 @@ def write_framework_folder(run: TrainedNetwork, predictor: Predictor, folder: Fr
         if not worst <= TOLERANCE * max(1.0, largest):
             raise ModelError(
                 f"{folder.reader} gives something else than {run.folder}: it differs by {worst:.3g}",
-                hint="nothing was written; kdzoo predict uses the run as it is",
+                hint=f"nothing was written; {AS_IT_IS}",
             )
         differences.append((worst, largest))
         return _readme(run, folder, worst)
@@ -96,10 +99,12 @@ def refuse_form(run: TrainedNetwork, form: str, forms: Mapping[str, str]) -> Non
     usable = [name for name, engine in forms.items() if engine in ("any", run.engine)]
     if form not in usable:
         kind = {"detection": "detector", "segmentation": "segmentor"}[run.kind]
-        offered = f"--format {' or '.join(usable)}; " if usable else ""
+        offered = (
+            f"--format {' or '.join(usable)}" if usable else f"train it with --engine {' or '.join(forms.values())}"
+        )
         raise UsageError(
             f"a {kind} of the {run.engine} engine is not written as {form}",
-            hint=f"{offered}kdzoo predict uses the run as it is",
+            hint=f"{offered}; {AS_IT_IS}",
         )
 
 
@@ -112,7 +117,7 @@ def require_own_network(found: Found | None, architecture: str, framework: str, 
     if found is None:
         raise ModelError(
             f"{architecture} is timm's: {framework} alone cannot build it (it has {known})",
-            hint="kdzoo predict uses the run as it is",
+            hint=AS_IT_IS,
         )
     return found
 

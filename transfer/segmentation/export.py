@@ -22,7 +22,14 @@ from ...base.writing import Content
 from ...data.segmentation import IGNORED
 from ...zoo import LoadedModel, seeded
 from ...zoo.exporting import CheckImages, Exported, export_loaded
-from ..dense.export import FrameworkFolder, refuse_form, require_own_network, weights_file, write_framework_folder
+from ..dense.export import (
+    AS_IT_IS,
+    FrameworkFolder,
+    refuse_form,
+    require_own_network,
+    weights_file,
+    write_framework_folder,
+)
 from ..dense.trained import TrainedNetwork
 from ..resnet_form import resnet_form
 from .inference import at_size, padded
@@ -197,6 +204,6 @@ def _renamed(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], architect
     if missing or left:
         raise ModelError(
             f"{architecture} is another network in mmsegmentation: no counterpart of {first_few([*missing, *left], 2)}",
-            hint="kdzoo predict uses the run as it is; --format onnx holds the network",
+            hint=f"--format onnx holds the network; {AS_IT_IS}",
         )
     return {name: theirs[name] if tensor is None else tensor for name, tensor in found.items()}
