@@ -49,10 +49,14 @@ def package(run: str | Path, repository: str, **how: Unpack[PackageArguments]) -
         RunError, ModelError: The run is not finished or not evaluated, its weights are not finite, or a licence
             forbids it.
     """
+    from .predictions import dense_run
     from .zoo.publishing import prepare
     from .zoo.run_evidence import ResultsChoice
 
     folder = Path(run).expanduser()
+    if dense_run(str(folder)) is not None:
+        what = f"{folder} is of a detector or segmentor, and model cards are written for classifiers"
+        raise UsageError(what, hint="write it with kdzoo export, and send that folder with hf upload ORG/NAME FOLDER")
     asked: dict[str, Any] = dict(how)
     results = ResultsChoice(which=asked.pop("results", "official"), official=official_counts())
     return prepare(folder, repository, recipe=recipe_facts(folder), results=results, **asked)

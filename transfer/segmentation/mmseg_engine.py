@@ -145,17 +145,6 @@ def model_config(dense: DenseBackbone, settings: SegmentationSettings, num_class
     return config
 
 
-def slide_logits(model: nn.Module, images: Tensor, crop: tuple[int, int], stride: tuple[int, int]) -> Tensor:
-    """mmsegmentation's own sliding window, to compare with."""
-    model.test_cfg = _Attributes(mode="slide", crop_size=crop, stride=stride)  # type: ignore[assignment]
-    return model.slide_inference(images, [{"img_shape": images.shape[2:]}])  # type: ignore[operator]
-
-
-class _Attributes(dict[str, Any]):
-    def __getattr__(self, name: str) -> Any:
-        return self[name]
-
-
 @contextlib.contextmanager
 def quiet() -> Iterator[io.StringIO]:
     """What the framework says while it builds, as text; nothing of it on the terminal."""

@@ -106,3 +106,5 @@ def test_what_cannot_be_written_is_one_line(train: Callable[..., Path], capsys: 
         assert main(["export", run, "--format", form, "--out", out]) == 2
         assert words in capsys.readouterr().err
     assert not Path("segmentor").exists()
+    assert main(["publish", run, "--repo", "org/a", "--dry-run"]) == 2
+    assert "hint: write it with kdzoo export" in capsys.readouterr().err
