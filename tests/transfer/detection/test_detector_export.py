@@ -68,7 +68,7 @@ def test_detectron2_finds_the_same_boxes_without_kdzoo(
 @pytest.mark.parametrize(
     ("architecture", "engine", "said"),
     [
-        ("resnet18", "torchvision", "a detector of the torchvision engine is not written as detectron2"),
+        ("test_resnet", "torchvision", "a detector of the torchvision engine is not written as detectron2"),
         pytest.param(
             "mobilenetv3_small_050",
             "detectron2",
