@@ -242,9 +242,10 @@ class _Work:
     @property
     def traced(self) -> dict[str, Any]:
         """The exporters' example of an input, and which of its sides is free."""
-        free = {0: "batch", 2: "height", 3: "width"} if self.any_size else {0: "batch"}
-        sides = {axis: torch.export.Dim(name, min=1) for axis, name in free.items()}
-        return {"args": (random_images(self.loaded, _TRACED_BATCH),), "dynamic_shapes": (sides,)}
+        free = {0: torch.export.Dim("batch", min=1)}
+        if self.any_size:  # from which size on is the network's own: pooled maps of one pixel are others
+            free |= {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+        return {"args": (random_images(self.loaded, _TRACED_BATCH),), "dynamic_shapes": (free,)}
 
 
 def _write_onnx(work: _Work) -> tuple[float, float | None, str]:
