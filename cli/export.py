@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -15,7 +15,6 @@ from .settings import within
 
 if TYPE_CHECKING:
     from .. import Exported
-    from ..zoo.exporting import Format
 
 _MUCH = 1.0  # points of top-1
 _COLUMNS = {
@@ -74,7 +73,7 @@ _COLUMNS = {
 @json_option
 def command(
     reference: str,
-    form: Format,
+    form: Literal["onnx", "safetensors", "torch-export", "detectron2", "mmseg"],
     out: str,
     no_fuse: bool,
     as_json: bool,
