@@ -239,22 +239,19 @@ class _Work:
     path: Path
     any_size: bool
 
-    @property
-    def traced(self) -> dict[str, Any]:
-        """The exporters' example of an input, and which of its sides is free."""
-        free = {0: torch.export.Dim("batch", min=1)}
-        if self.any_size:  # from which size on is the network's own: pooled maps of one pixel are others
-            free |= {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+    def traced(self, height: Any, width: Any) -> dict[str, Any]:
+        """The exporters' example of an input, and which of its sides is free; these two where any size is taken."""
+        free = {0: torch.export.Dim("batch", min=1), **({2: height, 3: width} if self.any_size else {})}
         return {"args": (random_images(self.loaded, _TRACED_BATCH),), "dynamic_shapes": (free,)}
 
 
 def _write_onnx(work: _Work) -> tuple[float, float | None, str]:
     import onnxruntime
 
+    sides = torch.export.Dim("height", min=1), torch.export.Dim("width", min=1)
+    names: dict[str, Any] = {"input_names": ["images"], "output_names": ["logits"]}
     with exporter_errors(work.loaded.reference):
-        program: Any = torch.onnx.export(
-            work.network, dynamo=True, verbose=False, input_names=["images"], output_names=["logits"], **work.traced
-        )
+        program: Any = torch.onnx.export(work.network, dynamo=True, verbose=False, **names, **work.traced(*sides))
         program.model.metadata_props.update({RECORD + key: text for key, text in work.record.items()})
         program.save(str(work.path), external_data=False)
         network = OnnxNetwork(work.path)
@@ -262,8 +259,9 @@ def _write_onnx(work: _Work) -> tuple[float, float | None, str]:
 
 
 def _write_torch_export(work: _Work) -> tuple[float, float | None, str]:
+    found = torch.export.Dim.DYNAMIC  # from which size on is the network's own: maps of one pixel are pooled otherwise
     with exporter_errors(work.loaded.reference):
-        program = torch.export.export(work.network, **work.traced, strict=False)
+        program = torch.export.export(work.network, **work.traced(found, found), strict=False)
         torch.export.save(program, work.path, extra_files={"kdzoo.json": json.dumps(work.record)})
         network = torch.export.load(work.path).module()
     return (*_compare(work, network, "torch.export.load"), f"torch.export.load {torch.__version__}")
