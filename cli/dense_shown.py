@@ -37,7 +37,7 @@ def show_plan(
         as_json: As one JSON document.
     """
     plan, out = planned.plan, str(planned.out)
-    against = [f"{problem.message} ({problem.hint})" for problem in plan.problems]
+    against = [problem.sentence for problem in plan.problems]
     if as_json:
         rows = [row.__dict__ for row in papers]
         found = {**plan.to_dict(), **verdict(against), "out": out, "papers": rows}

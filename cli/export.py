@@ -39,13 +39,19 @@ _COLUMNS = {
             "And student-int8.onnx, with a table of both beside the model.",
         ),
         ("kdzoo export hf-hub:ORG/NAME --format torch-export --out model.pt2", "For PyTorch, without timm."),
+        ("kdzoo export runs/coco --format detectron2 --out detector", "A folder that detectron2 loads without kdzoo."),
+        ("kdzoo export runs/city --format onnx --out city.onnx", "A segmentor, for images of any size."),
     ],
 )
 @click.argument("reference", metavar="REF")
 @click.option(
-    "--format", "form", type=click.Choice(["onnx", "safetensors", "torch-export"]), required=True, help="Of the file."
+    "--format",
+    "form",
+    type=click.Choice(["onnx", "safetensors", "torch-export", "detectron2", "mmseg"]),
+    required=True,
+    help="Of the file; the last two are a detector's and a segmentor's.",
 )
-@click.option("--out", required=True, metavar="FILE", help="Ends in .onnx, .safetensors or .pt2.")
+@click.option("--out", required=True, metavar="FILE", help="Ends in .onnx, .safetensors or .pt2; else a folder.")
 @click.option(
     "--image-size",
     type=PIXELS,
@@ -67,7 +73,7 @@ _COLUMNS = {
 @json_option
 def command(
     reference: str,
-    form: Literal["onnx", "safetensors", "torch-export"],
+    form: Literal["onnx", "safetensors", "torch-export", "detectron2", "mmseg"],
     out: str,
     no_fuse: bool,
     as_json: bool,
@@ -77,6 +83,9 @@ def command(
 
     ONNX and torch.export hold the network and take any number of normalised images; safetensors holds the weights by
     timm's names. Where a logit differs by more than 1e-4 of the largest, nothing is written.
+
+    REF may be the run of a detector or segmentor: detectron2 and mmseg write a folder with the framework's own weights
+    and configuration, which it loads without kdzoo; ONNX and torch.export take a segmentor.
     """
     from .. import export_model
 
@@ -90,13 +99,12 @@ def command(
 
 def _print(made: Exported) -> None:
     of = "" if made.largest is None else f" (largest logit {made.largest:.2f})"
-    takes = (
-        "weights alone" if made.batch == "none" else f"any number of images, 3 x {made.image_size} x {made.image_size}"
-    )
+    count = {"none": "weights alone", "one": "one image at a time"}.get(made.batch, "any number of images")
+    size = "of any size" if made.image_size is None else f"3 x {made.image_size} x {made.image_size}"
     fields = {
         "file": made.path,
         "size": f"{made.bytes:,} bytes, {made.parameters:,} parameters",
-        "takes": takes,
+        "takes": count if made.batch == "none" else f"{count}, {size}",
         "fused": made.fused,
         "checked with": f"{made.checked_with}, {made.checked_on}",
         "largest difference": f"{made.max_difference:.2e}{of}",

@@ -139,7 +139,7 @@ def _show_plan(planned: PlannedTransfer, *, as_json: bool) -> bool:
     with work():
         cost = planned.cost()
     plan, out = planned.plan, str(planned.out)
-    against = [problem.message + (f" ({problem.hint})" if problem.hint else "") for problem in plan.problems]
+    against = [problem.sentence for problem in plan.problems]
     document = {**plan.to_dict(), **verdict(against), "out": out, "cost": cost.to_dict()}
     if as_json:
         print_json(document)

@@ -1,4 +1,4 @@
-"""``kdzoo export`` as a function: one file, checked on real images where there are any, and its int8 form beside it."""
+"""``kdzoo export`` of a classifier: one file, checked on real images where there are any, and its int8 form."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from .evaluate import EvaluationResult, evaluate
 _CHECKED, _AT_ONCE = 64, 32
 
 
-def export_model(
+def export_classifier(
     reference: str,
     form: Format,
-    out: str | Path,
+    path: Path,
     *,
     image_size: int | None = None,
     fuse: bool = True,
@@ -46,28 +46,8 @@ def export_model(
 ) -> Exported:
     """Write a model's weights, or the model itself, as one file; nothing is left where the check fails.
 
-    Args:
-        reference: A model reference; a bare timm name takes timm's default weights.
-        form: ``onnx`` and ``torch-export`` hold the network too, and take any number of normalised images
-            (N, 3, S, S); ``safetensors`` holds the weights by their names in timm's network.
-        out: The file.
-        image_size: S in pixels, in place of the model's own.
-        fuse: Whether reparametrised blocks go out as the single layers that they amount to; never as safetensors.
-        data: Data spec; the check is then on 64 of its held-out images, in the model's preprocessing.
-        int8: Also write an int8 file, ``NAME-int8.onnx`` beside ``NAME.onnx``, and measure the model and both files on
-            all held-out images.
-        calibration_images: Training images, at most, that settle the ranges of the int8 activations.
-        seed: Which images those and the 64 are.
-
-    Raises:
-        UsageError: An unknown format, a file name that does not go with it, or int8 without data or ONNX.
-        ModelError: A package is missing, the model's weights or outputs are not finite, it cannot be exported, or the
-            file computes something else.
-        DataError: Data is missing, unreadable, or of other classes than the model's.
-        RunError: The file cannot be written.
-        Interrupted: SIGTERM or SIGINT came; what is there is whole.
+    Arguments and errors are those of `kdzoo.export_model`; a bare timm name takes timm's default weights.
     """
-    path = Path(out).expanduser()
     check_form(form, path)
     if int8 and (form != "onnx" or data is None):
         raise UsageError("an int8 file is ONNX, calibrated on images", hint="--format onnx --int8 --data SPEC")

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from .evaluation.analysis import write_analysis
     from .evaluation.comparison import ComparedResult, ModelComparison, compare_results
     from .evaluation.evaluate import EvaluationResult, evaluate
-    from .evaluation.exporting import export_model
     from .evaluation.prediction.files import Prediction
     from .evaluation.report import write_report
     from .labels import PlannedLabels, label, plan_labels
@@ -65,7 +64,7 @@ if TYPE_CHECKING:
     from .recipes.registry import get_recipe, list_recipes
     from .reproduction import PlannedTable, list_tables, plan_table, reproduce
     from .runs import PlannedRun, distill, plan_run, train
-    from .sharing import package, publish
+    from .sharing import export_model, package, publish
     from .transfer.classification.measure import TransferReport
     from .transfer.dense import Comparison, DenseCost
     from .transfer.dense.papers import PaperRow
@@ -104,7 +103,6 @@ __getattr__ = lazy_names(
         ".evaluation.analysis": "write_analysis",
         ".evaluation.comparison": "ComparedResult ModelComparison compare_results",
         ".evaluation.evaluate": "EvaluationResult evaluate",
-        ".evaluation.exporting": "export_model",
         ".evaluation.prediction.files": "Prediction",
         ".evaluation.report": "write_report",
         ".labels": "PlannedLabels label plan_labels",
@@ -123,7 +121,7 @@ __getattr__ = lazy_names(
         ".recipes.registry": "get_recipe list_recipes",
         ".reproduction": "PlannedTable list_tables plan_table reproduce",
         ".runs": "PlannedRun distill plan_run train",
-        ".sharing": "package publish",
+        ".sharing": "export_model package publish",
         ".transfer.classification.measure": "TransferReport",
         ".transfer.dense": "Comparison DenseCost",
         ".transfer.dense.papers": "PaperRow",

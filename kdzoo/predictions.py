@@ -66,7 +66,7 @@ def predict(model: str, paths: str | Sequence[str], **how: Unpack[PredictArgumen
     """
     from .evaluation.prediction.images import find_images
 
-    run = _dense_run(model)
+    run = dense_run(model)
     asked = _arguments(how, run is not None)
     images = find_images(_listed(paths))
     if run is None:
@@ -105,7 +105,7 @@ def predict_to_file(
     from .evaluation.prediction.files import check_form
     from .evaluation.prediction.images import find_images
 
-    run, place = _dense_run(model), Path(out).expanduser()
+    run, place = dense_run(model), Path(out).expanduser()
     asked = _arguments(how, run is not None)
     if run is None:
         from .evaluation.prediction.predict import predict_to_file as classes_to_file
@@ -151,7 +151,7 @@ def _dense(run: Path, asked: dict[str, Any]) -> tuple[Predictor, torch.device]:
     return predictor, choose_device(asked.get("device", "auto"))
 
 
-def _dense_run(model: str) -> Path | None:
+def dense_run(model: str) -> Path | None:
     """The run of a detector or segmentor, or its checkpoint, that a reference names; None for any other model."""
     try:
         path = Path(model).expanduser()

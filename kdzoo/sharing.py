@@ -11,6 +11,7 @@ from .base.run_documents import read_config
 
 if TYPE_CHECKING:
     from .zoo.card_subject import RecipeFacts
+    from .zoo.exporting import Exported, Format
     from .zoo.hub_upload import Published
     from .zoo.publishing import Package
 
@@ -48,10 +49,14 @@ def package(run: str | Path, repository: str, **how: Unpack[PackageArguments]) -
         RunError, ModelError: The run is not finished or not evaluated, its weights are not finite, or a licence
             forbids it.
     """
+    from .predictions import dense_run
     from .zoo.publishing import prepare
     from .zoo.run_evidence import ResultsChoice
 
     folder = Path(run).expanduser()
+    if dense_run(str(folder)) is not None:
+        what = f"{folder} is of a detector or segmentor, and model cards are written for classifiers"
+        raise UsageError(what, hint="write it with kdzoo export, and send that folder with hf upload ORG/NAME FOLDER")
     asked: dict[str, Any] = dict(how)
     results = ResultsChoice(which=asked.pop("results", "official"), official=official_counts())
     return prepare(folder, repository, recipe=recipe_facts(folder), results=results, **asked)
@@ -97,6 +102,67 @@ def publish(
 
     made, revision = package(run, repository, **how), how.get("revision")
     return upload(made, private=private, revision=revision, create_pr=create_pr, message=message)
+
+
+class ExportArguments(TypedDict, total=False):
+    """How a classifier is exported.
+
+    Attributes:
+        image_size: Side of its images in pixels, in place of the model's own.
+        fuse: Whether reparametrised blocks go out as the single layers that they amount to; never as safetensors.
+        data: Data spec; the check is then on 64 of its held-out images, in the model's preprocessing.
+        int8: Also write an int8 file, ``NAME-int8.onnx`` beside ``NAME.onnx``, and measure the model and both files on
+            all held-out images.
+        calibration_images: Training images, at most, that settle the ranges of the int8 activations; 512 by default.
+        seed: Which images those and the 64 are.
+    """
+
+    image_size: int | None
+    fuse: bool
+    data: str | None
+    int8: bool
+    calibration_images: int
+    seed: int
+
+
+def export_model(reference: str, form: Format, out: str | Path, **how: Unpack[ExportArguments]) -> Exported:
+    """Write a model for other programs, checked against the model itself; nothing is left where the check fails.
+
+    Args:
+        reference: A model reference, or the run of a detector or segmentor (or the measurement's folder).
+        form: ``onnx`` and ``torch-export`` hold the network too, and take any number of normalised images;
+            ``safetensors`` holds the weights by their names in timm's network. Of a detector ``detectron2``, of a
+            segmentor ``mmseg``, ``onnx`` or ``torch-export``: the frameworks' own are a folder of weights,
+            configuration and a README, which load without kdzoo.
+        out: The file, or the folder.
+        how: ``data``, ``int8`` and the others of `ExportArguments`, for a classifier.
+
+    Raises:
+        UsageError: A format that this model has not, a file name that does not go with it, or int8 without data or
+            ONNX.
+        ModelError, CheckpointError: A package is missing, the model's weights or outputs are not finite, it cannot be
+            exported, or the file computes something else.
+        DataError: Data is missing, unreadable, or of other classes than the model's.
+        RunError: The file cannot be written.
+        Interrupted: SIGTERM or SIGINT came; what is there is whole.
+    """
+    from .predictions import dense_run
+
+    run, place = dense_run(reference), Path(out).expanduser()
+    if run is None:
+        from .evaluation.exporting import export_classifier
+
+        return export_classifier(reference, form, place, **how)
+    for name in ("image_size", "data", "int8"):
+        if dict(how).get(name):
+            option = name.replace("_", "-")
+            raise UsageError(f"--{option} has no meaning for a detector or segmentor", hint="leave it out")
+    from .measurements import dense_room
+    from .transfer.dense.trained import read_trained
+
+    trained = read_trained(run)
+    made: Exported = dense_room(trained.kind).export(trained, form, place)
+    return made
 
 
 def recipe_facts(run: Path) -> RecipeFacts | None:

@@ -164,6 +164,7 @@ _MODULES = {
 _FRAMEWORKS = {
     "transfer/detection/detectron2_backbones.py": {"detectron2"},
     "transfer/detection/detectron2_engine.py": {"fvcore"},
+    "transfer/detection/detectron2_resnet_d.py": {"detectron2"},
     "transfer/segmentation/mmseg_import.py": {"mmengine", "mmseg"},
 }
 """Frameworks that their users install by hand, and the modules that are imported only where these are there."""

@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,12 +25,14 @@ from .loaded import LoadedModel
 from .onnx_files import LOGITS, RECORD, OnnxNetwork, require_onnx
 from .saving import portable_weights
 
-Format = Literal["onnx", "safetensors", "torch-export"]
+Format = Literal["onnx", "safetensors", "torch-export", "detectron2", "mmseg"]
+"""The last two are of a detector and of a segmentor."""
 
 TOLERANCE = 1e-4
 """Largest difference of a logit, in units of the largest logit where that is above 1."""
 
 _SUFFIXES = {"onnx": ".onnx", "safetensors": ".safetensors", "torch-export": ".pt2"}
+_OF_ONE_SIZE = ("image_size", "image_width", "crop_pct", "interpolation")
 _TRACED_BATCH = 2
 _CHECKED_BATCHES = (1, 3)
 
@@ -41,11 +43,13 @@ class Exported:
 
     Attributes:
         path: The file.
-        format: ``onnx``, ``safetensors`` or ``torch-export``.
+        format: ``onnx``, ``safetensors`` or ``torch-export``; of a detector or segmentor also its framework's name,
+            and the file a folder.
         bytes: Its size.
         parameters: Of the network, as it was trained.
-        image_size: Pixels of the square that it takes.
-        batch: ``any`` where the file takes any number of images, ``none`` where it holds weights alone.
+        image_size: Pixels of the square that it takes; None for images of any size.
+        batch: ``any`` where the file takes any number of images, ``one`` for one at a time, ``none`` where it holds
+            weights alone.
         fused: What became of reparametrised blocks, in words; empty where there are none, or they were left as trained.
         checked_with: What read the file for the check.
         checked_on: The images of the check, in words.
@@ -59,7 +63,7 @@ class Exported:
     format: str
     bytes: int
     parameters: int
-    image_size: int
+    image_size: int | None
     batch: str
     fused: str
     checked_with: str
@@ -100,7 +104,13 @@ def check_form(form: str, out: Path) -> None:
 
 
 def export_loaded(
-    loaded: LoadedModel, form: Format, out: Path, *, fuse: bool = True, images: CheckImages | None = None
+    loaded: LoadedModel,
+    form: Format,
+    out: Path,
+    *,
+    fuse: bool = True,
+    images: CheckImages | None = None,
+    any_size: Mapping[str, str] | None = None,
 ) -> Exported:
     """Write a model's weights, or the model itself, as one file; nothing is left where the check fails.
 
@@ -111,6 +121,7 @@ def export_loaded(
         out: The file.
         fuse: Whether blocks that were reparametrised for training go out as the single layers that they amount to.
         images: Of the check; random ones by default.
+        any_size: Of a network for images of any height and width: what its record says of them and of the output.
 
     Raises:
         UsageError, ModelError: As `check_form`; or the model's weights or outputs are not finite, it cannot be
@@ -128,16 +139,18 @@ def export_loaded(
     network, fused = fuse_blocks(loaded.model) if fuse and form != "safetensors" else (loaded.model, "")
     images = images or CheckImages([random_images(loaded, count) for count in _CHECKED_BATCHES], "random images")
     record = {**export_metadata(loaded), **({"fused": fused} if fused else {})}
+    if any_size is not None:
+        record = {name: text for name, text in record.items() if name not in _OF_ONE_SIZE} | dict(any_size)
     write = {"onnx": _write_onnx, "safetensors": _write_safetensors, "torch-export": _write_torch_export}[form]
     checks: list[tuple[float, float | None, str]] = []
-    write_file(out, lambda new: checks.append(write(_Work(loaded, network, images, record, new))))
+    write_file(out, lambda new: checks.append(write(_Work(loaded, network, images, record, new, any_size is not None))))
     difference, largest, reader = checks[0]
     return Exported(
         path=str(out),
         format=form,
         bytes=out.stat().st_size,
         parameters=sum(parameter.numel() for parameter in loaded.model.parameters()),
-        image_size=loaded.preprocessing.image_size,
+        image_size=loaded.preprocessing.image_size if any_size is None else None,
         batch="none" if form == "safetensors" else "any",
         fused=fused,
         checked_with=reader,
@@ -216,6 +229,7 @@ class _Work:
         images: Of the check.
         record: What the file shall say.
         path: The file.
+        any_size: Whether height and width are free, too.
     """
 
     loaded: LoadedModel
@@ -223,21 +237,21 @@ class _Work:
     images: CheckImages
     record: dict[str, str]
     path: Path
+    any_size: bool
 
-    @property
-    def traced(self) -> dict[str, Any]:
-        """The exporters' example of an input, and which of its sides is free."""
-        batch = torch.export.Dim("batch", min=1)
-        return {"args": (random_images(self.loaded, _TRACED_BATCH),), "dynamic_shapes": ({0: batch},)}
+    def traced(self, height: Any, width: Any) -> dict[str, Any]:
+        """The exporters' example of an input, and which of its sides is free; these two where any size is taken."""
+        free = {0: torch.export.Dim("batch", min=1), **({2: height, 3: width} if self.any_size else {})}
+        return {"args": (random_images(self.loaded, _TRACED_BATCH),), "dynamic_shapes": (free,)}
 
 
 def _write_onnx(work: _Work) -> tuple[float, float | None, str]:
     import onnxruntime
 
+    sides = torch.export.Dim("height", min=1), torch.export.Dim("width", min=1)
+    names: dict[str, Any] = {"input_names": ["images"], "output_names": ["logits"]}
     with exporter_errors(work.loaded.reference):
-        program: Any = torch.onnx.export(
-            work.network, dynamo=True, verbose=False, input_names=["images"], output_names=["logits"], **work.traced
-        )
+        program: Any = torch.onnx.export(work.network, dynamo=True, verbose=False, **names, **work.traced(*sides))
         program.model.metadata_props.update({RECORD + key: text for key, text in work.record.items()})
         program.save(str(work.path), external_data=False)
         network = OnnxNetwork(work.path)
@@ -245,8 +259,9 @@ def _write_onnx(work: _Work) -> tuple[float, float | None, str]:
 
 
 def _write_torch_export(work: _Work) -> tuple[float, float | None, str]:
+    found = torch.export.Dim.DYNAMIC  # from which size on is the network's own: maps of one pixel are pooled otherwise
     with exporter_errors(work.loaded.reference):
-        program = torch.export.export(work.network, **work.traced, strict=False)
+        program = torch.export.export(work.network, **work.traced(found, found), strict=False)
         torch.export.save(program, work.path, extra_files={"kdzoo.json": json.dumps(work.record)})
         network = torch.export.load(work.path).module()
     return (*_compare(work, network, "torch.export.load"), f"torch.export.load {torch.__version__}")

@@ -72,7 +72,7 @@ def write_model_folder(directory: Path, files: Mapping[str, Content]) -> Path:
         ModelError: The place holds something else than a model.
         RunError: The disk is full or the place cannot be written; nothing half-written stays.
     """
-    others = {path.name for path in directory.iterdir()} - _FILES if directory.is_dir() else set()
+    others = {path.name for path in directory.iterdir()} - _FILES - set(files) if directory.is_dir() else set()
     if others := {name for name in others if not is_leftover(name)}:
         raise ModelError(
             f"{directory} holds other files ({', '.join(sorted(others)[:3])}) and is not replaced",

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 import kdzoo
+from kdzoo import export_model
 from kdzoo.base.errors import DataError, ModelError, UsageError
 from kdzoo.data import ImageSource, open_source
 from kdzoo.data.eval_views import EvalView
 from kdzoo.engine.class_match import match_classes
 from kdzoo.engine.teachers import normalise
-from kdzoo.evaluation.exporting import export_model
 from kdzoo.zoo import LoadedModel, load_model, save_model, seeded
 from kdzoo.zoo.exporting import TOLERANCE, Exported
 from kdzoo.zoo.features import forward_with_features

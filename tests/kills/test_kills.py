@@ -27,6 +27,7 @@ from quick_detection import QUICK as QUICK_DETECTION
 from quick_segmentation import QUICK as QUICK_SEGMENTATION
 from transfer_trees import TREES
 
+from kdzoo.cli.main import main
 from kdzoo.zoo import load_model, save_model
 from kdzoo.zoo.generators import save_generator
 from kdzoo.zoo.networks.conditional_generator import ConditionalGenerator
@@ -173,6 +174,23 @@ def test_eval(walk: Walk) -> None:
 def test_predict(walk: Walk) -> None:
     words = ("predict", "@TEACHER", "@PHOTOS", "--batch-size", "2", *_MACHINE, "--out", "answers.csv")
     walk("predict", *words, resumes=False, kdzoo__evaluation__prediction__files___COMMIT_EVERY=1)
+
+
+@pytest.mark.parametrize(
+    ("data", "quick", "out"),
+    [
+        ("coco:COCO", (*QUICK_DETECTION, "--set=score_threshold=0"), "boxes.csv"),
+        ("masks:MASKS", (*QUICK_SEGMENTATION, "--engine", "torchvision"), "masks"),
+    ],
+)
+def test_predict_dense(
+    walk: Walk, inputs: Path, data: str, quick: tuple[str, ...], out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(inputs)
+    trained = [*quick, "--iterations", "1", "--batch-size", "2", "--out", str(inputs / out)]
+    assert main(["transfer", data, "--backbone", "LARGE", *trained]) == 0
+    words = ("predict", f"@{out}", "@PHOTOS", *_MACHINE, "--out", out, "--drawn", "shown", "--drawn-images", "2")
+    walk(f"predict {out}", *words, resumes=False, kdzoo__evaluation__prediction__files___COMMIT_EVERY=1)
 
 
 @pytest.mark.parametrize("mode", ["linear", "finetune"])

@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from kdzoo import export_model
 from kdzoo.base.errors import ModelError, RunError, UsageError
-from kdzoo.evaluation.exporting import export_model
 from kdzoo.zoo import exporting, load_model
 from kdzoo.zoo.exporting import TOLERANCE, fuse_blocks, random_images
 

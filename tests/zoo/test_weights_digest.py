@@ -14,11 +14,11 @@ from finished_run import replace_weights
 from safetensors.torch import load_file, save_file
 
 import kdzoo
+from kdzoo import export_model
 from kdzoo.base.errors import ModelError
 from kdzoo.base.run_record import read_run
 from kdzoo.cli.main import main
 from kdzoo.evaluation.analysis.weights import weight_section
-from kdzoo.evaluation.exporting import export_model
 from kdzoo.zoo import load_model, save_model
 from kdzoo.zoo.generators import load_generator, save_generator
 from kdzoo.zoo.networks.conditional_generator import ConditionalGenerator

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from ...base.amounts import first_few
 from ...base.writing import write_file, write_json
 from ...data import TaskIterator
 from ...data.workers import Task
@@ -284,5 +285,4 @@ def unused_line(reference: str, network: str, unused: tuple[str, ...]) -> str:
     """Which of a backbone's weights a network does without, in one line."""
     if not unused:
         return f"every weight of {reference} is in the {network}"
-    shown = ", ".join(unused[:4]) + (f" and {len(unused) - 4} more" if len(unused) > 4 else "")
-    return f"weights of {reference} that the {network} does not use: {shown}"
+    return f"weights of {reference} that the {network} does not use: {first_few(unused, 4)}"

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from ...data.detection import BoxBatch
 from ...zoo import LoadedModel, seeded
 from ..backbone import build_backbone
+from ..resnet_form import ResnetForm, resnet_form
 from .detector import Detections, Detector
 from .detectron2_import import detectron2
-from .detectron2_resnet import ResnetForm, convert_resnet, resnet_form
+from .detectron2_resnet import convert_resnet
 from .settings import DetectionSettings
 
 _FILES = {"retinanet": "retinanet_R_50_FPN_1x.yaml", "faster_rcnn": "faster_rcnn_R_50_FPN_1x.yaml"}
@@ -83,6 +84,10 @@ def make_config(settings: DetectionSettings, loaded: LoadedModel, num_classes: i
     if form is not None:
         model.RESNETS.DEPTH = form.depth
         model.RESNETS.RES2_OUT_CHANNELS = 256 if form.depth >= 50 else 64
+        if not form.is_plain:
+            from .detectron2_resnet_d import register
+
+            model.BACKBONE.NAME = register(form.stem, form.pooled_shortcuts)
     model.BACKBONE.FREEZE_AT = settings.frozen_stages
     model.FPN.OUT_CHANNELS = settings.fpn_channels
     if settings.detector == "retinanet":
@@ -112,18 +117,8 @@ def _over_resnet(
 ) -> tuple[nn.Module, dict[str, int], tuple[str, ...]]:
     from detectron2.modeling import build_model
 
-    from .detectron2_backbones import RCNN_NAME, RETINANET_NAME, bottom_up, build_resnet
-
     with seeded(seed):
-        if form.is_plain:
-            model = build_model(cfg)
-        else:
-            options = {"out_features": cfg.MODEL.RESNETS.OUT_FEATURES, "freeze_at": cfg.MODEL.BACKBONE.FREEZE_AT}
-            network = build_resnet(form, norm=cfg.MODEL.RESNETS.NORM, **options)
-            name = RETINANET_NAME if cfg.MODEL.META_ARCHITECTURE == "RetinaNet" else RCNN_NAME
-            cfg.MODEL.BACKBONE.NAME = name
-            with bottom_up(network):
-                model = build_model(cfg)
+        model = build_model(cfg)
     converted, unused = convert_resnet(loaded.model.state_dict(), form)
     load_exactly(model.backbone.bottom_up, converted)
     prefix = "backbone.bottom_up."
@@ -150,7 +145,7 @@ def _over_timm(
 ) -> tuple[nn.Module, dict[str, int], tuple[str, ...]]:
     from detectron2.modeling import build_model
 
-    from .detectron2_backbones import RCNN_NAME, RETINANET_NAME, TimmBottomUp, bottom_up
+    from .detectron2_backbones import NAME, TimmBottomUp, bottom_up
 
     body = build_backbone(
         loaded,
@@ -158,7 +153,7 @@ def _over_timm(
         batchnorm="train" if settings.batchnorm == "train" else "frozen",
         frozen_stages=settings.frozen_stages,
     )
-    cfg.MODEL.BACKBONE.NAME = RETINANET_NAME if settings.detector == "retinanet" else RCNN_NAME
+    cfg.MODEL.BACKBONE.NAME = NAME
     with seeded(seed), bottom_up(TimmBottomUp(body)):
         model = build_model(cfg)
     prefix = "backbone.bottom_up.body.network."

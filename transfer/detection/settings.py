@@ -27,7 +27,6 @@ from ...base.settings import ResolvedSettings, SettingsBuilder, Values, cited, c
 from ..checks import one_of
 from ..dense.settings import NATIVE_KERNELS, FrozenStages, ImageSide, Multipliers, common_faults, refuse, resolve
 
-DETECTORS = ("retinanet", "faster_rcnn")
 SCHEDULES = ("1x", "3x")
 
 _DEFAULTS = "detectron2 config/defaults.py"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .cost import estimate
+from .export import export
 from .papers import paper_rows
 from .plan import SegmentationPlan, make_plan
 from .predictor import open_predictor
@@ -17,6 +18,7 @@ __all__ = [
     "SegmentationPlan",
     "SegmentationSettings",
     "estimate",
+    "export",
     "make_plan",
     "open_predictor",
     "paper_rows",

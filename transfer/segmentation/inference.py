@@ -22,7 +22,7 @@ def normalised(images: Tensor, preprocessing: Preprocessing, device: torch.devic
 def padded(logits: Callable[[Tensor], Tensor], images: Tensor, multiple: int) -> Tensor:
     """Logits of images whose sides are first filled up to a multiple with zeros, right and below, and then cut off."""
     height, width = images.shape[2:]
-    if height % multiple == 0 and width % multiple == 0:
+    if multiple == 1:
         return logits(images)
     filled = F.pad(images, (0, -width % multiple, 0, -height % multiple))
     return logits(filled)[:, :, :height, :width]
@@ -62,6 +62,11 @@ def _starts(size: int, window: int, stride: int) -> list[int]:
 
 def predicted_labels(logits: Tensor, size: tuple[int, int]) -> Tensor:
     """The likeliest class of each pixel of the stored image: uint8, (H, W)."""
-    if tuple(logits.shape[2:]) != size:
-        logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
-    return logits[0].argmax(dim=0).to(torch.uint8)
+    return at_size(logits, size)[0].argmax(dim=0).to(torch.uint8)
+
+
+def at_size(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Logits of each pixel of the stored image."""
+    if tuple(logits.shape[2:]) == size:
+        return logits
+    return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)

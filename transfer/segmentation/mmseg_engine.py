@@ -22,7 +22,7 @@ from .mmseg_import import MODELS, MMLogger, PixelData, SegDataSample, mmseg
 from .segmentor import DenseBackbone, Segmentor, dense_backbone
 from .settings import SegmentationSettings
 
-_NORM = {
+NORM = {
     "type": "BN",
     "requires_grad": True,
 }  # models/fcn_r50-d8.py has SyncBN: converted to it where there are several
@@ -44,7 +44,7 @@ class MmsegEngine:
         """
         dense = dense_backbone(loaded, settings)
         config = model_config(dense, settings, num_classes)
-        with seeded(seed), _quiet() as said:
+        with seeded(seed), quiet() as said:
             model = MODELS.build({**config, "backbone": {"type": lambda: dense.body}})
             model.init_weights()
 
@@ -59,7 +59,7 @@ class MmsegEngine:
 
         def logits(network: nn.Module, images: Tensor) -> Tensor:
             meta = {"img_shape": images.shape[2:]}
-            return network.encode_decode(images, [meta] * len(images))  # type: ignore[operator]
+            return network.encode_decode(images, [meta])  # type: ignore[operator]
 
         return Segmentor(
             model=model,
@@ -87,7 +87,7 @@ def model_config(dense: DenseBackbone, settings: SegmentationSettings, num_class
         loss["class_weight"] = list(settings.class_weights)
     common = {
         "num_classes": num_classes,
-        "norm_cfg": _NORM,
+        "norm_cfg": NORM,
         "align_corners": False,
         "ignore_index": IGNORED,
         "loss_decode": loss,
@@ -145,26 +145,15 @@ def model_config(dense: DenseBackbone, settings: SegmentationSettings, num_class
     return config
 
 
-def slide_logits(model: nn.Module, images: Tensor, crop: tuple[int, int], stride: tuple[int, int]) -> Tensor:
-    """mmsegmentation's own sliding window, to compare with."""
-    model.test_cfg = _Attributes(mode="slide", crop_size=crop, stride=stride)  # type: ignore[assignment]
-    return model.slide_inference(images, [{"img_shape": images.shape[2:]}])  # type: ignore[operator]
-
-
-class _Attributes(dict[str, Any]):
-    def __getattr__(self, name: str) -> Any:
-        return self[name]
-
-
 @contextlib.contextmanager
-def _quiet() -> Iterator[io.StringIO]:
+def quiet() -> Iterator[io.StringIO]:
     """What the framework says while it builds, as text; nothing of it on the terminal."""
     said = io.StringIO()
     handler = logging.StreamHandler(said)
     logger = MMLogger.get_current_instance()
     kept, logger.handlers = logger.handlers, [handler]
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.redirect_stdout(said):
             warnings.simplefilter("ignore")
             yield said
     finally:

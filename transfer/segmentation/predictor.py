@@ -82,14 +82,17 @@ class MaskPredictor(DensePredictor[ShownImage, Tensor]):
 
     def find(self, model: nn.Module, shown: ShownImage, device: torch.device) -> Tensor:
         """The label of each pixel of the stored image: uint8, (H, W)."""
+        return predicted_labels(self.logits(model, shown, device), shown.size)
+
+    def logits(self, model: nn.Module, shown: ShownImage, device: torch.device) -> Tensor:
+        """Of each pixel of the shown image: (1, C, h, w)."""
         segmentor, own = self.network, self.settings
         images = normalised(shown.image[None], segmentor.preprocessing, device)
 
         def logits(part: Tensor) -> Tensor:
             return padded(partial(segmentor.logits, model), part, segmentor.multiple)
 
-        found = slide(logits, images, own.crop, own.window_stride()) if own.test_mode == "slide" else logits(images)
-        return predicted_labels(found, shown.size)
+        return slide(logits, images, own.crop, own.window_stride()) if own.test_mode == "slide" else logits(images)
 
     def prediction(self, path: str, found: Tensor) -> MaskPrediction:
         labels = found.cpu().numpy()

@@ -30,7 +30,6 @@ from ...base.settings import ResolvedSettings, SettingsBuilder, Values, cited, c
 from ..checks import one_of
 from ..dense.settings import NATIVE_KERNELS, FrozenStages, Multipliers, common_faults, refuse, resolve
 
-HEADS = ("fcn", "deeplabv3plus", "ocrnet")
 SCHEDULES = {"20k": 20_000, "40k": 40_000, "80k": 80_000, "160k": 160_000, "320k": 320_000}
 
 CITYSCAPES_WEIGHTS = (

@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 
 import kdzoo
+from kdzoo import export_model
 from kdzoo.base.errors import DataError, Interrupted, ModelError, UsageError
 from kdzoo.cli.main import main
 from kdzoo.data.reading import AS_STORED
-from kdzoo.evaluation.exporting import export_model
 from kdzoo.evaluation.prediction import classifier
 from kdzoo.evaluation.prediction import predict as predicting
 from kdzoo.evaluation.prediction.images import ImageFile

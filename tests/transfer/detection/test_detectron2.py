@@ -22,9 +22,10 @@ from kdzoo.base.errors import UsageError
 from kdzoo.cli.main import main
 from kdzoo.data.detection import BoxBatch
 from kdzoo.transfer.dense import IterationSchedule, parameter_groups
-from kdzoo.transfer.detection.detectron2_resnet import convert_resnet, resnet_form
+from kdzoo.transfer.detection.detectron2_resnet import convert_resnet
 from kdzoo.transfer.detection.engines import choose_engine
 from kdzoo.transfer.detection.settings import DetectionSettings
+from kdzoo.transfer.resnet_form import resnet_form
 from kdzoo.zoo import LoadedModel, load_model
 
 HERE = importlib.util.find_spec("detectron2") is not None
@@ -35,6 +36,7 @@ import sys, torch
 from kdzoo.data.detection import BoxBatch
 from kdzoo.transfer.detection.detectron2_engine import Detectron2Engine
 from kdzoo.transfer.detection.settings import DetectionSettings
+from kdzoo.transfer.resnet_form import resnet_form
 from kdzoo.zoo import load_model
 
 settings = DetectionSettings(detector=sys.argv[1], fpn_channels=16, box_head_width=16, proposals=50)

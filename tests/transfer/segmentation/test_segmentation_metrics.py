@@ -88,7 +88,8 @@ def test_a_window_that_sees_all_and_many_that_overlap() -> None:
 
 
 def test_the_sliding_window_is_mmsegmentations(mmseg: None) -> None:
-    from kdzoo.transfer.segmentation.mmseg_engine import MmsegEngine, slide_logits
+    from kdzoo.transfer.segmentation.mmseg_engine import MmsegEngine
+    from kdzoo.transfer.segmentation.mmseg_import import mmengine
     from kdzoo.transfer.segmentation.settings import SegmentationSettings
     from kdzoo.zoo import load_model
 
@@ -97,7 +98,8 @@ def test_the_sliding_window_is_mmsegmentations(mmseg: None) -> None:
     model = segmentor.model.eval()
     images = torch.linspace(-2, 2, 3 * 70 * 90).reshape(1, 3, 70, 90)
     with torch.no_grad():
-        theirs = slide_logits(model, images, (48, 64), (32, 40))
+        model.test_cfg = mmengine.ConfigDict(mode="slide", crop_size=(48, 64), stride=(32, 40))  # type: ignore[assignment]
+        theirs = model.slide_inference(images, [{"img_shape": images.shape[2:]}])  # type: ignore[operator]
         mine = slide(lambda part: segmentor.logits(model, part), images, (48, 64), (32, 40))
     torch.testing.assert_close(mine, theirs)
 
