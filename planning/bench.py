@@ -31,6 +31,7 @@ from ..engine.teachers import TeacherEnsemble
 from ..recipes.recipe import Recipe
 from ..recipes.recipe_file import load_recipe
 from ..zoo import LoadedModel, seeded
+from .hints import with_hints
 from .labels import record_of, stored_labels
 from .models import shapes_of, student_of, teachers_of
 from .plan import DataFacts, Plan, RunSettings, StageStep
@@ -60,7 +61,8 @@ class StudentBench:
         networks = teachers if plan.recipe.objective.reads.dense else ()
         shapes = shapes_of(student, records, num_images, labels, plan.facts.num_targets, networks)
         with seeded(plan.run.seed):
-            self.objective = plan.recipe.objective.build(shapes).to(processes.device)
+            objective = with_hints(plan.recipe.objective.build(shapes), plan, student, teachers)
+        self.objective = objective.to(processes.device)
         self.student = Student(student, training, processes, reads_maps=self.objective.reads_maps)
         self.student.model.train()
         self.objective.set_modes(self.student.model)

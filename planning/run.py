@@ -19,6 +19,7 @@ from ..engine.run_folder import RunFolder
 from ..engine.signals import StopRequest
 from ..zoo import LoadedModel, seeded
 from .batch_parts import fitted, with_recorded_parts
+from .hints import with_hints
 from .memory import available_bytes, require_memory
 from .models import shapes_of, student_of
 from .plan import Plan
@@ -126,10 +127,10 @@ def build_job(
         RunFolder(out).refuse_if_taken(fixed, resume=resume)
     reports = teachers.check(plan, sources, processes, trust=trust_teacher, stop=stop)
     with seeded(torch_seed(plan.run.seed, "objective")):
-        networks = teachers.ensemble.members if teachers.ensemble and recipe.objective.reads.dense else ()
-        labels = sources.train.labels
-        shapes = shapes_of(student, teachers.records, len(sources.train), labels, num_targets, networks)
-        objective = recipe.objective.build(shapes)
+        networks = teachers.ensemble.members if teachers.ensemble else ()
+        dense, labels = networks if recipe.objective.reads.dense else (), sources.train.labels
+        shapes = shapes_of(student, teachers.records, len(sources.train), labels, num_targets, dense)
+        objective = with_hints(recipe.objective.build(shapes), plan, student, networks)
     return TrainJob(
         student=student,
         objective=objective,
