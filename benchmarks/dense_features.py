@@ -3,10 +3,10 @@
     python benchmarks/dense_features.py --out FOLDER --teacher tf_efficientnet_lite0=lite0.safetensors [--table]
 
 The images are the segmentation tests' squares and discs, in colours that say nothing: each image draws its own, so that
-a class is a form. For each seed the student learns the teacher's features on 2,000 images without masks by the recipe
-``features``; then an FCN over it, over the same network with random weights, and over the teacher is trained on 64
-images with masks and measured on 128 others. A line a seed is kept in OUT/results.jsonl, so that the same command goes
-on where it was.
+a class is a form. The student learns the teacher's features on 2,000 images without masks by the recipe ``features``,
+once alone and once with hints of its stages; then for each seed an FCN over either, over the same network with random
+weights, and over the teacher is trained on 64 images with masks and measured on 128 others. A line a seed is kept in
+OUT/results.jsonl, so that the same command goes on where it was; it has no teacher after the first TEACHER_SEEDS.
 """
 
 from __future__ import annotations
@@ -45,14 +45,20 @@ def write(images: Path, masks: Path | None, first: int, count: int) -> None:
 
 def measure(args: argparse.Namespace, seed: int) -> dict[str, Any]:
     """One seed's mean intersections over union, percent."""
-    folder = args.out / f"seed-{seed}"
-    learnt = kdzoo.distill(
-        "features", student=args.student, teachers=[args.teacher], data=str(args.out / "unlabeled"), seed=seed,
-        epochs=args.epochs, settings={"teachers.view": SIZE[0], "student.init": "random"}, workers=0, resume=True,
-        out=folder / "features",
-    )  # fmt: skip
-    found: dict[str, Any] = {"seed": seed, "feature_cosine": learnt.metrics["feature_cosine"]}
-    for name, backbone, baseline in (("features", learnt.run, "random"), ("teacher", args.teacher, None)):
+    folder, found = args.out / f"seed-{seed}", dict[str, Any](seed=seed)
+    sides: list[tuple[str, str, str | None]] = []
+    for name, weight in (("features", 0.0), ("hints", args.hints)):
+        settings = {"teachers.view": SIZE[0], "student.init": "random", "objective.features.weight": weight}
+        learnt = kdzoo.distill(
+            "features", student=args.student, teachers=[args.teacher], data=str(args.out / "unlabeled"), seed=0,
+            epochs=args.epochs, settings=settings, workers=0, resume=True, out=args.out / name,
+        )  # fmt: skip
+        found[f"{name}_cosine"] = learnt.metrics["feature_cosine"]
+        sides.append((name, learnt.run, "random" if name == "features" else None))
+    for name, backbone, baseline in (
+        *sides,
+        *((("teacher", args.teacher, None),) if seed < args.teacher_seeds else ()),
+    ):
         result = kdzoo.measure_segmentation(
             f"masks:{args.out / 'drawn'}", backbone=backbone, baseline=baseline, engine="torchvision", head="fcn",
             iterations=args.iterations, batch_size=8, lr=0.02, seeds=[seed], workers=0, resume=True, settings=SMALL,
@@ -65,8 +71,9 @@ def measure(args: argparse.Namespace, seed: int) -> dict[str, Any]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Means, and paired differences with their 95 % intervals over the seeds."""
-    lines = [f"{name}: {np.mean([row[name] for row in rows]):.1f}" for name in ("random", "features", "teacher")]
-    for one, other in (("features", "random"), ("teacher", "features")):
+    arms = ("random", "features", "hints", "teacher")
+    lines = [f"{arm}: {np.mean([row[arm] for row in rows if arm in row]):.1f}" for arm in arms]
+    for one, other in (("features", "random"), ("hints", "random"), ("hints", "features")):
         mean, *ends = mean_interval([row[one] - row[other] for row in rows]) or (np.nan,) * 3
         lines.append(f"{one} - {other}: {mean:+.1f} ({', '.join(f'{end:+.1f}' for end in ends)})")
     return "\n".join(lines)
@@ -78,8 +85,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--teacher", required=True)
     parser.add_argument("--student", default="mobilenetv3_small_050")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--hints", type=float, default=0.01, help="their weight")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--teacher-seeds", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--iterations", type=int, default=150)
     parser.add_argument("--table", action="store_true", help="print the table of what is there and end")
     args = parser.parse_args()
