@@ -98,7 +98,9 @@ CASES = {
         "meal_v1", ("three_stages",), {"objective.block_lengths": [64, 48, 32]}, teachers=2, student="cifar_resnet8"
     ),
     "crd": Case("crd", (), _CONTRAST, teachers=1),
+    "crd-hints": Case("crd", (), {**_CONTRAST, "objective.features.weight": 0.1}, teachers=1, student="cifar_resnet8"),
     "ae_kd": Case("ae_kd", teachers=3),
+    "deit": Case("deit", ("small_images",), {"optimizer.lr": 1e-4}, teachers=1, student="{tokens}"),
     "exrep": Case(
         "exrep", ("small_images",), {**_NARROW, "optimizer.lr": 0.001}, 1, student="{teacher}", two_phases=True
     ),
