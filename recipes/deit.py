@@ -2,7 +2,7 @@
 
 Paper:   Training data-efficient image transformers & distillation through attention (DeiT), H. Touvron, M. Cord,
          M. Douze, F. Massa, A. Sablayrolles, H. Jégou, ICML 2021, arXiv 2012.12877; code: facebookresearch/deit
-Table:   the README's ImageNet top-1: DeiT-tiny 74.5, DeiT-small 81.2, DeiT-base 83.4, each distilled
+Table:   README_deit.md's ImageNet top-1: DeiT-tiny 74.5, DeiT-small 81.2, DeiT-base 83.4, each distilled
 Command: kdzoo distill --recipe deit --student deit_tiny_distilled_patch16_224 --teacher regnety_160.deit_in1k
 Cost:    not measured yet; ``--dry-run`` estimates it
 
@@ -104,18 +104,18 @@ RECIPE = from_rows(
         authors="Hugo Touvron, Matthieu Cord, Matthijs Douze, Francisco Massa, Alexandre Sablayrolles, Hervé Jégou",
         year=2021,
         url="https://arxiv.org/abs/2012.12877",
-        code="facebookresearch/deit",
+        code="facebookresearch/deit 0282d2a",
     ),
-    reproduces=("README, ImageNet top-1 of the distilled models: tiny 74.5, small 81.2, base 83.4",),
+    reproduces=("README_deit.md, ImageNet top-1 of the distilled models: tiny 74.5, small 81.2, base 83.4",),
     objective=DeitSettings,
     settings=(
-        ("student.model", "deit_tiny_distilled_patch16_224", "code: README"),
+        ("student.model", "deit_tiny_distilled_patch16_224", "code: README_deit.md"),
         ("student.init", "random", "code: main.py, pretrained=False"),
-        ("teachers.models", TEACHER, "§4.1: RegNetY-16GF, by the authors"),
+        ("teachers.models", TEACHER, "code: README_deit.md, regnety_160"),
         SAME_VIEW,
-        ("data.dataset", "imagenet", "§4"),
+        ("data.dataset", "imagenet", "code: README_deit.md"),
         ("data.val_dataset", None, "ours: the data set's own validation split"),
-        ("data.unlabeled", None, "§4: labelled images alone"),
+        ("data.unlabeled", None, "ours: it reads labels"),
         *at("code: datasets.py, timm's create_transform", IMAGENET_VIEWS, IMAGENET_COLOURS, TORCHVISION_CROP, PLAIN),
         *at(
             "code: main.py",
@@ -141,22 +141,29 @@ RECIPE = from_rows(
         ),
         ("data.augmentation.hflip_prob", 0.5, "code: datasets.py, timm's create_transform"),
         ("data.evaluation.interpolation", "bicubic", "code: datasets.py, build_transform"),
-        ("training.batch_size", 1024, "Table 9"),
+        ("training.batch_size", 1024, "code: README_deit.md, 4 × 256"),
         ("training.precision", "fp32", "ours: the same on every machine"),
-        ("optimizer.lr", 1e-3, "Table 9: 0.0005 a 512 images"),
+        ("optimizer.lr", 1e-3, "code: main.py, 5e-4 · 1024 / 512"),
         ("optimizer.nesterov", False, "ours: SGD's alone"),
         ("optimizer.decay_norm_and_bias", False, "code: main.py, timm's create_optimizer"),
         ("schedule.milestones", (), "ours: of use with other schedules only"),
         ("schedule.gamma", 0.1, "ours: of use with other schedules only"),
         ("schedule.warmup_start", 0.001, "code: main.py, warmup_lr 1e-6"),
         ("schedule.final", 0.01, "code: main.py, min_lr 1e-5"),
-        ("objective.decision", "hard", "§4.2"),
+        ("objective.decision", "hard", "code: README_deit.md, --distillation-type"),
         ("objective.weight", 0.5, "Eq. 3"),
         ("objective.temperature", 3.0, "§5.1"),
     ),
     students=(
         columns("name", "model", "teachers", "image_size", "top1", "top5"),
-        sources("code: README", "code: README", "§4.1: RegNetY-16GF", "code: main.py", "code: README", "code: README"),
+        sources(
+            "code: README_deit.md",
+            "code: README_deit.md",
+            "code: README_deit.md, regnety_160",
+            "code: main.py",
+            "code: README_deit.md",
+            "code: README_deit.md",
+        ),
         student("deit_tiny_distilled_patch16_224", "deit_tiny_distilled_patch16_224", TEACHER, 224, 74.5, 91.9),
         student("deit_small_distilled_patch16_224", "deit_small_distilled_patch16_224", TEACHER, 224, 81.2, 95.4),
         student("deit_base_distilled_patch16_224", "deit_base_distilled_patch16_224", TEACHER, 224, 83.4, 96.5),

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import timm
 import torch
 from torch.nn import functional
 
@@ -19,27 +17,19 @@ from kdzoo.planning.run import run
 from kdzoo.recipes.overrides import override
 from kdzoo.recipes.recipe import Shapes
 from kdzoo.recipes.registry import get_recipe
-from kdzoo.zoo import load_model, save_model
+from kdzoo.zoo import load_model
 from kdzoo.zoo.features import forward_keeping
 
-from .conftest import small_plan
+from .conftest import small_plan, write_token_student
 from .golden_losses import check_golden, terms
 
 OTHERS = ("levit_128s", "repvit_m0_9", "efficientformer_l1", "pit_ti_distilled_224")
-TINY = {"patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 2, "img_size": 16}
 
 
 @pytest.fixture(scope="module")
 def token_student(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A transformer with a distillation token, of random weights, for images of 16 px."""
-    loaded = load_model("deit_tiny_distilled_patch16_224", pretrained=False, num_classes=10)
-    torch.manual_seed(4)
-    loaded.model = timm.create_model("deit_tiny_distilled_patch16_224", num_classes=10, **TINY)
-    loaded.model_args = TINY
-    loaded.preprocessing = replace(loaded.preprocessing, image_size=16)
-    folder = tmp_path_factory.mktemp("token") / "student"
-    save_model(loaded, folder, provenance={})
-    return str(folder)
+    return write_token_student(tmp_path_factory.mktemp("token") / "student")
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from kdzoo.zoo.generators import save_generator
 from kdzoo.zoo.networks.conditional_generator import ConditionalGenerator
 
 from ..planning.staged import write_data, write_teacher
+from .conftest import write_token_student
 
 pytestmark = pytest.mark.numeric
 
@@ -109,7 +110,12 @@ CASES = {
     ),
     "fixres": Case("fixres", student="{teacher}"),
 }
-_ONE_PROCESS_IS_ANOTHER = ("class_gan", "meal_v1", "fixres")  # BatchNorm in training mode, in networks of their own
+_ONE_PROCESS_IS_ANOTHER = (
+    "class_gan",
+    "meal_v1",
+    "fixres",
+    "crd-hints",
+)  # BatchNorm in training mode, in networks of their own
 
 
 @dataclass(frozen=True)
@@ -158,6 +164,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer) -> 
     write_data(root / "data")
     write_teacher(root / "teacher")
     write_teacher(root / "large", image_size=28)
+    write_token_student(root / "tokens")
     torch.manual_seed(0)
     save_generator(ConditionalGenerator(10, 16, 4, 6, 7), root / "generator", {})
     return World(root, fork_server)
