@@ -94,7 +94,7 @@ class Deit(Objective):
         return {"hard_label": (1 - settings.weight) * hard, "token": settings.weight * token}
 
 
-TEACHER = ("regnety_160.deit_in1k",)
+README, TEACHER = "code: README_deit.md", ("regnety_160.deit_in1k",)
 
 RECIPE = from_rows(
     name="deit",
@@ -109,11 +109,11 @@ RECIPE = from_rows(
     reproduces=("README_deit.md, ImageNet top-1 of the distilled models: tiny 74.5, small 81.2, base 83.4",),
     objective=DeitSettings,
     settings=(
-        ("student.model", "deit_tiny_distilled_patch16_224", "code: README_deit.md"),
+        ("student.model", "deit_tiny_distilled_patch16_224", README),
         ("student.init", "random", "code: main.py, pretrained=False"),
         ("teachers.models", TEACHER, "code: README_deit.md, regnety_160"),
         SAME_VIEW,
-        ("data.dataset", "imagenet", "code: README_deit.md"),
+        ("data.dataset", "imagenet", README),
         ("data.val_dataset", None, "ours: the data set's own validation split"),
         ("data.unlabeled", None, "ours: it reads labels"),
         *at("code: datasets.py, timm's create_transform", IMAGENET_VIEWS, IMAGENET_COLOURS, TORCHVISION_CROP, PLAIN),
@@ -156,14 +156,7 @@ RECIPE = from_rows(
     ),
     students=(
         columns("name", "model", "teachers", "image_size", "top1", "top5"),
-        sources(
-            "code: README_deit.md",
-            "code: README_deit.md",
-            "code: README_deit.md, regnety_160",
-            "code: main.py",
-            "code: README_deit.md",
-            "code: README_deit.md",
-        ),
+        sources(README, README, "code: README_deit.md, regnety_160", "code: main.py", README, README),
         student("deit_tiny_distilled_patch16_224", "deit_tiny_distilled_patch16_224", TEACHER, 224, 74.5, 91.9),
         student("deit_small_distilled_patch16_224", "deit_small_distilled_patch16_224", TEACHER, 224, 81.2, 95.4),
         student("deit_base_distilled_patch16_224", "deit_base_distilled_patch16_224", TEACHER, 224, 83.4, 96.5),

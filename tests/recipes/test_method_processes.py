@@ -110,12 +110,8 @@ CASES = {
     ),
     "fixres": Case("fixres", student="{teacher}"),
 }
-_ONE_PROCESS_IS_ANOTHER = (
-    "class_gan",
-    "meal_v1",
-    "fixres",
-    "crd-hints",
-)  # BatchNorm in training mode, in networks of their own
+_ONE_PROCESS_IS_ANOTHER = ("class_gan", "meal_v1", "fixres", "crd-hints")
+"""BatchNorm in training mode, in networks of their own."""
 
 
 @dataclass(frozen=True)
