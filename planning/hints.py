@@ -8,7 +8,7 @@ import torch
 
 from ..base.errors import ModelError, TeacherError, UsageError
 from ..engine.objective import Objective
-from ..recipes.hints import Hinted
+from ..recipes.hints import GuidedStages, Hinted
 from ..recipes.objectives.hints import StageShape
 from ..zoo import LoadedModel, forward_with_maps
 from ..zoo.features import blank_conditions
@@ -20,13 +20,23 @@ def with_hints(objective: Objective, plan: Plan, student: LoadedModel, teachers:
     """The objective, with hints beside its own terms where their weight is not 0.
 
     Raises:
+        KdzooError: As `guided_stages`.
+    """
+    found = guided_stages(plan, student, teachers)
+    return objective if found is None else Hinted(objective, plan.recipe.objective.hint_weight, found)
+
+
+def guided_stages(plan: Plan, student: LoadedModel, teachers: Sequence[LoadedModel]) -> GuidedStages | None:
+    """Which of the networks' stages hints compare; None where a plan has none.
+
+    Raises:
         UsageError: The recipe's networks look at images that it makes, or a teacher has no stage like the student's.
         ModelError: The student's stages are not known, or give no maps.
         TeacherError: A teacher's are not, or give none.
     """
-    weight, size = plan.recipe.objective.hint_weight, run_size(plan.recipe)
-    if not weight or not teachers:
-        return objective
+    size = run_size(plan.recipe)
+    if not plan.recipe.objective.hint_weight or not teachers:
+        return None
     if plan.recipe.objective.reads.made_images:
         raise UsageError(
             f"{plan.recipe.name} takes no hints: its networks look at images that it makes",
@@ -38,7 +48,7 @@ def with_hints(objective: Objective, plan: Plan, student: LoadedModel, teachers:
             shapes.append(stage_shapes(teacher, (size, size) if size else teacher.preprocessing.input_size[1:]))
         except ModelError as error:
             raise TeacherError(f"teacher {teacher.reference}: {error.message}", hint=error.hint) from error
-    return Hinted(objective, weight, stage_shapes(student, student.preprocessing.input_size[1:]), shapes)
+    return GuidedStages(stage_shapes(student, student.preprocessing.input_size[1:]), shapes)
 
 
 def stage_shapes(loaded: LoadedModel, size: tuple[int, int]) -> tuple[StageShape, ...]:

@@ -26,6 +26,36 @@ LIVE = "hints read the outputs of the teachers' stages"
 """Why a run with hints needs the teachers themselves."""
 
 
+class GuidedStages:
+    """Which stages of a student and its teachers are compared.
+
+    Attributes:
+        pairs: (the student's, the teacher's) places of each teacher.
+        widths: Their channels, likewise.
+
+    Args:
+        student: The student's stages.
+        teachers: Those of each teacher.
+
+    Raises:
+        UsageError: A teacher has no stage whose map is of a size of the student's.
+    """
+
+    def __init__(self, student: Sequence[StageShape], teachers: Sequence[Sequence[StageShape]]) -> None:
+        self.pairs = [stage_pairs(student, teacher) for teacher in teachers]
+        self.widths = [
+            [(student[own].channels, teacher[theirs].channels) for own, theirs in pairs]
+            for pairs, teacher in zip(self.pairs, teachers, strict=True)
+        ]
+        for number, (pairs, teacher) in enumerate(zip(self.pairs, teachers, strict=True), start=1):
+            if not pairs:
+                raise UsageError(
+                    f"no stage of teacher {number} has a map of a size of the student's: {_sizes(teacher)} beside "
+                    f"{_sizes(student)}",
+                    hint="show it another size (--set teachers.view=PIXELS), or leave objective.features.weight out",
+                )
+
+
 class Hinted(Objective):
     """A recipe's objective with hints.
 
@@ -34,34 +64,15 @@ class Hinted(Objective):
     Args:
         objective: The recipe's; its own phase ``student`` gets the hints.
         weight: Of the mean over all teachers of the mean over their hints.
-        student: The student's stages.
-        teachers: Those of each teacher.
-
-    Raises:
-        UsageError: A teacher has no stage whose map is of a size of the student's.
+        stages: What is compared.
     """
 
-    def __init__(
-        self,
-        objective: Objective,
-        weight: float,
-        student: Sequence[StageShape],
-        teachers: Sequence[Sequence[StageShape]],
-    ) -> None:
+    def __init__(self, objective: Objective, weight: float, stages: GuidedStages) -> None:
         super().__init__()
         self.objective, self.weight, self.primary = objective, weight, objective.primary
-        self.reads_maps = _BESIDE[objective.reads_maps]
-        self.pairs = [stage_pairs(student, teacher) for teacher in teachers]
-        for number, (pairs, teacher) in enumerate(zip(self.pairs, teachers, strict=True), start=1):
-            if not pairs:
-                raise UsageError(
-                    f"no stage of teacher {number} has a map of a size of the student's: {_sizes(teacher)} beside "
-                    f"{_sizes(student)}",
-                    hint="show it another size (--set teachers.view=PIXELS), or leave objective.features.weight out",
-                )
+        self.reads_maps, self.pairs = _BESIDE[objective.reads_maps], stages.pairs
         self.regressors = nn.ModuleList(
-            nn.ModuleList(nn.Linear(student[own].channels, teacher[theirs].channels) for own, theirs in pairs)
-            for pairs, teacher in zip(self.pairs, teachers, strict=True)
+            nn.ModuleList(nn.Linear(own, theirs) for own, theirs in widths) for widths in stages.widths
         )
 
     def phases(self, student: nn.Module) -> tuple[Phase, ...]:
