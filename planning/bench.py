@@ -28,10 +28,11 @@ from ..engine.precision import deterministic
 from ..engine.step import StepContext, mix_batch, split_step
 from ..engine.student import Student
 from ..engine.teachers import TeacherEnsemble
+from ..recipes.hints import Hinted
 from ..recipes.recipe import Recipe
 from ..recipes.recipe_file import load_recipe
 from ..zoo import LoadedModel, seeded
-from .hints import with_hints
+from .hints import guided_stages
 from .labels import record_of, stored_labels
 from .models import shapes_of, student_of, teachers_of
 from .plan import DataFacts, Plan, RunSettings, StageStep
@@ -61,7 +62,8 @@ class StudentBench:
         networks = teachers if plan.recipe.objective.reads.dense else ()
         shapes = shapes_of(student, records, num_images, labels, plan.facts.num_targets, networks)
         with seeded(plan.run.seed):
-            objective = with_hints(plan.recipe.objective.build(shapes), plan, student, teachers)
+            objective, guided = plan.recipe.objective.build(shapes), guided_stages(plan, student, teachers)
+            objective = objective if guided is None else Hinted(objective, guided)
         self.objective = objective.to(processes.device)
         self.student = Student(student, training, processes, reads_maps=self.objective.reads_maps)
         self.student.model.train()

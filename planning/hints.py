@@ -1,4 +1,4 @@
-"""Hints in a run: what the stages of its networks give, and its objective with hints where the plan asks for them."""
+"""Hints in a run: what the stages of its networks give, and which of them are compared."""
 
 from __future__ import annotations
 
@@ -7,23 +7,12 @@ from collections.abc import Sequence
 import torch
 
 from ..base.errors import ModelError, TeacherError, UsageError
-from ..engine.objective import Objective
-from ..recipes.hints import GuidedStages, Hinted
+from ..recipes.hints import GuidedStages
 from ..recipes.objectives.hints import StageShape
 from ..zoo import LoadedModel, forward_with_maps
 from ..zoo.features import blank_conditions
 from .plan import Plan
 from .teacher_views import run_size
-
-
-def with_hints(objective: Objective, plan: Plan, student: LoadedModel, teachers: Sequence[LoadedModel]) -> Objective:
-    """The objective, with hints beside its own terms where their weight is not 0.
-
-    Raises:
-        KdzooError: As `guided_stages`.
-    """
-    found = guided_stages(plan, student, teachers)
-    return objective if found is None else Hinted(objective, plan.recipe.objective.hint_weight, found)
 
 
 def guided_stages(plan: Plan, student: LoadedModel, teachers: Sequence[LoadedModel]) -> GuidedStages | None:
@@ -48,7 +37,8 @@ def guided_stages(plan: Plan, student: LoadedModel, teachers: Sequence[LoadedMod
             shapes.append(stage_shapes(teacher, (size, size) if size else teacher.preprocessing.input_size[1:]))
         except ModelError as error:
             raise TeacherError(f"teacher {teacher.reference}: {error.message}", hint=error.hint) from error
-    return GuidedStages(stage_shapes(student, student.preprocessing.input_size[1:]), shapes)
+    weight = plan.recipe.objective.hint_weight
+    return GuidedStages(weight, stage_shapes(student, student.preprocessing.input_size[1:]), shapes)
 
 
 def stage_shapes(loaded: LoadedModel, size: tuple[int, int]) -> tuple[StageShape, ...]:

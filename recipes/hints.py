@@ -30,10 +30,12 @@ class GuidedStages:
     """Which stages of a student and its teachers are compared.
 
     Attributes:
+        weight: Of the mean over all teachers of the mean over their hints.
         pairs: (the student's, the teacher's) places of each teacher.
         widths: Their channels, likewise.
 
     Args:
+        weight: As above.
         student: The student's stages.
         teachers: Those of each teacher.
 
@@ -41,7 +43,8 @@ class GuidedStages:
         UsageError: A teacher has no stage whose map is of a size of the student's.
     """
 
-    def __init__(self, student: Sequence[StageShape], teachers: Sequence[Sequence[StageShape]]) -> None:
+    def __init__(self, weight: float, student: Sequence[StageShape], teachers: Sequence[Sequence[StageShape]]) -> None:
+        self.weight = weight
         self.pairs = [stage_pairs(student, teacher) for teacher in teachers]
         self.widths = [
             [(student[own].channels, teacher[theirs].channels) for own, theirs in pairs]
@@ -63,13 +66,12 @@ class Hinted(Objective):
 
     Args:
         objective: The recipe's; its own phase ``student`` gets the hints.
-        weight: Of the mean over all teachers of the mean over their hints.
         stages: What is compared.
     """
 
-    def __init__(self, objective: Objective, weight: float, stages: GuidedStages) -> None:
+    def __init__(self, objective: Objective, stages: GuidedStages) -> None:
         super().__init__()
-        self.objective, self.weight, self.primary = objective, weight, objective.primary
+        self.objective, self.weight, self.primary = objective, stages.weight, objective.primary
         self.reads_maps, self.pairs = _BESIDE[objective.reads_maps], stages.pairs
         self.regressors = nn.ModuleList(
             nn.ModuleList(nn.Linear(own, theirs) for own, theirs in widths) for widths in stages.widths

@@ -16,7 +16,7 @@ from kdzoo.cli.main import main
 from kdzoo.engine.step import MixedBatch, Step, StepContext
 from kdzoo.engine.teachers import TeacherEnsemble
 from kdzoo.planning.cost import estimate
-from kdzoo.planning.hints import stage_shapes, with_hints
+from kdzoo.planning.hints import guided_stages, stage_shapes
 from kdzoo.planning.plan import Plan
 from kdzoo.planning.run import run
 from kdzoo.recipes.hints import Hinted
@@ -34,9 +34,9 @@ WEIGHT = {"objective__features__weight": 2.0}
 
 def objective_of(plan: Plan, student: LoadedModel, teachers: list[LoadedModel]) -> Hinted:
     shapes = Shapes(10, len(teachers), 64, (64,) * len(teachers), 100)
-    hinted = with_hints(plan.recipe.objective.build(shapes), plan, student, teachers)
-    assert isinstance(hinted, Hinted)
-    return hinted
+    stages = guided_stages(plan, student, teachers)
+    assert stages is not None
+    return Hinted(plan.recipe.objective.build(shapes), stages)
 
 
 def test_the_terms_are_the_mean_squared_difference_of_the_stages_in_plain_torch(stored_teacher: str):
@@ -106,7 +106,7 @@ def test_a_run_without_hints_is_fixed_to_what_it_was_before_there_were_any(store
 def runs(stored_teacher: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A run by hinton_kd with hints, and one without."""
     root = tmp_path_factory.mktemp("hints")
-    given = {"teachers__models": (stored_teacher, stored_teacher), "teachers__view": "student"}
+    given = {"teachers__models": (stored_teacher,), "teachers__view": "student"}
     plans = {"plain": small_plan("hinton_kd", **given), "hinted": small_plan("hinton_kd", **given, **WEIGHT)}
     return {name: Path(run(plan, out=root / name).run) for name, plan in plans.items()}
 
@@ -123,7 +123,7 @@ def test_a_run_with_hints_logs_them_and_exports_no_trace_of_the_regressors(runs:
         name: one.shape for name, one in models["hinted"].items()
     }
     checkpoint = max((runs["hinted"] / "checkpoints").glob("step-*.safetensors"))
-    assert any("regressors.1.2.weight" in name for name in load_file(checkpoint))
+    assert any("regressors.0.2.weight" in name for name in load_file(checkpoint))
     config = json.loads((runs["hinted"] / "config.json").read_text())
     assert config["settings"]["objective.features.weight"]["value"] == 2.0
 
@@ -148,14 +148,14 @@ def test_what_does_not_fit_is_one_line_before_the_run(stored_teacher: str, tmp_p
     teacher.model.feature_info = []
     plan = small_plan("hinton_kd", teachers__models=(stored_teacher,), **WEIGHT)
     with pytest.raises(TeacherError, match=r"^teacher .*cifar_resnet8.* does not name its stages"):
-        with_hints(plan.recipe.objective, plan, teacher, [teacher])  # type: ignore[arg-type]
+        guided_stages(plan, teacher, [teacher])
     small = load_model(stored_teacher)
     save_model(small, tmp_path / "large", provenance={})
     config = json.loads((tmp_path / "large/config.json").read_text())
     config["pretrained_cfg"]["input_size"] = [3, 160, 160]
     (tmp_path / "large/config.json").write_text(json.dumps(config))
     large = small_plan("hinton_kd", teachers__models=(str(tmp_path / "large"),), **WEIGHT)
-    for act in (lambda: estimate(large, measure=False), lambda: run(large, out=tmp_path / "run", trust_teacher=True)):
+    for act in (lambda: estimate(large, measure=False), lambda: run(large, out=tmp_path / "run")):
         with pytest.raises(UsageError, match=r"no stage of teacher 1 has a map of a size of the student's: 160×160"):
             act()
     assert not (tmp_path / "run").exists()
