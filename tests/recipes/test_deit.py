@@ -74,12 +74,12 @@ def test_training_sees_both_heads_and_evaluation_their_mean(name: str, token_stu
     model.set_distilled_training(True)
     with torch.no_grad():
         logits, _, (of_class, of_token) = forward_keeping("heads", model.train(), images)
-        stages = forward_keeping("stages+heads", model, images)[2]
+        stages = () if "pit" in name else forward_keeping("stages+heads", model, images)[2]  # PiT's are no maps
         expected = model.eval()(images)
         evaluated, _, none = forward_keeping("heads", model, images)
     assert not torch.equal(of_class, of_token)
     torch.testing.assert_close(logits, (of_class + of_token) / 2)
-    assert [one.ndim for one in stages[-3:]] == [4, 2, 2]
+    assert [one.ndim for one in stages[-3:]] == ([] if "pit" in name else [4, 2, 2])
     torch.testing.assert_close(evaluated, expected)
     assert none == ()
 
