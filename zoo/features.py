@@ -178,7 +178,8 @@ def forward_with_heads(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor
     found = network.forward_features(images)
     heads = network.forward_head(found)
     features = network.forward_head(found, pre_logits=True)
-    features = sum(features) / 2 if isinstance(features, tuple) else features  # PiT's are two here, too
+    if isinstance(features, tuple):  # PiT's are two here, too
+        features = (features[0] + features[1]) / 2
     return sum(heads) / 2, features if features.ndim == 2 else features.flatten(2).mean(dim=2), tuple(heads)
 
 
