@@ -62,8 +62,9 @@ class ModelOutput(Protocol):
         logits: (B, C).
         features: Pooled penultimate features before dropout and classifier, (B, D); computed together with the logits.
         maps: What the objective's ``reads_maps`` asks for: ``stages``: the outputs of the network's stages,
-            (B, C_k, H_k, W_k) in a convolutional one, the earliest first; ``dense``: one, the map (B, C, H, W) that the
-            network's head pools; else empty.
+            (B, C_k, H_k, W_k), the earliest first; ``dense``: one, the map (B, C, H, W) that the network's head pools;
+            ``heads``: the student's class head and distillation head, (B, C) each; else empty. Where hints are added,
+            they follow those of the stages: read what you ask for from the end.
     """
 
     @property

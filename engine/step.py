@@ -119,7 +119,7 @@ class Step:
         self._stored: Answers | None = None
         if batch.answers is not None and run.store is not None:
             self._stored = Answers(*run.store.head.layout.split(batch.answers))
-        self._teacher_answer = self._stored
+        self._teacher_answers: dict[int, NetworkOutput] = {}
 
     def student(self, images: Tensor | None = None) -> NetworkOutput:
         """The student's answer; to the step's own images it is computed once a phase."""
@@ -133,9 +133,10 @@ class Step:
         """The teachers' answers; to the step's own images they are computed once."""
         if images is not None and images is not self.images:
             return self._ensemble()(images, *self._beside)
-        if self._teacher_answer is None:
-            self._teacher_answer = self._ensemble()(self.images, *self._beside, renderings=self._teacher_images)
-        return self._teacher_answer
+        if self._stored is not None:
+            return self._stored
+        each = [self.teacher(index) for index in range(len(self._ensemble()))]
+        return Answers(tuple(one.logits for one in each), tuple(one.features for one in each))
 
     @property
     def num_teachers(self) -> int:
@@ -145,19 +146,20 @@ class Step:
         return 0 if self._run.teachers is None else len(self._run.teachers)
 
     def teacher(self, index: int) -> NetworkOutput:
-        """One teacher's answer to the step's own images; computed at every call."""
+        """One teacher's answer to the step's own images; computed once."""
         if self._stored is not None and not self._run.reads_maps:
             features = self._stored.features[index] if self._stored.features else self.images.new_empty(0)
             return NetworkOutput(self._stored.logits[index], features)
-        beside = self._beside[0] if self._beside else None
-        answer = self._ensemble().one(
-            index,
-            self.images,
-            maps=self._run.reads_maps,
-            conditions=beside,
-            renderings=self._teacher_images,
-        )
-        return NetworkOutput(*answer)
+        if index not in self._teacher_answers:
+            answer = self._ensemble().one(
+                index,
+                self.images,
+                maps=self._run.reads_maps,
+                conditions=self._beside[0] if self._beside else None,
+                renderings=self._teacher_images,
+            )
+            self._teacher_answers[index] = NetworkOutput(*answer)
+        return self._teacher_answers[index]
 
     def _ensemble(self) -> TeacherEnsemble:
         if self._stored is not None:

@@ -38,7 +38,7 @@ class Student:
     def __init__(
         self, loaded: LoadedModel, training: TrainingSettings, processes: Processes, *, reads_maps: Maps = ""
     ) -> None:
-        if reads_maps == "stages" and training.compile:
+        if "stages" in reads_maps and training.compile:
             raise UsageError(
                 "this recipe reads the outputs of the student's stages, which torch.compile hides",
                 hint="--set training.compile=false",

@@ -28,9 +28,11 @@ from ..engine.precision import deterministic
 from ..engine.step import StepContext, mix_batch, split_step
 from ..engine.student import Student
 from ..engine.teachers import TeacherEnsemble
+from ..recipes.hints import Hinted
 from ..recipes.recipe import Recipe
 from ..recipes.recipe_file import load_recipe
 from ..zoo import LoadedModel, seeded
+from .hints import guided_stages
 from .labels import record_of, stored_labels
 from .models import shapes_of, student_of, teachers_of
 from .plan import DataFacts, Plan, RunSettings, StageStep
@@ -60,7 +62,9 @@ class StudentBench:
         networks = teachers if plan.recipe.objective.reads.dense else ()
         shapes = shapes_of(student, records, num_images, labels, plan.facts.num_targets, networks)
         with seeded(plan.run.seed):
-            self.objective = plan.recipe.objective.build(shapes).to(processes.device)
+            objective, guided = plan.recipe.objective.build(shapes), guided_stages(plan, student, teachers)
+            objective = objective if guided is None else Hinted(objective, guided)
+        self.objective = objective.to(processes.device)
         self.student = Student(student, training, processes, reads_maps=self.objective.reads_maps)
         self.student.model.train()
         self.objective.set_modes(self.student.model)

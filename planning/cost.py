@@ -25,6 +25,7 @@ from ..zoo.cached import cached_weights, is_offline
 from ..zoo.features import blank_conditions
 from .batch_parts import MemoryNeed, fit_batch
 from .bench import StudentBench, bench_teachers, sizes_shown
+from .hints import guided_stages
 from .labels import open_labels, record_of
 from .memory import available_bytes, require_memory
 from .models import student_of, teachers_of
@@ -267,6 +268,7 @@ def estimate(plan: Plan, *, measure: bool = True) -> Cost:
     teachers = [] if plan.labels is not None else teachers_of(plan, weights=False)
     student_cost = count(student)
     require_size(teachers, run_size(plan.recipe))
+    guided_stages(plan, student, teachers)  # refuses what the run would
     teacher_costs = tuple(count(teacher, run_size(plan.recipe)) for teacher in teachers)
     notes.extend(view_notes(plan.recipe, [record_of(teacher, "") for teacher in teachers]))
     notes.extend(class_notes(known_matches(plan)))

@@ -15,6 +15,7 @@ from typing import Any
 from ..base.errors import DataError, UsageError
 from ..base.settings import flatten
 from ..data import BatchOrder, LabelStore, TeacherRecord, WholeEpochs
+from ..recipes.hints import LIVE
 from ..recipes.recipe import Recipe, Stage
 from ..zoo import LoadedModel
 from .models import feature_width, output_form
@@ -95,9 +96,10 @@ def refuse_live(recipe: Recipe) -> None:
         raise UsageError(
             f"{recipe.name} uses no teachers, there is nothing to store", hint="'kdzoo recipes' lists others"
         )
-    if recipe.objective.reads.live:
+    live = recipe.objective.reads.live or (LIVE if recipe.objective.hint_weight else "")
+    if live:
         raise UsageError(
-            f"{recipe.name} cannot learn from stored labels: {recipe.objective.reads.live}",
+            f"{recipe.name} cannot learn from stored labels: {live}",
             hint="'kdzoo distill' with --teacher runs the teachers beside the student",
         )
 

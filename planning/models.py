@@ -48,6 +48,11 @@ def student_of(plan: Plan, num_classes: int, class_names: tuple[str, ...] = (), 
         )
     except ModelError as error:
         raise _with_both_ways_out(error, settings.model) from error
+    if plan.recipe.objective.needs_distillation_head and not hasattr(loaded.model, "set_distilled_training"):
+        raise ModelError(
+            f"{loaded.architecture} has no distillation head, which {plan.recipe.name} teaches",
+            hint="use one with two heads (deit_tiny_distilled_patch16_224, levit_128s, repvit_m0_9), or another recipe",
+        )
     only = getattr(loaded.model, "only_size", None)
     if plan.recipe.optimizer.layer_decay < 1:
         layer_depths(loaded.model)

@@ -232,10 +232,12 @@ class Plan:
         """What a resumed run must share with its beginning: every setting but those that change no result, and the
         recipe's own Python.
 
-        The teachers' view counts where it is not the student's: runs that were begun before there was another go on.
+        The teachers' view counts where it is not the student's, hints where there are any: runs that were begun before
+        there was either go on.
         """
         free = (*_PLACES, *_WISHES, *(f"training.{name}" for name in _FREE))
         free += ("teachers.view",) if self.recipe.teachers.view == "student" else ()
+        free += () if self.recipe.objective.hint_weight else ("objective.features.weight",)
         code = {} if self.recipe.code is None else {"recipe.sha256": self.recipe.code.sha256}
         return {**{path: value for path, value in self.settings().items() if path not in free}, **code}
 

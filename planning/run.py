@@ -17,8 +17,10 @@ from ..engine.loop import train
 from ..engine.progress import say
 from ..engine.run_folder import RunFolder
 from ..engine.signals import StopRequest
+from ..recipes.hints import Hinted
 from ..zoo import LoadedModel, seeded
 from .batch_parts import fitted, with_recorded_parts
+from .hints import guided_stages
 from .memory import available_bytes, require_memory
 from .models import shapes_of, student_of
 from .plan import Plan
@@ -114,6 +116,8 @@ def build_job(
     student = student_of(plan, num_outputs, sources.class_names)
     check_conditions(student, sources)
     teachers = start_teachers(plan, sources, processes)
+    networks = teachers.ensemble.members if teachers.ensemble else ()
+    guided = guided_stages(plan, student, networks)
     require_memory(recipe.objective.memory(len(sources.train), 1, len(teachers.records)), processes.device)
     if not RunFolder(out).has_progress():
         plan = fitted(plan, student, teachers, processes, free)
@@ -126,10 +130,10 @@ def build_job(
         RunFolder(out).refuse_if_taken(fixed, resume=resume)
     reports = teachers.check(plan, sources, processes, trust=trust_teacher, stop=stop)
     with seeded(torch_seed(plan.run.seed, "objective")):
-        networks = teachers.ensemble.members if teachers.ensemble and recipe.objective.reads.dense else ()
-        labels = sources.train.labels
-        shapes = shapes_of(student, teachers.records, len(sources.train), labels, num_targets, networks)
+        dense, labels = networks if recipe.objective.reads.dense else (), sources.train.labels
+        shapes = shapes_of(student, teachers.records, len(sources.train), labels, num_targets, dense)
         objective = recipe.objective.build(shapes)
+        objective = objective if guided is None else Hinted(objective, guided)
     return TrainJob(
         student=student,
         objective=objective,

@@ -12,7 +12,7 @@ from ..base.lazy import lazy_names
 if TYPE_CHECKING:
     from .description import describe_recipe
     from .overrides import override
-    from .recipe import ObjectiveSettings, Recipe, Shapes, StudentRow, Variant
+    from .recipe import ObjectiveSettings, Recipe, Shapes, StudentRow, TaughtSettings, Variant
     from .recipe_file import export_recipe, load_recipe
     from .registry import RecipeSummary, get_recipe, list_recipes, recipe_names
 
@@ -21,7 +21,7 @@ __getattr__ = lazy_names(
     {
         ".description": "describe_recipe",
         ".overrides": "override",
-        ".recipe": "ObjectiveSettings Recipe Shapes StudentRow Variant",
+        ".recipe": "ObjectiveSettings Recipe Shapes StudentRow TaughtSettings Variant",
         ".recipe_file": "export_recipe load_recipe",
         ".registry": "RecipeSummary get_recipe list_recipes recipe_names",
     },

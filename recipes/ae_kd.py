@@ -43,12 +43,12 @@ from .blocks import REPDISTILLER
 from .objectives.adaptive_ensemble import ensemble_weights, logit_gradients
 from .objectives.divergences import forward_kl
 from .objectives.hard_labels import mixed_cross_entropy
-from .recipe import ObjectiveSettings, Paper, Shapes
+from .recipe import Paper, Shapes, TaughtSettings
 from .rows import at, columns, from_rows, sources, student, variant
 
 
 @dataclass(frozen=True, kw_only=True)
-class AeKdSettings(ObjectiveSettings):
+class AeKdSettings(TaughtSettings):
     """γ·CE(labels) + α·Σ_m w_m T²·KL(teacher m‖student at temperature T).
 
     Attributes:
@@ -66,8 +66,6 @@ class AeKdSettings(ObjectiveSettings):
     weighting: Literal["gradients", "equal"]
     tolerance: PositiveFraction
     unit_length: bool
-
-    uses_teachers = True
 
     @property
     def uses_labels(self) -> bool:

@@ -47,12 +47,12 @@ from .blocks import BENCHMARK, IMAGENET_COLOURS, IMAGENET_VIEWS, MOBILE_RATE, RE
 from .contrast import Contrast, ContrastSettings
 from .objectives.hard_labels import mixed_cross_entropy
 from .objectives.soft_labels import mean_probabilities, tempered_kl
-from .recipe import ObjectiveMemory, ObjectiveSettings, Paper, Shapes, TeacherReads
+from .recipe import ObjectiveMemory, Paper, Shapes, TaughtSettings, TeacherReads
 from .rows import at, columns, from_rows, sources, student, variant
 
 
 @dataclass(frozen=True, kw_only=True)
-class CrdSettings(ObjectiveSettings):
+class CrdSettings(TaughtSettings):
     """γ·CE(labels) + α·T²·KL(teachers‖student at temperature T) + β·CRD.
 
     Attributes:
@@ -69,7 +69,6 @@ class CrdSettings(ObjectiveSettings):
     contrast_weight: Weight
     contrast: ContrastSettings
 
-    uses_teachers = True
     uses_labels = True  # negatives are of other classes, whatever label_weight is
 
     @property

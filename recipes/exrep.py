@@ -73,12 +73,12 @@ from .objectives.critic import Critic, critic_terms, generator_term
 from .objectives.hard_labels import mixed_cross_entropy
 from .objectives.input_distiller import InputDistiller, distil
 from .objectives.soft_labels import mean_probabilities, tempered_kl
-from .recipe import ObjectiveMemory, ObjectiveSettings, Paper, Shapes, TeacherReads
+from .recipe import ObjectiveMemory, Paper, Shapes, TaughtSettings, TeacherReads
 from .rows import at, columns, from_rows, sources, student, variant
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExRepSettings(ObjectiveSettings):
+class ExRepSettings(TaughtSettings):
     """λ_KL·τ²·KL(teacher‖student) + λ_CE·CE + λ_CRD·CRD + λ_g·adversarial, against a critic.
 
     Attributes:
@@ -119,7 +119,6 @@ class ExRepSettings(ObjectiveSettings):
     saturating: bool
     mse_weight: Weight
 
-    uses_teachers = True
     uses_labels = True
 
     @property

@@ -42,12 +42,12 @@ from ..base.setting_values import Range, Weight
 from ..engine.objective import ModelOutput, Objective, ParameterGroup, Phase, StepView, student_group
 from .blocks import OWN_TAUGHT
 from .objectives.feature_matching import coarser, distances, places
-from .recipe import ObjectiveSettings, Paper, Shapes, Task, TeacherReads
+from .recipe import Paper, Shapes, Task, TaughtSettings, TeacherReads
 from .rows import at, from_rows
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeatureSettings(ObjectiveSettings):
+class FeatureSettings(TaughtSettings):
     """Σ over pooled and dense features of weight·(cosine_weight·(1 − cosine) + smooth_l1_weight·smooth L1).
 
     Attributes:
@@ -64,7 +64,6 @@ class FeatureSettings(ObjectiveSettings):
     smooth_l1_weight: Weight
     beta: Annotated[float, Range(0, 1000, above_low=True)]
 
-    uses_teachers = True
     uses_labels = False
 
     @property
@@ -153,7 +152,7 @@ class Features(Objective):
             if part == "pooled":
                 yield head(student.features), teacher.features
                 continue
-            (own,), (theirs,) = student.maps, teacher.maps
+            own, theirs = student.maps[-1], teacher.maps[-1]
             size = coarser(own, theirs)
             yield head(places(own, size)), places(theirs, size)
 

@@ -32,12 +32,12 @@ from ..engine.objective import Objective, StepView
 from .blocks import BENCHMARK, MOBILE_RATE, REPDISTILLER
 from .objectives.hard_labels import mixed_cross_entropy
 from .objectives.soft_labels import mean_probabilities, tempered_kl
-from .recipe import ObjectiveSettings, Paper, Shapes
+from .recipe import Paper, Shapes, TaughtSettings
 from .rows import at, columns, from_rows, sources, student
 
 
 @dataclass(frozen=True, kw_only=True)
-class HintonSettings(ObjectiveSettings):
+class HintonSettings(TaughtSettings):
     """γ·CE(labels) + α·T²·KL(teachers‖student at temperature T).
 
     Attributes:
@@ -49,8 +49,6 @@ class HintonSettings(ObjectiveSettings):
     temperature: Temperature
     kd_weight: Weight
     label_weight: Weight
-
-    uses_teachers = True
 
     @property
     def uses_labels(self) -> bool:

@@ -42,12 +42,12 @@ from ..zoo import stage_names
 from .blocks import CIFAR_VIEWS, MIXING_ON_REQUEST, OTHER_SIZES, OWN_VALIDATION, PLAIN, SAME_VIEW, UNMIXED
 from .objectives.discriminator import reverse_gradient
 from .objectives.similarity import BlockDiscriminators, Similarity, pool_block, similarity_terms
-from .recipe import ObjectiveSettings, Paper, Shapes, TeacherReads
+from .recipe import Paper, Shapes, TaughtSettings, TeacherReads
 from .rows import at, columns, from_rows, sources, student, variant
 
 
 @dataclass(frozen=True, kw_only=True)
-class MealV1Settings(ObjectiveSettings):
+class MealV1Settings(TaughtSettings):
     """Σ_k γ_k·similarity of block k + Σ_k η_k·discriminator of block k; the last block is the logits.
 
     Attributes:
@@ -70,7 +70,6 @@ class MealV1Settings(ObjectiveSettings):
     discriminator_weights: Annotated[tuple[float, ...], Range(0, 1e6)]
     discriminator_lr_scale: Scale
 
-    uses_teachers = True
     uses_labels = False
 
     @property

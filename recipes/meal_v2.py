@@ -63,14 +63,14 @@ from .objectives.discriminator import (
     reverse_gradient,
 )
 from .objectives.soft_labels import mean_logits, mean_probabilities, soft_cross_entropy
-from .recipe import ObjectiveSettings, Paper, Shapes
+from .recipe import Paper, Shapes, TaughtSettings
 from .rows import at, columns, from_rows, sources, student, variant
 
 _SMALLEST_PUBLISHED_CLASSES = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class MealV2Settings(ObjectiveSettings):
+class MealV2Settings(TaughtSettings):
     """soft_label + discriminator_weight · discriminator.
 
     Attributes:
@@ -92,7 +92,6 @@ class MealV2Settings(ObjectiveSettings):
     discriminator_last_relu: bool
     discriminator_lr_scale: Scale
 
-    uses_teachers = True
     uses_labels = False
 
     def widths(self, num_classes: int) -> tuple[int, int]:

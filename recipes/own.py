@@ -13,10 +13,11 @@ from ..base.errors import UsageError
 from ..base.own_code import OwnCode
 from ..base.setting_values import check_value
 from ..engine.objective import Objective
-from .recipe import ObjectiveSettings, Recipe, Shapes, TeacherReads
+from .recipe import ObjectiveSettings, Recipe, Shapes, TaughtSettings, TeacherReads
 from .registry import get_recipe, recipe_names
 from .rows import SettingRow, from_rows
 
+_HINTS = "features"
 _SHAPES = "shapes"
 """The constructor's argument that is no setting: it gets the `Shapes` of networks and data."""
 
@@ -70,7 +71,7 @@ def own_recipe(
     defaults = [
         (f"objective.{one.name}", one.default, f"ours: the default of {loss.__name__}")
         for one in fields(kind)
-        if kind is not loss
+        if kind is not loss and one.name != _HINTS
     ]
     recipe = from_rows(
         name=name,
@@ -123,6 +124,10 @@ def _settings_of(loss: type[Loss]) -> type[ObjectiveSettings]:
     for one in own:
         if one.name == _SHAPES:
             continue
+        if one.name == _HINTS:
+            raise UsageError(
+                f"{loss.__name__}({_HINTS}): objective.{_HINTS} are the hints of any loss", hint="take another name"
+            )
         if one.default is one.empty or one.name not in hints:
             raise UsageError(
                 f"{loss.__name__}({one.name}) has no {'default' if one.default is one.empty else 'type'}",
@@ -133,7 +138,7 @@ def _settings_of(loss: type[Loss]) -> type[ObjectiveSettings]:
     takes_shapes = any(one.name == _SHAPES for one in own)
 
     def build(self: ObjectiveSettings, shapes: Shapes) -> Objective:
-        values: dict[str, Any] = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        values: dict[str, Any] = {name: getattr(self, name) for name, *_ in found}
         return loss(**values, **({_SHAPES: shapes} if takes_shapes else {}))
 
     live = f"{loss.__name__} reads maps of theirs" if loss.reads_maps else ""
@@ -145,8 +150,9 @@ def _settings_of(loss: type[Loss]) -> type[ObjectiveSettings]:
         "reads": reads,
         "build": build,
     }
+    bases = (TaughtSettings if loss.uses_teachers else ObjectiveSettings,)
     made: type[ObjectiveSettings] = make_dataclass(
-        f"{loss.__name__}Settings", found, bases=(ObjectiveSettings,), namespace=namespace, frozen=True, kw_only=True
+        f"{loss.__name__}Settings", found, bases=bases, namespace=namespace, frozen=True, kw_only=True
     )
     return made
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from ..base.own_code import OwnCode
 from ..base.paper import Paper
-from ..base.setting_values import Colours, CropPct, Deviations, Pixels
+from ..base.setting_values import Colours, CropPct, Deviations, Pixels, Weight
 from ..data.mixing import Mixing
 from ..data.views import Augmentation
 from ..engine.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
@@ -221,6 +221,16 @@ class ObjectiveSettings(ABC):
         return False
 
     @property
+    def hint_weight(self) -> float:
+        """The weight of hints beside the loss; 0 where it has none or reads no teachers."""
+        return 0.0
+
+    @property
+    def needs_distillation_head(self) -> bool:
+        """Whether the student must have a head of its own for what the teachers say."""
+        return False
+
+    @property
     def students(self) -> tuple[str, ...]:
         """The only architectures that the loss can train; empty for any."""
         return ()
@@ -264,6 +274,36 @@ class ObjectiveSettings(ABC):
             num_teachers: K.
         """
         return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HintSettings:
+    """FitNets' hints beside a recipe's own loss: the student's stages against the teachers'.
+
+    Attributes:
+        weight: Of their mean squared difference; 0 for none.
+    """
+
+    weight: Weight = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaughtSettings(ObjectiveSettings):
+    """Base of the loss settings that learn from teachers, to which hints can be added.
+
+    Attributes:
+        features: The hints.
+    """
+
+    features: HintSettings = HintSettings()
+
+    @property
+    def uses_teachers(self) -> bool:
+        return True
+
+    @property
+    def hint_weight(self) -> float:
+        return self.features.weight if self.uses_teachers else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ from typing import Any, TypeAlias
 
 from ..base.setting_values import value_types
 from .citations import is_citation
-from .recipe import CitedValue, ObjectiveSettings, Paper, Recipe, Stage, StudentRow, Variant
+from .recipe import CitedValue, ObjectiveSettings, Paper, Recipe, Stage, StudentRow, TaughtSettings, Variant
 
 SettingRow: TypeAlias = tuple[str, Any, str]
 """(dotted setting, value, citation)."""
@@ -127,7 +127,8 @@ def from_rows(
     Raises:
         ValueError: A row has no citation, or no such setting exists.
     """
-    own = _checked(settings)
+    hints = ("objective.features.weight", 0.0, "ours: FitNets' hints where they are asked for, docs/objectives.md")
+    own = _checked((*((hints,) if issubclass(objective, TaughtSettings) else ()), *settings))
     tree = _nested(own)
     for section in tree:
         if section not in Recipe.SETTINGS:

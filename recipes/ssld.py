@@ -70,12 +70,12 @@ from .objectives.hard_labels import mixed_cross_entropy
 from .objectives.soft_labels import mean_log_probabilities, mean_probabilities, soft_cross_entropy
 from .paddleclas import PADDLECLAS, PAPER
 from .parameter_groups import without_norm_decay
-from .recipe import ObjectiveSettings, Shapes
+from .recipe import Shapes, TaughtSettings
 from .rows import at, columns, from_rows, sources, stage, student, variant
 
 
 @dataclass(frozen=True, kw_only=True)
-class SSLDSettings(ObjectiveSettings):
+class SSLDSettings(TaughtSettings):
     """One term: how far the student's probabilities are from the teacher's.
 
     Attributes:

@@ -60,13 +60,13 @@ from .blocks import (
 )
 from .generated_images import draw_wanted
 from .objectives.soft_labels import mean_probabilities, tempered_kl
-from .recipe import ObjectiveSettings, Shapes, TeacherReads
+from .recipe import Shapes, TaughtSettings, TeacherReads
 from .rows import at, columns, from_rows, sources, student, variant
 from .xcl import CIFAR_RESNET18, GLUON, NOT_STATED, PAPER, SQUARED_TEMPERATURE
 
 
 @dataclass(frozen=True, kw_only=True)
-class XclGanSettings(ObjectiveSettings):
+class XclGanSettings(TaughtSettings):
     """KL with the teachers' answers, on real and on generated images.
 
     Attributes:
@@ -87,7 +87,6 @@ class XclGanSettings(ObjectiveSettings):
     temperature: Temperature
     squared_temperature: bool
 
-    uses_teachers = True
     uses_labels = False
 
     @property

@@ -43,14 +43,14 @@ from ..base.errors import TeacherError, UsageError
 from ..engine.objective import Objective, StepView
 from .blocks import SAME_VIEW
 from .objectives.gaussian import gaussian_kl, mean_gaussian, read_gaussian
-from .recipe import Shapes
+from .recipe import Shapes, TaughtSettings
 from .regression import RegressionSettings
 from .rows import at, columns, from_rows, sources, student, variant
 from .xcl import GAZE_CODE, INPUT_SHAPE, MPIIGAZE, PAPER, TWO_OUTPUTS
 
 
 @dataclass(frozen=True, kw_only=True)
-class XclGazeSettings(RegressionSettings):
+class XclGazeSettings(RegressionSettings, TaughtSettings):
     """A distance between the teacher's answer and the student's.
 
     Attributes:
@@ -59,7 +59,6 @@ class XclGazeSettings(RegressionSettings):
 
     loss: Literal["gaussian_kl", "mse"]
 
-    uses_teachers = True
     uses_labels = False
 
     def build(self, shapes: Shapes) -> Objective:

@@ -45,13 +45,13 @@ from ..base.setting_values import Temperature
 from ..engine.objective import Objective, StepView
 from .blocks import SAME_VIEW, UNMIXED
 from .objectives.soft_labels import mean_probabilities, tempered_kl
-from .recipe import ObjectiveSettings, Shapes
+from .recipe import Shapes, TaughtSettings
 from .rows import at, columns, from_rows, sources, student, variant
 from .xcl import CIFAR_BINARY, CIFAR_PYRAMIDNET, CIFAR_RESNET18, IMAGENET, PAPER, SMALL_IMAGES, SQUARED_TEMPERATURE
 
 
 @dataclass(frozen=True, kw_only=True)
-class XclMixSettings(ObjectiveSettings):
+class XclMixSettings(TaughtSettings):
     """KL(mean_t softmax(z_t / T) ‖ softmax(z_s / T)) on the mixed images.
 
     Attributes:
@@ -62,7 +62,6 @@ class XclMixSettings(ObjectiveSettings):
     temperature: Temperature
     squared_temperature: bool
 
-    uses_teachers = True
     uses_labels = False
 
     def build(self, shapes: Shapes) -> Objective:

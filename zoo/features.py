@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from ..base.errors import ModelError
 
-Maps = Literal["", "stages", "dense"]
-"""What is kept of a forward pass beside logits and pooled features: nothing, the outputs of the network's stages, or
-the map that its head pools."""
+Maps = Literal["", "stages", "dense", "heads", "stages+dense", "stages+heads"]
+"""What is kept of a forward pass beside logits and pooled features: nothing, the outputs of the network's stages, the
+map that its head pools, the logits of its class head and of its distillation head (in training), or two of them."""
+
+_AFTER_STAGES: dict[str, Maps] = {"stages": "", "stages+dense": "dense", "stages+heads": "heads"}
 
 
 def takes_conditions(model: nn.Module) -> bool:
@@ -95,7 +97,7 @@ def stage_names(model: nn.Module) -> tuple[str, ...]:
     """
     info: Any = getattr(model, "feature_info", None)
     names = tuple(str(stage["module"]) for stage in info or () if stage.get("module"))
-    if not names:
+    if not names or not {*names} <= {name for name, _ in model.named_modules()}:
         raise ModelError(
             f"{type(model).__name__} does not name its stages (timm's feature_info)",
             hint="use an architecture that timm can build with features_only=True",
@@ -104,7 +106,7 @@ def stage_names(model: nn.Module) -> tuple[str, ...]:
 
 
 def forward_with_maps(
-    model: nn.Module, images: Tensor, conditions: Tensor | None = None
+    model: nn.Module, images: Tensor, conditions: Tensor | None = None, *, own: Maps = ""
 ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
     """As ``forward_with_features``, with the outputs of the network's stages. Not for ``torch.compile``.
 
@@ -112,29 +114,33 @@ def forward_with_maps(
         model: A model with timm's interface and ``feature_info``.
         images: (B, 3, H, W), already normalised.
         conditions: (B, P), for a network that takes them.
+        own: What to keep after the stages.
 
     Returns:
-        Logits (B, C), features (B, D), and one output a stage: (B, C_k, H_k, W_k) in a convolutional network.
+        Logits (B, C), features (B, D), and one map a stage, (B, C_k, H_k, W_k); transformers' tokens as
+        ``forward_with_dense`` has them.
 
     Raises:
-        ModelError: The architecture does not name its stages.
+        ModelError: The architecture does not name its stages, or one gives no map.
     """
     names = stage_names(model)
-    found: dict[str, Tensor] = {}
+    found: dict[str, Any] = {}
 
     def keep(name: str) -> Any:
-        def hook(module: nn.Module, arguments: Any, output: Tensor) -> None:
+        def hook(module: nn.Module, arguments: Any, output: Any) -> None:
             found[name] = output
 
         return hook
 
     handles = [model.get_submodule(name).register_forward_hook(keep(name)) for name in names]
     try:
-        logits, features = forward_with_features(model, images, conditions)
+        logits, features, further = forward_keeping(own, model, images, conditions)
     finally:
         for handle in handles:
             handle.remove()
-    return logits, features, tuple(found[name] for name in names)
+    hint = "use another network, or leave out what compares stages"
+    stages = (_as_map(model, found[name], images.shape[-2:], f"in its stage {name} ", hint) for name in names)
+    return logits, features, (*stages, *further)
 
 
 def forward_with_dense(
@@ -157,7 +163,24 @@ def forward_with_dense(
     network: Any = model
     found = network.forward_features(images)
     logits, features = _head_output(model, found, conditions)
-    return logits, features, (_as_map(model, found, images.shape[-2:]),)
+    hint = "--set objective.dense_weight=0 compares the pooled features alone"
+    return logits, features, (_as_map(model, found, images.shape[-2:], "", hint),)
+
+
+def forward_with_heads(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    """As ``forward_with_features``, with the logits of class head and distillation head, whose mean the logits are.
+
+    Args:
+        model: A model with timm's ``set_distilled_training``, which is on, in training mode.
+        images: (B, 3, H, W), already normalised.
+    """
+    network: Any = model
+    found = network.forward_features(images)
+    heads = network.forward_head(found)
+    features = network.forward_head(found, pre_logits=True)
+    if isinstance(features, tuple):  # PiT's are two here, too
+        features = (features[0] + features[1]) / 2
+    return sum(heads) / 2, features if features.ndim == 2 else features.flatten(2).mean(dim=2), tuple(heads)
 
 
 def forward_keeping(
@@ -168,15 +191,17 @@ def forward_keeping(
     Raises:
         ModelError: The network has no such maps, or takes conditions that are not there.
     """
-    if maps == "stages":
-        return forward_with_maps(model, images, conditions)
+    if maps in _AFTER_STAGES:
+        return forward_with_maps(model, images, conditions, own=_AFTER_STAGES[maps])
     if maps == "dense":
         return forward_with_dense(model, images, conditions)
+    if maps == "heads" and model.training:
+        return forward_with_heads(model, images)
     return *forward_with_features(model, images, conditions), ()
 
 
-def _as_map(model: nn.Module, found: Any, size: tuple[int, ...]) -> Tensor:
-    """The output of ``forward_features`` for images of a size as (B, C, h, w)."""
+def _as_map(model: nn.Module, found: Any, size: tuple[int, ...], where: str, hint: str) -> Tensor:
+    """The output of ``forward_features``, or of a stage, for images of a size as (B, C, h, w)."""
     if isinstance(found, Tensor) and found.ndim == 4:
         return found.permute(0, 3, 1, 2) if getattr(model, "output_fmt", "NCHW") == "NHWC" else found
     if isinstance(found, Tensor) and found.ndim == 3:
@@ -186,9 +211,9 @@ def _as_map(model: nn.Module, found: Any, size: tuple[int, ...]) -> Tensor:
             return tokens.transpose(1, 2).unflatten(2, (rows, -1))
     shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
     raise ModelError(
-        f"{type(model).__name__} has no dense features: it gives {shape} for images of {size[0]}×{size[1]} px, which "
-        "is no map and no grid of tokens",
-        hint="--set objective.dense_weight=0 compares the pooled features alone",
+        f"{type(model).__name__} has no dense features: it gives {shape} {where}for images of {size[0]}×{size[1]} px, "
+        "which is no map and no grid of tokens",
+        hint=hint,
     )
 
 

@@ -26,6 +26,7 @@ from kdzoo.zoo.generators import save_generator
 from kdzoo.zoo.networks.conditional_generator import ConditionalGenerator
 
 from ..planning.staged import write_data, write_teacher
+from .conftest import write_token_student
 
 pytestmark = pytest.mark.numeric
 
@@ -98,7 +99,9 @@ CASES = {
         "meal_v1", ("three_stages",), {"objective.block_lengths": [64, 48, 32]}, teachers=2, student="cifar_resnet8"
     ),
     "crd": Case("crd", (), _CONTRAST, teachers=1),
+    "crd-hints": Case("crd", (), {**_CONTRAST, "objective.features.weight": 0.1}, teachers=1, student="cifar_resnet8"),
     "ae_kd": Case("ae_kd", teachers=3),
+    "deit": Case("deit", ("small_images",), {"optimizer.lr": 1e-4}, teachers=1, student="{tokens}"),
     "exrep": Case(
         "exrep", ("small_images",), {**_NARROW, "optimizer.lr": 0.001}, 1, student="{teacher}", two_phases=True
     ),
@@ -107,7 +110,8 @@ CASES = {
     ),
     "fixres": Case("fixres", student="{teacher}"),
 }
-_ONE_PROCESS_IS_ANOTHER = ("class_gan", "meal_v1", "fixres")  # BatchNorm in training mode, in networks of their own
+_ONE_PROCESS_IS_ANOTHER = ("class_gan", "meal_v1", "fixres", "crd-hints")
+"""BatchNorm in training mode, in networks of their own."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer) -> 
     write_data(root / "data")
     write_teacher(root / "teacher")
     write_teacher(root / "large", image_size=28)
+    write_token_student(root / "tokens")
     torch.manual_seed(0)
     save_generator(ConditionalGenerator(10, 16, 4, 6, 7), root / "generator", {})
     return World(root, fork_server)
