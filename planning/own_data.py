@@ -48,8 +48,8 @@ class Row:
         taught_weights: Of ``function_matching`` where the student starts from weights.
         taught_scratch: Of ``function_matching`` where it starts from none.
         what: What it is, for docs/defaults.md.
-        only: The images that it is for: ``small`` ones (``SMALL_SIDE``), or the set ``digits``; empty for all. A later
-            row replaces an earlier one.
+        only: The images that it is for: ``small`` ones (``SMALL_SIDE``), those with ``several`` classes each, or
+            the set ``digits``; empty for all. A later row replaces an earlier one.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Row:
     taught_weights: Any
     taught_scratch: Any
     what: str
-    only: Literal["", "small", "digits"] = ""
+    only: Literal["", "small", "several", "digits"] = ""
 
 
 TABLE = (
@@ -78,6 +78,8 @@ TABLE = (
     Row("optimizer.weight_decay", 1e-4, 5e-4, 1e-4, 5e-4, "weight decay"),
     Row("training.ema_decay", None, None, None, None, "average of the weights"),
     Row("objective.label_smoothing", 0.0, 0.1, LEAVE, LEAVE, "label smoothing"),
+    Row("objective.label_smoothing", LEAVE, 0.0, LEAVE, LEAVE, "label smoothing", only="several"),
+    Row("objective.probabilities", *["sigmoid"] * 4, "outputs become probabilities by", only="several"),
     Row("objective.temperature", LEAVE, LEAVE, 4.0, 2.0, "temperature"),
     Row("data.augmentation.crop", "random_resized", "random_resized", "random_resized", "random_resized", "crop"),
     Row("data.augmentation.crop", LEAVE, "pad4", LEAVE, "pad4", "crop", only="small"),
@@ -133,6 +135,8 @@ class Subject:
         reasons = {"": f"ours: a student {start}" if self.recipe == DISTIL else "ours: docs/defaults.md"}
         if self.small_side is not None:
             reasons["small"] = f"data: every image has {self.small_side}×{self.small_side} px"
+        if self.facts.multilabel:
+            reasons["several"] = "data: an image may show several classes"
         if self.dataset == "digits":
             reasons["digits"] = "data: a mirrored digit is another sign"
         found: dict[str, tuple[Any, str]] = {}
@@ -212,6 +216,7 @@ def follow_own_data(builder: PlanBuilder, subject: Subject) -> None:
     least, most = facts.class_sizes or (1, 1)
     if (
         most >= UNEQUAL * least
+        and not facts.multilabel
         and builder.values.get(WEIGHTS, "balanced") is None
         and WEIGHTS not in builder.user_given
     ):
@@ -250,7 +255,8 @@ def table_lines() -> Iterator[str]:
     yield "| --- " * (2 + len(heads)) + "|"
     for row in TABLE:
         cells = (row.finetune, row.from_scratch, row.taught_weights, row.taught_scratch)
-        where = {"": "all", "small": f"of one size up to {SMALL_SIDE} px", "digits": "`digits`"}[row.only]
+        small = f"of one size up to {SMALL_SIDE} px"
+        where = {"": "all", "small": small, "several": "with several classes", "digits": "`digits`"}[row.only]
         yield "| " + " | ".join([f"{row.what} (`{row.name}`)", where, *map(_shown, cells)]) + " |"
 
 
