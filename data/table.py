@@ -72,13 +72,13 @@ class LabelTable:
         kinds = [kind for kind in (TRAIN, VAL, TEST) if part in kind] if split == "val" and part else _KINDS[split]
         return next((kind for kind in kinds if set(kind) & set(self.splits)), ())
 
-    def source(self, split: str, names: Sequence[str]) -> FileSource:
+    def source(self, split: str, wanted: Sequence[str]) -> FileSource:
         """The images whose split has one of some names, all where there is none.
 
         Raises:
             DataError: An image is not there.
         """
-        rows = [row for row, name in enumerate(self.splits) if not names or name in names]
+        rows = [row for row, name in enumerate(self.splits) if not wanted or name in wanted]
         images, targets, folder = [self.images[row] for row in rows], self.targets[rows], self.path.parent
         places = (folder, folder / self.path.stem, folder / "images")
         root = next((place for place in places if (place / images[0]).is_file()), folder)
@@ -90,17 +90,17 @@ class LabelTable:
                 hint=f"write paths relative to {folder}, with their ends; another column: {self.path}@image=COLUMN",
             )
         name = folder.resolve().name if self.path.stem.lower() in ALL_NAMES else self.path.stem
-        labels = targets.argmax(axis=1) if self.one_each else np.full(len(rows), -1)
+        none = np.full(len(rows), -1)
         if split == "unlabeled":
-            return FileSource(name, split, (), np.full(len(rows), -1), root, images)
+            return FileSource(name, split, (), none, root, images)
+        names = self.class_names
         if not self.one_each:
-            kinds = {"target_names": self.class_names, "targets": targets}
-            source = FileSource(name, split, self.class_names, labels, root, images, **kinds)
+            source = FileSource(name, split, names, none, root, images, target_names=names, targets=targets)
             source.notes = (*self.notes, *label_notes(source))
             return source
-        source = FileSource(name, split, self.class_names, labels, root, images)
-        absent = [name for label, name in enumerate(self.class_names) if label not in labels]
-        more = (absent_classes(self.path, absent, len(self.class_names)),) if absent and split == "val" else ()
+        source = FileSource(name, split, names, targets.argmax(axis=1), root, images)
+        absent = [name for label, name in enumerate(names) if label not in source.labels]
+        more = (absent_classes(self.path, absent, len(names)),) if absent and split == "val" else ()
         source.notes = (*self.notes, *more)
         return source
 

@@ -50,7 +50,9 @@ def precisions(scores: np.ndarray, targets: np.ndarray, data: str) -> np.ndarray
     Raises:
         DataError: No image shows any class.
     """
-    values = multilabel_precisions(np.nan_to_num(scores, nan=np.finfo(np.float32).min), targets, eleven_points=False)
+    values = multilabel_precisions(
+        np.nan_to_num(scores, nan=float(np.finfo(np.float32).min)), targets, eleven_points=False
+    )
     if np.isnan(values).all():
         raise DataError(f"no image of {data} shows any of the classes", hint="evaluate on images with labels")
     return values
