@@ -97,7 +97,8 @@ def _as_several(val: ImageSource, class_names: tuple[str, ...], numbers: np.ndar
     if val.targets is not None:
         targets[:, numbers] = val.targets
     else:
-        targets[np.arange(len(val)), numbers[val.labels]] = 1
+        labelled = np.flatnonzero(val.labels >= 0)
+        targets[labelled, numbers[val.labels[labelled]]] = 1
     mapped = SubsetSource.of_labels(val, class_names, np.full(len(val), -1))
     mapped.target_names, mapped.targets = class_names, targets
     mapped.notes = tuple(dict.fromkeys((*val.notes, *label_notes(mapped))))

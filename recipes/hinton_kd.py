@@ -113,7 +113,7 @@ RECIPE = from_rows(
         ("teachers.models", ("cifar_resnet32x4",), BENCHMARK),
         ("objective.temperature", 4.0, "code: train_student.py"),
         *at("code: scripts/run_cifar_distill.sh", {"objective.kd_weight": 0.9, "objective.label_weight": 0.1}),
-        ("objective.probabilities", "softmax", "§2"),
+        ("objective.probabilities", "softmax", "ours: one class an image, as CIFAR-100 has"),
     ),
     students=(
         columns("name", "model", "teachers", "image_size", "top1"),
