@@ -25,6 +25,7 @@ class PrimaryMetric:
         loss: What the task's loss on held-out images is called.
         loss_unit: Of that loss.
         digits: Behind the point of its value.
+        task: What is learnt, as results call it.
     """
 
     name: str
@@ -37,6 +38,7 @@ class PrimaryMetric:
     loss: str
     loss_unit: str
     digits: int = 2
+    task: str = "classification"
 
     def text(self, value: float) -> str:
         """A value with its unit."""
@@ -70,6 +72,19 @@ ANGULAR_ERROR = PrimaryMetric(
     line="angular error {angular_error:.2f}° (squared error {loss:.5f} rad²)",
     loss="squared error",
     loss_unit="rad²",
+    task="regression",
+)
+MEAN_AP = PrimaryMetric(
+    name="mAP",
+    title="mAP",
+    unit="%",
+    higher_is_better=True,
+    names=("mAP", "loss"),
+    promise="promised_mAP",
+    line="mAP {mAP:.2f} loss {loss:.4f}",
+    loss="sigmoid cross-entropy",
+    loss_unit="nats",
+    task="multilabel",
 )
 FEATURE_COSINE = PrimaryMetric(
     name="feature_cosine",
@@ -82,8 +97,9 @@ FEATURE_COSINE = PrimaryMetric(
     loss="feature loss",
     loss_unit="",
     digits=4,
+    task="features",
 )
-PRIMARY_METRICS = (TOP1, ANGULAR_ERROR, FEATURE_COSINE)
+PRIMARY_METRICS = (TOP1, ANGULAR_ERROR, FEATURE_COSINE, MEAN_AP)
 
 
 def find_primary(names: Iterable[str]) -> PrimaryMetric | None:
@@ -104,6 +120,8 @@ class Metrics:
             ``loss``, the mean squared error of pitch and yaw in radians². Of features: ``pooled_cosine`` and
             ``dense_cosine``, the mean cosine between what the student gives for its teachers' features and these, as
             far as each is compared; ``feature_cosine``, the mean of both; ``loss``, as it is trained for.
+            Of several classes an image: ``mAP``, the mean over the classes that any image shows of their average
+            precision, percent, and ``loss``, the mean over the images of the classes' summed binary cross-entropy.
         num_images: Images counted.
     """
 

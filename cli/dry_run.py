@@ -127,6 +127,7 @@ def _show_stages(plan: Plan, costs: list[Cost], out: str, usual: dict[str, Any])
 def _what(plan: Plan, cost: Cost) -> dict[str, Any]:
     targets = plan.facts.num_targets
     what = f"{targets} numbers to predict" if targets else f"{cost.num_classes} classes"
+    what += ", several an image" if plan.facts.multilabel else ""
     fields = {
         "recipe": " + ".join([plan.origin, *plan.variants]),
         "data": f"{images(plan, cost)}, {what}, at {pixels(plan)} px",

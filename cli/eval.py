@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from .. import EvaluationResult
 
 _GAZE_HEADINGS = {"angular_error": "degrees", "angular_spread": "spread", "loss": "squared error"}
-_ALWAYS = ("model", "dataset", "top1", "published", "difference", "top5", "loss", "mean_per_class", "ece", "num_images")
+_FIRST = ("model", "dataset", "top1", "mAP", "published", "difference")
+_THEN = ("top5", "loss", "mean_per_class", "ece", "num_images")
 _HEADINGS = {
     "parameters": "params",
     "images_per_s": "images/s",
@@ -160,9 +161,8 @@ def by_model(measured: list[EvaluationResult]) -> list[dict[str, Any]]:
 
 
 def _columns(rows: list[dict[str, Any]]) -> list[str]:
-    """The numbers that every table has, and those that these rows have."""
-    optional = ("published", "difference")
-    columns = [name for name in _ALWAYS if name not in optional or any(row[name] is not None for row in rows)]
+    """The numbers that these rows have."""
+    columns = [name for name in (*_FIRST, *_THEN) if any(row.get(name) is not None for row in rows)]
     if len({row["image_size"] for row in rows}) > 1:
         columns.insert(2, "image_size")
     for name in ("top1_all_classes", "agreement", "kl_to_teacher"):

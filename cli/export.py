@@ -21,6 +21,7 @@ _COLUMNS = {
     "model": "model",
     "bytes": "bytes",
     "top1": "top1",
+    "mAP": "mAP",
     "loss": "loss",
     "difference": "difference",
     "same_answers": "same %",
@@ -116,7 +117,8 @@ def _print(made: Exported) -> None:
         return
     echo()
     rows = [{**row, **_shown_latency(row["latency_ms"])} for row in made.measured]
-    print_rows(rows, _COLUMNS, "table", title=f"On {rows[0]['num_images']:,} held-out images:")
+    columns = {name: heading for name, heading in _COLUMNS.items() if any(row.get(name) is not None for row in rows)}
+    print_rows(rows, columns, "table", title=f"On {rows[0]['num_images']:,} held-out images:")
     lost = -rows[-1]["difference"]
     print_remarks(("warning", [f"the int8 file is {lost:.1f} points below the model"] if lost > _MUCH else []))
 

@@ -34,7 +34,7 @@ from .settings import setting, within
 @setting("--image-size", type=PIXELS, metavar="PIXELS", help="Side of the crop, in place of the model's own.")
 @setting("--batch-size", type=COUNT, metavar="N", help="Images at once, for a classifier.  [default: 64]")
 @setting(
-    "--score-threshold", type=within(Fraction), metavar="SCORE", help="Least score of a box.  [default: the run's]"
+    "--score-threshold", type=within(Fraction), metavar="SCORE", help="Least score of a box, probability of a class."
 )
 @setting("--drawn", metavar="FOLDER", help="Also pictures, with boxes and names or the masks' colours; needs --out.")
 @setting("--drawn-images", type=COUNT, metavar="N", help="Of the first so many images.  [default: 20]")

@@ -96,4 +96,5 @@ def _metrics(result: TrainResult) -> dict[str, str]:
     if primary.name == "top1":
         return {"top-1": f"{primary.text(metrics.value)} of {images}", "top-5": f"{metrics['top5']:.2f} %"}
     best = f"{primary.text(result.best)} after the best epoch"
-    return {primary.title: f"{primary.text(metrics.value)} on average of {images}; {best}"}
+    over = "on" if primary.task == "multilabel" else "on average of"
+    return {primary.title: f"{primary.text(metrics.value)} {over} {images}; {best}"}

@@ -29,6 +29,7 @@ from .sources import FileSource, ImageSource
 from .specs import EVALUATION_ONLY, IMAGENETV2, SHARDED, DataSpec, expand_spec, open_source, parse_data_spec
 from .splits import find_split, has_split_folders
 from .subset import SubsetSource
+from .table import table_splits
 
 ProgressCallback = Callable[[str, int, int], None]
 
@@ -173,9 +174,11 @@ def splits_of(spec: DataSpec) -> tuple[str, ...]:
         return ("val",)
     if spec.name in SHARDED:
         return splits_there(spec)
-    if spec.name != "folder" or path is None or not path.is_dir():
+    if spec.val_share is not None or spec.name != "folder" or path is None:
         return ("train", "val")
-    if spec.val_share is not None:
+    if spec.is_table:
+        return table_splits(path, spec.options)
+    if not path.is_dir():
         return ("train", "val")
     if not has_split_folders(path):
         return ("train",)
@@ -188,11 +191,8 @@ def _check_split(
     data: str, split: str, source: ImageSource, workers: int | None, progress: ProgressCallback | None
 ) -> tuple[SplitReport, np.ndarray]:
     """Decode all images of a split; with the report, the `FACTS` of each image."""
-    if source.class_names and source.targets is not None:  # several classes an image
-        counts = [int(column) for column in (source.targets == 1).sum(axis=0)]
-    else:
-        answers = accepted_labels(source)
-        counts = np.bincount(answers[answers >= 0], minlength=len(source.class_names)).tolist()
+    answers = accepted_labels(source)
+    counts = np.bincount(answers[answers >= 0], minlength=len(source.class_names)).tolist()
     left_out = _left_out(source)
     report = SplitReport(
         split=split,

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..base.amounts import first_few
 from ..base.errors import UsageError
+from .several_labels import label_groups, label_notes
 from .sources import ImageSource
 from .subset import SubsetSource
 
@@ -60,9 +61,9 @@ def share_indices(source: ImageSource, share: ValShare) -> np.ndarray:
         ],
         dtype=np.uint64,
     )
-    held = []
-    for label in np.unique(source.labels):  # images without labels are held out of all of them alike
-        members = np.flatnonzero(source.labels == label)
+    held, groups = [], label_groups(source)
+    for label in np.unique(groups):  # images without labels are held out of all of them alike
+        members = np.flatnonzero(groups == label)
         count = min(max(1, round(share.fraction * len(members))), len(members) - 1)
         held.append(members[np.argsort(ranks[members], kind="stable")[:count]])
     return np.sort(np.concatenate(held))
@@ -88,15 +89,17 @@ class SharedSource(SubsetSource):
             class_names=() if bare else None,
             labels=np.full(len(indices), -1, dtype=np.int64) if bare else None,
         )
+        if bare:
+            self.target_names, self.targets = (), None
         self.share = share
-        self.notes = (*source.notes, *_share_notes(source, held, share))
+        self.notes = (*source.notes, *_share_notes(source, held, share), *label_notes(self))
 
     def description(self) -> dict[str, Any]:
         return {**super().description(), "val_share": self.share.fraction, "val_seed": self.share.seed}
 
 
 def _share_notes(source: ImageSource, held: np.ndarray, share: ValShare) -> tuple[str, ...]:
-    if not source.class_names:
+    if not source.class_names or source.is_multilabel:
         return (f"{source.path}: {len(held):,} of {len(source):,} images are held out ({share})",)
     counts = np.bincount(source.labels[held], minlength=len(source.class_names))
     alone = [name for name, count in zip(source.class_names, counts, strict=True) if count == 0]

@@ -134,7 +134,7 @@ def flat_folder(root: Path, hint: str | None = None, split: str = "train") -> Da
     if hint is None:
         hint = f"move each image into its class's folder: {root / 'CLASS'}/IMAGE.jpg"
         if table is not None:
-            hint += f", as {table[0].name} says"
+            hint += f", as {table[0].name} says; or give the table in the folder's place: {table[0]}"
         elif names := _names_before_numbers(images):
             hint += f"; the files' names begin with {first_few(names)}"
         hint += _beside(root, split)

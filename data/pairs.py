@@ -9,11 +9,12 @@ import numpy as np
 from ..base.amounts import first_few
 from ..base.errors import DataError
 from .layouts import absent_classes, no_split, single_class
-from .several_labels import SeveralLabelsSource
+from .several_labels import SeveralLabelsSource, label_notes
 from .shards import require_held_out
 from .sources import ImageSource
 from .specs import SHARDED, DataSpec, open_source, parse_data_spec
 from .subset import SubsetSource
+from .table import require_table_split
 
 
 def open_pair(dataset: str | DataSpec, val_dataset: str | None = None) -> tuple[ImageSource, ImageSource]:
@@ -37,15 +38,18 @@ def open_pair(dataset: str | DataSpec, val_dataset: str | None = None) -> tuple[
 
 
 def require_classes(source: ImageSource, spec: DataSpec) -> None:
-    """Raises DataError for data of a single class, unless the spec says that it is meant."""
-    if len(source.class_names) == 1 and not spec.one_class and source.path is not None:
+    """Raises DataError for data of a single class, unless the spec says that it is meant, or images may lack it."""
+    alone = len(source.class_names) == 1 and not source.is_multilabel
+    if alone and not spec.one_class and source.path is not None:
         raise single_class(source.path, source.class_names[0], len(source))
 
 
 def require_split(spec: DataSpec) -> None:
-    """Raises DataError where training and validation images would be the same: class folders without a split."""
+    """Raises DataError where training and validation images would be the same: folders or a table without a split."""
     if spec.name in SHARDED:
         require_held_out(spec)
+    elif spec.is_table and spec.path is not None and spec.held_out is None and spec.val_share is None:
+        require_table_split(spec.path, spec.options)
     elif spec.name == "folder" and spec.path is not None and spec.held_out is None and spec.val_share is None:
         wrong = no_split(spec.path)
         if wrong is not None:
@@ -58,10 +62,14 @@ def relabelled(val: ImageSource, train: ImageSource) -> ImageSource:
     Raises:
         DataError: Its classes are others, in name or kind.
     """
-    if val.class_names == train.class_names or not val.class_names or not train.class_names:
+    same = val.class_names == train.class_names and val.is_multilabel == train.is_multilabel
+    if same or not val.class_names or not train.class_names:
         return val
     strangers = [name for name in val.class_names if name not in set(train.class_names)]
-    if strangers or isinstance(val, SeveralLabelsSource) or val.targets is not None:
+    if val.is_multilabel and not train.is_multilabel:
+        message = f"an image of {val.name} may show several classes, one of {train.name} shows one"
+        raise DataError(message, hint="give validation data with one class an image")
+    if strangers or isinstance(val, SeveralLabelsSource) or (val.targets is not None and not val.is_multilabel):
         unknown = f"; not trained on: {first_few(strangers)}" if strangers else ""
         raise DataError(
             f"training data {train.name} and validation data {val.name} have other classes: "
@@ -69,9 +77,31 @@ def relabelled(val: ImageSource, train: ImageSource) -> ImageSource:
             hint="both need the same class names; the validation data may lack some",
         )
     numbers = np.array([train.class_names.index(name) for name in val.class_names], dtype=np.int64)
+    if train.is_multilabel:
+        return _as_several(val, train.class_names, numbers)
     labels = np.where(val.labels >= 0, numbers[val.labels], -1)
     mapped = SubsetSource.of_labels(val, train.class_names, labels)
     mapped.notes = (*val.notes, *_absent(val.name, labels, train.class_names))
+    return mapped
+
+
+def _as_several(val: ImageSource, class_names: tuple[str, ...], numbers: np.ndarray) -> SubsetSource:
+    """Images under the labels of further classes, of which an image may show several.
+
+    Args:
+        val: The images; with one class each, they show no other.
+        class_names: All classes; one that ``val`` has not is not known of images with several.
+        numbers: Which of them each class of ``val`` is.
+    """
+    targets = np.full((len(val), len(class_names)), np.nan if val.is_multilabel else 0, dtype=np.float32)
+    if val.targets is not None:
+        targets[:, numbers] = val.targets
+    else:
+        labelled = np.flatnonzero(val.labels >= 0)
+        targets[labelled, numbers[val.labels[labelled]]] = 1
+    mapped = SubsetSource.of_labels(val, class_names, np.full(len(val), -1))
+    mapped.target_names, mapped.targets = class_names, targets
+    mapped.notes = tuple(dict.fromkeys((*val.notes, *label_notes(mapped))))
     return mapped
 
 

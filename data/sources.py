@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -27,8 +27,10 @@ class ImageSource(ABC):
         labels: int64, (N,), read-only; -1 where there is no label.
         native_size: (height, width) that every image has, or None where it varies or is not known.
         path: Where the data lies, or None when it is embedded.
-        target_names: What a regression predicts, such as ``("pitch", "yaw")``; empty for classes.
-        targets: float32, (N, D), read-only, a column a target name; NaN where an image has none. None for classes.
+        target_names: What a regression predicts, such as ``("pitch", "yaw")``; of images that show several classes
+            these; empty for one class an image.
+        targets: float32, (N, D), read-only, a column a target name; NaN where an image has none. Of several classes 1
+            shown, 0 not shown, NaN not known, and ``labels`` are -1. None for one class an image.
         conditions: float32, (N, P), read-only: numbers that belong to the image and that a network may take beside it
             (a head pose). None where there are none.
         reading: How its files become images.
@@ -71,6 +73,16 @@ class ImageSource(ABC):
     def is_regression(self) -> bool:
         """Whether numbers are to be predicted, and no classes."""
         return bool(self.target_names) and not self.class_names
+
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether an image may show several classes."""
+        return bool(self.class_names) and self.targets is not None
+
+    @property
+    def task(self) -> Literal["classification", "multilabel", "regression"]:
+        """What can be learnt from the labels."""
+        return "regression" if self.is_regression else "multilabel" if self.is_multilabel else "classification"
 
     @abstractmethod
     def load(self, index: int) -> Image.Image:
@@ -123,6 +135,8 @@ class ImageSource(ABC):
             "num_classes": len(self.class_names),
             "path": None if self.path is None else str(self.path),
         }
+        if self.is_multilabel:
+            return {**described, "several_labels": True}
         return {**described, "targets": list(self.target_names)} if self.target_names else described
 
     def fingerprint(self) -> str:
@@ -274,7 +288,7 @@ class ConcatSource(ImageSource):
         if any(names != named[0] for names in named):
             raise ValueError("the sources' class names differ")
         predicted = [part.target_names for part in parts if part.target_names]
-        if any(names != predicted[0] for names in predicted) or (named and predicted):
+        if any(names != predicted[0] for names in [*predicted, *(named[:1] if predicted else ())]):
             raise ValueError("the sources' targets differ")
         sizes = {part.native_size for part in parts}
         super().__init__(

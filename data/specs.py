@@ -1,9 +1,9 @@
-"""Data specs: ``NAME[@PART][:PATH]``, or ``PATH[@PART]…`` of a folder or, for unlabeled images, of a manifest.
+"""Data specs: ``NAME[@PART][:PATH]``, or ``PATH[@PART]…`` of a folder, a table or, for unlabeled images, a manifest.
 
 A folder's parts: the name of a split's folder (``photos@test``: what is validated on), ``val-share=0.1`` (a share of
 each class is held out) with ``val-seed=1`` (another such share), ``one-class`` (a single class is meant). So have
-``wds:PATH`` (tar shards) and ``hf:ORG/NAME`` (a Hub data set, or a folder of parquet), the latter also ``config=``,
-``revision=``, ``image=`` and ``label=`` (columns).
+``wds:PATH`` (tar shards), ``hf:ORG/NAME`` (a Hub data set, or a folder of parquet) and tables (``photos.csv``), the
+last two also ``image=`` and ``label=`` (columns), ``hf:`` also ``config=`` and ``revision=``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from .places import data_root, not_placed
 from .reading import AS_STORED, Reading, split_reading
 from .sources import ImageSource
 from .splits import ALL_NAMES, UNLABELED
+from .table import COLUMNS, SUFFIXES, find_table, open_table
 from .transfer_sets import TRANSFER_SETS, open_transfer_set, parse_partition
 
 IMAGENETV2 = ("imagenetv2", *VARIANTS)
@@ -51,7 +52,7 @@ class DataSpec:
         reading: How its files become images.
         val_share: What is held out of class folders that have no validation folder.
         one_class: Whether a single class is meant.
-        options: Of ``hf:``, what chooses configuration, revision and columns, by name.
+        options: Of ``hf:`` and a table, what chooses configuration, revision and columns, by name.
     """
 
     name: str
@@ -75,6 +76,12 @@ class DataSpec:
     def is_placed(self) -> bool:
         """Whether its place, and no name, says which data it is."""
         return self.name == "folder" or self.name in SHARDED
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is a file that lists images and their labels."""
+        path = self.path if self.name == "folder" else None
+        return path is not None and path.suffix.lower() in SUFFIXES and path.is_file()
 
     def resolved_path(self) -> Path | None:
         """The folder to read: the given one, or ``$KDZOO_DATA/NAME``; None for embedded data or if neither is set."""
@@ -141,7 +148,9 @@ def _parse(text: str) -> DataSpec:
     folder = _parse_folder(text)
     if folder is not None:
         return folder
-    known = f"known: {', '.join(NAMES)}; or the path of a folder of class folders, wds:PATH, hf:ORG/NAME"
+    known = (
+        f"known: {', '.join(NAMES)}; or the path of a folder of class folders, a table (.csv), wds:PATH, hf:ORG/NAME"
+    )
     raise DataError(f"{text!r} is neither a known data set nor an existing folder", hint=suggestion(name, NAMES, known))
 
 
@@ -153,7 +162,8 @@ def _parse_folder(text: str) -> DataSpec | None:
         if not at or not place:
             return None
         parts.insert(0, part)
-    return _with_parts(DataSpec("folder", path), parts)
+    spec = DataSpec("folder", (path.is_dir() and find_table(path)) or path)
+    return _with_parts(spec, parts, COLUMNS if spec.is_table else ())
 
 
 def _parse_sharded(name: str, text: str) -> DataSpec:
@@ -251,6 +261,11 @@ def _open(parsed: DataSpec, split: str) -> ImageSource:
     if path is None:
         raise not_placed(parsed.name, parsed.name, "`digits` is embedded and runs now")
     if parsed.name == "folder":
+        if parsed.is_table:
+            if split != "unlabeled" or not (path.parent / UNLABELED[0]).is_dir():
+                share, columns = parsed.val_share, parsed.options
+                return open_table(path, split, part=parsed.held_out, share=share, columns=columns)
+            path = path.parent
         if split == "unlabeled" and path.is_file():
             from .manifest import open_manifest
 

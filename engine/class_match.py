@@ -69,10 +69,6 @@ def match_classes(
             says what the outputs are.
     """
     theirs = source.class_names
-    if source.target_names or source.targets is not None:
-        raise DataError(
-            f"{source.name} is not labelled with one class an image", hint="'kdzoo transfer' measures such data"
-        )
     if not theirs:
         raise DataError(f"{source.name} ({source.split}) has no labels", hint="evaluate on class folders")
     if model.num_classes == 0:

@@ -18,6 +18,7 @@ from ..base.metrics import Metrics
 from ..data import Batch, EvalTransform, ImageSource, eval_batches
 from ..zoo import LoadedModel, Preprocessing, network_output
 from .distributed import Processes
+from .multilabel import MULTILABEL_SCORING
 from .precision import autocast
 from .progress import Progress
 from .regression import GAZE_SCORING
@@ -117,20 +118,30 @@ def evaluate(
     count = len(source) if how.limit is None else len(how.limit)
     if count == 0:
         raise DataError(f"{source.name} ({source.split}) has no image", hint="look at it with 'kdzoo data check'")
-    scoring, processes = scoring or (GAZE_SCORING if source.is_regression else CLASS_SCORING), how.processes
-    sums: Tensor | None = None
+    scoring, processes = scoring or scoring_of(source), how.processes
+    kept: list[Tensor] = []
     with contextlib.closing(how.batches(source, transform)) as batches, how.progress(count) as shown:
         for batch, images, further in batches:
             beside = () if batch.conditions is None else (batch.conditions.to(processes.device, non_blocking=True),)
             answers = predict(images, *beside, **({"renderings": further} if further else {}))
             truth = scoring.truth(batch, source, answers).to(processes.device, non_blocking=True)
             counts = torch.stack([scoring.count(logits.float(), truth) for logits in answers])
-            sums = counts if sums is None else sums + counts
+            if scoring.by_image or not kept:
+                kept.append(counts)
+            else:
+                kept[0] = kept[0] + counts
             if shown is not None:
-                shown.step({scoring.label: scoring.metrics(sums[0].tolist()).value})
-    results = processes.gather_objects(None if sums is None else sums.tolist())
-    total = torch.tensor([part for part in results if part is not None], dtype=torch.float64).sum(dim=0).tolist()
-    return [scoring.metrics(one) for one in total]
+                shown.step({} if scoring.by_image else {scoring.label: scoring.metrics(kept[0][0]).value})
+    parts = processes.gather_objects(torch.cat(kept, dim=1).cpu() if kept else None)
+    found = [part for part in parts if part is not None]
+    return [*map(scoring.metrics, torch.cat(found, dim=1) if scoring.by_image else torch.stack(found).sum(dim=0))]
+
+
+def scoring_of(source: ImageSource) -> Scoring:
+    """How answers to a source's images are judged: by a gaze, by several classes, or by one."""
+    if source.is_regression:
+        return GAZE_SCORING
+    return MULTILABEL_SCORING if source.is_multilabel else CLASS_SCORING
 
 
 def evaluate_model(model: LoadedModel, source: ImageSource, how: PassSettings, *, precision: str = "fp32") -> Metrics:
@@ -172,6 +183,8 @@ def evaluate_ensemble(
         if source.is_regression:
             size = len(source.target_names)
             return [*logits, torch.stack([answer[:, :size] for answer in logits]).mean(dim=0)]
+        if source.is_multilabel:
+            return [*logits, torch.stack([answer.sigmoid() for answer in logits]).mean(dim=0).logit(eps=1e-7)]
         mean = torch.stack([answer.softmax(dim=1) for answer in logits]).mean(dim=0)
         return [*logits, mean.clamp_min(1e-30).log()]
 

@@ -159,10 +159,11 @@ def _own_scoring(primary: PrimaryMetric) -> Scoring:
     def count(values: Tensor, truth: Tensor) -> Tensor:
         return torch.cat([values.double().sum(dim=0), values.new_tensor([len(values)], dtype=torch.float64)])
 
-    def metrics(sums: Sequence[float]) -> Metrics:
-        means = {name: total / sums[-1] for name, total in zip(primary.names, sums[:-1], strict=True)}
+    def metrics(sums: Tensor) -> Metrics:
+        *totals, count = sums.tolist()
+        means = {name: total / count for name, total in zip(primary.names, totals, strict=True)}
         always = (primary.name, "loss")
         values = {name: mean for name, mean in means.items() if name in always or not math.isnan(mean)}
-        return Metrics(primary, values, int(sums[-1]))
+        return Metrics(primary, values, int(count))
 
     return Scoring(truth=lambda batch, source, answers: batch.labels, count=count, metrics=metrics, label=primary.name)

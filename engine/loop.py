@@ -38,7 +38,7 @@ from .unreadable import UnreadableImages
 
 __all__ = ["TrainJob", "TrainResult", "train"]
 
-_EVIDENCE = ("top1", "top5", "angular_error", "feature_cosine", "num_images")
+_EVIDENCE = ("top1", "top5", "mAP", "angular_error", "feature_cosine", "num_images")
 """What an exported model says of the metrics of its run."""
 
 
@@ -215,6 +215,9 @@ class StudentTraining(Training[Batch]):
         metrics = Metrics.from_json(
             at.last if training.export == "last" else self._load_best(weights, folder.checkpoints)
         )
+        held_out = job.val_source
+        truth = held_out.targets if held_out.is_multilabel else held_out.labels
+        assert truth is not None
         result = TrainResult(
             run=str(folder.path),
             model=str(folder.model),
@@ -225,9 +228,7 @@ class StudentTraining(Training[Batch]):
             images_per_s=throughput.images_per_s,
             seconds=throughput.seconds,
             unreadable=len(at.unreadable),
-            warnings=result_warnings(
-                metrics, job.val_source.labels, job.student.num_classes, job.config.get("teacher_reports", ())
-            ),
+            warnings=result_warnings(metrics, truth, job.student.num_classes, job.config.get("teacher_reports", ())),
         ).to_dict()
         if self.processes.is_main:
             evidence = {name: value for name, value in metrics.to_dict().items() if name in _EVIDENCE}

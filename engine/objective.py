@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor, nn
 
+from ..base.errors import RunError
 from ..base.metrics import PrimaryMetric
 from ..zoo.features import Maps
 from .settings import OptimizerSettings, ScheduleSettings
@@ -180,6 +181,19 @@ class Objective(nn.Module):
 
     def export(self, folder: Path) -> None:
         """Called once after the last step, by the main process: write into the run folder what is of use without it."""
+
+
+def mixed_targets(step: StepView) -> Tensor:
+    """The step's targets, mixed as its images are: (B, D); NaN where one of two that are mixed is not known.
+
+    Raises:
+        RunError: The images have none.
+    """
+    if step.targets is None:
+        raise RunError("this recipe learns numbers of each image and the data has none", hint="use other data")
+    if step.mixed_targets is None:
+        return step.targets
+    return step.mix_weight * step.targets + (1.0 - step.mix_weight) * step.mixed_targets
 
 
 def student_group(student: nn.Module) -> ParameterGroup:

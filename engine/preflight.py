@@ -15,12 +15,13 @@ import numpy as np
 import torch
 
 from ..base.errors import DataError, TeacherError
-from ..base.metrics import Metrics
+from ..base.metrics import ANGULAR_ERROR, MEAN_AP, Metrics
 from ..data import EvalTransform, ImageSource
 from ..zoo import LoadedModel
 from .class_match import ClassMatch, has_published_order, match_classes, order_of_imagenet
 from .class_order import OrderDoubt, doubt_order
 from .evaluate import PassSettings, evaluate_ensemble, likeliest_outputs
+from .multilabel import check_kind, precision_verdict
 from .regression import angular_errors, check_outputs
 from .teachers import TeacherEnsemble
 
@@ -173,10 +174,12 @@ def match_teacher(member: LoadedModel, source: ImageSource, order: str | None = 
         order: Of the classes of a teacher that does not name them, or not as the data; see `match_classes`.
 
     Raises:
-        TeacherError: It lacks classes of the data, or predicts numbers.
+        TeacherError: It lacks classes of the data, predicts numbers, or learnt one class an image where the data has
+            several.
     """
     if member.provenance.get("task") == REGRESSION:
         check_classes(member, source.class_names, source.name)
+    check_kind(member, source)
     if not member.class_names and order is None and not order_of_imagenet(member, source.class_names):
         check_classes(member, source.class_names, source.name)
         return ClassMatch("assumed")
@@ -234,8 +237,9 @@ def preflight(
     warnings, reports = [], []
     for index, (member, match, result) in enumerate(zip(teachers.members, teachers.matches, results, strict=True)):
         promised = None if match.kind == "subset" else _promise(member, val_source)
-        if val_source.is_regression:
-            wrong = gaze_verdict(result, promised, val_source, how.limit or ())
+        if val_source.is_regression or val_source.is_multilabel:
+            judge = gaze_verdict if val_source.is_regression else precision_verdict
+            wrong = judge(result, promised, val_source, how.limit or ())
             fault = (wrong, _CHECK) if wrong else None
         else:
             fault = _class_fault(teachers, index, result, promised, _doubt(teachers, index, val_source, transform, how))
@@ -310,11 +314,12 @@ def _pixels(size: tuple[int, int]) -> str:
 
 def _promise(member: LoadedModel, source: ImageSource) -> float | None:
     """What a teacher promises of the metric that decides; it counts only where it was made on the same data."""
-    if source.is_regression:
-        error, data = member.provenance.get("angular_error"), member.provenance.get("data")
-        if isinstance(error, bool) or not isinstance(error, int | float) or not 0 <= error <= 180:
+    if source.is_regression or source.is_multilabel:
+        primary, most = (ANGULAR_ERROR, 180) if source.is_regression else (MEAN_AP, 100)
+        value, data = member.provenance.get(primary.name), member.provenance.get("data")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
             return None
-        return float(error) if data == source.name else None
+        return float(value) if data == source.name else None
     if member.promised_top1 is None or member.promised_on not in (None, source.name):
         return None
     return member.promised_top1

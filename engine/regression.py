@@ -51,8 +51,8 @@ def count_errors(outputs: Tensor, targets: Tensor) -> Tensor:
     return torch.stack([angles.sum(), angles.square().sum(), squared, squared.new_full((), len(targets))])
 
 
-def _gaze_metrics(sums: Sequence[float]) -> Metrics:
-    angles, squared_angles, squared_errors, count = sums
+def _gaze_metrics(sums: Tensor) -> Metrics:
+    angles, squared_angles, squared_errors, count = sums.tolist()
     mean = angles / count
     spread = math.sqrt(max(0.0, squared_angles / count - mean * mean))
     values = {"angular_error": mean, "angular_spread": spread, "loss": squared_errors / count}

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..base.json_document import as_number, as_object
-from ..base.metrics import FEATURE_COSINE, TOP1, Metrics
+from ..base.metrics import FEATURE_COSINE, MEAN_AP, TOP1, Metrics
+from .metrics.precision import chance_precision
 
 _SIGMAS = 3.0
 _FAR_BELOW = 20.0  # points: more than a student of another size lacks after a run that went well
@@ -23,12 +24,16 @@ def result_warnings(
 
     Args:
         metrics: Of the exported weights.
-        labels: Of the held-out images, int64, (N,).
+        labels: Of the held-out images, int64, (N,); of several classes an image their targets, (N, C).
         num_classes: Of the data.
         teacher_reports: What preflight found of the teachers, the ensemble last (`TeacherReport.to_dict`).
     """
     if metrics.primary == FEATURE_COSINE:
         return _constant_warnings(metrics, teacher_reports)
+    if metrics.primary == MEAN_AP:
+        chance = chance_precision(labels)
+        words = f"the result is near chance: an mAP of {metrics.value:.1f} % where the same answer to every image has"
+        return (f"{words} {chance:.1f} %: try more epochs or another optimizer.lr",) * (metrics.value <= 1.1 * chance)
     if metrics.primary != TOP1 or not metrics.num_images or num_classes < 2:
         return ()
     top1, count = metrics.value, metrics.num_images

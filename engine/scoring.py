@@ -22,14 +22,16 @@ class Scoring:
     Attributes:
         truth: A batch's truth, after a look at it and at the answers, one (B, C) tensor a model; raises DataError.
         count: From answers (B, C) and truth to sums over the images, float64, the number of images last.
-        metrics: From the sums over all images to the metrics.
+        metrics: From the sums over all images to the metrics; with ``by_image`` from the rows of all images.
         label: Of the number that decides, beside the progress.
+        by_image: Whether ``count`` gives a row an image, (B, K), in place of sums.
     """
 
     truth: Callable[[Batch, ImageSource, Sequence[Tensor]], Tensor]
     count: Callable[[Tensor, Tensor], Tensor]
-    metrics: Callable[[Sequence[float]], Metrics]
+    metrics: Callable[[Tensor], Metrics]
     label: str
+    by_image: bool = False
 
 
 def _labels(batch: Batch, source: ImageSource, answers: Sequence[Tensor]) -> Tensor:
@@ -49,8 +51,8 @@ def _count_right(logits: Tensor, labels: Tensor) -> Tensor:
     return torch.stack([(ahead < 1).sum().double(), (ahead < 5).sum().double(), loss, loss.new_full((), len(labels))])
 
 
-def _accuracies(sums: Sequence[float]) -> Metrics:
-    right, among_five, loss, count = sums
+def _accuracies(sums: Tensor) -> Metrics:
+    right, among_five, loss, count = sums.tolist()
     values = {"top1": 100 * right / count, "top5": 100 * among_five / count, "loss": loss / count}
     return Metrics(TOP1, values, int(count))
 

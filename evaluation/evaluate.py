@@ -41,14 +41,22 @@ class EvaluationResult:
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """The numbers by name: ``top1``, ``top5``, ``loss``, …; of a gaze ``angular_error``, ``angular_spread``."""
+        """The numbers by name: ``top1``, ``top5``, ``loss``, …; of several classes ``mAP``, ``loss``; of a gaze
+        ``angular_error``, ``angular_spread``."""
         return self.document.metrics
 
     @property
     def difference(self) -> float | None:
-        """Measured minus published top-1, in points; None where nothing comparable is published."""
-        published = self.document.published.get("top1")
-        return None if published is None else self.metrics["top1"] - published
+        """Measured minus published top-1 (or mAP), in points; None where nothing comparable is published."""
+        return None if self._published is None else self.metrics[self._decides] - self._published
+
+    @property
+    def _decides(self) -> str:
+        return "mAP" if self.document.task == "multilabel" else "top1"
+
+    @property
+    def _published(self) -> float | None:
+        return self.document.published.get(self._decides)
 
     @property
     def recorded(self) -> bool:
@@ -67,7 +75,7 @@ class EvaluationResult:
             "dataset": self.dataset,
             **one.metrics,
             "num_images": one.num_images,
-            "published": one.published.get("top1"),
+            "published": self._published,
             "difference": self.difference,
             "parameters": one.model.parameters,
             "macs": one.model.macs,

@@ -97,14 +97,15 @@ def _batches(loaded: LoadedModel, source: ImageSource, ids: np.ndarray, stop: St
 
 def _rows(measured: Sequence[EvaluationResult]) -> tuple[dict[str, Any], ...]:
     """What a reader compares: the model first, then its files."""
+    decides = "mAP" if measured[0].document.task == "multilabel" else "top1"
     answers = [one.predictions.top5[:, 0] for one in measured if one.predictions is not None]
     return tuple(
         {
             "model": one.model,
             "bytes": Path(one.model).stat().st_size if number else None,
-            "top1": one.metrics["top1"],
+            decides: one.metrics[decides],
             "loss": one.metrics["loss"],
-            "difference": one.metrics["top1"] - measured[0].metrics["top1"] if number else None,
+            "difference": one.metrics[decides] - measured[0].metrics[decides] if number else None,
             "same_answers": 100 * float((mine == answers[0]).mean()) if number else None,
             "num_images": one.document.num_images,
             "latency_ms": one.document.details["throughput"].get("latency_ms"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..base.metrics import ANGULAR_ERROR, FEATURE_COSINE, TOP1, Metrics
+from ..base.metrics import ANGULAR_ERROR, FEATURE_COSINE, MEAN_AP, TOP1, Metrics
 from ..base.run_record import RunRecord, read_run
 from .dots import Score, dot_plot
 from .drawing import draw
@@ -101,6 +101,7 @@ def _headline(run: RunRecord) -> str:
 _FINDINGS = {
     TOP1.name: ("the student is right on {} of {} held-out images", "was right on"),
     ANGULAR_ERROR.name: ("the student's gaze is off by {} on average, over {} held-out images", "was off by"),
+    MEAN_AP.name: ("the student has an mAP of {} on {} held-out images", "had an mAP of"),
     FEATURE_COSINE.name: ("the student's features have a cosine of {} with its teachers', over {} held-out images", ""),
 }
 """What the metric that decides says of the student, and what it says of its teachers."""

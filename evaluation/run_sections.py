@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from ..base.amounts import first_few
-from ..base.metrics import FEATURE_COSINE, TOP1
+from ..base.metrics import FEATURE_COSINE, MEAN_AP, TOP1
 from ..base.run_documents import Session, TeacherSummary
 from ..base.run_record import RunRecord
 from .page import count
@@ -81,7 +81,7 @@ def commands(run: RunRecord) -> list[tuple[str, str]]:
     if run.result is None:
         found.append(("Resume", resume_command(run)))
     if run.model:
-        if run.primary is TOP1:
+        if run.primary in (TOP1, MEAN_AP):
             title = "Name the classes of new images (docs/predicting.md: files, embeddings)"
             found.append((title, f"kdzoo predict {shlex.quote(folder)} photos/"))
         data = str(run.config.setting("data.val_dataset") or run.config.setting("data.dataset") or "DATA")

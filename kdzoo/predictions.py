@@ -31,7 +31,8 @@ class PredictArguments(TypedDict, total=False):
         embeddings: Of a classifier: whether the features before it are given too.
         image_size: Of a classifier: side of the crop in pixels, in place of the model's own.
         batch_size: Of a classifier: images at once; 64 by default.
-        score_threshold: Of a detector: boxes below this score are left out; the run's own, 0.05, by default.
+        score_threshold: Boxes below this score are left out, the run's own, 0.05, by default; of a classifier: classes
+            below this probability, none by default.
         workers: Processes that read images; one a core, at most eight, by default.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; an ONNX file is run on the CPU.
     """
@@ -46,7 +47,6 @@ class PredictArguments(TypedDict, total=False):
 
 
 _OF_CLASSIFIERS = ("top_k", "embeddings", "image_size", "batch_size")
-_OF_DENSE = ("score_threshold",)
 
 
 def predict(model: str, paths: str | Sequence[str], **how: Unpack[PredictArguments]) -> Iterator[Prediction]:
@@ -178,7 +178,7 @@ def _arguments(how: PredictArguments, dense: bool) -> dict[str, Any]:
         if name not in known:
             near = nearest_names(name, sorted(known), most=1)
             raise UsageError(f"there is no argument {name!r}", hint=f"did you mean {near[0]!r}?" if near else "")
-        if name in (_OF_CLASSIFIERS if dense else _OF_DENSE):
-            model = "a detector or segmentor" if dense else "a classifier"
-            raise UsageError(f"--{name.replace('_', '-')} has no meaning for {model}", hint="leave it out")
+        if dense and name in _OF_CLASSIFIERS:
+            flag = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{flag} has no meaning for a detector or segmentor", hint="leave it out")
     return dict(how)

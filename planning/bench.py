@@ -164,14 +164,15 @@ def sizes_shown(recipe: Recipe, teachers: Sequence[LoadedModel]) -> tuple[int, .
 
 def _noise(plan: Plan, batch_size: int, num_classes: int, sides: Sequence[int]) -> Batch:
     """A batch of the plan's shape, rendered at further sides for the teachers."""
-    targets, rng = plan.facts.num_targets, torch.Generator().manual_seed(0)
+    rng, several = torch.Generator().manual_seed(0), plan.facts.multilabel
+    targets = num_classes if several else plan.facts.num_targets
     size = plan.recipe.data.augmentation.size
     return Batch(
         images=torch.randint(0, 256, (batch_size, 3, *size), dtype=torch.uint8, generator=rng),
         labels=torch.randint(0, max(1, num_classes), (batch_size,), generator=rng),
         sample_ids=torch.arange(batch_size),
         targets=torch.rand((batch_size, targets), generator=rng) if targets else None,
-        conditions=torch.rand((batch_size, _POSE), generator=rng) if targets else None,
+        conditions=torch.rand((batch_size, _POSE), generator=rng) if targets and not several else None,
         teacher_images=tuple(
             torch.randint(0, 256, (batch_size, 3, side, side), dtype=torch.uint8, generator=rng) for side in sides
         ),

@@ -7,6 +7,7 @@ import numpy as np
 from ..base.errors import DataError
 from ..data import ImageSource, open_source
 from ..data.pairs import open_pair
+from ..data.several_labels import accepted_labels
 from ..data.unlabeled_pair import open_unlabeled_pair
 from ..recipes.recipe import Recipe
 from .plan import DataFacts
@@ -49,6 +50,7 @@ def read_facts(recipe: Recipe) -> DataFacts:
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
         num_classes=None if bare or source.is_regression else len(source.class_names),
         num_targets=len(source.target_names) if source.is_regression else 0,
+        multilabel=not bare and source.is_multilabel,
         num_images=len(source) + more,
         num_unlabeled=more,
         native_size=native_size,
@@ -58,7 +60,8 @@ def read_facts(recipe: Recipe) -> DataFacts:
 
 def _class_sizes(source: ImageSource) -> tuple[int, int] | None:
     """Images of the smallest and of the largest class; None where there are no classes."""
-    counts = np.bincount(source.labels[source.labels >= 0], minlength=len(source.class_names))
+    answers = accepted_labels(source)
+    counts = np.bincount(answers[answers >= 0], minlength=len(source.class_names))
     return (int(counts.min()), int(counts.max())) if counts.size else None
 
 

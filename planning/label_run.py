@@ -70,8 +70,8 @@ def check_form(form: str, recipe: Recipe) -> None:
         UsageError: The form keeps nothing of what the recipe reads, or there is no such form.
     """
     name = parse_form(form).name
-    if name.startswith("top") and (recipe.objective.task == "regression" or recipe.objective.reads.features):
-        what = "the teachers' features" if recipe.objective.reads.features else "numbers, and no probabilities"
+    if name.startswith("top") and (recipe.objective.task != "classification" or recipe.objective.reads.features):
+        what = "the teachers' features" if recipe.objective.reads.features else "numbers that are no softmax"
         raise UsageError(f"{recipe.name} reads {what}, of which {name} keeps nothing", hint="use --form float16")
 
 

@@ -51,8 +51,8 @@ class Row:
         taught_weights: Of ``function_matching`` where the student starts from weights.
         taught_scratch: Of ``function_matching`` where it starts from none.
         what: What it is, for docs/defaults.md.
-        only: What it is for: ``short`` runs (fewer passes than ``SHORT``), ``small`` images (``SMALL_SIDE``), or the
-            set ``digits``; empty for all. A later row replaces an earlier one.
+        only: What it is for: ``short`` runs (fewer passes than ``SHORT``), ``small`` images (``SMALL_SIDE``), images
+            with ``several`` classes each, or the set ``digits``; empty for all. A later row replaces an earlier one.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Row:
     taught_weights: Any
     taught_scratch: Any
     what: str
-    only: Literal["", "short", "small", "digits"] = ""
+    only: Literal["", "short", "small", "several", "digits"] = ""
 
 
 TABLE = (
@@ -81,6 +81,16 @@ TABLE = (
     Row("optimizer.weight_decay", 1e-4, 5e-4, 1e-4, 5e-4, "weight decay"),
     Row("training.ema_decay", None, None, None, None, "average of the weights"),
     Row("objective.label_smoothing", 0.0, 0.1, LEAVE, LEAVE, "label smoothing"),
+    Row("objective.label_smoothing", LEAVE, 0.0, LEAVE, LEAVE, "label smoothing", only="several"),
+    Row(
+        "objective.probabilities",
+        "sigmoid",
+        "sigmoid",
+        "sigmoid",
+        "sigmoid",
+        "outputs become probabilities by",
+        only="several",
+    ),
     Row("objective.temperature", LEAVE, LEAVE, 1.0, 2.0, "temperature"),
     Row("data.augmentation.crop", "random_resized", "random_resized", "random_resized", "random_resized", "crop"),
     Row("data.augmentation.crop", LEAVE, "pad4", LEAVE, "pad4", "crop", only="small"),
@@ -141,6 +151,8 @@ class Subject:
             reasons["short"] = f"ours: {self.passes} passes are too few to mix"
         if self.small_side is not None:
             reasons["small"] = f"data: every image has {self.small_side}×{self.small_side} px"
+        if self.facts.multilabel:
+            reasons["several"] = "data: an image may show several classes"
         if self.dataset == "digits":
             reasons["digits"] = "data: a mirrored digit is another sign"
         found: dict[str, tuple[Any, str]] = {}
@@ -224,6 +236,7 @@ def follow_own_data(builder: PlanBuilder, subject: Subject) -> None:
     least, most = facts.class_sizes or (1, 1)
     if (
         most >= UNEQUAL * least
+        and not facts.multilabel
         and builder.values.get(WEIGHTS, "balanced") is None
         and WEIGHTS not in builder.user_given
     ):
@@ -266,6 +279,7 @@ def table_lines() -> Iterator[str]:
             "": "all",
             "short": f"runs of less than {SHORT} passes",
             "small": f"of one size up to {SMALL_SIDE} px",
+            "several": "with several classes",
             "digits": "`digits`",
         }[row.only]
         yield "| " + " | ".join([f"{row.what} (`{row.name}`)", where, *map(_shown, cells)]) + " |"

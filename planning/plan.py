@@ -44,7 +44,7 @@ from typing import Any, Literal
 
 from ..base.setting_values import Seed, Workers, default_workers
 from ..base.settings import flatten, sourced
-from ..recipes.recipe import Recipe
+from ..recipes.recipe import Recipe, Task
 
 _FREE = ("checkpoint_every_steps", "max_unreadable_fraction", "export")
 _PLACES = ("run.workers", "run.device", "run.labels", "run.teacher_classes", "run.check_contents")
@@ -91,6 +91,7 @@ class DataFacts:
         typical_side: Median short side of a few images, pixels, or None.
         missing: What is missing and how to get it, or None.
         num_targets: How many numbers are to be predicted, of a regression; 0 for classes.
+        multilabel: Whether an image may show several classes.
         class_sizes: Training images of the smallest and of the largest class, or None where there are no classes.
         notes: What should be known of how the data was read, a line each.
     """
@@ -102,8 +103,14 @@ class DataFacts:
     missing: str | None = None
     num_unlabeled: int = 0
     num_targets: int = 0
+    multilabel: bool = False
     class_sizes: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def task(self) -> Task:
+        """What can be learnt from the labels."""
+        return "regression" if self.num_targets else "multilabel" if self.multilabel else "classification"
 
 
 @dataclass(frozen=True, kw_only=True)

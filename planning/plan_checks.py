@@ -10,6 +10,7 @@ from ..recipes.recipe import Recipe
 from ..zoo.references import parse_reference
 from .following import BATCH
 from .plan import DataFacts, steps_of
+from .sources import refuse_other_task
 
 if TYPE_CHECKING:
     from .plan_builder import PlanBuilder
@@ -58,13 +59,8 @@ def check_plan(recipe: Recipe, facts: DataFacts, notes: list[str], warnings: lis
             f"{recipe.name} cannot train {student.architecture}: its loss is made for another kind of network",
             hint=f"use {' or '.join(recipe.objective.students)}",
         )
-    task = recipe.objective.task
-    if facts.missing is None and task != "features" and (task == "regression") != bool(facts.num_targets):
-        wants, has = ("numbers to predict", "classes") if facts.num_targets == 0 else ("classes", "a gaze")
-        raise UsageError(
-            f"{recipe.name} needs data with {wants}, {recipe.data.dataset} has {has}",
-            hint="use the recipes gaze and xcl_gaze on mpiigaze, and the other recipes on data with classes",
-        )
+    if facts.missing is None:
+        refuse_other_task(recipe, recipe.data.dataset, facts.task)
     steps = steps_of(recipe, facts)
     if steps is not None and steps * training.epochs < _FEW_STEPS:
         total = steps * training.epochs

@@ -14,6 +14,7 @@ from ..data.contents import contents_digest
 from ..engine.distributed import Processes, start_processes
 from ..engine.job import TrainJob
 from ..engine.loop import train
+from ..engine.multilabel import MULTILABEL
 from ..engine.progress import say
 from ..engine.run_folder import RunFolder
 from ..engine.signals import StopRequest
@@ -48,9 +49,11 @@ def _provenance(plan: Plan, sources: Sources, teachers: RunTeachers) -> dict[str
 
 
 def _task(plan: Plan, sources: Sources) -> dict[str, Any]:
-    """What a model says of its outputs that are no classes: the numbers that it predicts, or that it has none."""
+    """What a model says of outputs that are not the classes of which an image shows one."""
     if plan.recipe.objective.task == "features":
         return {"task": "features"}
+    if sources.val.is_multilabel:
+        return {"task": MULTILABEL}
     if not sources.val.is_regression:
         return {}
     targets, form = list(sources.val.target_names), plan.recipe.objective.output_form()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..base.errors import DataError
+from ..base.errors import DataError, UsageError
 from ..data import ConcatSource, ImageSource, open_source
 from ..data.contents import file_stats, sizes_digest
 from ..data.overlap import find_overlap, refuse_overlap
 from ..data.pairs import open_pair
 from ..data.unlabeled_pair import open_unlabeled_pair
-from ..recipes.recipe import Recipe
+from ..recipes.recipe import Recipe, Task
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,14 @@ def open_sources(recipe: Recipe) -> Sources:
 
     Raises:
         DataError: Data is missing, validation images are of classes that are not trained on, or are not held out.
+        UsageError: The labels are of another kind than the recipe learns.
     """
     settings = recipe.data
     if recipe.objective.task == "features":
         labelled, val = open_unlabeled_pair(settings.dataset, settings.val_dataset)
     else:
         labelled, val = open_pair(settings.dataset, settings.val_dataset)
-        _check_task(recipe, labelled)
+        refuse_other_task(recipe, labelled.name, labelled.task)
     if labelled.target_names != val.target_names:
         raise DataError(
             f"{settings.dataset} and {settings.val_dataset} have other targets",
@@ -59,15 +60,31 @@ def open_sources(recipe: Recipe) -> Sources:
     return Sources(train_source, val, labelled.class_names, sizes, refuse_overlap(overlap))
 
 
-def _check_task(recipe: Recipe, source: ImageSource) -> None:
-    """Refuse data of another kind than the recipe learns from: numbers to predict, or several classes an image."""
-    if source.class_names and source.targets is not None:
-        raise DataError(
-            f"an image of {source.name} shows several classes; recipes learn from one class an image",
-            hint=f"'kdzoo transfer {source.name} --backbone REF' trains on several",
-        )
-    if (recipe.objective.task == "regression") != source.is_regression:
-        has = f"the targets {' and '.join(source.target_names)}" if source.is_regression else "classes"
-        wants = "numbers to predict" if recipe.objective.task == "regression" else "classes"
-        other = "use the recipes gaze and xcl_gaze" if source.is_regression else "use mpiigaze, or a recipe for classes"
-        raise DataError(f"{recipe.name} needs data with {wants}, {source.name} has {has}", hint=other)
+_LABELS: dict[Task, str] = {
+    "classification": "one class an image",
+    "multilabel": "several classes an image",
+    "regression": "numbers to predict",
+}
+
+
+def refuse_other_task(recipe: Recipe, data: str, has: Task) -> None:
+    """Refuse data whose labels are of another kind than the recipe learns.
+
+    Args:
+        recipe: The recipe.
+        data: The data's name.
+        has: What can be learnt from it.
+
+    Raises:
+        UsageError: They are.
+    """
+    wants = recipe.objective.task
+    if wants in ("features", has):
+        return
+    if "regression" in (wants, has):
+        way = "use the recipes gaze and xcl_gaze on mpiigaze, and the other recipes on data with classes"
+    elif hasattr(recipe.objective, "probabilities"):
+        way = f"--set objective.probabilities={'sigmoid' if has == 'multilabel' else 'softmax'}"
+    else:
+        way = "leave --recipe out: the defaults of train and distill learn several classes"
+    raise UsageError(f"{recipe.name} needs data with {_LABELS[wants]}, {data} has {_LABELS[has]}", hint=way)

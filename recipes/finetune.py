@@ -52,5 +52,6 @@ RECIPE = from_rows(
         ("objective.label_smoothing", 0.0, "ours: with it a teacher teaches less (arXiv 1906.02629, §4)"),
         ("objective.smoothing_definition", "all_classes", "ours: torch's"),
         ("objective.class_weights", None, "ours: balanced counts each class alike, docs/runs.md"),
+        ("objective.probabilities", "softmax", "ours: sigmoid where an image may show several classes"),
     ),
 )

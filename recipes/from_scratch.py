@@ -51,5 +51,6 @@ RECIPE = from_rows(
         ("objective.label_smoothing", 0.1, "ours: docs/defaults.md"),
         ("objective.smoothing_definition", "all_classes", "ours: torch's"),
         ("objective.class_weights", None, "ours: balanced counts each class alike, docs/runs.md"),
+        ("objective.probabilities", "softmax", "ours: sigmoid where an image may show several classes"),
     ),
 )

@@ -53,5 +53,6 @@ RECIPE = from_rows(
         ("optimizer.weight_decay", 1e-4, "ours: docs/defaults.md"),
         ("objective.temperature", 1.0, "ours: docs/defaults.md"),
         *at("§2", {"objective.kd_weight": 1.0, "objective.label_weight": 0.0}),
+        ("objective.probabilities", "softmax", "ours: sigmoid where an image may show several classes"),
     ),
 )

@@ -38,8 +38,7 @@ from typing import Literal
 from torch import Tensor
 from torch.nn import functional
 
-from ..base.errors import RunError
-from ..engine.objective import Objective, StepView
+from ..engine.objective import Objective, StepView, mixed_targets
 from .blocks import LABELS_ALONE
 from .objectives.gaussian import gaussian_nll, read_gaussian
 from .recipe import Shapes
@@ -77,15 +76,6 @@ class Gaze(Objective):
         if settings.loss == "mse":
             return {"mse": functional.mse_loss(outputs, targets)}
         return {"nll": gaussian_nll(read_gaussian(outputs, **settings.reading()), targets)}
-
-
-def mixed_targets(step: StepView) -> Tensor:
-    """The step's targets, mixed as its images are: (B, D)."""
-    if step.targets is None:
-        raise RunError("this recipe predicts numbers and the data has none", hint="use mpiigaze")
-    if step.mixed_targets is None:
-        return step.targets
-    return step.mix_weight * step.targets + (1.0 - step.mix_weight) * step.mixed_targets
 
 
 BASELINE = (

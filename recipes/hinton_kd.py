@@ -28,11 +28,12 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..base.setting_values import Temperature, Weight
-from ..engine.objective import Objective, StepView
+from ..engine.multilabel import sigmoid_cross_entropy
+from ..engine.objective import Objective, StepView, mixed_targets
 from .blocks import BENCHMARK, MOBILE_RATE, REPDISTILLER
 from .objectives.hard_labels import mixed_cross_entropy
-from .objectives.soft_labels import mean_probabilities, tempered_kl
-from .recipe import Paper, Shapes, TaughtSettings
+from .objectives.soft_labels import mean_probabilities, mean_sigmoids, tempered_kl, tempered_sigmoid_kl
+from .recipe import Paper, Probabilities, Shapes, Task, TaughtSettings, task_of
 from .rows import at, columns, from_rows, sources, student
 
 
@@ -44,11 +45,18 @@ class HintonSettings(TaughtSettings):
         temperature: T.
         kd_weight: α.
         label_weight: γ; at 0 no label is read and unlabeled images may be used.
+        probabilities: ``softmax``: an image shows one class; ``sigmoid``: each class may be there or not, and both
+            losses are sums over the classes, each by itself.
     """
 
     temperature: Temperature
     kd_weight: Weight
     label_weight: Weight
+    probabilities: Probabilities = "softmax"
+
+    @property
+    def task(self) -> Task:
+        return task_of(self.probabilities)
 
     @property
     def uses_labels(self) -> bool:
@@ -67,6 +75,13 @@ class HintonKD(Objective):
 
     def terms(self, phase: str, step: StepView) -> dict[str, Tensor]:
         settings, logits = self.settings, step.student().logits
+        if settings.probabilities == "sigmoid":
+            target = mean_sigmoids(step.teachers().logits, settings.temperature)
+            terms = {"kd": settings.kd_weight * tempered_sigmoid_kl(logits, target, settings.temperature)}
+            if settings.uses_labels:
+                hard = sigmoid_cross_entropy(logits, mixed_targets(step)).mean()
+                terms["hard_label"] = settings.label_weight * hard
+            return terms
         target = mean_probabilities(step.teachers().logits, settings.temperature)
         terms = {"kd": settings.kd_weight * tempered_kl(logits, target, settings.temperature)}
         if settings.uses_labels:
@@ -96,6 +111,7 @@ RECIPE = from_rows(
         ("teachers.models", ("cifar_resnet32x4",), BENCHMARK),
         ("objective.temperature", 4.0, "code: train_student.py"),
         *at("code: scripts/run_cifar_distill.sh", {"objective.kd_weight": 0.9, "objective.label_weight": 0.1}),
+        ("objective.probabilities", "softmax", "ours: one class an image, as CIFAR-100 has"),
     ),
     students=(
         columns("name", "model", "teachers", "image_size", "top1"),

@@ -128,6 +128,7 @@ RECIPE = from_rows(
         ("objective.label_smoothing", 0.0, f"{BASELINE}, CELoss"),
         ("objective.smoothing_definition", "all_classes", "code: celoss.py, F.label_smooth"),
         ("objective.class_weights", None, "code: celoss.py, no weights"),
+        ("objective.probabilities", "softmax", "code: celoss.py"),
     ),
     students=(
         columns("name", "model", "teachers", "image_size", "top1"),

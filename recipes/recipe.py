@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from ..engine.objective import Objective
 
-Task = Literal["classification", "regression", "features"]
+Task = Literal["classification", "multilabel", "regression", "features"]
+Probabilities = Literal["softmax", "sigmoid"]
+"""How outputs become probabilities: of classes that exclude each other, or of each class by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +124,11 @@ class DataSettings:
     val_dataset: str | None = None
     unlabeled: str | None = None
     grey: bool = False
+
+
+def task_of(probabilities: Probabilities) -> Task:
+    """What a loss is for that reads outputs so."""
+    return "multilabel" if probabilities == "sigmoid" else "classification"
 
 
 @dataclass(frozen=True)
@@ -242,7 +249,7 @@ class ObjectiveSettings(ABC):
 
     @property
     def task(self) -> Task:
-        """What the loss is for: classes, numbers to predict, or features, for which no label is read."""
+        """What the loss is for: one class an image, several, numbers to predict, or features, which read no label."""
         return "classification"
 
     def num_outputs(self, size: int) -> int:

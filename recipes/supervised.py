@@ -29,11 +29,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..base.errors import UsageError
 from ..base.setting_values import LabelSmoothing
-from ..engine.objective import Objective, StepView
+from ..engine.multilabel import sigmoid_cross_entropy
+from ..engine.objective import Objective, StepView, mixed_targets
 from .blocks import LABELS_ALONE, ON_CIFAR100, REPDISTILLER_COLOURS, UNMIXED
-from .objectives.hard_labels import Smoothing, balanced_weights, mixed_cross_entropy
-from .recipe import ObjectiveSettings, Shapes
+from .objectives.hard_labels import Smoothing, balanced_weights, mixed_cross_entropy, smoothed_targets
+from .recipe import ObjectiveSettings, Probabilities, Shapes, Task, task_of
 from .rows import at, columns, from_rows, sources, student, variant
 from .xcl import CIFAR_BINARY, CIFAR_PYRAMIDNET, CIFAR_RESNET18, IMAGENET, PAPER, SMALL_IMAGES
 
@@ -46,16 +48,28 @@ class HardLabelSettings(ObjectiveSettings):
         label_smoothing: ε.
         smoothing_definition: ``all_classes`` (ε/C each, torch's) or ``other_classes`` (ε/(C − 1) each).
         class_weights: ``balanced``: an image counts in inverse proportion to how many its class has; None: all alike.
+        probabilities: ``softmax``: an image shows one class; ``sigmoid``: each class may be there or not, and the loss
+            is the sum of the classes' binary cross-entropies.
     """
 
     label_smoothing: LabelSmoothing
     smoothing_definition: Smoothing
     class_weights: Literal["balanced"] | None = None
+    probabilities: Probabilities = "softmax"
 
     uses_teachers = False
     uses_labels = True
 
+    @property
+    def task(self) -> Task:
+        return task_of(self.probabilities)
+
     def build(self, shapes: Shapes) -> Objective:
+        if self.class_weights is not None and self.probabilities == "sigmoid":
+            raise UsageError(
+                "objective.class_weights=balanced is made for one class an image",
+                hint="leave it out: the mAP counts each class alike",
+            )
         if self.class_weights is None:
             return HardLabels(self)
         assert shapes.labels is not None
@@ -63,7 +77,7 @@ class HardLabelSettings(ObjectiveSettings):
 
 
 class HardLabels(Objective):
-    """Terms: ``hard_label``; mixed labels where the batch is mixed."""
+    """Terms: ``hard_label``; mixed labels, or targets, where the batch is mixed."""
 
     def __init__(self, settings: HardLabelSettings, weights: Tensor | None = None) -> None:
         super().__init__()
@@ -72,13 +86,16 @@ class HardLabels(Objective):
         self.register_buffer("weights", weights, persistent=False)  # follows from the data, not from the steps
 
     def terms(self, phase: str, step: StepView) -> dict[str, Tensor]:
+        smoothing = self.settings.label_smoothing, self.settings.smoothing_definition
+        if self.settings.probabilities == "sigmoid":
+            targets = smoothed_targets(mixed_targets(step), *smoothing)
+            return {"hard_label": sigmoid_cross_entropy(step.student().logits, targets).mean()}
         loss = mixed_cross_entropy(
             step.student().logits,
             step.labels,
             step.mixed_labels,
             step.mix_weight,
-            self.settings.label_smoothing,
-            self.settings.smoothing_definition,
+            *smoothing,
             self.weights,
         )
         return {"hard_label": loss}
@@ -102,6 +119,7 @@ RECIPE = from_rows(
         *at("§A.5", UNMIXED, {"optimizer.weight_decay": 1e-4, "objective.label_smoothing": 0.0}),
         ("objective.smoothing_definition", "other_classes", "Supp. Eq. 1"),
         ("objective.class_weights", None, "ours: not in the supplement; balanced: each class counts alike"),
+        ("objective.probabilities", "softmax", "ours: one class an image, as ImageNet has"),
     ),
     students=(
         columns("name", "model", "teachers", "image_size", "top1", "top5"),

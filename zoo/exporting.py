@@ -210,8 +210,11 @@ def export_metadata(loaded: LoadedModel) -> dict[str, str]:
         "output": LOGITS if loaded.num_classes else "pooled features (N, width)",
     }
     texts |= {name: str(value) for name, value in look.to_dict().items() if name not in texts}
-    if loaded.provenance.get("task") == "regression":
+    task = loaded.provenance.get("task")
+    if task == "regression":
         texts["output"] = "numbers"
+    if task == "multilabel":
+        texts |= {"task": task, "probabilities": "sigmoid: an image may show several classes"}
     if loaded.class_names:
         texts["class_names"] = json.dumps(list(loaded.class_names), ensure_ascii=False)
     if loaded.licence:

@@ -150,5 +150,6 @@ def read_onnx(path: Path) -> LoadedModel:
         num_classes=network.num_outputs,
         class_names=names if len(names) == network.num_outputs else (),
         licence=record.get("license"),
+        provenance={"task": record["task"]} if "task" in record else {},
         pretrained=True,
     )

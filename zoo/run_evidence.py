@@ -14,7 +14,7 @@ from timm.models import get_pretrained_cfg, is_model, split_model_name_tag
 
 from ..base.errors import ModelError, RunError
 from ..base.json_document import as_number, as_object
-from ..base.metrics import FEATURE_COSINE, TOP1
+from ..base.metrics import FEATURE_COSINE, MEAN_AP, TOP1
 from ..base.redact import redact_values
 from ..base.run_documents import RunConfig, Session, TrainResult, sessions_from_json
 from .json_file import read_json
@@ -237,7 +237,8 @@ def _own_evaluations(
 ) -> list[Evaluation]:
     metrics = result.metrics
     if metrics.primary is not TOP1:
-        what = "has no classifier" if metrics.primary is FEATURE_COSINE else "predicts a gaze"
+        kinds = {FEATURE_COSINE.name: "has no classifier", MEAN_AP.name: "learnt several classes an image"}
+        what = kinds.get(metrics.primary.name, "predicts a gaze")
         raise ModelError(
             f"{run} {what}: model cards are written for classifiers so far",
             hint="its model folder can be shared as it is: its README.md has its numbers",

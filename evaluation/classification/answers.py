@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...engine.class_match import ClassMatch
-from ...engine.metrics.agreement import kl_divergence
+from ...engine.metrics.agreement import kl_divergence, sigmoid_divergence
 from ...engine.metrics.ranking import (
     first_classes,
     log_probabilities,
@@ -31,6 +31,7 @@ class Answers:
         loss: float64; -log p of the right answers together, nats.
         divergence: float64; KL(teacher || model) in nats, 0 without a teacher.
         finite: bool; whether all logits are numbers.
+        scores: float32, (N, C); the logits of the data's classes, where an image may show several; else None.
     """
 
     ahead: Tensor
@@ -40,13 +41,17 @@ class Answers:
     loss: Tensor
     divergence: Tensor
     finite: Tensor
+    scores: Tensor | None = None
 
     def numpy(self) -> dict[str, np.ndarray]:
         """By name, on the host."""
-        return {item.name: getattr(self, item.name).cpu().numpy() for item in fields(self)}
+        found = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: tensor.cpu().numpy() for name, tensor in found.items() if tensor is not None}
 
 
-NAMES = tuple(item.name for item in fields(Answers))
+def names_of(*, several: bool) -> tuple[str, ...]:
+    """The arrays of `Answers` to images that show one class each, or ``several``."""
+    return tuple(item.name for item in fields(Answers) if several or item.name != "scores")
 
 
 def judge(
@@ -86,3 +91,33 @@ def judge(
         finite=finite,
     )
     return answers, log_p
+
+
+def judge_several(
+    logits: Tensor, accepted: Tensor, match: ClassMatch, *, crops: int, teacher_scores: Tensor | None = None
+) -> tuple[Answers, Tensor]:
+    """As `judge`, of images that may show several classes: each by itself, and the first answer beside those shown.
+
+    The loss is left at 0: it needs what is not shown too, which `scores` keep.
+
+    Returns:
+        The answers, and the logits of the data's classes, float64, (B, C).
+    """
+    finite = torch.isfinite(logits).all(dim=1).unflatten(0, (-1, crops)).all(dim=1)
+    scores = match.apply(logits).double()
+    if crops > 1:
+        scores = scores.sigmoid().unflatten(0, (-1, crops)).mean(dim=1).logit(eps=1e-15)
+    order = rank_classes(scores)
+    ahead = rank_of_label(order, accepted).int()
+    blank = torch.zeros_like(scores[:, 0])
+    answers = Answers(
+        ahead=ahead,
+        ahead_of_all=ahead,
+        top5=first_classes(order),
+        confidence=scores.gather(1, order[:, :1])[:, 0].sigmoid().float(),
+        loss=blank,
+        divergence=blank if teacher_scores is None else sigmoid_divergence(scores, teacher_scores),
+        finite=finite,
+        scores=scores.float(),
+    )
+    return answers, scores

@@ -24,7 +24,7 @@ from ...engine.class_match import ClassMatch
 from ...engine.evaluate import PassSettings
 from ...engine.progress import Progress, say
 from ...engine.teachers import normalise
-from .answers import NAMES, Answers, judge
+from .answers import Answers, judge, judge_several, names_of
 from .partial import PartialFile
 from .protocol import EvaluatedModel
 
@@ -79,6 +79,7 @@ class OnePass:
         others = [index for index in range(len(self._models)) if index != teacher]
         self._order = others if teacher is None else [teacher, *others]
         self._accepted = accepted_labels(source)
+        self._names = names_of(several=source.is_multilabel)
         self._num_batches = math.ceil(len(source) / how.batch_size)
         self._done: dict[int, list[dict[str, np.ndarray]]] = {}
         self._clocks = [_Clock(self._processes.device) for _ in self._models]
@@ -108,7 +109,7 @@ class OnePass:
         if sorted(done) != list(range(self._num_batches)):
             raise RuntimeError("batches are missing")  # no signal and no error leads here
         answers = [
-            {name: np.concatenate([done[number][index][name] for number in sorted(done)]) for name in NAMES}
+            {name: np.concatenate([done[number][index][name] for number in sorted(done)]) for name in self._names}
             for index in range(len(self._models))
         ]
         for model, arrays in zip(self._models, answers, strict=True):
@@ -150,7 +151,7 @@ class OnePass:
                 first = waiting.get(batch.number)
                 ahead = first[0].ahead if first is not None else torch.from_numpy(self._done[batch.number][0]["ahead"])
                 right, seen = right + int((ahead == 0).sum()), seen + len(batch.ids)
-                shown.step({"top1": 100 * right / seen})
+                shown.step({} if self._source.is_multilabel else {"top1": 100 * right / seen})
         self._keep(waiting)
 
     def _answers(self, batch: ViewBatch) -> list[Answers]:
@@ -162,15 +163,19 @@ class OnePass:
             pixels[view] = moved.to(torch.float32).div_(255)
         accepted = torch.from_numpy(self._accepted[batch.ids].astype(np.int64)).to(device)
         found: dict[int, Answers] = {}
-        teacher_log_p: Tensor | None = None
+        theirs: Tensor | None = None
         for index in self._order:
             model, match = self._models[index], self._matches[index]
             look = model.loaded.preprocessing
             with self._clocks[index]:
                 logits = model.loaded.model(normalise(pixels[model.view], look.mean, look.std)).float()
-            found[index], log_p = judge(logits, accepted, match, crops=model.view.crops, teacher_log_p=teacher_log_p)
+            crops = model.view.crops
+            if self._source.is_multilabel:
+                found[index], answer = judge_several(logits, accepted, match, crops=crops, teacher_scores=theirs)
+            else:
+                found[index], answer = judge(logits, accepted, match, crops=crops, teacher_log_p=theirs)
             if index == self._teacher:
-                teacher_log_p = log_p
+                theirs = answer
         return [found[index] for index in range(len(found))]
 
     def _keep(self, waiting: dict[int, list[Answers]]) -> None:
@@ -189,7 +194,7 @@ class OnePass:
         arrays = {
             f"{index}.{name}": np.concatenate([self._done[number][index][name] for number in numbers])
             for index in range(len(self._models))
-            for name in NAMES
+            for name in self._names
         }
         self._partial.write(np.array(numbers), self._timing(), arrays)
 
@@ -208,7 +213,7 @@ class OnePass:
 
     def _take_over(self, numbers: list[int], timing: np.ndarray, arrays: dict[str, np.ndarray]) -> None:
         ends = np.cumsum([self._size(number) for number in numbers])
-        expected = {f"{index}.{name}" for index in range(len(self._models)) for name in NAMES}
+        expected = {f"{index}.{name}" for index in range(len(self._models)) for name in self._names}
         if set(arrays) != expected or any(len(array) != (ends[-1] if len(ends) else 0) for array in arrays.values()):
             return
         if timing.shape == self._earlier.shape and np.isfinite(timing).all():
@@ -216,7 +221,7 @@ class OnePass:
         for number, end in zip(numbers, ends.tolist(), strict=True):
             rows = slice(end - self._size(number), end)
             self._done[number] = [
-                {name: arrays[f"{index}.{name}"][rows] for name in NAMES} for index in range(len(self._models))
+                {name: arrays[f"{index}.{name}"][rows] for name in self._names} for index in range(len(self._models))
             ]
 
     def _size(self, number: int) -> int:

@@ -53,14 +53,16 @@ def find_published(model: EvaluatedModel, source: ImageSource) -> PublishedNumbe
                 metrics = {"top1": row.top1} | ({} if row.top5 is None else {"top5": row.top5})
                 return PublishedNumber(metrics, row.source, _unsaid(row))
         return _elsewhere(model, entry, source, own_colours)
-    promised = loaded.promised_top1
-    if promised is None or loaded.promised_on != source.name or not plain:
+    name, promised, on = "top1", loaded.promised_top1, loaded.promised_on
+    if source.is_multilabel:
+        name, promised, on = "mAP", loaded.provenance.get("mAP"), loaded.provenance.get("data")
+    if promised is None or on != source.name or not plain:
         return None
     if (view.size, view.crop_pct, view.interpolation) != (own.input_size[1:], own.crop_pct, own.interpolation):
         return None
     if _own_images(loaded.reference) not in (None, source.fingerprint()):
         return None
-    return PublishedNumber({"top1": promised}, OWN_RECORD)
+    return PublishedNumber({name: promised}, OWN_RECORD)
 
 
 def _elsewhere(model: EvaluatedModel, entry: Entry, source: ImageSource, own_colours: bool) -> str:

@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from ...data import ImageSource
-from ...data.several_labels import accepted_labels
+from ...data.several_labels import accepted_labels, shown_classes
 from ...engine.class_match import ClassMatch
 from ...engine.metrics.accuracy import class_accuracies, mean_class_accuracy, share_within
 from ...engine.metrics.calibration import expected_calibration_error, reliability_bins
+from ...engine.multilabel import precisions, sigmoid_cross_entropy
 from ..results import MeasuredModel, PerClass, Predictions, Result
 from .protocol import EvaluatedModel, describe_protocol
 from .published import PublishedNumber, find_published
@@ -89,12 +91,16 @@ def summarise(
     counted: np.ndarray = np.any(accepted >= 0, axis=1)
     correct = (arrays["ahead"] == 0) & counted
     protocol, settings = describe_protocol(one.model, source, match)
-    metrics = classification_metrics(arrays, accepted, len(source.class_names), subset=match.kind == "subset")
-    per_class, counts = class_accuracies(correct[counted], accepted[counted], len(source.class_names))
-    details: dict[str, Any] = {
-        "reliability": [asdict(one) for one in reliability_bins(arrays["confidence"][counted], correct[counted])],
-        "throughput": dict(throughput),
-    }
+    details: dict[str, Any] = {"throughput": dict(throughput)}
+    if source.is_multilabel:
+        metrics, per_class = _of_several(arrays, source)
+    else:
+        metrics = classification_metrics(arrays, accepted, len(source.class_names), subset=match.kind == "subset")
+        per_class = _per_class(
+            "top1", source, *class_accuracies(correct[counted], accepted[counted], len(source.class_names))
+        )
+        bins = reliability_bins(arrays["confidence"][counted], correct[counted])
+        details = {"reliability": [asdict(one) for one in bins], **details}
     if match.note:
         details["classes"] = match.note
     if teacher is not None:
@@ -109,24 +115,17 @@ def summarise(
     elif published is not None:
         details["published"] = {"source": None, "note": published}
     result = Result(
-        task="classification",
+        task=source.task,
         dataset=source.name,
         split=source.split,
-        num_images=int(counted.sum()),
+        num_images=len(source) if source.is_multilabel else int(counted.sum()),
         model=one.described,
         protocol=protocol,
         metrics=metrics,
         settings=settings,
         data_fingerprint=fingerprint,
         published=numbers,
-        per_class=(
-            PerClass(
-                metric="top1",
-                names=source.class_names,
-                values=tuple(None if np.isnan(value) else float(value) for value in per_class),
-                counts=tuple(map(int, counts)),
-            ),
-        ),
+        per_class=(per_class,),
         details=details,
     )
     predictions = Predictions(
@@ -137,3 +136,17 @@ def summarise(
         counted=counted,
     )
     return result, predictions
+
+
+def _of_several(arrays: Arrays, source: ImageSource) -> tuple[dict[str, float], PerClass]:
+    """``mAP``, percent, and ``loss``, nats, of images that may show several classes; and each class's precision."""
+    targets = shown_classes(source)
+    values = precisions(arrays["scores"], targets, source.name)
+    losses = sigmoid_cross_entropy(torch.from_numpy(arrays["scores"]).double(), torch.tensor(targets))
+    metrics = {"mAP": float(np.nanmean(values)), "loss": float(losses.mean())}
+    return metrics, _per_class("AP", source, values, (targets == 1).sum(axis=0))
+
+
+def _per_class(metric: str, source: ImageSource, values: np.ndarray, counts: np.ndarray) -> PerClass:
+    found = tuple(None if np.isnan(value) else float(value) for value in values)
+    return PerClass(metric=metric, names=source.class_names, values=found, counts=tuple(map(int, counts)))

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from ...base.errors import DataError
 from ...base.json_document import as_count
-from ...base.metrics import FEATURE_COSINE, TOP1
 from ...base.run_record import RunRecord, read_run
 from ...base.suggestions import suggestion
 from ..results import MeasuredModel, Predictions, Result, default_folder, read_predictions, read_results
@@ -119,7 +118,6 @@ def _refuse_doubles(text: str, results: Sequence[Result]) -> None:
             )
 
 
-_TASKS = {TOP1.name: "classification", FEATURE_COSINE.name: "features"}
 OWN = "as the run measured its student when it ended"
 
 
@@ -135,7 +133,7 @@ def own_numbers(path: Path) -> list[Result]:
     reference = str(path)
     return [
         Result(
-            task=_TASKS.get(metrics.primary.name, "regression"),
+            task=metrics.primary.task,
             dataset=data.name,
             split=data.split or "val",
             num_images=metrics.num_images,

@@ -8,6 +8,7 @@ from torch import Tensor
 from ...base.errors import ModelError, UsageError
 from ...data.eval_views import EvalView
 from ...engine.distributed import choose_device
+from ...engine.multilabel import MULTILABEL
 from ...engine.teachers import normalise, weights_sha256
 from ...zoo import LoadedModel
 from ...zoo.features import forward_with_features, takes_conditions
@@ -35,6 +36,7 @@ class Classifier:
         self.reference, self.preprocessing = loaded.reference, loaded.preprocessing
         self.class_names = loaded.class_names or _unnamed(loaded.num_classes)
         self.digest = model.sha256 if isinstance(model, OnnxNetwork) else weights_sha256(model)
+        self._several = loaded.provenance.get("task") == MULTILABEL
         self._device, self._model = device, model.to(device).to(memory_format=torch.channels_last).eval()
 
     @property
@@ -52,6 +54,8 @@ class Classifier:
     def answer(self, pixels: Tensor, *, embeddings: bool) -> tuple[Tensor, Tensor | None]:
         """Probabilities (B, C) and, where wanted, embeddings (B, D), float32, on the CPU.
 
+        Those of a model that learnt several classes an image are each a class's own, and do not sum to 1.
+
         Args:
             pixels: uint8, (B, 3, H, W).
             embeddings: Whether the features before the classifier are wanted.
@@ -60,8 +64,9 @@ class Classifier:
         images = pixels.to(self._device).to(memory_format=torch.channels_last).to(torch.float32).div_(255)
         images = normalise(images, look.mean, look.std)
         logits, features = forward_with_features(self._model, images) if embeddings else (self._model(images), None)
-        probabilities = logits[:, : len(self.class_names)].float().softmax(dim=1).cpu()
-        return probabilities, None if features is None else features.float().cpu()
+        logits = logits[:, : len(self.class_names)].float()
+        probabilities = logits.sigmoid() if self._several else logits.softmax(dim=1)
+        return probabilities.cpu(), None if features is None else features.float().cpu()
 
 
 def open_classifier(

@@ -37,12 +37,14 @@ class PredictSettings:
     Attributes:
         top_k: Classes an image, the likeliest first.
         embeddings: Whether the features before the classifier are given too.
+        score_threshold: Classes of a lesser probability are left out; None to leave none out.
         batch_size: Images at once.
         workers: Processes that read images; one a core, at most eight, where it is None.
     """
 
     top_k: int = 5
     embeddings: bool = False
+    score_threshold: float | None = None
     batch_size: int = 64
     workers: int | None = None
 
@@ -59,7 +61,7 @@ def predict_to_file(
         "model": classifier.digest,
         "view": str(classifier.view),
         "images": digest_of_names(images),
-        "settings": [how.top_k, how.embeddings, how.batch_size],
+        "settings": [how.top_k, how.embeddings, how.batch_size, how.score_threshold],
     }
     table = ClassTable(min(how.top_k, len(classifier.class_names)))
     file = PredictionFile(path, identity, batch_size=how.batch_size, table=table)
@@ -188,5 +190,6 @@ def _answers(classifier: Classifier, batch: SeenBatch[Tensor], how: PredictSetti
             yield Prediction(path=path, error=error)
             continue
         shares, classes, embedding = next(answers)
-        names = tuple(classifier.class_names[index] for index in classes)
-        yield Prediction(path=path, classes=names, probabilities=tuple(shares), embedding=embedding)
+        kept = [one for one in zip(classes, shares, strict=True) if one[1] >= (how.score_threshold or 0)]
+        names = tuple(classifier.class_names[index] for index, _ in kept)
+        yield Prediction(path=path, classes=names, probabilities=tuple(share for _, share in kept), embedding=embedding)

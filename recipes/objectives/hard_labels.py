@@ -1,6 +1,7 @@
-"""Learning from labels: cross-entropy, both definitions of label smoothing, mixed labels.
+"""Learning from labels: cross-entropy, both definitions of label smoothing, mixed labels; several labels an image.
 
-Every function takes float logits (B, C) and int64 labels (B,), and returns a scalar: mean over the batch, in nats.
+Every function takes float logits (B, C) and int64 labels (B,), or targets (B, C), and returns a scalar: mean over the
+batch, in nats.
 """
 
 from __future__ import annotations
@@ -98,3 +99,10 @@ def mixed_cross_entropy(
         return loss
     mixed = cross_entropy(logits, mixed_labels, smoothing, definition, weights)
     return mix_weight * loss + (1 - mix_weight) * mixed
+
+
+def smoothed_targets(targets: Tensor, smoothing: float, definition: Smoothing) -> Tensor:
+    """Targets of classes that do not exclude each other, (B, C), smoothed as `label_distribution` does: each class has
+    two outcomes, so ε/2 or ε is taken from the one that is right and given to the other."""
+    off = smoothing / 2 if definition == "all_classes" else smoothing
+    return off + (1 - 2 * off) * targets

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def mean_probabilities(teacher_logits: Sequence[Tensor], temperature: float = 1.0) -> Tensor:
@@ -25,6 +26,11 @@ def mean_probabilities(teacher_logits: Sequence[Tensor], temperature: float = 1.
         (B, C), rows summing to 1.
     """
     return torch.stack([(logits / temperature).softmax(dim=1) for logits in teacher_logits]).mean(dim=0)
+
+
+def mean_sigmoids(teacher_logits: Sequence[Tensor], temperature: float = 1.0) -> Tensor:
+    """As `mean_probabilities` for classes that do not exclude each other: (1/K) Σ_t σ(z_t / T), (B, C)."""
+    return torch.stack([(logits / temperature).sigmoid() for logits in teacher_logits]).mean(dim=0)
 
 
 def mean_log_probabilities(teacher_logits: Sequence[Tensor]) -> Tensor:
@@ -62,4 +68,22 @@ def tempered_kl(student_logits: Tensor, target: Tensor, temperature: float) -> T
     """
     log_student = (student_logits / temperature).log_softmax(dim=1)
     divergence = torch.xlogy(target, target) - target * log_student
+    return divergence.sum(dim=1).mean() * temperature**2
+
+
+def tempered_sigmoid_kl(student_logits: Tensor, target: Tensor, temperature: float) -> Tensor:
+    """T²·Σ_c KL(Bernoulli(p_c)‖Bernoulli(σ(z_c / T))): each class by itself; 0 where they agree.
+
+    The one-versus-all distillation of images that show several classes (P. Yang et al., "Multi-Label Knowledge
+    Distillation", arXiv 2308.06453, its logits' part), with Hinton's temperature and factor; its gradient is that of
+    the sigmoid cross-entropy with p.
+
+    Args:
+        student_logits: (B, C).
+        target: Probabilities at the same temperature, (B, C), each in [0, 1].
+        temperature: T.
+    """
+    scaled = student_logits / temperature
+    entropy = torch.xlogy(target, target) + torch.xlogy(1 - target, 1 - target)
+    divergence = entropy - target * functional.logsigmoid(scaled) - (1 - target) * functional.logsigmoid(-scaled)
     return divergence.sum(dim=1).mean() * temperature**2

@@ -163,11 +163,25 @@ def test_wrong_calls_are_explained(arguments: tuple[str, ...], code: int, said: 
     assert "Traceback" not in outcome.err
 
 
-def test_recipes_refuse_images_of_several_classes(kdzoo: Call, tmp_path: Path) -> None:
+def test_the_defaults_learn_images_of_several_classes_and_a_paper_refuses_them(kdzoo: Call, tmp_path: Path) -> None:
     task = f"voc2007:{TREES['voc2007'](tmp_path / 'voc')}"
-    outcome = kdzoo(
-        "train", "--model", "cifar_resnet8", "--data", task, "--epochs", "1", "--batch-size", "8", "--out", "r"
+    call = (
+        "train",
+        "--model",
+        "cifar_resnet8",
+        "--data",
+        task,
+        "--epochs",
+        "1",
+        "--image-size",
+        "16",
+        "--workers",
+        "0",
     )
-    assert outcome.code == 1
-    assert "shows several classes" in outcome.err
-    assert "kdzoo transfer voc2007" in outcome.err
+    outcome = kdzoo(*call, "--recipe", "supervised", "--out", "r")
+    assert outcome.code == 2
+    assert "needs data with one class an image" in outcome.err
+    assert "--set objective.probabilities=sigmoid" in outcome.err
+    learnt = kdzoo(*call, "--out", "r")
+    assert learnt.code == 0, learnt.err
+    assert "mAP" in learnt.out

@@ -25,6 +25,7 @@ import torch
 import kdzoo.engine.checkpoint as checkpoint
 import kdzoo.engine.loop as loop
 import kdzoo.engine.metric_lines as metrics
+import kdzoo.engine.multilabel as multilabel
 import kdzoo.engine.phases as phases
 import kdzoo.engine.regression as regression
 import kdzoo.engine.scoring as scoring
@@ -178,6 +179,7 @@ def arm(place: str) -> None:
         left = Countdown(number)
         before(scoring, "rank_classes", left)  # of classes
         before(regression, "angular_errors", left)  # of a gaze
+        before(multilabel, "precisions", left)  # of several classes
     elif name == "inside_a_log_line":
         real_write = metrics.JsonLines.write
 

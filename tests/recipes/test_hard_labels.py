@@ -9,6 +9,7 @@ from kdzoo.recipes.objectives.hard_labels import (
     cross_entropy,
     label_distribution,
     mixed_cross_entropy,
+    smoothed_targets,
 )
 
 
@@ -88,3 +89,13 @@ def test_a_weighted_batch_is_the_mean_of_its_halves(batch):
     weights = balanced_weights(labels, logits.shape[1])
     halves = [cross_entropy(logits[part], labels[part], weights=weights) for part in (slice(0, 4), slice(4, 8))]
     torch.testing.assert_close(cross_entropy(logits, labels, weights=weights), (halves[0] + halves[1]) / 2)
+
+
+def test_targets_of_classes_by_themselves_are_smoothed_as_two_outcomes():
+    targets = torch.tensor([[1.0, 0.0, torch.nan]])
+    for definition in ("all_classes", "other_classes"):
+        two = label_distribution(torch.tensor([1, 0]), 2, 0.2, definition)[:, 1]
+        found = smoothed_targets(targets, 0.2, definition)[0]
+        torch.testing.assert_close(found[:2], two)
+        assert found[2].isnan()
+        assert torch.equal(smoothed_targets(targets, 0.0, definition)[0, :2], targets[0, :2])

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from kdzoo.recipes.objectives.soft_labels import mean_logits, mean_probabilities, soft_cross_entropy, tempered_kl
+from kdzoo.recipes.objectives.soft_labels import (
+    mean_logits,
+    mean_probabilities,
+    mean_sigmoids,
+    soft_cross_entropy,
+    tempered_kl,
+    tempered_sigmoid_kl,
+)
 
 
 def softmax(z: np.ndarray) -> np.ndarray:
@@ -83,3 +90,18 @@ def test_temperature_squared_keeps_the_gradients_scale():
         return x.grad.norm().item()
 
     assert size(8.0) == pytest.approx(size(1.0), rel=0.02)
+
+
+def test_classes_by_themselves_equal_reference_and_are_zero_where_both_agree(logits):
+    student, teachers = logits
+    target = np.mean([1 / (1 + np.exp(-z / 2)) for z in teachers], axis=0)
+    np.testing.assert_allclose(mean_sigmoids(as_tensors(teachers), 2.0).numpy(), target, atol=1e-6)
+    q = 1 / (1 + np.exp(-student / 2))
+    divergence = target * np.log(target / q) + (1 - target) * np.log((1 - target) / (1 - q))
+    z, p = torch.from_numpy(student).requires_grad_(), torch.from_numpy(target)
+    assert tempered_sigmoid_kl(z, p, 2.0).item() == pytest.approx(4 * divergence.sum(axis=1).mean(), rel=1e-10)
+    assert tempered_sigmoid_kl(torch.logit(p) * 2, p, 2.0).item() == pytest.approx(0, abs=1e-10)
+    assert tempered_sigmoid_kl(z[:1] * 0, torch.tensor([[0.0, 1.0] + [0.5] * 9]), 1.0).item() == pytest.approx(
+        2 * math.log(2), rel=1e-6
+    )
+    assert torch.autograd.gradcheck(lambda x: tempered_sigmoid_kl(x, p, 2.0), z)

@@ -8,6 +8,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
+from kdzoo.engine.metrics.precision import multilabel_precisions
 from kdzoo.transfer.classification.answers import measure_scores
 from kdzoo.transfer.classification.knn import neighbour_scores
 from kdzoo.transfer.classification.linear import (
@@ -18,7 +19,6 @@ from kdzoo.transfer.classification.linear import (
     train_lbfgs,
     train_sgd,
 )
-from kdzoo.transfer.classification.metrics import multilabel_precisions
 from kdzoo.transfer.classification.protocols import MEAL_V2, Protocol
 
 pytestmark = pytest.mark.numeric

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, top_k_accuracy_score
 
+from kdzoo.engine.metrics.precision import average_precision, eleven_point_precision, multilabel_precisions
 from kdzoo.transfer.classification.answers import measure_scores, shown_metrics
 from kdzoo.transfer.classification.linear import Labels
-from kdzoo.transfer.classification.metrics import average_precision, eleven_point_precision, multilabel_precisions
 
 
 def voc_eleven_points(scores: list[float], positive: list[bool]) -> float:

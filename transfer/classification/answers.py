@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from ...engine.metrics.accuracy import class_accuracies, mean_class_accuracy, share_within
+from ...engine.metrics.precision import multilabel_precisions
 from ...engine.metrics.ranking import first_classes, rank_classes, rank_of_label
 from ...evaluation.results import Predictions
 from .linear import Labels
-from .metrics import multilabel_precisions
 
 WORDS = {
     "top1": "top-1 accuracy",

@@ -50,6 +50,16 @@ def eleven_point_precision(scores: np.ndarray, positive: np.ndarray) -> float:
     return 100 * float(np.mean(points))
 
 
+def chance_precision(targets: np.ndarray) -> float:
+    """The mAP of the same answer to every image, percent: the mean share of images that show a class that any shows.
+
+    Args:
+        targets: As `multilabel_precisions`.
+    """
+    shares = np.nansum(targets == 1, axis=0) / np.maximum((~np.isnan(targets)).sum(axis=0), 1)
+    return 100 * float(shares[shares > 0].mean()) if (shares > 0).any() else float("nan")
+
+
 def multilabel_precisions(scores: np.ndarray, targets: np.ndarray, *, eleven_points: bool) -> np.ndarray:
     """The AP of each class, percent, (C,); NaN for a class that no counted image shows.
 
