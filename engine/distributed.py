@@ -25,7 +25,7 @@ _PATIENCE = timedelta(minutes=30)
 
 
 @contextlib.contextmanager
-def together() -> Iterator[None]:
+def _together() -> Iterator[None]:
     """Turn the errors of an exchange whose other process has ended into one clear line."""
     try:
         yield
@@ -59,7 +59,7 @@ class Processes:
         """Whether this is the process that writes and prints."""
         return self.rank == 0
 
-    @together()
+    @_together()
     def start_mean(self, values: Tensor) -> Callable[[], list[float]]:
         """Begin to take the mean of each value over the processes, in float64.
 
@@ -86,7 +86,16 @@ class Processes:
 
         return wait
 
-    @together()
+    @_together()
+    def start_sum(self, values: Tensor) -> Callable[[], object]:
+        """Begin to add up each value over the processes, in place.
+
+        Returns:
+            A function that waits for the sums.
+        """
+        return _together()(dist.all_reduce(values, async_op=True).wait)
+
+    @_together()
     def sum(self, values: Sequence[float]) -> list[float]:
         """The sum of each of the host's numbers over the processes, in float64."""
         if self.world_size == 1:
@@ -95,7 +104,7 @@ class Processes:
         dist.all_reduce(tensor, group=self.host_group)
         return list(tensor.tolist())
 
-    @together()
+    @_together()
     def copy_from_main(self, modules: Iterable[nn.Module]) -> None:
         """Give every process rank 0's parameters and buffers."""
         if self.world_size == 1:
@@ -104,7 +113,7 @@ class Processes:
             for tensor in (*module.parameters(), *module.buffers()):
                 dist.broadcast(tensor.data, src=0)
 
-    @together()
+    @_together()
     def copy_buffers_from_main(self, modules: Iterable[nn.Module]) -> None:
         """Give every process rank 0's buffers: BatchNorm's running statistics are those of rank 0's images."""
         if self.world_size == 1:
@@ -113,7 +122,7 @@ class Processes:
             for buffer in module.buffers():
                 dist.broadcast(buffer, src=0)
 
-    @together()
+    @_together()
     def gather_batch(self, tensor: Tensor) -> Tensor:
         """All ranks' slices of a batch, in rank order: (B, …) to (world_size · B, …)."""
         if self.world_size == 1:
@@ -122,7 +131,7 @@ class Processes:
         dist.all_gather(parts, tensor.contiguous())
         return torch.cat(parts)
 
-    @together()
+    @_together()
     def partner_rows(self, rows: Tensor, partners: np.ndarray) -> Tensor:
         """The partners of this process's rows of a batch; no other row is sent.
 
@@ -143,7 +152,7 @@ class Processes:
         place = np.argsort(np.argsort(mine))  # they come in the order of their places in the batch
         return received[to_device(torch.from_numpy(place), rows.device)]
 
-    @together()
+    @_together()
     def gather_objects(self, item: Any) -> list[Any]:
         """Every process's item, in rank order."""
         if self.world_size == 1:
@@ -152,7 +161,7 @@ class Processes:
         dist.all_gather_object(items, item, group=self.host_group)
         return items
 
-    @together()
+    @_together()
     def barrier(self) -> None:
         """Wait until every process is here."""
         if self.world_size > 1:

@@ -6,14 +6,12 @@ A module is not wrapped: several optimisers, phases, forward passes and accumula
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
-from .distributed import Processes, together
+from .distributed import Processes
 
 _BUCKET_BYTES = 25 * 2**20
 """DistributedDataParallel's own size."""
@@ -32,7 +30,7 @@ class GradientAverage:
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], processes: Processes) -> None:
-        self._world_size, self._running = processes.world_size, False
+        self._processes, self._running = processes, False
         self._buckets = [_Bucket(part) for part in _parts(parameters)] if processes.world_size > 1 else []
         self._next = 0
         for bucket in self._buckets:
@@ -48,18 +46,16 @@ class GradientAverage:
             bucket.waiting = len(bucket.parameters)
         try:
             yield
-            with together():
-                for bucket in self._buckets[self._next :]:
-                    bucket.send()
-                for bucket in self._buckets:
-                    bucket.receive(self._world_size)
+            for bucket in self._buckets[self._next :]:
+                bucket.send(self._processes)
+            for bucket in self._buckets:
+                bucket.receive(self._processes.world_size)
         finally:
             self._running = False
 
     def _send_complete(self) -> None:
         while self._running and self._next < len(self._buckets) and self._buckets[self._next].waiting == 0:
-            with together():
-                self._buckets[self._next].send()
+            self._buckets[self._next].send(self._processes)
             self._next += 1
 
 
@@ -76,13 +72,13 @@ class _Bucket:
             self._flat.as_strided(parameter.shape, parameter.stride(), start)
             for parameter, start in zip(parameters, starts, strict=True)
         ]
-        self._work: Any = None
+        self._wait: Callable[[], object] = lambda: None
 
     def arrive(self, _: Tensor) -> None:
         """A gradient is complete."""
         self.waiting -= 1
 
-    def send(self) -> None:
+    def send(self, processes: Processes) -> None:
         """Begin to exchange the gradients."""
         self._marks.fill_(1)
         for index, parameter in enumerate(self.parameters):
@@ -94,11 +90,11 @@ class _Bucket:
         ]
         if there:
             torch._foreach_copy_([view for view, _ in there], [gradient for _, gradient in there])
-        self._work = dist.all_reduce(self._flat, async_op=True)
+        self._wait = processes.start_sum(self._flat)
 
     def receive(self, world_size: int) -> None:
         """Wait for the sums, and make the means the parameters' gradients."""
-        self._work.wait()
+        self._wait()
         self._flat /= world_size
         whole = all(parameter.grad is not None for parameter in self.parameters)
         marks = [1.0] * len(self.parameters) if whole else self._marks.tolist()
