@@ -119,6 +119,7 @@ class Step:
         self._stored: Answers | None = None
         if batch.answers is not None and run.store is not None:
             self._stored = Answers(*run.store.head.layout.split(batch.answers))
+        self._answers = self._stored
         self._teacher_answers: dict[int, NetworkOutput] = {}
 
     def student(self, images: Tensor | None = None) -> NetworkOutput:
@@ -133,10 +134,12 @@ class Step:
         """The teachers' answers; to the step's own images they are computed once."""
         if images is not None and images is not self.images:
             return self._ensemble()(images, *self._beside)
-        if self._stored is not None:
-            return self._stored
-        each = [self.teacher(index) for index in range(len(self._ensemble()))]
-        return Answers(tuple(one.logits for one in each), tuple(one.features for one in each))
+        if self._answers is None and self._run.reads_maps:
+            each = [self.teacher(index) for index in range(len(self._ensemble()))]
+            self._answers = Answers(tuple(one.logits for one in each), tuple(one.features for one in each))
+        elif self._answers is None:
+            self._answers = self._ensemble()(self.images, *self._beside, renderings=self._teacher_images)
+        return self._answers
 
     @property
     def num_teachers(self) -> int:

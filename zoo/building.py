@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import timm
 import torch
@@ -18,7 +18,6 @@ from torch import nn
 
 from ..base.errors import ModelError
 from .architecture_arguments import checked_arguments
-from .conversion.renaming import Renaming, torchvision_network
 from .downloads import hub_file, timm_weights_file
 from .entries import PROMISED_ON, PROMISED_TOP1, get_entry
 from .fitting import find_fit
@@ -32,6 +31,9 @@ from .weight_files import read_states
 from .weight_index import hub_weights, weights_in
 from .weights import load_weights, read_checkpoint_student, refuse_not_finite, strip_wrappers
 from .weights_digest import check_digest
+
+if TYPE_CHECKING:
+    from .conversion.renaming import Renaming
 
 
 def load_model(
@@ -237,6 +239,8 @@ def _from_weights_file(asked: _Asked, renaming: Renaming | None = None) -> Loade
     record = get_pretrained_cfg(parsed.timm_name)
     arguments = _size_arguments(record, asked.image_size)
     if parsed.torchvision:
+        from .conversion.renaming import torchvision_network
+
         found = torchvision_network(parsed.torchvision)
         arguments |= found.arguments
         renaming = renaming or found.renaming

@@ -36,7 +36,6 @@ from ..base.errors import ModelError
 from ..base.regular_files import refuse_special
 from ..base.suggestions import nearest_names
 from . import networks  # noqa: F401 (registers kdzoo's own names)
-from .conversion.renaming import torchvision_network
 from .entries import ENTRIES, Entry
 from .pulled import model_folder
 from .weight_index import INDEX_SUFFIX, weights_in
@@ -125,6 +124,8 @@ def parse_reference(text: str) -> Reference:
     assigned = _ASSIGNED.fullmatch(text)
     if assigned and not os.path.exists(text):
         if assigned["torchvision"]:
+            from .conversion.renaming import torchvision_network  # most commands read no foreign weights
+
             found = torchvision_network(assigned["name"])
             return replace(_weights(text, found.timm, _expanded(assigned["path"])), torchvision=assigned["name"])
         return _weights(text, assigned["name"], _expanded(assigned["path"]))

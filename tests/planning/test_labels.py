@@ -400,7 +400,7 @@ def test_a_gaze_is_stored_with_how_it_is_read(tmp_path: Path, monkeypatch: pytes
     stored = gaze_plan(tmp_path / "eyes", "xcl_gaze", "either", **given, run__labels=str(tmp_path / "labels"))
     run(stored, out=tmp_path / "from_labels")
     assert outcome(tmp_path / "from_labels") == outcome(tmp_path / "live")
-    with pytest.raises(UsageError, match="xcl_gaze reads numbers, and no probabilities"):
+    with pytest.raises(UsageError, match="xcl_gaze reads numbers that are no softmax"):
         label(live, out=tmp_path / "top", form="top2")
 
 
