@@ -69,6 +69,11 @@ def check_plan(recipe: Recipe, facts: DataFacts, notes: list[str], warnings: lis
             "a smaller --batch-size or more --epochs give more"
         )
     _check_teacher_view(recipe)
+    if training.views_per_decode > training.batch_size:
+        raise UsageError(
+            f"a batch of {training.batch_size} cannot hold {training.views_per_decode:,} views of an image",
+            hint="--set training.views_per_decode=4, and batches of 64 or more",
+        )
     if training.views_per_decode > 1 and recipe.objective.reads.memory:
         raise UsageError(
             f"{recipe.name} remembers an image until it comes again: a batch must hold each image once",

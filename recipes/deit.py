@@ -12,7 +12,8 @@ the exported model, the answer is the mean of both heads: timm's own forward pas
 student of timm's with two such heads can be one: DeiT, PiT, LeViT, RepViT, EfficientFormer, ….
 
 Deviations:
-    1. No repeated augmentation: an epoch has each image once.
+    1. No repeated augmentation: an epoch has each image once. ``--set training.views_per_decode=3`` has three views of
+       each of its images in a batch.
     2. No stochastic depth (0.1 in the code).
     3. Nothing is cast; the code computes in fp16 where it can (--precision).
     4. One-dimensional parameters alone are left undecayed, in the code position embeddings and tokens too.

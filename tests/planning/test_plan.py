@@ -190,6 +190,16 @@ def test_a_batch_larger_than_the_data_becomes_smaller():
     assert on_digits("meal_v2", training__batch_size=1437).recipe.training.batch_size == 1437
 
 
+@pytest.mark.parametrize(
+    ("recipe", "views", "message"),
+    [("meal_v2", 33, "a batch of 32 cannot hold 33 views"), ("crd", 2, "crd remembers an image until it comes again")],
+)
+def test_views_that_a_batch_cannot_hold_side_by_side_are_refused(recipe: str, views: int, message: str):
+    with pytest.raises(UsageError, match=message):
+        on_digits(recipe, training__batch_size=32, training__views_per_decode=views)
+    assert on_digits("meal_v2", training__batch_size=32, training__views_per_decode=32).recipe
+
+
 def test_labels_and_unlabeled_images_do_not_mix(tmp_path: Path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     with pytest.raises(UsageError, match="reads labels"):
